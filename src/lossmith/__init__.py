@@ -1,0 +1,80 @@
+"""Lossmith: every loss function written once, the same everywhere.
+
+Losses are attributes of this module, by class name::
+
+    import lossmith as lm
+
+    loss = lm.Huber(delta=1.35)
+    loss(y_true, y_pred)
+
+``lm.names()`` lists them, ``lm.get("huber")`` finds one by name or alias. Names resolve when
+they are first used, so importing the package imports nothing else.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "lossmith.core.registry": ("family", "from_config", "get", "loss_class", "names", "parse"),
+    "lossmith.core.loss": ("Loss",),
+    "lossmith.core.parameter": ("Option", "Parameter"),
+    "lossmith.core.domain": ("Domain",),
+    "lossmith.core.card": ("Card", "Example", "Kink", "Myth", "Reference", "Traits"),
+    "lossmith.core.contract": ("LossmithWarning",),
+    "lossmith.core.state": ("CostState",),
+    "lossmith.core.constant": ("Context",),
+    "lossmith.structures.pointwise": ("Binary", "Pointwise"),
+    "lossmith.program": ("Program",),
+    "lossmith.choosing": ("choose",),
+    "lossmith.errors": (
+        "DomainError",
+        "EmptyError",
+        "KindError",
+        "LossNotFoundError",
+        "LossmithError",
+        "MergeError",
+        "MissingDependencyError",
+        "NoConstantError",
+        "ParameterError",
+        "ProgramError",
+        "ShapeError",
+        "TableError",
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        found = getattr(import_module(_HOME[name]), name)
+    elif name[:1].isupper() or name == "__all__":
+        found = _every_name() if name == "__all__" else _loss_class(name)
+    else:
+        raise AttributeError(f"module 'lossmith' has no attribute {name!r}")
+    globals()[name] = found  # the next look-up does not come here
+    return found
+
+
+def _loss_class(name: str) -> Any:
+    from lossmith.core.registry import loss_class
+    from lossmith.errors import LossNotFoundError
+
+    try:
+        found = loss_class(name)
+    except LossNotFoundError as error:
+        raise AttributeError(f"module 'lossmith' has no attribute {name!r}: {error}") from None
+    if found.__name__ != name:
+        raise AttributeError(f"module 'lossmith' has no attribute {name!r}. Did you mean {found.__name__!r}?")
+    return found
+
+
+def _every_name() -> list[str]:
+    from lossmith.core.registry import loss_class, names
+
+    return sorted([*_HOME, *(loss_class(name).__name__ for name in names())])
+
+
+def __dir__() -> list[str]:
+    return sorted([*_every_name(), "__version__"])

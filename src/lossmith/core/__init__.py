@@ -1,0 +1,1 @@
+"""What every loss is made of: parameters, domains, links, cards, states and the contract."""

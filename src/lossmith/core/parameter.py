@@ -1,0 +1,114 @@
+"""Parameters and options: what a user chooses when making a loss.
+
+A ``Parameter`` is a number that enters the formula as an input of the program, so that one
+compiled program serves all its values. An ``Option`` picks one of a few forms of the loss,
+each with a program of its own. Either is declared once, in the loss's class, and that
+declaration stores, validates, documents and draws test values.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import TYPE_CHECKING, Any
+
+from lossmith.core.domain import Domain
+from lossmith.errors import ParameterError, did_you_mean
+
+if TYPE_CHECKING:
+    from lossmith.core.loss import Loss
+
+
+class Parameter:
+    """A number that shapes a loss.
+
+    Args:
+        default: value when none is given; ``None`` for a parameter that may be left out.
+        domain: where it may lie, such as ``"(0, inf)"``.
+        symbol: LaTeX of the symbol.
+        typical: the range that sliders, plots and tests use.
+        doc: what it means, one phrase.
+    """
+
+    def __init__(
+        self, default: float | None, *, domain: str, symbol: str, typical: tuple[float, float], doc: str
+    ) -> None:
+        self.default = default
+        self.domain = Domain.parse(domain)
+        self.symbol = symbol
+        self.typical = typical
+        self.doc = doc
+        self.name = ""
+
+    @property
+    def optional(self) -> bool:
+        """Whether the loss has a form without this parameter."""
+        return self.default is None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, loss: Loss | None, owner: type) -> Any:
+        return self if loss is None else loss._values[self.name]
+
+    def validate(self, owner: str, value: Any) -> float | None:
+        """Return the value as a float, or ``None`` where that is allowed.
+
+        Raises:
+            ParameterError: for what is no real number, or lies outside the domain.
+        """
+        if value is None and self.optional:
+            return None
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise ParameterError(
+                f"{owner}({self.name}={value!r}): {self.name} must be a number in {self.domain}, "
+                f"got {type(value).__name__}"
+            )
+        number = float(value)
+        if math.isnan(number) or not self.domain.includes(number):
+            raise ParameterError(f"{owner}({self.name}={number:g}): {self.name} must lie in {self.domain} ({self.doc})")
+        return number
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name}={self.default}, domain={self.domain}, {self.doc!r})"
+
+
+class Option:
+    """A choice between forms of a loss.
+
+    Args:
+        default: the form when none is named.
+        choices: all forms; the first is the one on raw predictions, where that matters.
+        doc: what it means, one phrase.
+        why: said when a choice is refused, for choices that users expect.
+    """
+
+    def __init__(self, default: str | bool, choices: tuple[str | bool, ...], *, doc: str, why: str = "") -> None:
+        self.default = default
+        self.choices = choices
+        self.doc = doc
+        self.why = why
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, loss: Loss | None, owner: type) -> Any:
+        return self if loss is None else loss._values[self.name]
+
+    def validate(self, owner: str, value: Any) -> str | bool:
+        """Return the choice.
+
+        Raises:
+            ParameterError: when the value is none of the choices.
+        """
+        for choice in self.choices:
+            if type(value) is type(choice) and value == choice:
+                return choice
+        known = " or ".join(repr(choice) for choice in self.choices)
+        guess = did_you_mean(value, [str(choice) for choice in self.choices]) if isinstance(value, str) else ""
+        reason = f" {self.why}" if self.why else ""
+        raise ParameterError(f"{owner}({self.name}={value!r}): {self.name} must be {known}.{guess}{reason}")
+
+    def __repr__(self) -> str:
+        return f"Option({self.name}={self.default!r}, choices={self.choices})"

@@ -1,0 +1,117 @@
+"""Readings of a formula for people: LaTeX and text, by SymPy.
+
+SymPy is imported only when a formula is to be shown.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from lossmith.errors import MissingDependencyError
+from lossmith.program import TABLE, Ops, Value
+from lossmith.structures.pointwise import Pointwise
+
+# Kept as named functions: their expansions say less than their names.
+_NAMED = ("sigmoid", "lgamma")
+_LONG = 40
+
+
+def _sympy() -> Any:
+    try:
+        import sympy
+    except ImportError:
+        raise MissingDependencyError("showing formulas needs SymPy: pip install 'lossmith[lab]'") from None
+    return sympy
+
+
+@lru_cache(maxsize=1)
+def _namespace() -> Ops:
+    sympy = _sympy()
+    letters = sympy.symbols("a b c")
+    meanings = {name: _meaning(sympy, name, letters) for name in TABLE}
+
+    def apply(name: str, arguments: tuple[Value, ...]) -> Value:
+        return meanings[name](*(_exact(sympy, argument) for argument in arguments))
+
+    return Ops(apply)
+
+
+def _exact(sympy: Any, value: Value) -> Any:
+    """Return a number as the fraction it is, so that 2 does not print as 2.0."""
+    return sympy.nsimplify(value, rational=True) if isinstance(value, float) else sympy.sympify(value)
+
+
+def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
+    row = TABLE[name]
+    if name in _NAMED:
+        head, _, _ = row.latex.partition("(")
+
+        class Named(sympy.Function):  # type: ignore[misc]  # SymPy has no types
+            def _latex(self, printer: Any, exp: str | None = None) -> str:
+                call = rf"{head}\left({printer._print(self.args[0])}\right)"
+                return call if exp is None else rf"{call}^{{{exp}}}"
+
+        Named.__name__ = name
+        return Named
+    if name == "where":
+        # Unevaluated, the conditions stay as the formula wrote them.
+        return lambda condition, a, b: sympy.Piecewise((a, condition), (b, True), evaluate=False)
+    expression = sympy.sympify(row.meaning, locals=dict(zip("abc", letters, strict=True)))
+    return lambda *arguments: expression.subs(dict(zip(letters, arguments, strict=False)), simultaneous=True)
+
+
+def expression(loss: Pointwise, output: str = "value") -> Any:
+    """Return the loss or a derivative as a SymPy expression in ``y``, ``f`` and its parameters' symbols.
+
+    Args:
+        loss: the loss; its parameters stay symbols.
+        output: ``value``, ``gradient:f`` or ``hessian:f,f``.
+    """
+    sympy = _sympy()
+    y, f = sympy.symbols("y f", real=True)
+    symbols = {
+        name: sympy.Symbol(loss.parameters()[name].symbol, positive=True)
+        for name in loss.free_parameters
+        if name != "eps"
+    }
+    if output == "value":
+        found = loss.symbolic(symbols).formula(_namespace(), y, f)
+    else:
+        found = loss.program(2).evaluate(_namespace(), [y, f], {"eps": sympy.Symbol("epsilon"), **symbols})[output]
+    found = _exact(sympy, found)
+    if output == "value" or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
+        return found
+    # Short derivatives come out of the rule table with terms that a reader would collect.
+    return sympy.simplify(found)
+
+
+def latex(loss: Pointwise) -> str:
+    """Return the formula as LaTeX."""
+    return _latex(loss, "value")
+
+
+def latex_gradient(loss: Pointwise) -> str:
+    """Return the derivative with respect to the prediction as LaTeX."""
+    return _latex(loss, "gradient:f")
+
+
+def latex_hessian(loss: Pointwise) -> str:
+    """Return the second derivative as LaTeX."""
+    return _latex(loss, "hessian:f,f")
+
+
+def _latex(loss: Pointwise, output: str) -> str:
+    return str(_sympy().latex(expression(loss, output), ln_notation=False))
+
+
+def pretty(loss: Pointwise, output: str = "value") -> str:
+    """Return the formula drawn with Unicode characters, on several lines."""
+    sympy = _sympy()
+    found = expression(loss, output)
+    names = {
+        symbol: sympy.Symbol(symbol.name.lstrip("\\"), positive=True)
+        for symbol in found.free_symbols
+        if "\\" in symbol.name
+    }
+    return str(sympy.pretty(found.subs(names), use_unicode=True, wrap_line=False))

@@ -1,0 +1,39 @@
+"""Reductions: how the losses of a data set become a cost, and what each divides by."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from lossmith.errors import ParameterError, did_you_mean
+
+Reduction = Literal["mean", "count_mean", "sum", "none"]
+"""``mean`` is Σwl/Σw, ``count_mean`` is Σwl/n, ``sum`` is Σwl, ``none`` leaves the weighted losses wl."""
+
+Empty = Literal["error", "zero", "nan"]
+"""What the mean over no examples is."""
+
+
+def check_reduction(name: str) -> Reduction:
+    """Return the reduction.
+
+    Raises:
+        ParameterError: when the name is none of ``mean``, ``count_mean``, ``sum`` and ``none``.
+    """
+    for known in get_args(Reduction):
+        if name == known:
+            return name  # type: ignore[return-value]  # the comparison narrows it
+    known = ", ".join(f"'{item}'" for item in get_args(Reduction))
+    guess = did_you_mean(str(name), get_args(Reduction))
+    raise ParameterError(f"reduction={name!r} is not known; it is one of {known}.{guess}")
+
+
+def check_empty(name: str) -> Empty:
+    """Return the policy for empty data.
+
+    Raises:
+        ParameterError: when the name is none of ``error``, ``zero`` and ``nan``.
+    """
+    for known in get_args(Empty):
+        if name == known:
+            return name  # type: ignore[return-value]  # the comparison narrows it
+    raise ParameterError(f"empty={name!r} is not known; it is one of 'error', 'zero', 'nan'")

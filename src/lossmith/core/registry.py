@@ -1,0 +1,142 @@
+"""The registry: finds losses by walking the folder of losses, one loss a file.
+
+Nothing is listed by hand. The name of a file is the name of its loss; only files that are
+asked for are imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lossmith.core.loss import Loss
+from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
+
+_ROOT = "lossmith.losses"
+
+
+@lru_cache(maxsize=1)
+def _modules() -> dict[str, str]:
+    """Return the module of each loss by name, from the files alone."""
+    folder = Path(__file__).resolve().parent.parent / "losses"
+    found: dict[str, str] = {}
+    for family in sorted(pkgutil.iter_modules([str(folder)]), key=lambda item: item.name):
+        for module in pkgutil.iter_modules([str(folder / family.name)]):
+            found[module.name] = f"{_ROOT}.{family.name}.{module.name}"
+    return found
+
+
+@lru_cache(maxsize=1)
+def _aliases() -> dict[str, str]:
+    """Return the canonical name behind each alias; this imports every loss."""
+    return {_key(alias): name for name in names() for alias in loss_class(name).aliases}
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "").replace("-", "").replace(" ", "").lower()
+
+
+def names(task: str | None = None) -> tuple[str, ...]:
+    """Return the canonical names of all losses, by family; with ``task`` only those for such a target.
+
+    Args:
+        task: ``regression``, ``counts`` or ``binary``.
+    """
+    found = tuple(sorted(_modules(), key=lambda name: (_modules()[name].split(".")[-2], name)))
+    return found if task is None else tuple(name for name in found if loss_class(name).card.task == task)
+
+
+def family(name: str) -> str:
+    """Return the family, that is the folder, of a loss."""
+    return _modules()[loss_class(name).name].split(".")[-2]
+
+
+@lru_cache(maxsize=1024)
+def loss_class(name: str) -> type[Loss]:
+    """Return the class behind a name, class name or alias; case, ``_`` and ``-`` do not matter.
+
+    Raises:
+        LossNotFoundError: with the nearest names.
+    """
+    wanted = _key(name)
+    by_key = {_key(module): module for module in _modules()}
+    module = by_key.get(wanted)
+    if module is None:
+        alias = _aliases().get(wanted)
+        if alias is None:
+            guess = did_you_mean(name, [*_modules(), *(a for n in names() for a in loss_class(n).aliases)])
+            raise LossNotFoundError(f"no loss is called {name!r}.{guess} `lossmith list` shows all of them.")
+        module = alias
+    loaded = import_module(_modules()[module])
+    for _, found in inspect.getmembers(loaded, inspect.isclass):
+        if issubclass(found, Loss) and found.__module__ == loaded.__name__ and found.name == module:
+            return found
+    raise LossNotFoundError(f"{loaded.__name__} holds no loss named {module!r}; one file holds one loss, named alike")
+
+
+def get(name: str | Loss, **values: Any) -> Loss:
+    """Return a loss by name or alias.
+
+    Args:
+        name: such as ``huber`` or ``mse``; a loss is returned as it is.
+        values: its parameters and options.
+
+    Raises:
+        LossNotFoundError: for an unknown name.
+        ParameterError: for unknown or impossible parameters.
+    """
+    if isinstance(name, Loss):
+        return name.replace(**values) if values else name
+    return loss_class(name)(**values)
+
+
+def parse(text: str | Loss) -> Loss:
+    """Return the loss that a text names, such as ``huber`` or ``quantile(level=0.9)``.
+
+    This is how the command line names losses; ``str(loss)`` reads back as well.
+
+    Raises:
+        LossNotFoundError: for an unknown name.
+        ParameterError: for a text of another form, or impossible parameters.
+    """
+    if isinstance(text, Loss):
+        return text
+    name, bracket, _ = text.strip().partition("(")
+    if not bracket:
+        return get(name.strip())
+    found = loss_class(name.strip())
+    try:
+        call = ast.parse("_(" + text.strip()[len(name) + 1 :], mode="eval").body
+        if not isinstance(call, ast.Call) or any(word.arg is None for word in call.keywords):
+            raise ValueError("not a call")
+        places = [_literal(node) for node in call.args]
+        words = {str(word.arg): _literal(word.value) for word in call.keywords}
+    except (SyntaxError, ValueError):
+        raise ParameterError(
+            f"cannot read the loss {text!r}; write a name, or a name with values, such as {found.name}"
+            f"({', '.join(f'{key}={item.default!r}' for key, item in found.declared().items())})"
+        ) from None
+    return found(*places, **words)
+
+
+def _literal(node: ast.expr) -> Any:
+    # A bare word is a choice: quotes are a nuisance in a shell.
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+def from_config(config: Mapping[str, Any]) -> Loss:
+    """Return the loss that ``to_config`` described.
+
+    Raises:
+        ParameterError: when the mapping is no such description.
+        LossNotFoundError: for an unknown name.
+    """
+    if not isinstance(config, Mapping) or set(config) != {"loss", "parameters"}:
+        raise ParameterError(f"a configuration is {{'loss': name, 'parameters': {{...}}}}, got {config!r}")
+    return get(config["loss"], **config["parameters"])

@@ -1,0 +1,63 @@
+"""The package's type stub, made from the registry.
+
+Losses resolve lazily by name, which type checkers and editors cannot follow. The stub tells
+them each class and the signature that its declared parameters and options give it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lossmith import _HOMES
+from lossmith.core.parameter import Option, Parameter
+from lossmith.core.registry import loss_class, names
+
+STUB = "__init__.pyi"
+
+
+def stub() -> str:
+    """Return the text of the stub."""
+    lines = ["# Made from the registry of losses; not to be edited.", "from typing import Any, Literal", ""]
+    for module, public in sorted(_HOMES.items()):
+        lines += [f"from {module} import {name} as {name}" for name in public]
+    lines += ["", "__version__: str", "_HOMES: dict[str, tuple[str, ...]]", ""]
+    for name in names():
+        cls = loss_class(name)
+        base = next(item for item in cls.__mro__[1:] if item.__module__.startswith("lossmith.structures"))
+        lines.insert(2, f"from {base.__module__} import {base.__name__} as _{base.__name__}")
+        arguments = "".join(f", {key}: {_type(item)} = ..." for key, item in cls.declared().items())
+        lines += [f"class {cls.__name__}(_{base.__name__}):", f'    """{(cls.__doc__ or "").strip()}"""']
+        lines += [f"    def __init__(self{arguments}) -> None: ...", ""]
+    head, seen = [], set()
+    for line in lines:
+        if line.startswith("from ") and line in seen:
+            continue
+        seen.add(line)
+        head.append(line)
+    return "\n".join(head)
+
+
+def _type(item: Parameter | Option) -> str:
+    if isinstance(item, Parameter):
+        return "float | None" if item.optional else "float"
+    if all(isinstance(choice, bool) for choice in item.choices):
+        return "bool"
+    return f"Literal[{', '.join(repr(choice) for choice in item.choices)}]"
+
+
+def write_stub(package: Path) -> Path:
+    """Write the stub into the package's folder, unless it is there already, and return its path."""
+    path = package / STUB
+    text = stub()
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+def main() -> None:
+    """Write the stub beside the package that is running."""
+    write_stub(Path(__file__).resolve().parent.parent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The errors of Lossmith.
+
+Each one is a ``LossmithError`` and also the built-in error that fits, so that both
+``except LossmithError`` and ``except ValueError`` work::
+
+    LossmithError
+    ├── LossNotFoundError     (KeyError)    a name that is no loss; the nearest names are offered
+    ├── ParameterError        (ValueError)  a parameter or option of a loss outside its domain
+    ├── ShapeError            (ValueError)  arrays whose shapes differ, or broadcast when they may not
+    ├── KindError             (TypeError)   arrays of a type that is no number
+    ├── DomainError           (ValueError)  a target, prediction or weight where the loss is not defined
+    ├── EmptyError            (ValueError)  nothing to average
+    ├── ProgramError          (ValueError)  a program that is malformed or cannot be differentiated
+    ├── MergeError            (ValueError)  cost states of different losses
+    ├── NoConstantError       (ValueError)  a loss for which no constant prediction is the best
+    ├── MissingDependencyError (ImportError) an optional package that is not installed
+    └── TableError            (ValueError)  a table, column or file that cannot be used
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LossmithError(Exception):
+    """Base of every error that Lossmith raises on purpose."""
+
+
+class LossNotFoundError(LossmithError, KeyError):
+    """A name that no loss carries."""
+
+    def __str__(self) -> str:  # KeyError would print the quoted representation
+        return str(self.args[0]) if self.args else ""
+
+
+class ParameterError(LossmithError, ValueError):
+    """A parameter or option of a loss that is unknown or outside its domain."""
+
+
+class ShapeError(LossmithError, ValueError):
+    """Arrays whose shapes do not fit each other."""
+
+
+class KindError(LossmithError, TypeError):
+    """Values of a type that a loss cannot use, such as strings or complex numbers."""
+
+
+class DomainError(LossmithError, ValueError):
+    """A target, prediction, weight or mask outside the domain that the loss declares."""
+
+
+class EmptyError(LossmithError, ValueError):
+    """A cost over no examples at all, or over none that counts."""
+
+
+class ProgramError(LossmithError, ValueError):
+    """A program that is malformed, or asks for what its instructions do not offer."""
+
+
+class MergeError(LossmithError, ValueError):
+    """Cost states that do not belong together."""
+
+
+class NoConstantError(LossmithError, ValueError):
+    """No constant prediction minimises the cost."""
+
+
+class MissingDependencyError(LossmithError, ImportError):
+    """A part of Lossmith needs a package that is not installed."""
+
+
+class TableError(LossmithError, ValueError):
+    """A table, column or file that cannot be read, used or written."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known names, or an empty string."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=cutoff)
+    if not close:
+        return ""
+    return " Did you mean " + " or ".join(f"'{lowered[item]}'" for item in close) + "?"

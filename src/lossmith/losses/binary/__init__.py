@@ -1,0 +1,1 @@
+"""Losses of a label that is no or yes."""

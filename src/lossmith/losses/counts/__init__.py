@@ -1,0 +1,1 @@
+"""Losses of counts and other targets that are at least zero."""

@@ -1,0 +1,1 @@
+"""Pictures of losses, on matplotlib axes and in the terminal."""

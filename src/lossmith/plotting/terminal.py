@@ -1,0 +1,53 @@
+"""Curves in the terminal, drawn with Braille dots: two columns and four rows to a character."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossmith.core.loss import Loss
+from lossmith.plotting import sampling
+from lossmith.plotting.sampling import Array
+
+_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+
+
+def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = None) -> str:
+    """Return the loss and its gradient as two text plots, one above the other.
+
+    Args:
+        loss: any pointwise loss.
+        width: characters across, axis labels included; at least 30.
+        height: lines of the upper plot; the lower one has half as many.
+        y_true: the target; by default one that is typical for the loss.
+    """
+    columns = max(width, 30) - 10
+    sampled = sampling.curve(loss, y_true, points=columns * 2)
+    upper = _panel(sampled.losses, columns, height)
+    lower = _panel(sampled.gradient, columns, max(height // 2, 3))
+    first, last = f"{sampled.prediction[0]:.3g}", f"{sampled.prediction[-1]:.3g}"
+    axis = first + sampled.label.center(columns - len(first) - len(last)) + last
+    head = f"loss at a target of {sampled.target:g}"
+    return "\n".join([head, *upper, "gradient", *lower, " " * 9 + axis])
+
+
+def _panel(values: Array, columns: int, height: int) -> list[str]:
+    low, high = float(np.min(values)), float(np.max(values))
+    low, high = min(low, 0.0), max(high, 0.0)
+    span = high - low or 1.0
+    rows = np.clip(((high - values) / span * (height * 4 - 1)).round().astype(int), 0, height * 4 - 1)
+    cells = np.zeros((height, columns), dtype=int)
+    previous = int(rows[0])
+    for place, row in enumerate(rows.tolist()):
+        # Steep parts are filled, so that the curve stays connected.
+        for dot in range(min(previous, row), max(previous, row) + 1):
+            cells[dot // 4, place // 2] |= _DOTS[dot % 4, place % 2]
+        previous = row
+    zero = int(round(high / span * (height * 4 - 1))) // 4
+    lines = []
+    for number, line in enumerate(cells.tolist()):
+        label = (
+            f"{high:.3g}" if number == 0 else f"{low:.3g}" if number == height - 1 else "0" if number == zero else ""
+        )
+        blank = "·" if number == zero else " "
+        lines.append(f"{label:>7} ┤" + "".join(chr(0x2800 + cell) if cell else blank for cell in line))
+    return lines

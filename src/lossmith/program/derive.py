@@ -1,0 +1,91 @@
+"""Differentiation: forward mode by the rule table, to any order, again a program.
+
+Forward mode suits losses: they have one output and a handful of inputs, and a ``where`` picks
+the tangent of the branch it takes after both are computed, so an infinity in the other branch
+cannot turn into NaN as it does in reverse mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lossmith.errors import ProgramError
+from lossmith.program.ops import TABLE
+from lossmith.program.program import Program
+from lossmith.program.trace import Graph, Symbol
+
+
+def derive(program: Program, wrt: Sequence[str], order: int = 1) -> Program:
+    """Add the derivatives of the output ``value`` to a program.
+
+    Args:
+        program: must have an output ``value``; its other outputs are kept.
+        wrt: names of the inputs to differentiate with respect to.
+        order: 1 adds ``gradient:x`` for each name; 2 adds ``hessian:x,z`` for each pair as well,
+            with ``x`` not after ``z`` in ``wrt``.
+
+    Raises:
+        ProgramError: for an unknown input, an order other than 0, 1 or 2, or an instruction
+            that has no derivative rule.
+    """
+    if order not in (0, 1, 2):
+        raise ProgramError(f"derivatives exist to order 2, got order {order!r}")
+    for name in wrt:
+        if name not in program.inputs:
+            raise ProgramError(f"cannot differentiate with respect to {name!r}; inputs are {', '.join(program.inputs)}")
+    graph = Graph(program.inputs, program.parameters)
+    outputs: dict[str, Symbol] = {
+        name: graph.lift(value)
+        for name, value in program.evaluate(
+            graph.ops,
+            [graph.symbols[name] for name in program.inputs],
+            {name: graph.symbols[name] for name in program.parameters},
+        ).items()
+    }
+    if order >= 1:
+        for name in wrt:
+            outputs[f"gradient:{name}"] = tangent(graph, outputs["value"], name)
+    if order == 2:
+        for place, first in enumerate(wrt):
+            for second in wrt[place:]:
+                outputs[f"hessian:{first},{second}"] = tangent(graph, outputs[f"gradient:{first}"], second)
+    return graph.program(outputs)
+
+
+def tangent(graph: Graph, value: Symbol, wrt: str) -> Symbol:
+    """Return the derivative of one value of the graph with respect to an input."""
+    zero, seed = graph.constant(0.0), graph.symbols[wrt].number
+    needed = _ancestors(graph, value.number)
+    tangents: dict[int, Symbol] = {}
+    for number in sorted(needed):
+        op, args = graph.node(number)
+        if op not in TABLE:
+            tangents[number] = graph.constant(1.0) if number == seed else zero
+            continue
+        if all(tangents[arg].number == zero.number for arg in args):
+            tangents[number] = zero
+            continue
+        rule = TABLE[op].tangent
+        if rule is None:
+            raise ProgramError(f"instruction {op!r} has no derivative rule, and {wrt!r} reaches it")
+        result = rule(
+            graph.ops,
+            tuple(Symbol(graph, arg) for arg in args),
+            tuple(tangents[arg] for arg in args),
+            Symbol(graph, number),
+        )
+        tangents[number] = graph.lift(result)
+    return tangents[value.number]
+
+
+def _ancestors(graph: Graph, number: int) -> set[int]:
+    found: set[int] = set()
+    stack = [number]
+    while stack:
+        current = stack.pop()
+        if current not in found:
+            found.add(current)
+            op, args = graph.node(current)
+            if op in TABLE:
+                stack.extend(args)
+    return found

@@ -1,0 +1,144 @@
+"""The table of instructions: the one place that says what a program can compute.
+
+A row names an instruction and states its meaning, its derivative, its convention at a kink,
+how it is typeset and where it is finite. Engines give each name an implementation; nothing
+else in Lossmith lists instructions.
+
+Conventions at kinks hold on every engine: ``abs'(0) = 0``, ``sign'(x) = 0``, ``min`` and
+``max`` take the derivative of their first argument at a tie, and ``where`` that of the branch
+it takes. The branch not taken never reaches a result, whatever it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+Value: TypeAlias = Any
+"""What a formula computes with: a traced symbol, an array, an mpmath number or a SymPy expression."""
+
+Tangent: TypeAlias = Callable[["Ops", tuple[Value, ...], tuple[Value, ...], Value], Value]
+"""Rule ``(ops, arguments, their tangents, result) -> tangent of the result``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One row of the table.
+
+    Attributes:
+        name: how formulas, programs and engines call it.
+        arity: number of arguments, called ``a``, ``b`` and ``c`` in the other columns.
+        meaning: the mathematics, as an expression that SymPy reads.
+        latex: how the call is typeset, a format string over the arguments.
+        tangent: the derivative rule; ``None`` where no loss needs one.
+        takes: type of each argument, ``r`` for real and ``b`` for truth value.
+        result: type of the result.
+        kink: the convention where the derivative jumps.
+        domain: where the result is finite for finite arguments.
+    """
+
+    name: str
+    arity: int
+    meaning: str
+    latex: str
+    tangent: Tangent | None
+    takes: str = ""
+    result: Literal["real", "bool"] = "real"
+    kink: str = ""
+    domain: str = "everywhere"
+
+    @property
+    def argument_types(self) -> tuple[str, ...]:
+        """Type of each argument, ``"real"`` or ``"bool"``."""
+        letters = self.takes or "r" * self.arity
+        return tuple("bool" if letter == "b" else "real" for letter in letters)
+
+
+class Ops:
+    """The namespace that a formula receives: ``ops.exp(x)`` applies the row ``exp`` to ``x``.
+
+    ``apply(name, arguments)`` decides what applying means: record it, compute it, typeset it.
+    """
+
+    def __init__(self, apply: Callable[[str, tuple[Value, ...]], Value]) -> None:
+        self._apply = apply
+
+    def __getattr__(self, name: str) -> Callable[..., Value]:
+        if name not in TABLE:
+            raise AttributeError(f"no instruction is called {name!r}; the table has: {', '.join(TABLE)}")
+
+        def call(*arguments: Value) -> Value:
+            return self._apply(name, arguments)
+
+        return call
+
+
+def _chain(partial: Callable[[Ops, Value, Value], Value]) -> Tangent:
+    """Return the rule of a one-argument instruction from its derivative ``partial(ops, a, result)``."""
+    return lambda o, x, dx, result: o.mul(partial(o, x[0], result), dx[0])
+
+
+def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    base, exponent = x
+    by_base = o.mul(o.mul0(exponent, o.pow(base, o.sub(exponent, 1.0))), dx[0])
+    return o.add(by_base, o.mul(o.mul0(result, o.log(base)), dx[1]))
+
+
+def _none(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    return 0.0
+
+
+_ROWS = (
+    Instruction("add", 2, "a + b", "{0} + {1}", lambda o, x, d, r: o.add(d[0], d[1])),
+    Instruction("sub", 2, "a - b", "{0} - {1}", lambda o, x, d, r: o.sub(d[0], d[1])),
+    Instruction("mul", 2, "a*b", r"{0} \cdot {1}", lambda o, x, d, r: o.add(o.mul(d[0], x[1]), o.mul(x[0], d[1]))),
+    Instruction(
+        "div", 2, "a/b", r"\frac{{{0}}}{{{1}}}", lambda o, x, d, r: o.div(o.sub(d[0], o.mul(r, d[1])), x[1]),
+        domain="b != 0",
+    ),
+    Instruction("neg", 1, "-a", "-{0}", lambda o, x, d, r: o.neg(d[0])),
+    Instruction("abs", 1, "Abs(a)", r"\left|{0}\right|", _chain(lambda o, a, r: o.sign(a)), kink="0 at a = 0"),
+    Instruction("sign", 1, "sign(a)", r"\operatorname{{sign}}({0})", _none, kink="0 everywhere"),
+    Instruction(
+        "min", 2, "Min(a, b)", r"\min({0}, {1})", lambda o, x, d, r: o.where(o.le(x[0], x[1]), d[0], d[1]),
+        kink="that of a at a = b",
+    ),
+    Instruction(
+        "max", 2, "Max(a, b)", r"\max({0}, {1})", lambda o, x, d, r: o.where(o.le(x[1], x[0]), d[0], d[1]),
+        kink="that of a at a = b",
+    ),
+    Instruction("pow", 2, "a**b", "{0}^{{{1}}}", _tangent_pow, domain="a > 0, or a = 0 and b >= 0"),
+    Instruction("exp", 1, "exp(a)", "e^{{{0}}}", _chain(lambda o, a, r: r)),
+    Instruction("log", 1, "log(a)", r"\log {0}", lambda o, x, d, r: o.div(d[0], x[0]), domain="a > 0"),
+    Instruction(
+        "log1p", 1, "log(1 + a)", r"\log(1 + {0})", lambda o, x, d, r: o.div(d[0], o.add(1.0, x[0])), domain="a > -1"
+    ),
+    Instruction("tanh", 1, "tanh(a)", r"\tanh({0})", _chain(lambda o, a, r: o.sech2(a))),
+    # The composites below exist because their naive forms overflow or lose digits.
+    Instruction("sigmoid", 1, "1/(1 + exp(-a))", r"\sigma({0})", _chain(lambda o, a, r: o.mul(r, o.sigmoid(o.neg(a))))),
+    Instruction("softplus", 1, "log(1 + exp(a))", r"\log(1 + e^{{{0}}})", _chain(lambda o, a, r: o.sigmoid(a))),
+    Instruction("logcosh", 1, "log(cosh(a))", r"\log\cosh({0})", _chain(lambda o, a, r: o.tanh(a))),
+    Instruction(
+        "sech2", 1, "sech(a)**2", r"\operatorname{{sech}}^2({0})",
+        _chain(lambda o, a, r: o.mul(-2.0, o.mul(o.tanh(a), r))),
+    ),
+    Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
+    # A product in which an exact zero wins over infinity: 0 log 0 = 0.
+    Instruction(
+        "mul0", 2, "a*b", r"{0} \cdot {1}", lambda o, x, d, r: o.add(o.mul0(d[0], x[1]), o.mul0(x[0], d[1]))
+    ),
+    Instruction(
+        "where", 3, "Piecewise((b, a), (c, True))",
+        r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+        lambda o, x, d, r: o.where(x[0], d[1], d[2]), takes="brr", kink="that of the branch taken",
+    ),
+    Instruction("lt", 2, "a < b", "{0} < {1}", _none, result="bool"),
+    Instruction("le", 2, "a <= b", r"{0} \le {1}", _none, result="bool"),
+    Instruction("equal", 2, "Eq(a, b)", "{0} = {1}", _none, result="bool"),
+    Instruction("both", 2, "And(a, b)", r"{0} \land {1}", _none, takes="bb", result="bool"),
+    Instruction("either", 2, "Or(a, b)", r"{0} \lor {1}", _none, takes="bb", result="bool"),
+)  # fmt: skip
+
+TABLE: dict[str, Instruction] = {row.name: row for row in _ROWS}
+"""Every instruction by name."""

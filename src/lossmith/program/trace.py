@@ -1,0 +1,251 @@
+"""From a formula to a program: the formula runs once on symbols, which record what it does.
+
+Equal expressions become one value (hash-consing), constants fold, and additions of zero or
+products with one vanish, so derivatives come out short without a simplifier.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+
+from lossmith.errors import ProgramError
+from lossmith.program.ops import TABLE, Ops, Value
+from lossmith.program.program import Program, Step
+
+_COMMUTATIVE = frozenset({"add", "mul", "mul0", "equal", "both", "either"})
+_FOLD: dict[str, Callable[..., float]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b if b else math.nan,
+    "neg": lambda a: -a,
+    "abs": abs,
+}
+
+
+class Symbol:
+    """A value of a graph under construction. Arithmetic and ``< <= > >= & |`` record instructions."""
+
+    __slots__ = ("graph", "number")
+
+    def __init__(self, graph: Graph, number: int) -> None:
+        self.graph = graph
+        self.number = number
+
+    def __add__(self, other: Value) -> Symbol:
+        return self.graph.apply("add", (self, other))
+
+    def __radd__(self, other: Value) -> Symbol:
+        return self.graph.apply("add", (other, self))
+
+    def __sub__(self, other: Value) -> Symbol:
+        return self.graph.apply("sub", (self, other))
+
+    def __rsub__(self, other: Value) -> Symbol:
+        return self.graph.apply("sub", (other, self))
+
+    def __mul__(self, other: Value) -> Symbol:
+        return self.graph.apply("mul", (self, other))
+
+    def __rmul__(self, other: Value) -> Symbol:
+        return self.graph.apply("mul", (other, self))
+
+    def __truediv__(self, other: Value) -> Symbol:
+        return self.graph.apply("div", (self, other))
+
+    def __rtruediv__(self, other: Value) -> Symbol:
+        return self.graph.apply("div", (other, self))
+
+    def __pow__(self, other: Value) -> Symbol:
+        if isinstance(other, int) and 1 <= other <= 4:
+            square = self if other == 1 else self * self
+            return square if other < 3 else square * (self if other == 3 else square)
+        return self.graph.apply("pow", (self, other))
+
+    def __neg__(self) -> Symbol:
+        return self.graph.apply("neg", (self,))
+
+    def __lt__(self, other: Value) -> Symbol:
+        return self.graph.apply("lt", (self, other))
+
+    def __le__(self, other: Value) -> Symbol:
+        return self.graph.apply("le", (self, other))
+
+    def __gt__(self, other: Value) -> Symbol:
+        return self.graph.apply("lt", (other, self))
+
+    def __ge__(self, other: Value) -> Symbol:
+        return self.graph.apply("le", (other, self))
+
+    def __and__(self, other: Value) -> Symbol:
+        return self.graph.apply("both", (self, other))
+
+    def __or__(self, other: Value) -> Symbol:
+        return self.graph.apply("either", (self, other))
+
+    def __bool__(self) -> bool:
+        raise ProgramError(
+            "a formula cannot branch in Python, since it is traced once for all examples: "
+            "write ops.where(condition, a, b) instead of if, and, or, or a chained comparison"
+        )
+
+    def __repr__(self) -> str:
+        return f"<value %{self.number} of a formula>"
+
+
+class Graph:
+    """Values under construction; ``program`` cuts out what the chosen outputs need."""
+
+    def __init__(self, inputs: Sequence[str], parameters: Sequence[str]) -> None:
+        self.inputs = tuple(inputs)
+        self.parameters = tuple(parameters)
+        self._nodes: list[tuple[str, tuple[int, ...]]] = []
+        self._index: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._constants: dict[str, int] = {}
+        self._values: dict[int, float] = {}
+        self.ops = Ops(self.apply)
+        self.symbols = {name: self._symbol("input", (n,)) for n, name in enumerate(self.inputs + self.parameters)}
+
+    def _symbol(self, op: str, args: tuple[int, ...]) -> Symbol:
+        key = (op, args)
+        if key not in self._index:
+            self._index[key] = len(self._nodes)
+            self._nodes.append(key)
+        return Symbol(self, self._index[key])
+
+    def constant(self, value: float) -> Symbol:
+        """Return the symbol of a literal number."""
+        number = float(value)
+        if math.isnan(number):
+            raise ProgramError("a formula produced NaN as a constant")
+        key = number.hex()
+        if key not in self._constants:
+            self._constants[key] = len(self._constants)
+        symbol = self._symbol("constant", (self._constants[key],))
+        self._values[symbol.number] = number
+        return symbol
+
+    def lift(self, value: Value) -> Symbol:
+        """Return the symbol of a value that a formula used: a symbol of this graph or a number."""
+        if isinstance(value, Symbol):
+            if value.graph is not self:
+                raise ProgramError("a formula mixed symbols of two traces")
+            return value
+        if isinstance(value, numbers.Real):
+            return self.constant(float(value))
+        raise ProgramError(f"a formula can use numbers and its own symbols, got {value!r} ({type(value).__name__})")
+
+    def apply(self, op: str, args: Sequence[Value]) -> Symbol:
+        """Record one instruction, or return the value it is known to have."""
+        row = TABLE[op]
+        if len(args) != row.arity:
+            raise ProgramError(f"ops.{op} takes {row.arity} arguments, got {len(args)}")
+        symbols = tuple(self.lift(arg) for arg in args)
+        known = self._simplify(op, symbols)
+        if known is not None:
+            return known
+        order = tuple(symbol.number for symbol in symbols)
+        return self._symbol(op, tuple(sorted(order)) if op in _COMMUTATIVE else order)
+
+    def _simplify(self, op: str, args: tuple[Symbol, ...]) -> Symbol | None:
+        values = [self._values.get(arg.number) for arg in args]
+        known = [value for value in values if value is not None]
+        if op in _FOLD and len(known) == len(args):
+            folded = _FOLD[op](*known)
+            return self.constant(folded) if math.isfinite(folded) else None
+        if op == "where":
+            return args[1] if args[1].number == args[2].number else None
+        if op == "neg" and self._nodes[args[0].number][0] == "neg":
+            return Symbol(self, self._nodes[args[0].number][1][0])
+        if op == "add" and args[0].number == args[1].number:
+            return self.apply("mul", (2.0, args[0]))
+        if not known or len(args) != 2:
+            return None
+        left, right = values
+        if op == "add":
+            return args[1] if left == 0 else args[0] if right == 0 else None
+        if op == "sub":
+            return args[0] if right == 0 else self.apply("neg", (args[1],)) if left == 0 else None
+        if op in ("mul", "mul0"):
+            if 0 in known:
+                return self.constant(0.0)
+            if op == "mul" and -1 in known:
+                return self.apply("neg", (args[1] if left == -1 else args[0],))
+            if op == "mul":
+                return self._scale(known[0], args[1] if right is None else args[0])
+            return args[1] if left == 1 else args[0] if right == 1 else None
+        if op == "div":
+            if right is not None and _is_power_of_two(right):
+                return self.apply("mul", (1.0 / right, args[0]))
+            return self.constant(0.0) if left == 0 else None
+        if op == "pow":
+            return args[0] if right == 1 else None
+        return None
+
+    def _scale(self, factor: float, symbol: Symbol) -> Symbol | None:
+        """Return ``factor * symbol`` where it is known: one, or a factor that merges with the symbol's own."""
+        if factor == 1:
+            return symbol
+        op, args = self._nodes[symbol.number]
+        inner = next((arg for arg in args if arg in self._values), None) if op == "mul" else None
+        if inner is None or not (_is_power_of_two(factor) or _is_power_of_two(self._values[inner])):
+            return None  # merging other factors would round differently
+        rest = args[1] if args[0] == inner else args[0]
+        return self.apply("mul", (factor * self._values[inner], Symbol(self, rest)))
+
+    def node(self, number: int) -> tuple[str, tuple[int, ...]]:
+        """Return instruction and argument numbers of a value."""
+        return self._nodes[number]
+
+    def program(self, outputs: Mapping[str, Symbol]) -> Program:
+        """Return the program of these outputs; whatever they do not need is left out."""
+        fixed = len(self.inputs) + len(self.parameters)
+        live: set[int] = set()
+        stack = [symbol.number for symbol in outputs.values()]
+        while stack:
+            number = stack.pop()
+            if number not in live:
+                live.add(number)
+                op, args = self._nodes[number]
+                if op in TABLE:
+                    stack.extend(args)
+        constants = sorted(number for number in live if number in self._values)
+        steps = sorted(number for number in live if self._nodes[number][0] in TABLE)
+        renumber = {number: number for number in range(fixed)}
+        renumber.update({number: place for place, number in enumerate([*constants, *steps], start=fixed)})
+        return Program(
+            inputs=self.inputs,
+            parameters=self.parameters,
+            constants=tuple(self._values[number] for number in constants),
+            steps=tuple(
+                Step(op, tuple(renumber[arg] for arg in args)) for op, args in (self._nodes[number] for number in steps)
+            ),
+            outputs=tuple((name, renumber[symbol.number]) for name, symbol in outputs.items()),
+        )
+
+
+def _is_power_of_two(value: float) -> bool:
+    return abs(math.frexp(value)[0]) == 0.5 and 2.0**-512 < abs(value) < 2.0**512
+
+
+def trace(
+    function: Callable[[Ops, Mapping[str, Symbol]], Mapping[str, Value]],
+    inputs: Sequence[str],
+    parameters: Sequence[str] = (),
+) -> Program:
+    """Trace ``function(ops, symbols) -> {output name: value}`` into a program.
+
+    Args:
+        function: receives the namespace of instructions and the symbols by name.
+        inputs: names of the per-example inputs.
+        parameters: names of the numbers that hold for a whole call.
+
+    Raises:
+        ProgramError: when the function branches in Python, returns something that is no
+            number, or calls an instruction wrongly.
+    """
+    graph = Graph(inputs, parameters)
+    outputs = function(graph.ops, graph.symbols)
+    return graph.program({name: graph.lift(value) for name, value in outputs.items()})

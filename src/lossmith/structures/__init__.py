@@ -1,0 +1,1 @@
+"""Structures: how arrays are brought to the inputs of a formula, and derivatives carried back."""

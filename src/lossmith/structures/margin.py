@@ -1,0 +1,43 @@
+"""Margin losses: pointwise losses of a score times the sign of its label."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.link import IDENTITY, Link
+from lossmith.core.parameter import Option
+from lossmith.program import Ops, Value
+from lossmith.structures.pointwise import Binary
+
+
+class Margin(Binary):
+    """A loss of the margin: the score where the label is positive, minus the score where it is negative.
+
+    A subclass gives ``card`` and ``of_margin``.
+    """
+
+    link: Link = IDENTITY
+    prediction = Option(
+        "logits",
+        ("logits",),
+        doc="what y_pred holds: a raw score",
+        why="A margin is a distance on the scale of raw scores; a probability has none.",
+    )
+    eps: None = None  # type: ignore[assignment]  # scores have no ends to be kept off
+
+    @abstractmethod
+    def of_margin(self, ops: Ops, margin: Value) -> Value:
+        """Return the loss at a margin, positive on the right side."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss of label ``y`` at score ``f``."""
+        return self.of_margin(ops, (2 * y - 1) * f)
+
+    def best_prediction(self, y_true: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the score at which the margin is reached."""
+        labels = np.asarray(y_true, dtype=float)
+        return np.where(labels > 0, 1.0, -1.0)
