@@ -29,7 +29,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@echo "==> types"
-	@$(BIN)/python -m lossmith.core.stubs
+	@$(BIN)/python -m lossmith.frameworks.stubs
 	$(BIN)/mypy
 
 bench: $(READY)

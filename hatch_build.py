@@ -20,7 +20,7 @@ class StubHook(BuildHookInterface):  # type: ignore[type-arg,misc]
         source = Path(self.root) / "src"
         sys.path.insert(0, str(source))
         try:
-            from lossmith.core.stubs import write_stub
+            from lossmith.frameworks.stubs import write_stub
 
             stub = write_stub(source / "lossmith")
         finally:

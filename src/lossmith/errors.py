@@ -19,7 +19,6 @@ Each one is a ``LossmithError`` and also the built-in error that fits, so that b
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -76,6 +75,8 @@ class TableError(LossmithError, ValueError):
 
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return `` Did you mean 'x'?`` for the nearest known names, or an empty string."""
+    import difflib  # only when something went wrong
+
     lowered = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=cutoff)
     if not close:

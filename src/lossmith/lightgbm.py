@@ -11,8 +11,8 @@ those of focal loss can be negative. Newton steps are impossible there, so the d
 minimum; for convex losses with a bounded gradient it is the weight of iteratively reweighted
 least squares (Huber 1964, doi 10.1214/aoms/1177703732; Holland and Welsch 1977,
 doi 10.1080/03610927708827533). A best prediction at infinity counts as a logit of 37, which is
-certainty in float64. Rows closer to their minimum than three tenths of the typical distance get the
-difference of gradients across that range instead: at a kink the gradient of an exact fit is zero,
+certainty in float64. Rows closer to their minimum than half the typical distance get the
+difference of gradients across that half instead: at a kink the gradient of an exact fit is zero,
 and yet moving it away has a price.
 """
 
@@ -34,7 +34,7 @@ Array = npt.NDArray[Any]
 Curvature = Literal["floor", "exact"]
 
 _CERTAIN = 37.0
-_NEAR = 0.3
+_NEAR = 0.5
 _TINY = 1e-16
 
 DEFAULTS: Mapping[str, Any] = {
@@ -83,8 +83,8 @@ class Objective:
             raise ParameterError(f"{self.loss} cannot be an objective: {error}") from None
         if not math.isfinite(self.start):
             raise DomainError(
-                f"{self.loss}: the best constant for these {self.y.size} targets is {self.start:g}, since all ask for "
-                "the same extreme (labels of one class, or counts that are all zero); there is nothing to learn from them"
+                f"{self.loss}: the best constant for these {self.y.size} targets is {self.start:g}: all of them ask "
+                "for the same extreme, as labels of one class and counts of zero do, so there is nothing to learn"
             )
         self._best = np.clip(self.loss.best_prediction(self.y), *_reach(self.loss))
         if not np.any(self._derivatives(self.y, self._probe())[0]):
@@ -120,7 +120,7 @@ class Objective:
         distance = np.abs(raw - self._best)
         # Mean of roots, squared: a few rows far out do not set the scale.
         near = max(_NEAR * float(np.mean(np.sqrt(distance))) ** 2, _TINY)
-        floor = np.maximum(np.abs(gradient) / np.maximum(distance, near), _TINY)
+        floor: Array = np.maximum(np.abs(gradient) / np.maximum(distance, near), _TINY)
         met = distance < near
         if met.any():
             above, below = (self._derivatives(self.y[met], raw[met] + side)[0] for side in (near, -near))

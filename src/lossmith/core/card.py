@@ -22,7 +22,7 @@ Estimate = Literal[
 """What the constant with the least cost is, on the scale of predictions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Traits:
     """Properties of the loss as a function of the raw prediction; the law suite proves each, both ways.
 
@@ -43,7 +43,7 @@ class Traits:
     nonnegative: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kink:
     """A place where a derivative jumps.
 
@@ -58,7 +58,7 @@ class Kink:
     at: Callable[[Any, float], tuple[float, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Example:
     """A worked example. Tests compute it, so the numbers are true.
 
@@ -78,7 +78,7 @@ class Example:
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Myth:
     """A claim that is often taught and not true, and what holds instead."""
 
@@ -86,7 +86,7 @@ class Myth:
     truth: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Reference:
     """Where the loss comes from."""
 
@@ -102,7 +102,7 @@ class Reference:
         return f"{self.authors} ({self.year}). {self.title}. {self.venue}.{link}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """What there is to know about a loss.
 

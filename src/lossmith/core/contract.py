@@ -6,6 +6,7 @@ may be is the loss's domain and is checked in the same pass that computes.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,7 +131,9 @@ def _numbers(owner: str, label: str, value: Any) -> Array:
             f"{owner}: {label} is a {module} {type(value).__name__}, and there is no engine for those here yet; "
             "pass a NumPy array, for example by .detach().numpy() or numpy.asarray"
         )
-    if isinstance(value, np.ma.MaskedArray):
+    # numpy.ma takes 15 ms to import; when nobody has, there are no masked arrays.
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(value, masked.MaskedArray):
         raise KindError(f"{owner}: {label} is a masked array; pass its data, and mask=~{label}.mask")
     try:
         array = np.asarray(value)

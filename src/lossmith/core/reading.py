@@ -5,12 +5,31 @@ SymPy is imported only when a formula is to be shown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
+from lossmith.core.parameter import Parameter
 from lossmith.errors import MissingDependencyError
-from lossmith.program import TABLE, Ops, Value
-from lossmith.structures.pointwise import Pointwise
+from lossmith.program import TABLE, Ops, Program, Value
+
+
+class Readable(Protocol):
+    """What a reading needs of a loss: its formula, on symbols."""
+
+    @property
+    def free_parameters(self) -> Mapping[str, float]:
+        """The parameters that are present."""
+
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Return the declared parameters."""
+
+    def symbolic(self, values: Mapping[str, Value]) -> Any:
+        """Return a twin whose parameters are symbols."""
+
+    def program(self, order: int = 2) -> Program:
+        """Return the loss and its derivatives as a program."""
+
 
 # Kept as named functions: their expansions say less than their names.
 _NAMED = ("sigmoid", "lgamma")
@@ -61,7 +80,7 @@ def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
     return lambda *arguments: expression.subs(dict(zip(letters, arguments, strict=False)), simultaneous=True)
 
 
-def expression(loss: Pointwise, output: str = "value") -> Any:
+def expression(loss: Readable, output: str = "value") -> Any:
     """Return the loss or a derivative as a SymPy expression in ``y``, ``f`` and its parameters' symbols.
 
     Args:
@@ -86,26 +105,26 @@ def expression(loss: Pointwise, output: str = "value") -> Any:
     return sympy.simplify(found)
 
 
-def latex(loss: Pointwise) -> str:
+def latex(loss: Readable) -> str:
     """Return the formula as LaTeX."""
     return _latex(loss, "value")
 
 
-def latex_gradient(loss: Pointwise) -> str:
+def latex_gradient(loss: Readable) -> str:
     """Return the derivative with respect to the prediction as LaTeX."""
     return _latex(loss, "gradient:f")
 
 
-def latex_hessian(loss: Pointwise) -> str:
+def latex_hessian(loss: Readable) -> str:
     """Return the second derivative as LaTeX."""
     return _latex(loss, "hessian:f,f")
 
 
-def _latex(loss: Pointwise, output: str) -> str:
+def _latex(loss: Readable, output: str) -> str:
     return str(_sympy().latex(expression(loss, output), ln_notation=False))
 
 
-def pretty(loss: Pointwise, output: str = "value") -> str:
+def pretty(loss: Readable, output: str = "value") -> str:
     """Return the formula drawn with Unicode characters, on several lines."""
     sympy = _sympy()
     found = expression(loss, output)

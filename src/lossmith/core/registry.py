@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import pkgutil
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from lossmith.core.loss import Loss
@@ -24,10 +24,10 @@ _ROOT = "lossmith.losses"
 @lru_cache(maxsize=1)
 def _modules() -> dict[str, str]:
     """Return the module of each loss by name, from the files alone."""
-    folder = Path(__file__).resolve().parent.parent / "losses"
+    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "losses")
     found: dict[str, str] = {}
-    for family in sorted(pkgutil.iter_modules([str(folder)]), key=lambda item: item.name):
-        for module in pkgutil.iter_modules([str(folder / family.name)]):
+    for family in pkgutil.iter_modules([folder]):
+        for module in pkgutil.iter_modules([os.path.join(folder, family.name)]):
             found[module.name] = f"{_ROOT}.{family.name}.{module.name}"
     return found
 

@@ -42,7 +42,7 @@ def _panel(values: Array, columns: int, height: int) -> list[str]:
         for dot in range(min(previous, row), max(previous, row) + 1):
             cells[dot // 4, place // 2] |= _DOTS[dot % 4, place % 2]
         previous = row
-    zero = int(round(high / span * (height * 4 - 1))) // 4
+    zero = round(high / span * (height * 4 - 1)) // 4
     lines = []
     for number, line in enumerate(cells.tolist()):
         label = (

@@ -27,7 +27,7 @@ class Margin(Binary):
         doc="what y_pred holds: a raw score",
         why="A margin is a distance on the scale of raw scores; a probability has none.",
     )
-    eps: None = None  # type: ignore[assignment]  # scores have no ends to be kept off
+    eps: None = None  # scores have no ends to be kept off
 
     @abstractmethod
     def of_margin(self, ops: Ops, margin: Value) -> Value:

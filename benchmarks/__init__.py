@@ -1,0 +1,1 @@
+"""Measurements behind every figure that Lossmith's documents give."""

@@ -1,0 +1,74 @@
+"""How long Lossmith takes to start, beside its neighbours, interleaved in one run.
+
+``python -m benchmarks.startup`` prints a Markdown table; ``--json FILE`` writes it as data.
+Each case is a fresh interpreter; the time of an empty one is taken off where it says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FIRST_USE = """
+import numpy, time
+start = time.perf_counter()
+import lossmith
+lossmith.Huber(delta=1.35)([1.0, 2.0], [1.0, 4.0])
+print(time.perf_counter() - start)
+"""
+
+# name -> (arguments of the interpreter, whether the case prints its own seconds)
+CASES: dict[str, tuple[list[str], bool]] = {
+    "python, empty": (["-c", "pass"], False),
+    "import lossmith": (["-c", "import lossmith"], False),
+    "import numpy": (["-c", "import numpy"], False),
+    "import sklearn.metrics": (["-c", "import sklearn.metrics"], False),
+    "import lightgbm": (["-c", "import lightgbm"], False),
+    "lossmith --help": (["-m", "lossmith", "--help"], False),
+    "first use of a loss, after NumPy": (["-c", FIRST_USE], True),
+}
+
+
+def measure(arguments: list[str], *, own: bool) -> float:
+    """Return the seconds that one fresh interpreter takes, or that it reports."""
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, env=environment())
+    return float(done.stdout) if own else time.perf_counter() - start
+
+
+def environment() -> dict[str, str]:
+    """Return the environment with byte code allowed, as an installed package has it."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    options = parser.parse_args()
+    times: dict[str, list[float]] = {name: [] for name in CASES}
+    for number in range(options.rounds + 1):
+        for name, (arguments, own) in CASES.items():
+            seconds = measure(arguments, own=own)
+            if number:  # the first round fills the caches
+                times[name].append(seconds)
+    print("| case | best ms | median ms | median, times `import numpy` |")
+    print("| --- | ---: | ---: | ---: |")
+    numpy_time = statistics.median(times["import numpy"])
+    rows = {}
+    for name, seconds in times.items():
+        median = statistics.median(seconds)
+        rows[name] = {"best_ms": min(seconds) * 1e3, "median_ms": median * 1e3, "ratio_to_numpy": median / numpy_time}
+        print(f"| {name} | {min(seconds) * 1e3:.0f} | {median * 1e3:.0f} | {median / numpy_time:.2f} |")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the faces toward frameworks share: signatures and stubs made from the registry."""

@@ -1,0 +1,83 @@
+"""Every card is complete: whoever adds a loss is told what is missing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import lossmith as lm
+from lossmith.core import reading
+from lossmith.core.card import Card
+
+CARDS = {name: lm.loss_class(name).card for name in lm.names()}
+SENTENCES = ("summary", "picture")
+LISTS = ("pros", "cons", "use_when", "avoid_when", "examples", "references")
+
+
+def gaps(card: Card) -> list[str]:
+    """Return what is missing or malformed on a card."""
+    found = [name for name in ("title", "activation", *SENTENCES) if not getattr(card, name).strip()]
+    found += [name for name in LISTS if not getattr(card, name)]
+    found += [name for name in SENTENCES if not getattr(card, name).endswith(".")]
+    found += [f"year {r.year}" for r in card.references if not 1600 < r.year < 2100]
+    found += [f"doi {r.doi}" for r in card.references if r.doi and not re.fullmatch(r"10\.\d{4,9}/\S+", r.doi)]
+    found += [f"no link: {r.title}" for r in card.references if not (r.doi or r.url)]
+    for text in (*card.pros, *card.cons, *card.use_when, *card.avoid_when):
+        if text.endswith(".") or text != text.strip():
+            found.append(f"a phrase, not a sentence: {text!r}")
+    for example in card.examples:
+        if not len(example.y_true) == len(example.y_pred) == len(example.losses):
+            found.append(f"lengths differ: {example.text!r}")
+    return found
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_card_is_complete(name: str) -> None:
+    assert gaps(CARDS[name]) == []
+
+
+def test_the_check_can_fail() -> None:
+    from dataclasses import replace
+
+    card = CARDS["huber"]
+    assert gaps(replace(card, pros=(), picture="no full stop")) == ["pros", "picture"]
+    assert gaps(replace(card, references=(replace(card.references[0], doi="1234"),))) == ["doi 1234"]
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_class_has_a_docstring_and_declared_parameters_are_described(name: str) -> None:
+    cls = lm.loss_class(name)
+    assert (cls.__doc__ or "").strip().endswith(".")
+    for item in cls.declared().values():
+        assert item.doc
+    for parameter in cls.parameters().values():
+        low, high = parameter.typical
+        assert low < high
+        assert parameter.domain.includes(low)
+        assert parameter.domain.includes(high)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_formula_reads_as_latex_and_text(name: str) -> None:
+    loss = lm.get(name)
+    for text in (reading.latex(loss), reading.latex_gradient(loss), reading.latex_hessian(loss)):
+        assert text
+        assert text.count("{") == text.count("}")
+        assert "Piecewise" not in text
+    for parameter in loss.free_parameters:
+        assert loss.parameters()[parameter].symbol in reading.latex(loss)
+    assert reading.pretty(loss)
+
+
+def test_huber_reads_as_in_the_books() -> None:
+    assert reading.latex(lm.Huber()).startswith(r"\begin{cases} \frac{\left(f - y\right)^{2}}{2} & \text{for}\: ")
+    assert reading.latex_gradient(lm.BinaryCrossEntropy()).count(r"\sigma") == 2
+
+
+def test_names_and_aliases_are_unique() -> None:
+    seen: dict[str, str] = {}
+    for name in lm.names():
+        for alias in (name, *lm.loss_class(name).aliases):
+            key = alias.replace("_", "").lower()
+            assert seen.setdefault(key, name) == name, f"{alias} names both {seen[key]} and {name}"

@@ -1,0 +1,86 @@
+"""The public names: what is there resolves, what is not there says so, nothing slips in unseen."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import lossmith as lm
+from lossmith import errors
+from lossmith.frameworks.stubs import stub
+
+NAMES = {
+    "Binary", "Card", "Context", "CostState", "Domain", "DomainError", "EmptyError", "Example", "KindError", "Kink",
+    "Loss", "LossNotFoundError", "LossmithError", "LossmithWarning", "MergeError", "MissingDependencyError", "Myth",
+    "NoConstantError", "Option", "Parameter", "ParameterError", "Pointwise", "Program", "ProgramError", "Reference",
+    "ShapeError", "TableError", "Traits", "choose", "family", "from_config", "get", "loss_class", "names", "parse",
+}  # fmt: skip
+CLASSES = {lm.loss_class(name).__name__ for name in lm.names()}
+
+
+def test_public_names_are_these_and_the_losses() -> None:
+    assert set(lm.__all__) == NAMES | CLASSES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES | CLASSES))
+def test_every_name_resolves(name: str) -> None:
+    assert getattr(lm, name).__name__ == name
+
+
+def test_the_issue_of_the_first_release_is_there() -> None:
+    first = "MeanError SquaredError AbsoluteError Huber Quantile LogCosh Poisson BinaryCrossEntropy Focal Hinge "
+    assert set((first + "SquaredHinge ZeroOne").split()) <= CLASSES
+
+
+@pytest.mark.parametrize(
+    ("alias", "cls"),
+    [("mse", "SquaredError"), ("l2", "SquaredError"), ("mae", "AbsoluteError"), ("l1", "AbsoluteError"),
+     ("pinball", "Quantile"), ("bce", "BinaryCrossEntropy"), ("log_loss", "BinaryCrossEntropy")],
+)  # fmt: skip
+def test_aliases_that_people_type(alias: str, cls: str) -> None:
+    assert type(lm.get(alias)).__name__ == cls
+
+
+@pytest.mark.parametrize("name", ["Hubr", "huber", "Huberr", "nothing", "HUBER"])
+def test_unknown_names_raise_attribute_errors(name: str) -> None:
+    with pytest.raises(AttributeError, match=name):
+        getattr(lm, name)
+
+
+def test_a_wrong_name_gets_a_suggestion() -> None:
+    with pytest.raises(AttributeError, match="Did you mean 'huber'"):
+        _ = lm.Hubr  # type: ignore[attr-defined]
+
+
+def test_every_error_is_a_lossmith_error_and_a_built_in_one() -> None:
+    for name in NAMES:
+        found = getattr(lm, name)
+        if name.endswith("Error") and name != "LossmithError" and name not in CLASSES:
+            assert issubclass(found, lm.LossmithError)
+            assert issubclass(found, ValueError | TypeError | KeyError | ImportError)
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = {line.split("── ")[1].split(" ")[0] for line in (errors.__doc__ or "").splitlines() if "── " in line}
+    assert drawn == {cls.__name__ for cls in errors.LossmithError.__subclasses__() if cls.__module__ == errors.__name__}
+
+
+def test_the_stub_names_everything_and_its_signatures() -> None:
+    tree = ast.parse(stub())
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    assert set(classes) == CLASSES
+    assert "delta: float" in ast.unparse(classes["Huber"])
+    imported = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert imported >= NAMES
+
+
+def test_repository_says_nothing_of_one_machine() -> None:
+    root = Path(__file__).resolve().parents[2]
+    for folder in ("src", "docs", "benchmarks", "examples"):
+        for path in (root / folder).rglob("*"):
+            if path.suffix in (".py", ".md", ".html", ".toml"):
+                text = path.read_text(encoding="utf-8")
+                assert "/root/" not in text, path
+                assert "/work/" not in text, path

@@ -1,0 +1,25 @@
+"""Rooms stay readable: a loss file under 100 lines, any other under 400, lines that an editor shows."""
+
+from pathlib import Path
+
+import pytest
+
+import lossmith
+
+ROOT = Path(__file__).resolve().parents[2]
+LOSSES = Path(lossmith.__file__).parent / "losses"
+FILES = sorted(path for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+
+
+def limit(path: Path) -> int:
+    return 100 if LOSSES in path.parents else 400
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_size(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= limit(path)
+
+
+def test_the_limits_differ() -> None:
+    assert limit(LOSSES / "regression" / "huber.py") == 100
+    assert limit(LOSSES.parent / "core" / "loss.py") == 400
