@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,8 @@ def prepare(
     arguments: Mapping[str, tuple[str, Any]],
     weight: Any = None,
     mask: Any = None,
+    *,
+    unsigned_zero: Collection[str] = (),
 ) -> Batch:
     """Check the arguments of a call and bring them to the form that engines take.
 
@@ -97,6 +99,7 @@ def prepare(
         arguments: by the formula's symbol, the argument's name and what the user gave.
         weight: a weight for each example, at least zero; size-1 axes broadcast.
         mask: true for the examples that count.
+        unsigned_zero: symbols for which -0.0 becomes 0.0.
 
     Raises:
         KindError: for what is no array of real numbers.
@@ -114,9 +117,10 @@ def prepare(
     # Labels are often integers: they take the type of the predictions instead of widening them.
     common = np.result_type(*floats) if floats else np.dtype(np.float64)
     dtype = np.dtype(np.float32 if common.itemsize < 4 else np.float64 if common.itemsize > 8 else common)
+    inputs = {symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()}
     return Batch(
         owner=owner,
-        inputs={symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()},
+        inputs={symbol: array + 0.0 if symbol in unsigned_zero else array for symbol, array in inputs.items()},
         labels=labels,
         shape=shape,
         weight=None if weight is None else _weights(owner, weight, shape),

@@ -77,7 +77,7 @@ def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
         # Unevaluated, the conditions stay as the formula wrote them.
         return lambda condition, a, b: sympy.Piecewise((a, condition), (b, True), evaluate=False)
     expression = sympy.sympify(row.meaning, locals=dict(zip("abc", letters, strict=True)))
-    return lambda *arguments: expression.subs(dict(zip(letters, arguments, strict=False)), simultaneous=True)
+    return lambda *arguments: expression.xreplace(dict(zip(letters, arguments, strict=False)))
 
 
 def expression(loss: Readable, output: str = "value") -> Any:
@@ -133,4 +133,4 @@ def pretty(loss: Readable, output: str = "value") -> str:
         for symbol in found.free_symbols
         if "\\" in symbol.name
     }
-    return str(sympy.pretty(found.subs(names), use_unicode=True, wrap_line=False))
+    return str(sympy.pretty(found.xreplace(names), use_unicode=True, wrap_line=False))

@@ -1,0 +1,55 @@
+"""How well LightGBM fits with our objectives, beside its own, on the same splits.
+
+``python -m benchmarks.boosting`` prints, for each loss, the held-out cost with LightGBM's own
+objective and with ours under several floors for the Hessian (see docs/decisions/0005), as ratios.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+
+import lossmith as lm
+from lossmith import lightgbm as ours
+from lossmith.scoring.source import Table
+
+TABLE = Path(__file__).resolve().parent.parent / "examples" / "data" / "player_wages.csv"
+ROUNDS, SPLITS, HELD_OUT = 150, 5, 1000
+FLOORS = (0.1, 0.3, 0.5, 1.0)
+CASES = {
+    "absolute_error": {"objective": "l1"},
+    "quantile(level=0.9)": {"objective": "quantile", "alpha": 0.9},
+    "huber(delta=5000)": {"objective": "huber", "alpha": 5000},
+    "poisson": {"objective": "poisson"},
+    "squared_error": {"objective": "l2"},
+}
+
+
+def main() -> None:
+    table = Table.open(str(TABLE))
+    features = [name for name in table.columns if table.kinds[name] == "number" and name != "wage_eur"]
+    X = np.column_stack([table.numbers(name) for name in features])
+    y = table.numbers("wage_eur")
+    splits = [np.random.default_rng(seed).permutation(len(y)) for seed in range(SPLITS)]
+    print(f"held-out cost, mean over {SPLITS} splits, {ROUNDS} rounds; ours as a multiple of LightGBM's own objective")
+    print("| loss | LightGBM's own | " + " | ".join(f"floor at {near:g}" for near in FLOORS) + " |")
+    print("| --- | ---: |" + " ---: |" * len(FLOORS))
+    for text, settings in CASES.items():
+        loss = lm.parse(text)
+        own, mine = [], {near: [] for near in FLOORS}
+        for order in splits:
+            fit, held = order[HELD_OUT:], order[:HELD_OUT]
+            booster = lightgbm.train({**ours.DEFAULTS, **settings}, lightgbm.Dataset(X[fit], y[fit]), ROUNDS)
+            own.append(loss.cost(y[held], loss.link.forward(booster.predict(X[held]))))
+            for near in FLOORS:
+                ours._NEAR = near
+                model = ours.train(loss, X[fit], y[fit], rounds=ROUNDS)
+                mine[near].append(loss.cost(y[held], model.predict_raw(X[held])))
+        ratios = " | ".join(f"{np.mean(mine[near]) / np.mean(own):.3f}" for near in FLOORS)
+        print(f"| {text} | {np.mean(own):.4g} | {ratios} |")
+
+
+if __name__ == "__main__":
+    main()
