@@ -94,13 +94,15 @@ class Objective:
 
     def _probe(self) -> Array:
         """Return predictions away from the optimum, where any trainable loss has a gradient."""
-        return np.full(self.y.shape, self.start) + (1.0 + abs(self.start)) * np.where(
+        probe: Array = np.full(self.y.shape, self.start) + (1.0 + abs(self.start)) * np.where(
             self._best > self.start, -0.5, 0.5
         )
+        return probe
 
     def _derivatives(self, y: Array, raw: Array) -> tuple[Array, Array]:
         parts = self.loss.evaluate(y, raw, ("gradient", "hessian"), trusted=True)
-        return parts["gradient"], parts["hessian"]
+        gradient: Array = parts["gradient"]
+        return gradient, parts["hessian"]
 
     def __call__(self, trees: Array, data: Any = None) -> tuple[Array, Array]:
         """Return weighted gradient and Hessian at the trees' sum, as ``lightgbm.train`` asks for them.

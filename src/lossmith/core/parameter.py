@@ -16,7 +16,7 @@ from lossmith.core.domain import Domain
 from lossmith.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
-    from lossmith.core.loss import Loss
+    from lossmith.core.configured import Configured
 
 
 class Parameter:
@@ -48,7 +48,7 @@ class Parameter:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, loss: Loss | None, owner: type) -> Any:
+    def __get__(self, loss: Configured | None, owner: type) -> Any:
         return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> float | None:
@@ -73,6 +73,52 @@ class Parameter:
         return f"Parameter({self.name}={self.default}, domain={self.domain}, {self.doc!r})"
 
 
+class Vector:
+    """A number for each class, such as class weights; it may be left out.
+
+    Args:
+        domain: where each number may lie.
+        doc: what it means, one phrase.
+    """
+
+    default: None = None
+
+    def __init__(self, *, domain: str, doc: str) -> None:
+        self.domain = Domain.parse(domain)
+        self.doc = doc
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, loss: Configured | None, owner: type) -> Any:
+        return self if loss is None else loss._values[self.name]
+
+    def validate(self, owner: str, value: Any) -> tuple[float, ...] | None:
+        """Return the numbers as a tuple, or ``None`` for none.
+
+        Raises:
+            ParameterError: for what is no sequence of numbers in the domain.
+        """
+        if value is None:
+            return None
+        try:
+            numbers = tuple(float(item) for item in value)
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f"{owner}({self.name}={value!r}): {self.name} must be a number for each class in {self.domain}"
+            ) from None
+        for place, number in enumerate(numbers):
+            if not self.domain.includes(number):
+                raise ParameterError(
+                    f"{owner}: {self.name}[{place}] is {number:g}, but must lie in {self.domain} ({self.doc})"
+                )
+        return numbers
+
+    def __repr__(self) -> str:
+        return f"Vector({self.name}, domain={self.domain}, {self.doc!r})"
+
+
 class Option:
     """A choice between forms of a loss.
 
@@ -93,7 +139,7 @@ class Option:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, loss: Loss | None, owner: type) -> Any:
+    def __get__(self, loss: Configured | None, owner: type) -> Any:
         return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> str | bool:

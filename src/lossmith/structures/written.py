@@ -1,0 +1,81 @@
+"""Losses with a formula: tracing it, once for each form of the loss."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+from lossmith.program import Ops, Program, Value, derive, trace
+
+_PROGRAMS: WeakKeyDictionary[type, dict[Any, Program]] = WeakKeyDictionary()
+
+
+class Written(Loss):
+    """A loss with a formula of a few symbols, which its structure fills from the arrays of a call."""
+
+    symbols: ClassVar[tuple[str, ...]]
+    """The symbols that the formula takes, in order."""
+
+    wrt: ClassVar[tuple[str, ...]]
+    """Those of them that it is differentiated by."""
+
+    @abstractmethod
+    def formula(self, ops: Ops, *inputs: Any, **named: Any) -> Value:
+        """Return the loss, written with ``ops`` and arithmetic alone on its inputs, in the order of the declaration."""
+
+    def written(self, ops: Ops, *inputs: Value) -> Value:
+        """Return the formula on what the caller passes, labels and kinds included.
+
+        Structures bring the caller's conventions to the formula's here.
+        """
+        return self.formula(ops, *inputs)
+
+    def valid(self, ops: Ops, symbols: Mapping[str, Value]) -> Value | None:
+        """Return the condition that the inputs lie in their domains, or ``None`` when the structure checks them."""
+        return None
+
+    def program(self, order: int = 2) -> Program:
+        """Return the formula as a program: ``value`` and, by order, gradients and Hessians.
+
+        Raises:
+            ParameterError: for an order other than 0, 1 or 2.
+        """
+        if order not in (0, 1, 2):
+            raise ParameterError(f"{type(self).__name__}.program(order={order!r}): order must be 0, 1 or 2")
+        first = [f"gradient:{x}" for x in self.wrt]
+        second = [f"hessian:{x},{z}" for place, x in enumerate(self.wrt) for z in self.wrt[place:]]
+        return self.part("value", *(first if order else []), *(second if order == 2 else []))
+
+    def symbolic(self, values: Mapping[str, Value]) -> Self:
+        """Return a twin whose parameters are the given symbols, for tracing and typesetting its formula."""
+        twin = object.__new__(type(self))
+        object.__setattr__(twin, "_values", MappingProxyType({**self._values, **values}))
+        return twin
+
+    @property
+    def free_parameters(self) -> dict[str, float]:
+        """The parameters that are present, which are inputs of the program."""
+        return {name: self._values[name] for name in self._parameters if self._values[name] is not None}
+
+    def part(self, *outputs: str) -> Program:
+        """Return the program of some outputs, among ``value``, ``gradient:x``, ``hessian:x,z`` and ``valid``."""
+        # Parameters are inputs of the program: losses that differ only in those share it.
+        form = tuple((value is None if name in self._parameters else value) for name, value in self._values.items())
+        parts = _PROGRAMS.setdefault(type(self), {})
+        if (form, outputs) not in parts:
+            if (form, ()) not in parts:
+                traced = trace(self._outputs, self.symbols, tuple(self.free_parameters))
+                parts[form, ()] = derive(traced, wrt=self.wrt, order=2)
+            parts[form, outputs] = parts[form, ()].select(outputs)
+        return parts[form, outputs]
+
+    def _outputs(self, ops: Ops, symbols: Mapping[str, Value]) -> dict[str, Value]:
+        twin = self.symbolic({name: symbols[name] for name in self.free_parameters})
+        outputs = {"value": twin.written(ops, *(symbols[name] for name in self.symbols))}
+        valid = self.valid(ops, symbols)
+        return outputs if valid is None else {**outputs, "valid": valid}
