@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-Task = Literal["regression", "counts", "binary"]
+Task = Literal["regression", "counts", "binary", "categorical"]
 Estimate = Literal[
     "nothing",
     "mean",
@@ -15,6 +15,7 @@ Estimate = Literal[
     "quantile",
     "between mean and median",
     "probability",
+    "class probabilities",
     "distorted probability",
     "2p - 1",
     "class",

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
-from lossmith.core.parameter import Option, Parameter, Vector
+from lossmith.core.parameter import Integer, Option, Parameter, Vector
 from lossmith.errors import ParameterError, did_you_mean
 
 T = TypeVar("T")
-Declared = Parameter | Option | Vector
+Declared = Parameter | Option | Vector | Integer
 
 
 def snake_case(name: str) -> str:
@@ -32,7 +32,7 @@ class Configured(ABC):
     name: ClassVar[str]
     _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})
     _options: ClassVar[Mapping[str, Option]] = MappingProxyType({})
-    _vectors: ClassVar[Mapping[str, Vector]] = MappingProxyType({})
+    _others: ClassVar[Mapping[str, Vector | Integer]] = MappingProxyType({})
     _values: Mapping[str, Any]
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -40,7 +40,7 @@ class Configured(ABC):
         cls.name = snake_case(cls.__name__)
         cls._parameters = MappingProxyType(_declared(cls, Parameter))
         cls._options = MappingProxyType(_declared(cls, Option))
-        cls._vectors = MappingProxyType(_declared(cls, Vector))
+        cls._others = MappingProxyType({**_declared(cls, Vector), **_declared(cls, Integer)})
         cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # inspect reads it
             [
                 inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=declared.default)
@@ -91,14 +91,9 @@ class Configured(ABC):
         return cls._options
 
     @classmethod
-    def vectors(cls) -> Mapping[str, Vector]:
-        """Return the declared vectors by name."""
-        return cls._vectors
-
-    @classmethod
     def declared(cls) -> dict[str, Declared]:
         """Return all that is declared, in the order in which it is passed by place."""
-        return {**cls._parameters, **cls._vectors, **cls._options}
+        return {**cls._parameters, **cls._others, **cls._options}
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -111,7 +106,8 @@ class Configured(ABC):
 
     def to_config(self) -> dict[str, Any]:
         """Return this as plain data, which ``lossmith.from_config`` turns back into it."""
-        return {"loss": self.name, "parameters": dict(self._values)}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in self._values.items()}
+        return {"loss": self.name, "parameters": plain}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Configured) and self._values == other._values
@@ -125,8 +121,8 @@ class Configured(ABC):
     def __repr__(self) -> str:
         shown = []
         for name, value in self._values.items():
-            item = self._options.get(name)
-            if (item is None and value is not None) or (item is not None and value != item.default):
+            quiet = self._parameters[name].optional if name in self._parameters else True
+            if not quiet or value != self.declared()[name].default:
                 shown.append(
                     f"{name}={value:g}"
                     if isinstance(value, float) and float(f"{value:g}") == value

@@ -28,16 +28,25 @@ class Parameter:
         symbol: LaTeX of the symbol.
         typical: the range that sliders, plots and tests use.
         doc: what it means, one phrase.
+        in_formula: whether the formula uses it; else only the structure around it does.
     """
 
     def __init__(
-        self, default: float | None, *, domain: str, symbol: str, typical: tuple[float, float], doc: str
+        self,
+        default: float | None,
+        *,
+        domain: str,
+        symbol: str,
+        typical: tuple[float, float],
+        doc: str,
+        in_formula: bool = True,
     ) -> None:
         self.default = default
         self.domain = Domain.parse(domain)
         self.symbol = symbol
         self.typical = typical
         self.doc = doc
+        self.in_formula = in_formula
         self.name = ""
 
     @property
@@ -117,6 +126,41 @@ class Vector:
 
     def __repr__(self) -> str:
         return f"Vector({self.name}, domain={self.domain}, {self.doc!r})"
+
+
+class Integer:
+    """A whole number that says where something is, such as an axis; it may be left out.
+
+    Args:
+        default: value when none is given.
+        doc: what it means, one phrase.
+    """
+
+    def __init__(self, default: int | None, *, doc: str) -> None:
+        self.default = default
+        self.doc = doc
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, loss: Configured | None, owner: type) -> Any:
+        return self if loss is None else loss._values[self.name]
+
+    def validate(self, owner: str, value: Any) -> int | None:
+        """Return the number.
+
+        Raises:
+            ParameterError: for what is no whole number.
+        """
+        if value is None and self.default is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise ParameterError(f"{owner}({self.name}={value!r}): {self.name} must be a whole number ({self.doc})")
+        return int(value)
+
+    def __repr__(self) -> str:
+        return f"Integer({self.name}={self.default!r}, {self.doc!r})"
 
 
 class Option:

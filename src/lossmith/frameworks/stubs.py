@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lossmith import _HOMES
 from lossmith.core.configured import Declared
-from lossmith.core.parameter import Parameter, Vector
+from lossmith.core.parameter import Integer, Parameter, Vector
 from lossmith.core.registry import loss_class, names
 
 STUB = "__init__.pyi"
@@ -38,6 +38,8 @@ def stub() -> str:
 
 
 def _type(item: Declared) -> str:
+    if isinstance(item, Integer):
+        return "int" if item.default is not None else "int | None"
     if isinstance(item, Vector):
         return "Sequence[float] | None"
     if isinstance(item, Parameter):

@@ -59,13 +59,18 @@ class Written(Loss):
 
     @property
     def free_parameters(self) -> dict[str, float]:
-        """The parameters that are present, which are inputs of the program."""
-        return {name: self._values[name] for name in self._parameters if self._values[name] is not None}
+        """The parameters that are present in the formula, which are inputs of the program."""
+        return {
+            name: self._values[name]
+            for name, item in self._parameters.items()
+            if item.in_formula and self._values[name] is not None
+        }
 
     def part(self, *outputs: str) -> Program:
         """Return the program of some outputs, among ``value``, ``gradient:x``, ``hessian:x,z`` and ``valid``."""
         # Parameters are inputs of the program: losses that differ only in those share it.
-        form = tuple((value is None if name in self._parameters else value) for name, value in self._values.items())
+        absent = (self._values[name] is None for name in self._parameters)
+        form = (*absent, *(self._values[name] for name in self._options))
         parts = _PROGRAMS.setdefault(type(self), {})
         if (form, outputs) not in parts:
             if (form, ()) not in parts:
