@@ -23,18 +23,12 @@ def stub() -> str:
     lines += ["", "__version__: str", "_HOMES: dict[str, tuple[str, ...]]", ""]
     for name in names():
         cls = loss_class(name)
-        base = next(item for item in cls.__mro__[1:] if item.__module__.startswith("lossmith.structures"))
-        lines.insert(2, f"from {base.__module__} import {base.__name__} as _{base.__name__}")
+        # The stub's class adds the signature; all else it takes from the real one.
+        lines.append(f"from {cls.__module__} import {cls.__name__} as _{cls.__name__}")
         arguments = "".join(f", {key}: {_type(item)} = ..." for key, item in cls.declared().items())
-        lines += [f"class {cls.__name__}(_{base.__name__}):", f'    """{(cls.__doc__ or "").strip()}"""']
+        lines += [f"class {cls.__name__}(_{cls.__name__}):", f'    """{(cls.__doc__ or "").strip()}"""']
         lines += [f"    def __init__(self{arguments}) -> None: ...", ""]
-    head, seen = [], set()
-    for line in lines:
-        if line.startswith("from ") and line in seen:
-            continue
-        seen.add(line)
-        head.append(line)
-    return "\n".join(head)
+    return "\n".join(lines)
 
 
 def _type(item: Parameter | Option) -> str:
