@@ -274,6 +274,17 @@ def test_plain_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "name           n\na              1\nlong name  1,000\n"
 
 
+def test_the_width_of_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(talk, "is_terminal", lambda: False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    assert talk.width() == 100
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert talk.width() == 60  # of the terminal that the pager behind the pipe is in
+    monkeypatch.setenv("COLUMNS", "3")
+    assert talk.width() == 20
+
+
 def test_consoles() -> None:
     assert talk.err.stderr
     assert not talk.out.stderr

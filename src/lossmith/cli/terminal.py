@@ -6,8 +6,10 @@ commands which need no colour start without rich. In a pipe they write plain tex
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     err: Console
 
 WIDEST = 100  # a longer line of text is hard to read
-PIPE_WIDTH = 80  # of text that goes to a pipe, and so often on to a pager in a terminal
 
 
 def __getattr__(name: str) -> Any:
@@ -47,14 +48,21 @@ def is_terminal() -> bool:
 
 
 def width() -> int:
-    """Return the columns to fill: those of the terminal, or 80 in a pipe."""
-    return _columns() if is_terminal() else PIPE_WIDTH
+    """Return the columns to fill: those of the terminal, or 100 where there is none.
+
+    A pipe has no width, but behind it often stands a pager in the terminal that standard error goes to.
+    """
+    return _columns() if is_terminal() or sys.stderr.isatty() else WIDEST
 
 
 def _columns() -> int:
-    import shutil
-
-    return max(shutil.get_terminal_size().columns, 20)
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return max(int(wanted), 20)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            return max(os.get_terminal_size(stream.fileno()).columns or 80, 20)
+    return 80
 
 
 def write(text: str = "") -> None:
@@ -96,8 +104,6 @@ def say(text: str, mark: str = "") -> None:
 
 def colours(stream: Any) -> bool:
     """Return whether a stream shows colours: a terminal that is not told otherwise by ``NO_COLOR``."""
-    import os
-
     # https://no-color.org: any value but the empty string counts.
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 

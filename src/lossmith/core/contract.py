@@ -81,7 +81,7 @@ class Batch:
 
     def place(self, row: int) -> str:
         """Return the index of a flat row, as one writes it: ``3`` or ``3, 1``."""
-        return ", ".join(str(int(i)) for i in np.unravel_index(row, self.shape)) if self.shape else "()"
+        return _place(row, self.shape)
 
 
 def prepare(
@@ -117,15 +117,20 @@ def prepare(
     # Labels are often integers: they take the type of the predictions instead of widening them.
     common = np.result_type(*floats) if floats else np.dtype(np.float64)
     dtype = np.dtype(np.float32 if common.itemsize < 4 else np.float64 if common.itemsize > 8 else common)
+    counts = None if mask is None else _mask(owner, mask, shape)
     inputs = {symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()}
     return Batch(
         owner=owner,
-        inputs={symbol: array + 0.0 if symbol in unsigned_zero else array for symbol, array in inputs.items()},
+        inputs={symbol: array + 0.0 if symbol in unsigned_zero and np.signbit(array).any() else array for symbol, array in inputs.items()},
         labels=labels,
         shape=shape,
-        weight=None if weight is None else _weights(owner, weight, shape),
-        mask=None if mask is None else _mask(owner, mask, shape),
+        weight=None if weight is None else _weights(owner, weight, shape, counts),
+        mask=counts,
     )
+
+
+def _place(row: int, shape: tuple[int, ...]) -> str:
+    return ", ".join(str(int(i)) for i in np.unravel_index(row, shape)) if shape else "()"
 
 
 def _numbers(owner: str, label: str, value: Any) -> Array:
@@ -166,14 +171,16 @@ def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -
     return message
 
 
-def _weights(owner: str, weight: Any, shape: tuple[int, ...]) -> Array:
+def _weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None) -> Array:
     array = _numbers(owner, "weight", weight).astype(np.float64, copy=False)
     full = _spread(owner, "weight", array, shape)
     wrong = ~((full >= 0) & (full < np.inf))
+    if counts is not None:
+        wrong &= counts
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DomainError(
-            f"{owner}: weights must be finite and at least 0, but weight[{row}] is {full[row]:g} "
+            f"{owner}: weights must be finite and at least 0, but weight[{_place(row, shape)}] is {full[row]:g} "
             f"({int(wrong.sum())} such of {full.size}); drop those rows or give them weight 0"
         )
     return full

@@ -113,7 +113,7 @@ def parse(text: str | Loss) -> Loss:
     found = loss_class(name.strip())
     try:
         call = ast.parse("_(" + text.strip()[len(name) + 1 :], mode="eval").body
-        if not isinstance(call, ast.Call) or any(word.arg is None for word in call.keywords):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or any(word.arg is None for word in call.keywords):
             raise ValueError("not a call")
         places = [_literal(node) for node in call.args]
         words = {str(word.arg): _literal(word.value) for word in call.keywords}
