@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 import lossmith as lm
-from lossmith.cli._losses import traits
 from lossmith.cli._root import root
 from lossmith.cli.list import TRAITS
 
@@ -40,7 +40,7 @@ def test_facts() -> None:
     assert huber["class"] == "Huber"
     assert huber["family"] == "regression"
     assert huber["summary"] == card.summary
-    assert huber["traits"] == traits(card)
+    assert huber["traits"] == asdict(card.traits)
 
 
 @pytest.mark.parametrize("task", ["regression", "counts", "binary"])
@@ -51,7 +51,7 @@ def test_tasks(task: str) -> None:
 @pytest.mark.parametrize("trait", TRAITS)
 def test_traits(trait: str) -> None:
     having, lacking = set(names(f"--{trait}")), set(names(f"--not-{trait}"))
-    assert having == {name for name in lm.names() if traits(lm.loss_class(name).card)[trait]}
+    assert having == {name for name in lm.names() if asdict(lm.loss_class(name).card.traits)[trait]}
     assert having | lacking == set(lm.names())
     assert not having & lacking
 

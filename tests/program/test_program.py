@@ -60,7 +60,7 @@ def test_equal_expressions_become_one_value() -> None:
         (lambda ops, y, f: 1 * f, lambda ops, y, f: f),
         (lambda ops, y, f: f / 1, lambda ops, y, f: f),
         (lambda ops, y, f: 0 * f + 2 * 3.0, lambda ops, y, f: 6.0),
-        (lambda ops, y, f: -(-f), lambda ops, y, f: f),
+        (lambda ops, y, f: ops.neg(ops.neg(f)), lambda ops, y, f: f),
         (lambda ops, y, f: f - 0, lambda ops, y, f: f),
         (lambda ops, y, f: 0 - f, lambda ops, y, f: -f),
         (lambda ops, y, f: f * -1, lambda ops, y, f: -f),

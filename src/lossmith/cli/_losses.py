@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,6 @@ from click.shell_completion import CompletionItem
 from lossmith.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
-    from lossmith.core.card import Card
     from lossmith.core.loss import Loss
 
 TARGET_KINDS = ("probabilities", "rate")  # predictions on the target's scale
@@ -44,12 +42,9 @@ def complete(start: str) -> list[tuple[str, str]]:
 def parse_losses(texts: Sequence[str], kind: str | None = None) -> list[Loss]:
     """Return the losses that the texts name; a text may hold several, with commas between them.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        Such as ``["mae,mse", "huber(delta=2)"]``.
-    kind : str, optional
-        What the predictions are, as for ``declare``.
+    Args:
+        texts: Such as ``["mae,mse", "huber(delta=2)"]``.
+        kind: What the predictions are, as for ``declare``.
     """
     parts = [part.strip() for text in texts for part in re.split(r",(?![^(]*\))", text) if part.strip()]
     losses = [declare(parse_loss(part), kind) for part in parts]
@@ -59,10 +54,9 @@ def parse_losses(texts: Sequence[str], kind: str | None = None) -> list[Loss]:
 def parse_loss(text: str) -> Loss:
     """Return the loss that a text names.
 
-    Raises
-    ------
-    LossNotFoundError, ParameterError
-        With a remedy for what people often write: the name of a metric, and values without brackets.
+    Raises:
+        LossNotFoundError, ParameterError: With a remedy for what people often write: the name of a metric, and values
+            without brackets.
     """
     import lossmith as lm
 
@@ -83,27 +77,13 @@ def parse_loss(text: str) -> Loss:
         raise ParameterError(f"{text!r} is a metric and no loss. {more}") from None
 
 
-def traits(card: Card) -> dict[str, bool]:
-    """Return the properties of a loss as people mean them.
-
-    A card's traits speak of derivatives where they exist; a loss that itself jumps has none at the jump.
-    """
-    jumps = any(kink.jumps == "value" for kink in card.kinks)
-    return {
-        name: holds and not (jumps and name in ("differentiable", "smooth"))
-        for name, holds in asdict(card.traits).items()
-    }
-
-
 def declare(loss: Loss, kind: str | None) -> Loss:
     """Return the loss told that predictions are of a kind, such as ``"probabilities"``.
 
     A loss without a link reads predictions on the target's scale, so probabilities and rates are fine as they are.
 
-    Raises
-    ------
-    ParameterError
-        An unknown kind, or one that the loss cannot read.
+    Raises:
+        ParameterError: An unknown kind, or one that the loss cannot read.
     """
     if kind is None:
         return loss

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from lossmith.cli import terminal
-from lossmith.cli._losses import traits
 from lossmith.core.card import Estimate, Task, Traits
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def command(
         for cls in map(lm.loss_class, lm.names())
         if task in (None, cls.card.task)
         and estimates in (None, cls.card.estimates)
-        and all(wanted is None or traits(cls.card)[name] == wanted for name, wanted in asked.items())
+        and all(wanted is None or asdict(cls.card.traits)[name] == wanted for name, wanted in asked.items())
         and all(word.lower() in _words(cls) for word in words)
     ]
     if as_json:
@@ -115,5 +114,5 @@ def _facts(cls: type[Loss]) -> dict[str, Any]:
         "task": cls.card.task,
         "estimates": cls.card.estimates,
         "summary": cls.card.summary,
-        "traits": traits(cls.card),
+        "traits": asdict(cls.card.traits),
     }

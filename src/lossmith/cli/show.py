@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lossmith.cli import terminal
-from lossmith.cli._losses import LossName, parse_loss, traits
+from lossmith.cli._losses import LossName, parse_loss
 from lossmith.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def facts(loss: Loss) -> dict[str, Any]:
             for name, item in loss.options().items()
         ],
         **{key: getattr(card, key) for key in ("use_when", "avoid_when", "pros", "cons")},
-        "traits": traits(card),
+        "traits": asdict(card.traits),
         "kinks": [{"where": kink.where, "jumps": kink.jumps} for kink in card.kinks],
         "examples": [_worked(loss, example) for example in card.examples],
         "myths": [asdict(myth) for myth in card.myths],
@@ -152,12 +152,9 @@ def symbol(latex: str) -> str:
 class Page:
     """The page of one loss, as lines of text.
 
-    Parameters
-    ----------
-    loss : Loss
-        The loss, with the values that its curve shall have.
-    width : int
-        Columns to fill.
+    Args:
+        loss: The loss, with the values that its curve shall have.
+        width: Columns to fill.
     """
 
     def __init__(self, loss: Loss, width: int) -> None:
@@ -220,7 +217,7 @@ class Page:
         return [*self._wrap(self.card.picture, "  "), "", *(f"  {line}".rstrip() for line in drawn)]
 
     def _facts(self) -> list[str]:
-        held = traits(self.card).items()
+        held = asdict(self.card.traits).items()
         words = [_TRAITS.get(name, (name, f"not {name}"))[not holds] for name, holds in held]
         kinks = "; ".join(f"the {kink.jumps} jumps at {kink.where}" for kink in self.card.kinks)
         estimates = self.card.estimates

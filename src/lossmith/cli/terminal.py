@@ -117,10 +117,8 @@ def write_json(obj: Any) -> None:
 def jsonable(obj: Any) -> Any:
     """Return a copy of ``obj`` in JSON's own types; NumPy numbers and arrays become numbers and lists.
 
-    Raises
-    ------
-    TypeError
-        For an object that has no JSON form.
+    Raises:
+        TypeError: For an object that has no JSON form.
     """
     if obj is None or isinstance(obj, bool | int | str):
         return obj
@@ -162,16 +160,11 @@ def print_table(
 ) -> None:
     """Print a table: with lines and colour on a terminal, as aligned plain text in a pipe.
 
-    Parameters
-    ----------
-    headers : sequence of str
-        Names of the columns.
-    rows : sequence of sequences of str
-        The cells, printed as they are (markup in them is not interpreted).
-    right : collection of int, optional
-        Columns to align right, counted from 0; numbers belong there.
-    title : str, optional
-        A line above the table, on a terminal only.
+    Args:
+        headers: Names of the columns.
+        rows: The cells, printed as they are (markup in them is not interpreted).
+        right: Columns to align right, counted from 0; numbers belong there.
+        title: A line above the table, on a terminal only.
     """
     if is_terminal():
         _print_rich(headers, rows, right, title)

@@ -119,9 +119,12 @@ def prepare(
     dtype = np.dtype(np.float32 if common.itemsize < 4 else np.float64 if common.itemsize > 8 else common)
     counts = None if mask is None else _mask(owner, mask, shape)
     inputs = {symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()}
+    for symbol in unsigned_zero:
+        if np.signbit(inputs[symbol]).any():
+            inputs[symbol] = inputs[symbol] + 0.0
     return Batch(
         owner=owner,
-        inputs={symbol: array + 0.0 if symbol in unsigned_zero and np.signbit(array).any() else array for symbol, array in inputs.items()},
+        inputs=inputs,
         labels=labels,
         shape=shape,
         weight=None if weight is None else _weights(owner, weight, shape, counts),
@@ -226,8 +229,8 @@ def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, fi
     raise AssertionError("a row was reported outside the domains, but lies inside")
 
 
-def warn_if_probabilities(batch: Batch, symbol: str) -> None:
-    """Warn when logits look like probabilities, with the evidence.
+def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) -> None:
+    """Warn when logits look like probabilities, with the evidence; ``offered`` says whether the loss takes those.
 
     A network gives logits of both signs, so many of them all within [0, 1] speak for a sigmoid
     that was applied before. Few or equal values are no evidence.
@@ -238,9 +241,10 @@ def warn_if_probabilities(batch: Batch, symbol: str) -> None:
     low, high = float(logits.min()), float(logits.max())
     if 0 <= low < high <= 1:
         label = batch.labels[symbol]
+        mend = "pass prediction='probabilities'" if offered else "pass the scores from before the sigmoid"
         warnings.warn(
             f"{batch.owner}: {label} is declared as logits, but all {logits.size} values lie in [0, 1] "
-            f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, pass prediction='probabilities'; "
+            f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, {mend}; "
             "as logits they can never say better than 0.5 for the negative class.",
             LossmithWarning,
             stacklevel=4,

@@ -33,20 +33,13 @@ _FEW = 16  # values that are no evidence for what they are
 class Score:
     """The cost of one loss over a file.
 
-    Attributes
-    ----------
-    loss : Loss
-        The loss.
-    mean, sum : float
-        Weighted mean and weighted sum of the losses, in the loss's own unit; infinite where a loss is.
-    weight : float
-        Sum of the weights; the number of rows without weights.
-    count : int
-        Rows that were counted.
-    bad : int
-        Rows whose loss is not finite, such as the log of a zero probability.
-    first_bad : int or None
-        The first of them; the first row of data is row 1.
+    Attributes:
+        loss: The loss.
+        mean, sum: Weighted mean and weighted sum of the losses, in the loss's own unit; infinite where a loss is.
+        weight: Sum of the weights; the number of rows without weights.
+        count: Rows that were counted.
+        bad: Rows whose loss is not finite, such as the log of a zero probability.
+        first_bad: The first of them; the first row of data is row 1.
     """
 
     loss: Loss
@@ -62,18 +55,12 @@ class Score:
 class ScoreReport:
     """What ``score`` returns.
 
-    Attributes
-    ----------
-    path, target, prediction : str
-        The file and its columns.
-    weight : str or None
-        The column of weights.
-    rows, skipped : int
-        Rows of the file, and how many of them were left out because a value is missing.
-    scores : tuple of Score
-        One for each loss, in the order asked.
-    notes : tuple of str
-        What looks like a mistake, with the evidence.
+    Attributes:
+        path, target, prediction: The file and its columns.
+        weight: The column of weights.
+        rows, skipped: Rows of the file, and how many of them were left out because a value is missing.
+        scores: One for each loss, in the order asked.
+        notes: What looks like a mistake, with the evidence.
     """
 
     path: str
@@ -140,31 +127,21 @@ def score(
 ) -> ScoreReport:
     """Measure the predictions in a file with one or several losses, in a single pass.
 
-    Parameters
-    ----------
-    path : path or Table
-        A CSV, TSV or Parquet file, ``-`` for CSV on standard input, or an open table. It may exceed memory.
-    target, prediction : str
-        Names of the columns that hold the truth and the predictions, in the kind that each loss declares.
-    losses : sequence of str or Loss
-        Such as ``["mae", "huber(delta=2)"]``.
-    weight : str, optional
-        Name of the column of weights, at least 0. Each row counts 1 by default.
-    missing : {"error", "skip"}
-        What to do about a row without a target, prediction or weight. Default ``"error"``.
-    batch_rows : int
-        Rows that are computed together. The result does not depend on it as long as it is a multiple of 16,384.
+    Args:
+        path: A CSV, TSV or Parquet file, ``-`` for CSV on standard input, or an open table. It may exceed memory.
+        target, prediction: Names of the columns that hold the truth and the predictions, in the kind that each loss
+            declares.
+        losses: Such as ``["mae", "huber(delta=2)"]``.
+        weight: Name of the column of weights, at least 0. Each row counts 1 by default.
+        missing: What to do about a row without a target, prediction or weight. Default ``"error"``.
+        batch_rows: Rows that are computed together. The result does not depend on it as long as it is a multiple of
+            16,384.
 
-    Raises
-    ------
-    TableError
-        The file or a column cannot be used, or a value is missing; the row is named, counted from 1.
-    DomainError
-        A value is outside what a loss allows; the row of the file is named.
-    LossNotFoundError, ParameterError
-        For a loss that does not exist, or an impossible ``missing``.
-    EmptyError
-        No row is left, or all weights are zero.
+    Raises:
+        TableError: The file or a column cannot be used, or a value is missing; the row is named, counted from 1.
+        DomainError: A value is outside what a loss allows; the row of the file is named.
+        LossNotFoundError, ParameterError: For a loss that does not exist, or an impossible ``missing``.
+        EmptyError: No row is left, or all weights are zero.
     """
     import lossmith as lm
 

@@ -28,18 +28,12 @@ Function = Callable[[Numbers, Numbers, Numbers | None], float]
 class Metric:
     """A way to judge predictions; call it with truth and predictions.
 
-    Attributes
-    ----------
-    name : str
-        What ``get`` finds it by, such as ``"rmse"`` or ``"pinball:0.9"``.
-    title : str
-        Its name in reports.
-    kind : str
-        ``"regression"``, or ``"binary"`` for labels 0 and 1 and probabilities.
-    greater_is_better : bool
-        Whether a larger value is the better one.
-    function : callable
-        ``(y_true, prediction, weight) -> float`` on checked float64 arrays; ``weight`` may be ``None``.
+    Attributes:
+        name: What ``get`` finds it by, such as ``"rmse"`` or ``"pinball:0.9"``.
+        title: Its name in reports.
+        kind: ``"regression"``, or ``"binary"`` for labels 0 and 1 and probabilities.
+        greater_is_better: Whether a larger value is the better one.
+        function: ``(y_true, prediction, weight) -> float`` on checked float64 arrays; ``weight`` may be ``None``.
     """
 
     name: str
@@ -51,28 +45,18 @@ class Metric:
     def __call__(self, y_true: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
         """Return the metric.
 
-        Parameters
-        ----------
-        y_true : array_like
-            The truth, one-dimensional; labels are 0 and 1.
-        prediction : array_like
-            Predictions on the scale of the truth; a probability for a binary metric.
-        weight : array_like, optional
-            Weights of the rows, at least 0; each row counts 1 by default.
+        Args:
+            y_true: The truth, one-dimensional; labels are 0 and 1.
+            prediction: Predictions on the scale of the truth; a probability for a binary metric.
+            weight: Weights of the rows, at least 0; each row counts 1 by default.
 
-        Returns
-        -------
-        float
+        Returns:
             NaN where the data leave it undefined, such as the area under the curve of a single class.
 
-        Raises
-        ------
-        ShapeError
-            The arrays are not one-dimensional and of one length.
-        DomainError
-            A value outside the metric's domain; the row is named.
-        EmptyError
-            No rows, or no row with weight.
+        Raises:
+            ShapeError: The arrays are not one-dimensional and of one length.
+            DomainError: A value outside the metric's domain; the row is named.
+            EmptyError: No rows, or no row with weight.
         """
         y, p = np.asarray(y_true, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
         w = None if weight is None else np.asarray(weight, dtype=np.float64)
@@ -109,11 +93,9 @@ def names() -> tuple[str, ...]:
 def get(text: str) -> Metric:
     """Return the metric that ``text`` names: one of ``names()``, ``pinball:0.9``, or a loss such as ``huber(delta=2)``.
 
-    Raises
-    ------
-    ParameterError
-        No metric and no loss has that name (the nearest are offered), a level is outside (0, 1), or the loss
-        cannot judge predictions on the target's scale.
+    Raises:
+        ParameterError: No metric and no loss has that name (the nearest are offered), a level is outside (0, 1), or
+            the loss cannot judge predictions on the target's scale.
     """
     text = text.strip()
     key = text.lower().replace("-", "_")
@@ -128,10 +110,8 @@ def get(text: str) -> Metric:
 def for_goal(text: str) -> Metric:
     """Return the metric that is smallest at a goal: ``mean``, ``median``, ``quantile:LEVEL`` or ``probability``.
 
-    Raises
-    ------
-    ParameterError
-        No such goal, or a level outside (0, 1).
+    Raises:
+        ParameterError: No such goal, or a level outside (0, 1).
     """
     kind, _, level = text.strip().lower().partition(":")
     if kind == "quantile":

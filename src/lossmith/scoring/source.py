@@ -33,20 +33,15 @@ _MANY_COLUMNS = 24  # more names than this do not help in an error message
 class Table:
     """A table in a file, opened with ``Table.open``.
 
-    Attributes
-    ----------
-    path : str
-        The file as the caller named it; ``-`` for standard input.
-    label : str
-        How messages name the file: the path, or ``standard input``.
-    columns : tuple of str
-        The names of the columns, in order.
-    kinds : dict of str to str
-        For each column ``"number"``, ``"boolean"``, ``"text"`` or ``"time"``. In CSV the first 20,480 rows decide.
-    rows : int
-        The number of rows of data; counted on first use, which reads the file once.
+    Attributes:
+        path: The file as the caller named it; ``-`` for standard input.
+        label: How messages name the file: the path, or ``standard input``.
+        columns: The names of the columns, in order.
+        kinds: For each column ``"number"``, ``"boolean"``, ``"text"`` or ``"time"``. In CSV the first 20,480 rows
+            decide.
+        rows: The number of rows of data; counted on first use, which reads the file once.
 
-    A table holds a database connection: close it, or use ``with``.
+        A table holds a database connection: close it, or use ``with``.:
     """
 
     def __init__(self, path: str, scan: _files.Scan, connection: Any, spool: str | None = None) -> None:
@@ -66,13 +61,10 @@ class Table:
         A pipe is copied to a temporary file first, since a table is read more than once.
         ``stdin`` replaces standard input (for tests).
 
-        Raises
-        ------
-        TableError
-            The file is not there, is a folder, is empty, has no rows, repeats a column name, is broken, or has an
-            ending that says nothing about its form.
-        MissingDependencyError
-            DuckDB or nanoarrow is not installed.
+        Raises:
+            TableError: The file is not there, is a folder, is empty, has no rows, repeats a column name, is broken, or
+                has an ending that says nothing about its form.
+            MissingDependencyError: DuckDB or nanoarrow is not installed.
         """
         name = os.fspath(path)
         if name == "-":
@@ -139,10 +131,8 @@ class Table:
     def numbers(self, name: str) -> Numbers:
         """Return a whole column as float64, with NaN where a value is missing and 0 and 1 for false and true.
 
-        Raises
-        ------
-        TableError
-            There is no such column, or it holds text or times; the first row that is no number is named.
+        Raises:
+            TableError: There is no such column, or it holds text or times; the first row that is no number is named.
         """
         parts = [batch[name] for batch in self.batches([name])]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -163,10 +153,8 @@ class Table:
 
         Missing values are NaN. The arrays are the caller's to keep or change.
 
-        Raises
-        ------
-        TableError
-            As ``numbers``; text in a numeric column shows when its batch is reached.
+        Raises:
+            TableError: As ``numbers``; text in a numeric column shows when its batch is reached.
         """
         if rows < 1:
             raise ValueError(f"rows must be 1 or more, not {rows}.")

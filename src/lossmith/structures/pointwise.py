@@ -192,8 +192,5 @@ class Binary(Pointwise):
     def _batch(self, y_true: Any, y_pred: Any, weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = super()._batch(y_true, y_pred, weight, mask)
         if self.prediction == "logits" and not trusted:
-            warn_if_probabilities(batch, "f")
+            warn_if_probabilities(batch, "f", offered="probabilities" in self._options["prediction"].choices)
         return batch
-
-
-_PROBABILITIES = Domain.parse("[0, 1]", hint="for logits pass prediction='logits'")
