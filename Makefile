@@ -22,7 +22,7 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "==> tests"
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(READY)
 	@echo "==> lint"

@@ -27,11 +27,14 @@ Estimate = Literal[
 class Traits:
     """Properties of the loss as a function of the raw prediction; the law suite proves each, both ways.
 
+    They speak of the default options. What is declared true holds for every value of the
+    parameters and every target; what is declared false fails for some.
+
     Attributes:
         convex: every chord lies on or above the curve.
-        differentiable: the gradient has no jump.
-        smooth: the Hessian has no jump either.
-        lipschitz: the gradient is bounded, so one outlier has bounded pull.
+        differentiable: neither the value nor the gradient jumps anywhere.
+        smooth: nor does the Hessian.
+        lipschitz: the gradient is bounded wherever it exists, so one outlier has bounded pull.
         symmetric: the loss depends on the size of the residual alone.
         nonnegative: the loss is never below zero.
     """

@@ -39,7 +39,7 @@ def best_constant(loss: Loss, y: Array, w: Array) -> float:
     if estimates == "nothing":
         raise NoConstantError(f"{loss} has no best constant: its cost falls without bound as the prediction moves")
     if estimates in ("mean", "probability"):
-        return float(loss.link.forward(weighted_mean(y, w)))
+        return float(loss.best_prediction(weighted_mean(y, w)))
     if estimates == "median":
         return weighted_quantile(y, w, 0.5)
     if estimates == "quantile":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +97,7 @@ class Batch:
 
     def place(self, row: int) -> str:
         """Return the index of a flat row, as one writes it: ``3`` or ``3, 1``."""
-        return ", ".join(str(int(i)) for i in np.unravel_index(row, self.shape)) if self.shape else "()"
+        return _place(row, self.shape)
 
 
 def prepare(
@@ -105,6 +105,8 @@ def prepare(
     arguments: Sequence[tuple[Input, Any]],
     weight: Any = None,
     mask: Any = None,
+    *,
+    unsigned_zero: Collection[str] = (),
 ) -> Batch:
     """Check the arguments of a pointwise call and bring them to the form that engines take.
 
@@ -113,6 +115,7 @@ def prepare(
         arguments: each input with what the user gave.
         weight: a weight for each example, at least zero; size-1 axes broadcast.
         mask: true for the examples that count.
+        unsigned_zero: symbols for which -0.0 becomes 0.0.
 
     Raises:
         KindError: for what is no array of real numbers.
@@ -130,14 +133,19 @@ def prepare(
         elif array.shape != shape:
             raise ShapeError(_shapes_differ(owner, first.name, arrays[first.symbol], item.name, array))
     dtype = common_type(arrays.values())
+    counts = None if mask is None else masks(owner, mask, shape)
+    inputs = {symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()}
+    for symbol in unsigned_zero:
+        if np.signbit(inputs[symbol]).any():
+            inputs[symbol] = inputs[symbol] + 0.0
     return Batch(
         owner=owner,
-        inputs={symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()},
+        inputs=inputs,
         labels={item.symbol: item.name for item, _ in arguments},
         shape=shape,
         dtype=dtype,
-        weight=None if weight is None else weights(owner, weight, shape),
-        mask=None if mask is None else masks(owner, mask, shape),
+        weight=None if weight is None else weights(owner, weight, shape, counts),
+        mask=counts,
         shapes={item.symbol: np.shape(value) for item, value in arguments if item.broadcast and np.ndim(value)},
     )
 
@@ -148,6 +156,10 @@ def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
     # Labels are often integers: they take the type of the predictions instead of widening them.
     common = np.result_type(*floats) if floats else np.dtype(np.float64)
     return np.dtype(np.float32 if common.itemsize <= 4 else np.float64)
+
+
+def _place(row: int, shape: tuple[int, ...]) -> str:
+    return ", ".join(str(int(i)) for i in np.unravel_index(row, shape)) if shape else "()"
 
 
 def numbers(owner: str, label: str, value: Any) -> Array:
@@ -193,8 +205,8 @@ def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -
     return message
 
 
-def weights(owner: str, weight: Any, shape: tuple[int, ...]) -> Array:
-    """Return flat float64 weights.
+def weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> Array:
+    """Return flat float64 weights; what they are where ``counts`` is false does not matter.
 
     Raises:
         DomainError: for a negative weight, or one that is not finite.
@@ -202,10 +214,12 @@ def weights(owner: str, weight: Any, shape: tuple[int, ...]) -> Array:
     array = numbers(owner, "weight", weight).astype(np.float64, copy=False)
     full = spread(owner, "weight", array, shape)
     wrong = ~((full >= 0) & (full < np.inf))
+    if counts is not None:
+        wrong &= counts
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DomainError(
-            f"{owner}: weights must be finite and at least 0, but weight[{row}] is {full[row]:g} "
+            f"{owner}: weights must be finite and at least 0, but weight[{_place(row, shape)}] is {full[row]:g} "
             f"({int(wrong.sum())} such of {full.size}); drop those rows or give them weight 0"
         )
     return full
@@ -263,8 +277,8 @@ def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, fi
     raise AssertionError("a row was reported outside the domains, but lies inside")
 
 
-def warn_if_probabilities(batch: Batch, symbol: str) -> None:
-    """Warn when logits look like probabilities, with the evidence.
+def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) -> None:
+    """Warn when logits look like probabilities, with the evidence; ``offered`` says whether the loss takes those.
 
     A network gives logits of both signs, so many of them all within [0, 1] speak for a sigmoid
     that was applied before. Few or equal values are no evidence.
@@ -275,9 +289,10 @@ def warn_if_probabilities(batch: Batch, symbol: str) -> None:
     low, high = float(logits.min()), float(logits.max())
     if 0 <= low < high <= 1:
         label = batch.labels[symbol]
+        mend = "pass prediction='probabilities'" if offered else "pass the scores from before the sigmoid"
         warnings.warn(
             f"{batch.owner}: {label} is declared as logits, but all {logits.size} values lie in [0, 1] "
-            f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, pass prediction='probabilities'; "
+            f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, {mend}; "
             "as logits they can never say better than 0.5 for the negative class.",
             LossmithWarning,
             stacklevel=4,

@@ -44,7 +44,11 @@ class Link:
             return np.asarray(self._inverse(np.asarray(raw, dtype=float)))
 
     def __reduce__(self) -> tuple[Callable[[str], Link], tuple[str]]:
-        return LINKS.__getitem__, (self.name,)
+        return _by_name, (self.name,)
+
+
+def _by_name(name: str) -> Link:
+    return LINKS[name]
 
 
 IDENTITY = Link("identity", "f", np.array, np.array)

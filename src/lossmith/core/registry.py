@@ -113,8 +113,10 @@ def parse(text: str | Loss) -> Loss:
     found = loss_class(name.strip())
     try:
         call = ast.parse("_(" + text.strip()[len(name) + 1 :], mode="eval").body
-        if not isinstance(call, ast.Call) or any(word.arg is None for word in call.keywords):
-            raise ValueError("not a call")
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("not one call")
+        if any(word.arg is None for word in call.keywords):
+            raise ValueError("values come one by one")
         places = [_literal(node) for node in call.args]
         words = {str(word.arg): _literal(word.value) for word in call.keywords}
     except (SyntaxError, ValueError):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExactSum:
-    """A sum of float64 numbers without rounding error, as non-overlapping parts."""
+    """A sum of float64 numbers without rounding error, as non-overlapping parts; infinite once it overflows."""
 
     parts: tuple[float, ...] = ()
     special: float = 0.0  # sum of the infinities and NaNs, which have no parts
@@ -42,6 +42,8 @@ class ExactSum:
                 if abs(carry) < abs(part):
                     carry, part = part, carry
                 high = carry + part
+                if math.isinf(high):
+                    return ExactSum((), special + high)
                 low = part - (high - carry)
                 if low:
                     kept.append(low)

@@ -60,7 +60,10 @@ def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
 def _lgamma_scalar(x: float) -> float:
     if math.isnan(x) or x <= 0:
         return math.inf if x == 0 else math.nan
-    return math.lgamma(x)
+    try:
+        return math.lgamma(x)
+    except OverflowError:
+        return math.inf
 
 
 def _lgamma(x: Array, out: Array | None = None) -> Array:

@@ -150,6 +150,11 @@ class Graph:
         return self._symbol(op, tuple(sorted(order)) if op in _COMMUTATIVE else order)
 
     def _simplify(self, op: str, args: tuple[Symbol, ...]) -> Symbol | None:
+        if op in ("mul", "mul0"):
+            for factor, other in (args, args[::-1]):
+                quotient = self._divide(op, factor, other)
+                if quotient is not None:
+                    return quotient
         values = [self._values.get(arg.number) for arg in args]
         known = [value for value in values if value is not None]
         if op in _FOLD and len(known) == len(args):
@@ -183,6 +188,20 @@ class Graph:
         if op == "pow":
             return args[0] if right == 1 else None
         return None
+
+    def _divide(self, op: str, factor: Symbol, other: Symbol) -> Symbol | None:
+        """Return ``factor / c`` for ``factor * (1 / c)``: one rounding, and no overflow where ``c`` is tiny."""
+        node, args = self._nodes[other.number]
+        if node == "neg":
+            positive = self._divide("mul", factor, Symbol(self, args[0]))
+            quotient = None if positive is None else self.apply("neg", (positive,))
+        elif node == "div" and self._values.get(args[0]) == 1:
+            quotient = self.apply("div", (factor, Symbol(self, args[1])))
+        else:
+            return None
+        if op == "mul" or quotient is None:
+            return quotient
+        return self.apply("where", (self.apply("equal", (factor, 0.0)), 0.0, quotient))
 
     def _scale(self, factor: float, symbol: Symbol) -> Symbol | None:
         """Return ``factor * symbol`` where it is known: one, or a factor that merges with the symbol's own."""

@@ -59,7 +59,10 @@ class Pointwise(Written):
         return reduce(ops.both, conditions)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        return prepare(type(self).__name__, [(item, given[item.name]) for item in self.inputs], weight, mask)
+        # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.
+        at_zero = [symbol for symbol, domain in self.domains.items() if domain.low == 0]
+        arguments = [(item, given[item.name]) for item in self.inputs]
+        return prepare(type(self).__name__, arguments, weight, mask, unsigned_zero=at_zero)
 
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
         names = {key: "value" if key == "losses" else key.removeprefix("full_") for key in outputs}
@@ -76,7 +79,8 @@ class Pointwise(Written):
 class Binary(Pointwise):
     """A pointwise loss of a label that is no or yes.
 
-    The formula sees labels 0 and 1, or probabilities of 1 where the loss allows soft labels.
+    The formula sees labels 0 and 1, or probabilities of 1 where the loss allows soft labels. It takes
+    what it needs of the prediction from ``log_probabilities`` and ``probabilities``, which keep to ``eps``.
     """
 
     link: Link = LOGISTIC
@@ -118,18 +122,27 @@ class Binary(Pointwise):
             )
 
     def written(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the formula with labels brought to 0 and 1 and probabilities kept off the ends by ``eps``."""
-        if self.labels == "signed":
-            y = (y + 1) / 2
-        if self.eps is not None:
-            f = ops.min(ops.max(f, self.eps), 1 - self.eps)
-        return self.formula(ops, y, f)
+        """Return the formula with labels brought to 0 and 1."""
+        return self.formula(ops, (y + 1) / 2 if self.labels == "signed" else y, f)
 
     def log_probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
         """Return log p and log(1 - p) of the positive class."""
         if self.prediction == "logits":
             return -ops.softplus(-f), -ops.softplus(f)
-        return ops.log(f), ops.log1p(-f)
+        # Bounded as logarithms: the log of 1 - (1 - eps) would keep few digits of a small eps, or none.
+        low, high = (0, 0) if self.eps is None else (ops.log(self.eps), ops.log1p(-self.eps))
+        return self._kept(ops, f, low, ops.log(f), high), self._kept(ops, f, high, ops.log1p(-f), low)
+
+    def probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
+        """Return p and 1 - p of the positive class, for predictions that are probabilities."""
+        low, high = (0, 1) if self.eps is None else (self.eps, 1 - self.eps)
+        return self._kept(ops, f, low, f, high), self._kept(ops, f, high, 1 - f, low)
+
+    def _kept(self, ops: Ops, f: Value, low: Value, inside: Value, high: Value) -> Value:
+        """Return what holds at a probability, or at eps or 1 - eps where it comes nearer to the ends."""
+        if self.eps is None:
+            return inside
+        return ops.where(f < self.eps, low, ops.where(1 - f < self.eps, high, inside))
 
     def best_prediction(self, y_true: npt.ArrayLike) -> Array:
         """Return the logit with the least loss: infinite for a certain label."""
@@ -139,8 +152,5 @@ class Binary(Pointwise):
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = super()._batch(given, weight, mask)
         if self.prediction == "logits" and not trusted:
-            warn_if_probabilities(batch, "f")
+            warn_if_probabilities(batch, "f", offered="probabilities" in self._options["prediction"].choices)
         return batch
-
-
-_PROBABILITIES = Domain.parse("[0, 1]", hint="for logits pass prediction='logits'")

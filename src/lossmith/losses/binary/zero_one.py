@@ -26,7 +26,7 @@ class ZeroOne(Binary):
         cons=("no gradient anywhere, so nothing can be trained with it", "blind to confidence"),
         use_when=("judging decisions at a fixed threshold when both errors cost the same",),
         avoid_when=("training", "one class is rare: always saying no scores well"),
-        traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=True, symmetric=False),
+        traits=Traits(convex=False, differentiable=False, smooth=False, lipschitz=True, symmetric=False),
         kinks=(Kink("at the threshold", "value", lambda loss, y: (0.0 if loss.prediction == "logits" else 0.5,)),),
         examples=(
             Example(

@@ -1,5 +1,7 @@
 """Poisson loss: the likelihood of counts."""
 
+from math import inf
+
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.link import LOG
@@ -73,7 +75,10 @@ class Poisson(Pointwise):
         """Return the loss of target ``y`` at prediction ``f``."""
         rate, log_rate = (ops.exp(f), f) if self.prediction == "log_rate" else (f, ops.log(f))
         value = rate - ops.mul0(y, log_rate)  # at a count of 0 only the rate is left
-        return value + ops.lgamma(y + 1) if self.full else value
+        if self.prediction == "log_rate":
+            # Where the rate overflows so does the loss: infinity less infinity would be no number.
+            value = ops.where(rate < inf, value, rate)
+        return ops.where(value > -inf, value + ops.lgamma(y + 1), value) if self.full else value
 
 
 _RATE = Domain.parse("[0, inf)", hint="a rate is at least 0; for log rates pass prediction='log_rate'")

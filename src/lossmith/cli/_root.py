@@ -1,0 +1,38 @@
+"""The root command and the table of its commands."""
+
+from __future__ import annotations
+
+import click
+
+from lossmith import __version__
+from lossmith.cli._group import LazyGroup
+
+COMMANDS = {
+    "choose": ("lossmith.cli.choose:command", "Find the loss that fits a table, by a fair contest."),
+    "list": ("lossmith.cli.list:command", "List the losses, and find one by its properties."),
+    "show": ("lossmith.cli.show:command", "Explain one loss: formula, picture, advice, examples."),
+    "score": ("lossmith.cli.score:command", "Measure the predictions in a file with any losses."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nCompletion of commands and loss names in bash (or zsh_source, fish_source):\n"
+    'eval "$(_LOSSMITH_COMPLETE=bash_source lossmith)"',
+)
+@click.version_option(__version__, "-V", "--version", prog_name="lossmith", message="%(prog)s %(version)s")
+@click.pass_context
+def root(context: click.Context) -> None:
+    """Choose, understand and measure loss functions.
+
+    \b
+    lossmith choose wages.csv --target wage --report wages.html
+    lossmith list --task regression --convex
+    lossmith show "huber(delta=1.35)"
+    lossmith score predictions.csv --target y --prediction p --loss mae
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

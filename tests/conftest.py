@@ -1,0 +1,32 @@
+"""What all tests share: losses found through the registry, and repeatable randomness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+import lossmith as lm
+
+# The same examples on every machine: a failure is one to repeat, and slow machines are no failure.
+settings.register_profile(
+    "lossmith", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("lossmith")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give ``case`` every loss with its options and edge parameters, and ``kind`` every class of losses."""
+    own = " ".join(str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
+    if "case" in metafunc.fixturenames and "case" not in own:
+        from tests.laws.grid import CASES, name_of
+
+        metafunc.parametrize("case", CASES, ids=name_of)
+    if "kind" in metafunc.fixturenames and "kind" not in own:
+        metafunc.parametrize("kind", [lm.loss_class(name) for name in lm.names()], ids=lm.names())
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that gives every test the same numbers."""
+    return np.random.default_rng(20_240_229)

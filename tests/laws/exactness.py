@@ -1,0 +1,182 @@
+"""When a computed number counts as right: the one tolerance of the law suite.
+
+A result is right when it lies within 8 units in the last place of the truth (float32: within
+1e-6 of it), plus what one unit in the last place of the inputs would change, so that a
+cancellation which the inputs themselves carry does not count. A truth beyond the range of the
+type must come out infinite. What is allowed beyond that stands in ``ALLOWANCES``, by name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpmath import mp, mpf
+
+from lossmith import Loss
+from tests.laws import oracle
+from tests.laws.grid import Array
+
+ULPS = 8
+FLOAT32 = mpf("1e-6")
+OUTPUTS = ("losses", "gradient", "hessian")
+"""By order of the derivative."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A place where less is promised.
+
+    Attributes:
+        name: what it is called in reports.
+        reason: why.
+        also: ``(loss, order, y, f, type) -> (truth, size)``: a result is also right when it is as near to
+            this truth as a number of this size has to be; nothing where the allowance does not apply.
+    """
+
+    name: str
+    reason: str
+    also: Callable[[Loss, int, float, float, Any], Iterator[tuple[mpf, mpf]]]
+
+
+def _poisson_constant(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    if loss.name == "poisson" and loss.values["full"] and order == 0:
+        short = loss.replace(full=False)
+        rate = mp.exp(f) if loss.values["prediction"] == "log_rate" else mpf(f)
+        truth = oracle.truth(loss, y, f, 0)
+        yield truth, max(1, rate, abs(rate - oracle.truth(short, y, f, 0)))
+
+
+def _soft_label(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    domain = loss.domains["y"]
+    if loss.card.task == "binary" and not domain.values and domain.low < y < domain.high and order > 0:
+        share = (mpf(y) - domain.low) / (domain.high - domain.low)
+        sizes = [abs(oracle.truth(loss, end, f, order)) for end in (domain.low, domain.high)]
+        yield oracle.truth(loss, y, f, order), max((1 - share) * sizes[0], share * sizes[1])
+
+
+def _nearly_certain_signed_label(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    if loss.values.get("labels") == "signed" and 0 < 1 - abs(y) < 2.0**-52:
+        truth = oracle.truth(loss, math.copysign(1.0, y), f, order)
+        yield truth, abs(truth)
+
+
+def _focal_underflow(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    least = mpf(float(np.finfo(dtype).tiny))
+    truth = oracle.truth(loss, y, f, order)
+    if loss.name == "focal" and order == 2 and abs(truth) < least:
+        yield truth, least * 2**8
+
+
+ALLOWANCES = (
+    Allowance(
+        "Poisson with log y!",
+        "log(y!) and y log(rate) nearly cancel where a large count is predicted well, and log(y!) is computed "
+        "from y + 1: the error is that of the largest term. It does not depend on the prediction, so gradient "
+        "and Hessian are exact.",
+        _poisson_constant,
+    ),
+    Allowance(
+        "derivatives at soft labels",
+        "A soft label weighs the losses of both labels, whose slopes point in opposite directions and "
+        "cancel near the optimum: the error is that of the larger part.",
+        _soft_label,
+    ),
+    Allowance(
+        "signed soft labels next to certainty",
+        "Labels in [-1, 1] are brought to [0, 1], where one within half a unit in the last place of 1 is 1.",
+        _nearly_certain_signed_label,
+    ),
+    Allowance(
+        "focal Hessian below the normal range",
+        "In the far tail it is exp(-|f|) times up to gamma |f|; where exp(-|f|) is subnormal, it has few digits.",
+        _focal_underflow,
+    ),
+)
+
+
+def misses(
+    loss: Loss,
+    order: int,
+    y: Array,
+    f: Array,
+    got: Array,
+    allowances: Sequence[Allowance] = ALLOWANCES,
+    *,
+    inputs_vary: bool = True,
+) -> list[str]:
+    """Return a line for each result that is not right, empty when all are.
+
+    Args:
+        loss: the loss.
+        order: 0 for values, 1 for gradients, 2 for Hessians.
+        y: targets.
+        f: predictions, of the type that the tolerance follows.
+        got: what the engine says.
+        allowances: places where less is promised.
+        inputs_vary: whether one unit in the last place of the inputs counts.
+    """
+    found = []
+    for target, prediction, value in zip(y.tolist(), f.tolist(), got.tolist(), strict=True):
+        truth = oracle.truth(loss, target, prediction, order)
+        if _near(value, truth, truth, f.dtype):
+            continue
+        if inputs_vary and _near(value, truth, truth, f.dtype, _carried(loss, order, target, prediction, f.dtype)):
+            continue
+        if any(
+            _near(value, *other, f.dtype)
+            for allowance in allowances
+            for other in allowance.also(loss, order, target, prediction, f.dtype)
+        ):
+            continue
+        found.append(
+            f"{loss} {OUTPUTS[order]} at y={target!r}, f={prediction!r} ({f.dtype}): got {value!r}, "
+            f"truth {mp.nstr(truth, 20)}, {ulps(value, truth, f.dtype):.3g} ulp"
+        )
+    return found
+
+
+def ulps(value: float, truth: mpf, dtype: Any = np.float64) -> float:
+    """Return how many units in the last place lie between a result and the truth."""
+    if not math.isfinite(value) or not mp.isfinite(truth):
+        return 0.0 if value == float(truth) else math.inf
+    return float(abs(mpf(value) - truth) / _unit(truth, dtype))
+
+
+def _near(value: float, truth: mpf, size: mpf, dtype: Any, carried: mpf | int = 0) -> bool:
+    with np.errstate(over="ignore"):
+        rounded = float(np.dtype(dtype).type(float(truth)))
+    if math.isnan(value):
+        return False
+    if math.isinf(rounded) or math.isinf(value):
+        return value == rounded
+    allowed = ULPS * _unit(size, dtype)
+    if dtype == np.float32:
+        allowed = max(allowed, FLOAT32 * abs(size))
+    return bool(abs(mpf(value) - truth) <= allowed + carried)
+
+
+def _unit(size: mpf, dtype: Any) -> mpf:
+    with np.errstate(over="ignore", invalid="ignore"):
+        number = min(np.dtype(dtype).type(float(abs(size))), np.finfo(dtype).max)
+        return mpf(float(np.spacing(number)))
+
+
+def _carried(loss: Loss, order: int, y: float, f: float, dtype: Any) -> mpf:
+    """Return how far the truth moves when each input moves by at most one unit in the last place."""
+    centre, kind = oracle.truth(loss, y, f, order), np.dtype(dtype).type
+    ways = [np.array(way, dtype=dtype) for way in (-np.inf, np.inf)]
+    choices = [
+        [x, *(float(np.nextafter(kind(x), way)) for way in ways)] if not domain.values else [x]
+        for x, domain in ((y, loss.domains["y"]), (f, loss.domains["f"]))
+    ]
+    around = [
+        oracle.truth(loss, *place, order)
+        for place in itertools.product(*choices)
+        if loss.domains["y"].includes(place[0]) and loss.domains["f"].includes(place[1])
+    ]
+    return max((abs(truth - centre) for truth in around if mp.isfinite(truth)), default=mpf(0))

@@ -1,0 +1,107 @@
+"""The losses and the points that every law is tried on, found through the registry alone."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import lossmith as lm
+from lossmith import Domain, Loss, ParameterError
+from lossmith.core.registry import loss_class
+
+Array = npt.NDArray[Any]
+
+TINY = 5e-324  # the least positive float64
+SMALL = 1e-310  # a subnormal with some digits
+BELOW_ONE = 1 - 2.0**-53
+
+
+def variants(cls: type[Loss]) -> Iterator[Loss]:
+    """Yield a loss with its defaults, every combination of its options, and each parameter at its edges.
+
+    Edges of a parameter are the ends of its typical range and the ends that its domain includes.
+    They are tried with the default options, and with each option changed alone.
+    """
+    options = cls.options()
+    plain = {name: option.default for name, option in options.items()}
+    forms = [dict(zip(options, chosen, strict=True)) for chosen in itertools.product(*(o.choices for o in options.values()))]
+    for form in forms:
+        yield cls(**form)
+        if sum(form[name] != plain[name] for name in form) > 1:
+            continue
+        for name, parameter in cls.parameters().items():
+            domain = parameter.domain
+            ends = [end for end, kept in ((domain.low, domain.low_included), (domain.high, domain.high_included)) if kept]
+            for value in (*parameter.typical, *ends):
+                try:
+                    yield cls(**{**form, name: value})
+                except ParameterError:
+                    pass  # a parameter of another form; test_contract asserts that some form takes it
+
+
+def _cases() -> list[Loss]:
+    return list(dict.fromkeys(loss for name in lm.names() for loss in variants(loss_class(name))))
+
+
+CASES: tuple[Loss, ...] = tuple(_cases())
+
+
+def name_of(loss: Loss) -> str:
+    """Return the id of a case, such as ``huber(delta=0.1)``."""
+    return loss.name + str(loss)[len(type(loss).__name__) :]
+
+
+_SIZES = (0.0, TINY, SMALL, 1e-8, 1e-3, 0.3, 0.5, 0.9, BELOW_ONE, 1.0, 2.5, 5.0, 17.0, 37.0, 100.0, 700.0, 1e3, 1e20)
+_TARGETS = (0.0, -0.0, 1e-8, 0.3, 0.5, 1.0, -1.0, BELOW_ONE, TINY, -SMALL, SMALL, -2.5, 7.0, 1e3, 1e20, -1e20)
+SAMPLE = 160
+_NEAR = (0.0, 1e-8, 0.5, 1.0, 3.0)
+
+
+def within(domain: Domain, numbers: Iterable[float], dtype: Any = np.float64) -> list[float]:
+    """Return the numbers of a type that lie in a domain, each once; 0.0 and -0.0 are two."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = [float(dtype(number)) for number in numbers]
+    return [float.fromhex(h) for h in dict.fromkeys(n.hex() for n in rounded if domain.includes(n))]
+
+
+def targets(loss: Loss, dtype: Any = np.float64) -> list[float]:
+    """Return targets of every kind that the loss takes, the ends of its domain among them."""
+    domain = loss.domains["y"]
+    return within(domain, domain.values or (*_TARGETS, domain.low, domain.high), dtype)
+
+
+def predictions(loss: Loss, y: float, dtype: Any = np.float64) -> list[float]:
+    """Return predictions for a target: plain ones, far ones, ones near the target, and kinks with their neighbours."""
+    domain = loss.domains["f"]
+    kinks = [float(dtype(place)) for place in kinks_at(loss, y)]
+    beside = [float(np.nextafter(dtype(place), dtype(way))) for place in kinks for way in (-np.inf, np.inf)]
+    spread = [sign * size for size in _SIZES for sign in (1, -1)]
+    best = float(loss.best_prediction(y)) if loss.raw_form == loss else y
+    near = [place + sign * step for place in (y, best) for step in _NEAR for sign in (1, -1)]
+    return within(domain, [*spread, *near, *kinks, *beside, domain.low, domain.high], dtype)
+
+
+def kinks_at(loss: Loss, y: float) -> list[float]:
+    """Return the kinks that the card declares for a target."""
+    return [place for kink in loss.card.kinks for place in kink.at(loss, y)]
+
+
+@lru_cache(maxsize=None)
+def points(loss: Loss, dtype: Any = np.float64) -> tuple[Array, Array]:
+    """Return the law grid of a loss, targets and predictions.
+
+    It is whole for every loss with its defaults, in float64. Its other forms differ little from
+    one another and get a sample each, since 60 digits take their time.
+    """
+    pairs = [(y, f) for y in targets(loss, dtype) for f in predictions(loss, y, dtype)]
+    most = len(pairs) if loss == type(loss)() and dtype == np.float64 else SAMPLE
+    if len(pairs) > most:
+        pairs = random.Random(f"{loss} {np.dtype(dtype)}").sample(pairs, most)
+    y, f = np.array(pairs, dtype=dtype).T
+    return np.ascontiguousarray(y), np.ascontiguousarray(f)

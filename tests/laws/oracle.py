@@ -1,0 +1,252 @@
+"""The truth: formulas evaluated with mpmath, to as many digits as a question needs.
+
+Nothing here is shared with an engine or with the rule table. Each instruction is written from
+its mathematical meaning, and derivatives are numerical: differences of the value itself, taken
+with a step so small and a precision so high that what is left is exact for every float.
+
+A formula is analytic except where a *choice* flips: the sign that ``abs`` and ``sign`` see, the
+argument that ``min`` and ``max`` take, the branch of ``where``. The oracle records the choices
+at a point and holds them while it differentiates. Away from kinks that changes nothing; at a
+kink it is the convention of the table, stated without its rules. ``one_sided`` lets choices go.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import mpmath
+from mpmath import mp, mpf
+
+from lossmith.program import Ops
+
+DIGITS = 25
+"""Digits that two computations at different precision must share before a truth is believed."""
+
+NEGLIGIBLE = -340
+"""Power of ten below which a truth is zero for every float."""
+
+_LADDER = (80, 160, 360, 720, 1440)
+
+
+class Undecided(AssertionError):
+    """Two precisions never agreed: the oracle does not know."""
+
+
+# --- instructions, by their meaning -------------------------------------------------------------
+
+
+def _log(a: mpf) -> mpf:
+    return -mpmath.inf if a == 0 else mp.log(a) if a > 0 else mp.nan
+
+
+def _softplus(a: mpf) -> mpf:
+    return mp.log1p(mp.exp(a))
+
+
+def _pow(a: mpf, b: mpf) -> mpf:
+    if a == 0:
+        return mpmath.inf if b < 0 else mpf(b == 0)
+    return mp.power(a, b) if a > 0 or b == int(b) else mp.nan
+
+
+@lru_cache(maxsize=None)
+def _lgamma(a: mpf, digits: int) -> mpf:
+    with mp.workdps(digits):
+        return mpmath.inf if a == 0 else mp.loggamma(a) if a > 0 else mp.nan
+
+
+def _mul0(a: mpf, b: mpf) -> mpf:
+    return mpf(0) if a == 0 or b == 0 else a * b
+
+
+MEANING: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b if b else (mp.nan if a == 0 else mp.sign(a) * mpmath.inf),
+    "neg": lambda a: -a,
+    "pow": _pow,
+    "exp": mp.exp,
+    "log": _log,
+    "log1p": lambda a: -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan,
+    "tanh": mp.tanh,
+    "sigmoid": lambda a: 1 / (1 + mp.exp(-a)),
+    "softplus": _softplus,
+    "logcosh": lambda a: mp.log1p(2 * mp.sinh(a / 2) ** 2),
+    "sech2": lambda a: mp.sech(a) ** 2,
+    # So slow that two precisions have to serve all.
+    "lgamma": lambda a: +_lgamma(a, 180 if mp.dps < 160 else 2000),
+    "mul0": _mul0,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "equal": lambda a, b: a == b,
+    "both": lambda a, b: a and b,
+    "either": lambda a, b: a or b,
+}
+"""Each instruction that makes no choice, from its meaning alone."""
+
+CHOOSE: dict[str, Callable[..., Any]] = {
+    "abs": mp.sign,
+    "sign": mp.sign,
+    "min": lambda a, b: a <= b,
+    "max": lambda a, b: b <= a,
+    "where": lambda condition, a, b: bool(condition),
+}
+"""What an instruction that makes a choice decides; a tie goes to the first argument."""
+
+FOLLOW: dict[str, Callable[..., Any]] = {
+    "abs": lambda sign, a: sign * a,
+    "sign": lambda sign, a: sign,
+    "min": lambda first, a, b: a if first else b,
+    "max": lambda first, a, b: a if first else b,
+    "where": lambda first, condition, a, b: a if first else b,
+}
+"""The result, once the choice is made."""
+
+
+@lru_cache(maxsize=20_000)
+def _meaning(name: str, values: tuple[Any, ...], precision: int) -> Any:
+    """Compute an instruction; what depends on the target or a parameter alone comes back many times."""
+    return MEANING[name](*values)
+
+
+class Exact:
+    """A namespace of instructions for mpmath numbers that records its choices, or repeats given ones."""
+
+    def __init__(self, repeat: tuple[Any, ...] | None = None) -> None:
+        self.choices: list[Any] = []
+        self._repeat = repeat
+        self.ops = Ops(self.apply)
+
+    def apply(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        values = [value if isinstance(value, bool) else mp.convert(value) for value in arguments]
+        if name in MEANING:
+            return _meaning(name, tuple(values), mp.prec)
+        choice = CHOOSE[name](*values) if self._repeat is None else self._repeat[len(self.choices)]
+        self.choices.append(choice)
+        return FOLLOW[name](choice, *values)
+
+
+# --- a loss at a point ----------------------------------------------------------------------------
+
+
+def evaluate(loss: Any, y: Any, f: Any, repeat: tuple[Any, ...] | None = None) -> tuple[mpf, tuple[Any, ...]]:
+    """Return the value and the choices of a loss, at the precision that holds now."""
+    exact = Exact(repeat)
+    twin = loss.symbolic({name: mpf(value) for name, value in loss.free_parameters.items()})
+    value = mp.convert(twin.written(exact.ops, mp.convert(y), mp.convert(f)))
+    return value, tuple(exact.choices)
+
+
+@lru_cache(maxsize=None)
+def choices(loss: Any, y: Any, f: Any, apart: Any = 1) -> tuple[Any, ...]:
+    """Return the choices at a point, decided with exact differences of the inputs, as small as ``apart``."""
+    sizes = [abs(mpf(x)) for x in (y, f, *loss.free_parameters.values(), apart, 1) if x and mp.isfinite(x)]
+    with mp.workdps(60 + int(mp.log10(max(sizes) / min(sizes)))):
+        return evaluate(loss, y, f)[1]
+
+
+@lru_cache(maxsize=None)
+def truth(loss: Any, y: float, f: float, order: int) -> mpf:
+    """Return the value (0), gradient (1) or Hessian (2) at exact inputs, by the convention at kinks.
+
+    At an end of the domain of predictions it is the limit from inside, which may be infinite.
+    """
+    held = choices(loss, y, f)
+    if order == 0:
+        return _settle(lambda digits: evaluate(loss, y, f, held)[0], 0)
+    ends = _ends(loss)
+    if f in ends:
+        inward = 1 if f == ends[0] else -1
+        return _limit(lambda t: _difference(loss, y, mp.fadd(f, inward * t, exact=True), order, held, t))
+    return _difference(loss, y, mpf(f), order, held, _room(loss, y, mpf(f)))
+
+
+def one_sided(loss: Any, y: Any, f: Any, side: int, order: int) -> mpf:
+    """Return the limit of value, gradient or Hessian as the prediction comes to ``f`` from a side."""
+    distance = mpf(10) ** -60 * max(mpf(1), abs(mpf(f)))
+    with mp.workdps(200):
+        near = mpf(f) + side * distance
+    held = choices(loss, y, near, distance)
+    if order == 0:
+        return _settle(lambda digits: evaluate(loss, y, mpf(f), held)[0], 0)
+    return _difference(loss, y, mpf(f), order, held, _room(loss, y, mpf(f)))
+
+
+def _difference(loss: Any, y: Any, f: mpf, order: int, held: tuple[Any, ...], room: mpf) -> mpf:
+    """Return a derivative from central differences, while the choices hold, ``room`` from any singularity."""
+    size = max(mpf(1), abs(mpf(y)), abs(f))
+    span = -(-order * int(mp.ceil(mp.log10(size / room))) // 50) * 50 + 10  # in few sizes, so that caches serve
+
+    def at(digits: int) -> mpf:
+        with mp.workdps(digits + span):
+            step = room * mpf(10) ** -(digits // (order + 2))
+            above, below = (evaluate(loss, y, f + side * step, held)[0] for side in (1, -1))
+            if order == 1:
+                return (above - below) / (2 * step)
+            return (above - 2 * evaluate(loss, y, f, held)[0] + below) / step**2
+
+    return _settle(at, span)
+
+
+def _settle(at: Callable[[int], mpf], span: int) -> mpf:
+    """Return what two precisions agree on."""
+    before = None
+    for digits in _LADDER:
+        with mp.workdps(digits + span):
+            now = at(digits)
+            if not mp.isfinite(now):
+                return now
+            if before is not None and before != 0 and abs(now - before) <= abs(now) * mpf(10) ** -DIGITS:
+                return now
+            # What is below every float is only believed where noise would be smaller still.
+            if digits >= 720 and abs(now) < mpf(10) ** NEGLIGIBLE:
+                return mpf(0)
+        before = now
+    raise Undecided(f"no agreement to {DIGITS} digits: {mp.nstr(before, 10)} and {mp.nstr(now, 10)}")
+
+
+def _ends(loss: Any) -> tuple[float, ...]:
+    domain = loss.domains["f"]
+    return tuple(end for end in (domain.low, domain.high) if math.isfinite(end))
+
+
+def _room(loss: Any, y: float, f: mpf) -> mpf:
+    """Return the distance from a prediction to the nearest place where a derivative may not exist."""
+    with mp.workdps(800):
+        places = [mpf(place) for place in _ends(loss)] + [
+            mpf(place) for kink in loss.card.kinks for place in kink.at(loss, float(y))
+        ]
+        distances = [abs(f - place) for place in places]
+        return min([mpf(1), *(distance for distance in distances if distance)])
+
+
+def _limit(at: Callable[[mpf], mpf]) -> mpf:
+    """Return the limit for small distances from two of them: powers and logarithms show in their ratio.
+
+    Both lie far below the least float, so that a float times a diverging term diverges too.
+    """
+    far, near = at(mpf(2) ** -1200), at(mpf(2) ** -2400)
+    if far == 0 or near == 0:
+        return near
+    ratio = near / far
+    if ratio > mpf("1.5"):
+        return mp.sign(near) * mpmath.inf
+    if ratio < mpf("0.7"):
+        return mpf(0)
+    if abs(ratio - 1) > mpf(10) ** -DIGITS:
+        raise Undecided(f"no limit in sight: {mp.nstr(far, 10)} and {mp.nstr(near, 10)}")
+    return near
+
+
+# --- costs, for the laws about constants -----------------------------------------------------------
+
+
+def cost(loss: Any, y: Any, w: Any, constant: Any) -> mpf:
+    """Return the weighted sum of the losses of one constant prediction."""
+    with mp.workdps(60):
+        return mp.fsum(mpf(weight) * evaluate(loss, target, constant)[0] for target, weight in zip(y, w, strict=True))
+

@@ -1,0 +1,139 @@
+"""Cost states: whatever the split, the merged number is that of one pass; at whole blocks, to the bit."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lossmith as lm
+from lossmith import CostState, Loss
+from lossmith.engines.numpy import BLOCK
+from tests.laws.grid import CASES, Array, targets
+
+ROWS = 40
+
+
+def data(loss: Loss, rows: int, seed: int = 0) -> tuple[Array, Array, Array, Array]:
+    """Return targets, predictions, weights and a mask; some losses are infinite where the loss knows infinity."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice([value for value in targets(loss) if abs(value) < 100], rows)
+    domain = loss.domains["f"]
+    if math.isinf(domain.low):
+        f = np.where(rng.random(rows) < 0.05, 1e200, rng.normal(0, 3, rows))
+    else:
+        f = np.where(rng.random(rows) < 0.1, domain.low, rng.uniform(0.01, 0.99, rows))
+    return y, f, rng.choice([0.0, 0.3, 1.0, 2.5], rows), rng.random(rows) < 0.8
+
+
+def merged(states: Iterable[CostState]) -> CostState:
+    """Return all states merged from left to right."""
+    return functools.reduce(CostState.merge, states)
+
+
+def splits_merge_to_the_whole(loss: Loss, cuts: list[int], seed: int = 0) -> None:
+    """Any split of the rows merges to the state of one pass, up to rounding; what is counted is equal."""
+    y, f, weight, mask = data(loss, ROWS, seed)
+    edges = [0, *sorted(cuts), ROWS]
+    for w, m in ((None, None), (weight, None), (None, mask), (weight, mask)):
+        whole = loss.state(y, f, w, m)
+        parts = [
+            loss.state(y[a:b], f[a:b], None if w is None else w[a:b], None if m is None else m[a:b])
+            for a, b in zip(edges, edges[1:], strict=False)
+        ]
+        assert_same(loss, whole, merged(parts), y, f, w)
+        assert_same(loss, whole, parts[0].merge(merged(parts[1:])), y, f, w)
+
+
+def assert_same(loss: Loss, whole: CostState, split: CostState, y: Array, f: Array, w: Array | None) -> None:
+    """Fail unless two states say the same, within the rounding of the sums of blocks."""
+    assert (split.rows, split.count, split.bad, split.first_bad) == (whole.rows, whole.count, whole.bad, whole.first_bad)
+    finite = [abs(loss_) for loss_ in loss.losses(y, f) if math.isfinite(loss_)]
+    slack = 1e-14 * (1 if w is None else 2.5) * math.fsum(finite)
+    assert split.sum == pytest.approx(whole.sum, rel=1e-14, abs=slack)
+    assert split.weight == pytest.approx(whole.weight, rel=1e-14)
+    if whole.count and whole.weight:
+        assert split.mean == pytest.approx(whole.mean, rel=1e-14, abs=slack / whole.weight)
+        assert split.reduce("count_mean") == pytest.approx(whole.reduce("count_mean"), rel=1e-14, abs=slack)
+
+
+def counts_are_right(loss: Loss) -> None:
+    """A state counts the rows that count, those that are not finite, and where the first of them is."""
+    y, f, weight, mask = data(loss, ROWS)
+    losses = loss.losses(y, f)
+    state = loss.state(y, f, weight, mask)
+    wrong = np.flatnonzero(~np.isfinite(losses) & mask)
+    assert (state.rows, state.count, state.bad) == (ROWS, mask.sum(), len(wrong))
+    assert state.first_bad == (int(wrong[0]) if len(wrong) else None)
+    counted = mask & (weight > 0)
+    assert state.weight == pytest.approx(weight[mask].sum())
+    assert state.sum == pytest.approx(float(np.sum(weight[counted] * losses[counted])), rel=1e-12, abs=1e-9)
+
+
+def whole_blocks_merge_to_the_same_bits(loss: Loss) -> None:
+    """Splits at whole blocks merge to the bits of one pass, in every order and grouping."""
+    rows = 4 * BLOCK + 777
+    y, f, weight, mask = data(loss, rows)
+    f = np.where(f == 1e200, 0.5, f)  # finite, so that there are bits to compare
+    whole = loss.state(y, f, weight, mask)
+    edges = [0, BLOCK, 2 * BLOCK, 4 * BLOCK, rows]
+    parts = [loss.state(y[a:b], f[a:b], weight[a:b], mask[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    a, b, c, d = parts
+    for split in (merged(parts), merged([d, b, a, c]), a.merge(b).merge(c.merge(d)), d.merge(c.merge(b.merge(a)))):
+        bits = (split.sum.hex(), split.weight.hex(), split.count, split.bad, split.rows)
+        assert bits == (whole.sum.hex(), whole.weight.hex(), whole.count, whole.bad, whole.rows)
+
+
+def nothing_is_neutral(loss: Loss) -> None:
+    """The state of no rows changes nothing."""
+    y, f, weight, mask = data(loss, ROWS)
+    whole, nothing = loss.state(y, f, weight, mask), loss.state([], [])
+    assert (nothing.rows, nothing.count, nothing.sum, nothing.weight) == (0, 0, 0.0, 0.0)
+    for both in (whole.merge(nothing), nothing.merge(whole)):
+        assert (both.sum, both.weight, both.rows, both.first_bad) == (whole.sum, whole.weight, whole.rows, whole.first_bad)
+
+
+def only_its_own_states_merge(loss: Loss) -> None:
+    """States of another loss, or of the same loss with other parameters, are refused."""
+    state = loss.state(*data(loss, ROWS))
+    others = [other for other in CASES if other.name == loss.name][:3] + [other for other in CASES if other.name != loss.name][:1]
+    for other in others:
+        if other != loss:
+            with pytest.raises(lm.MergeError, match="only states of one loss merge"):
+                state.merge(other.state(*data(other, ROWS)))
+    with pytest.raises(lm.MergeError, match="to float"):
+        state.merge(1.5)  # type: ignore[arg-type]
+
+
+@settings(max_examples=12)
+@given(cuts=st.lists(st.integers(0, ROWS), min_size=1, max_size=5), seed=st.integers(0, 10**6))
+def test_splits_merge_to_the_whole(case: Loss, cuts: list[int], seed: int) -> None:
+    splits_merge_to_the_whole(case, cuts, seed)
+
+
+def test_counts_are_right(case: Loss) -> None:
+    counts_are_right(case)
+
+
+def test_whole_blocks_merge_to_the_same_bits(case: Loss) -> None:
+    whole_blocks_merge_to_the_same_bits(case)
+
+
+def test_nothing_is_neutral(case: Loss) -> None:
+    nothing_is_neutral(case)
+
+
+def test_only_its_own_states_merge(case: Loss) -> None:
+    only_its_own_states_merge(case)
+
+
+def test_infinite_rows_are_counted_wherever_the_split_falls() -> None:
+    loss = lm.BinaryCrossEntropy(prediction="probabilities")
+    y, f = np.array([1.0, 0.0, 1.0, 1.0]), np.array([0.5, 0.5, 0.0, 0.0])
+    state = loss.state(y[:2], f[:2]).merge(loss.state(y[2:], f[2:]))
+    assert (state.bad, state.first_bad, state.mean) == (2, 2, math.inf)

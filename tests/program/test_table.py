@@ -1,0 +1,104 @@
+"""The table of instructions: each row complete, each derivative rule true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from lossmith.engines.numpy import IMPLEMENTATION
+from lossmith.errors import ProgramError
+from lossmith.program import TABLE, Instruction, Ops, Program, derive, trace
+from tests.laws import oracle
+
+REAL_ROWS = [row for row in TABLE.values() if row.result == "real" and row.tangent is not None]
+# Points away from kinks and inside every domain.
+POINTS = ((0.7, 1.3), (2.5, 0.4), (0.2, 0.9))
+
+
+def call(row: Instruction) -> Program:
+    """Return a program that applies one instruction to inputs a, b (and a condition for ``where``)."""
+
+    def function(ops: Ops, s: Any) -> dict[str, Any]:
+        arguments = [s["a"], s["b"]][: row.arity] if row.name != "where" else [s["a"] < s["b"], s["a"], s["b"]]
+        return {"value": getattr(ops, row.name)(*arguments)}
+
+    return trace(function, ("a", "b"))
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
+def test_row_is_complete(row: Instruction) -> None:
+    letters = "abc"[: row.arity]
+    assert row.latex.format(*letters), "the format must take every argument"
+    assert all(letter in row.latex.format(*letters) for letter in letters)
+    assert len(row.argument_types) == row.arity
+    assert set(row.argument_types) <= {"real", "bool"}
+    assert row.meaning
+    assert row.name in IMPLEMENTATION
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
+def test_meaning_is_what_the_engine_computes(row: Instruction) -> None:
+    sympy = pytest.importorskip("sympy")
+    symbols = sympy.symbols("a b c")
+    meaning = sympy.sympify(row.meaning, locals=dict(zip("abc", symbols, strict=True)))
+    for point in POINTS:
+        real = [point[n % 2] for n in range(row.arity)]
+        given = [
+            bool(n % 2) if kind == "bool" else x
+            for n, (kind, x) in enumerate(zip(row.argument_types, real, strict=True))
+        ]
+        said = meaning.xreplace({s: sympy.sympify(x) for s, x in zip(symbols, given, strict=False)}).doit()
+        got = IMPLEMENTATION[row.name](*(np.asarray(x) for x in given))
+        assert float(got) == pytest.approx(float(bool(said)) if row.result == "bool" else float(said), rel=1e-14)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("row", REAL_ROWS, ids=lambda row: row.name)
+def test_derivative_rule_agrees_with_numerical_differentiation(row: Instruction, order: int) -> None:
+    program = derive(call(row), ("a", "b"), order)
+    key = "gradient:{}" if order == 1 else "hessian:{0},{0}"
+    with mp.workdps(60):
+        for point in POINTS:
+            at = [mpf(x) for x in point]
+            got = program.evaluate(oracle.Exact().ops, at, {})
+            for place, name in enumerate("ab"):
+
+                def along(x: mpf, place: int = place, at: list[mpf] = at) -> mpf:
+                    moved = [*at]
+                    moved[place] = x
+                    return program.evaluate(oracle.Exact().ops, moved, {})["value"]
+
+                truth = mp.diff(along, at[place], order)
+                assert abs(mpf(got[key.format(name)]) - truth) <= mpf(10) ** -15 * (1 + abs(truth))
+
+
+def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    wrong = replace(TABLE["tanh"], tangent=lambda o, x, d, r: o.mul(r, d[0]))
+    monkeypatch.setitem(TABLE, "tanh", wrong)
+    with pytest.raises(AssertionError):
+        test_derivative_rule_agrees_with_numerical_differentiation(wrong, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "slope"),
+    [("abs", (0.0,), 0.0), ("sign", (0.0,), 0.0), ("min", (1.0, 1.0), 1.0), ("max", (1.0, 1.0), 1.0)],
+)
+def test_conventions_at_kinks(name: str, at: tuple[float, ...], slope: float) -> None:
+    program = derive(call(TABLE[name]), ("a",), 1)
+    got = program.evaluate(oracle.Exact().ops, [mpf(at[0]), mpf(at[-1])], {})["gradient:a"]
+    assert float(got) == slope
+
+
+def test_an_instruction_without_a_rule_says_so() -> None:
+    with pytest.raises(ProgramError, match="'lgamma' has no derivative rule, and 'a' reaches it"):
+        derive(call(TABLE["lgamma"]), ("a",), 1)
+
+
+def test_unknown_instructions_are_refused_by_the_namespace() -> None:
+    with pytest.raises(AttributeError, match="no instruction is called 'sinh'"):
+        Ops(lambda name, arguments: None).sinh(1.0)
