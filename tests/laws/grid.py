@@ -30,14 +30,18 @@ def variants(cls: type[Loss]) -> Iterator[Loss]:
     """
     options = cls.options()
     plain = {name: option.default for name, option in options.items()}
-    forms = [dict(zip(options, chosen, strict=True)) for chosen in itertools.product(*(o.choices for o in options.values()))]
+    forms = [
+        dict(zip(options, chosen, strict=True)) for chosen in itertools.product(*(o.choices for o in options.values()))
+    ]
     for form in forms:
         yield cls(**form)
         if sum(form[name] != plain[name] for name in form) > 1:
             continue
         for name, parameter in cls.parameters().items():
             domain = parameter.domain
-            ends = [end for end, kept in ((domain.low, domain.low_included), (domain.high, domain.high_included)) if kept]
+            ends = [
+                end for end, kept in ((domain.low, domain.low_included), (domain.high, domain.high_included)) if kept
+            ]
             for value in (*parameter.typical, *ends):
                 try:
                     yield cls(**{**form, name: value})

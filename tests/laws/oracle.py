@@ -249,4 +249,3 @@ def cost(loss: Any, y: Any, w: Any, constant: Any) -> mpf:
     """Return the weighted sum of the losses of one constant prediction."""
     with mp.workdps(60):
         return mp.fsum(mpf(weight) * evaluate(loss, target, constant)[0] for target, weight in zip(y, w, strict=True))
-

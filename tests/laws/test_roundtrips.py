@@ -119,7 +119,9 @@ PARAMETERS = [
 @pytest.mark.parametrize(("cls", "name", "parameter"), PARAMETERS, ids=lambda item: getattr(item, "name", item))
 @settings(max_examples=40)
 @given(data=st.data())
-def test_every_value_of_a_parameter_survives(cls: type[Loss], name: str, parameter: Parameter, data: st.DataObject) -> None:
+def test_every_value_of_a_parameter_survives(
+    cls: type[Loss], name: str, parameter: Parameter, data: st.DataObject
+) -> None:
     values = {name: data.draw(inside(parameter)), **({"prediction": "probabilities"} if name == "eps" else {})}
     try:
         loss = cls(**values)
@@ -131,7 +133,9 @@ def test_every_value_of_a_parameter_survives(cls: type[Loss], name: str, paramet
         assert getattr(other, name).hex() == getattr(loss, name).hex()
 
 
-@pytest.mark.parametrize("config", [None, {}, {"loss": "huber"}, {"loss": "huber", "parameters": {}, "more": 1}, ["huber"]])
+@pytest.mark.parametrize(
+    "config", [None, {}, {"loss": "huber"}, {"loss": "huber", "parameters": {}, "more": 1}, ["huber"]]
+)
 def test_what_is_no_configuration_is_refused(config: object) -> None:
     with pytest.raises(lm.ParameterError, match="a configuration is"):
         lm.from_config(config)  # type: ignore[arg-type]

@@ -52,7 +52,12 @@ def splits_merge_to_the_whole(loss: Loss, cuts: list[int], seed: int = 0) -> Non
 
 def assert_same(loss: Loss, whole: CostState, split: CostState, y: Array, f: Array, w: Array | None) -> None:
     """Fail unless two states say the same, within the rounding of the sums of blocks."""
-    assert (split.rows, split.count, split.bad, split.first_bad) == (whole.rows, whole.count, whole.bad, whole.first_bad)
+    assert (split.rows, split.count, split.bad, split.first_bad) == (
+        whole.rows,
+        whole.count,
+        whole.bad,
+        whole.first_bad,
+    )
     finite = [abs(loss_) for loss_ in loss.losses(y, f) if math.isfinite(loss_)]
     slack = 1e-14 * (1 if w is None else 2.5) * math.fsum(finite)
     assert split.sum == pytest.approx(whole.sum, rel=1e-14, abs=slack)
@@ -95,13 +100,20 @@ def nothing_is_neutral(loss: Loss) -> None:
     whole, nothing = loss.state(y, f, weight, mask), loss.state([], [])
     assert (nothing.rows, nothing.count, nothing.sum, nothing.weight) == (0, 0, 0.0, 0.0)
     for both in (whole.merge(nothing), nothing.merge(whole)):
-        assert (both.sum, both.weight, both.rows, both.first_bad) == (whole.sum, whole.weight, whole.rows, whole.first_bad)
+        assert (both.sum, both.weight, both.rows, both.first_bad) == (
+            whole.sum,
+            whole.weight,
+            whole.rows,
+            whole.first_bad,
+        )
 
 
 def only_its_own_states_merge(loss: Loss) -> None:
     """States of another loss, or of the same loss with other parameters, are refused."""
     state = loss.state(*data(loss, ROWS))
-    others = [other for other in CASES if other.name == loss.name][:3] + [other for other in CASES if other.name != loss.name][:1]
+    others = [other for other in CASES if other.name == loss.name][:3] + [
+        other for other in CASES if other.name != loss.name
+    ][:1]
     for other in others:
         if other != loss:
             with pytest.raises(lm.MergeError, match="only states of one loss merge"):

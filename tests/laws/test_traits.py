@@ -14,7 +14,9 @@ from tests.laws.grid import kinks_at, targets, variants
 from tests.laws.jumps import jumps
 
 _FAR = (1e4, 1e6, 1e12, 1e20, 1e100, 1e300)
-_GRID = [sign * size for size in (0, 0.01, 0.1, 0.3, 0.7, 1, 1.5, 2.2, 3, 4.4, 6, 9, 14, 30, 100, 1e3) for sign in (1, -1)]
+_GRID = [
+    sign * size for size in (0, 0.01, 0.1, 0.3, 0.7, 1, 1.5, 2.2, 3, 4.4, 6, 9, 14, 30, 100, 1e3) for sign in (1, -1)
+]
 
 
 def forms(kind: type[Loss]) -> list[Loss]:
@@ -120,7 +122,9 @@ def kinks_are_true(kind: type[Loss]) -> None:
         declared = {place: kink.jumps for kink in loss.card.kinks for place in kink.at(loss, y)}
         for place, what in declared.items():
             jumping = [name for at, name in found.items() if abs(at - place) < 1e-12]
-            assert jumping == [what], f"{loss} at target {y}: the card says that the {what} jumps at {place}, and {jumping} do"
+            assert jumping == [what], (
+                f"{loss} at target {y}: the card says that the {what} jumps at {place}, and {jumping} do"
+            )
         for at, name in found.items():
             assert any(abs(at - place) < 1e-12 for place in declared), (
                 f"{loss} at target {y}: the {name} jumps at {mp.nstr(at, 12)}, which the card does not say"

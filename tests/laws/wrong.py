@@ -78,7 +78,9 @@ def example_with_a_wrong_last_digit() -> type[Loss]:
 
 
 def kink_at_the_wrong_place() -> type[Loss]:
-    return with_card(lm.Huber, kinks=(Kink("f = y ± 2 delta", "hessian", lambda l, y: (y - 2 * l.delta, y + 2 * l.delta)),))
+    return with_card(
+        lm.Huber, kinks=(Kink("f = y ± 2 delta", "hessian", lambda l, y: (y - 2 * l.delta, y + 2 * l.delta)),)
+    )
 
 
 # --- constants --------------------------------------------------------------------------------------
@@ -190,7 +192,9 @@ class Broadcasting(lm.SquaredError):
     """Squeezes what does not fit."""
 
     def _batch(self, y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
-        return super()._batch(*(np.squeeze(np.asarray(item, dtype=float)) for item in (y_true, y_pred)), *args, **options)
+        return super()._batch(
+            *(np.squeeze(np.asarray(item, dtype=float)) for item in (y_true, y_pred)), *args, **options
+        )
 
 
 class Scribbling(lm.SquaredError):
@@ -213,7 +217,9 @@ class TwoMinds(lm.SquaredError):
 class CountDivided(lm.SquaredError):
     """Divides the weighted sum by the number of rows and calls it the mean."""
 
-    def cost(self, y_true: Any, y_pred: Any, weight: Any = None, mask: Any = None, reduction: str = "mean", **o: Any) -> Any:
+    def cost(
+        self, y_true: Any, y_pred: Any, weight: Any = None, mask: Any = None, reduction: str = "mean", **o: Any
+    ) -> Any:
         return super().cost(y_true, y_pred, weight, mask, "count_mean" if reduction == "mean" else reduction, **o)
 
 
@@ -259,7 +265,9 @@ class OutIgnored(lm.SquaredError):
 class Forgiving(lm.SquaredError):
     """Takes every weight, choice, output and change."""
 
-    def cost(self, y_true: Any, y_pred: Any, weight: Any = None, mask: Any = None, reduction: str = "mean", **o: Any) -> Any:
+    def cost(
+        self, y_true: Any, y_pred: Any, weight: Any = None, mask: Any = None, reduction: str = "mean", **o: Any
+    ) -> Any:
         return super().cost(y_true, y_pred) if np.size(y_true) else math.nan
 
     def cost_and_gradient(self, *args: Any, out: Any = None, **options: Any) -> Any:

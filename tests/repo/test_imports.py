@@ -17,6 +17,7 @@ PACKAGE = Path(lossmith.__file__).parent
 # Each room and the rooms that it may know. `errors` is a leaf that everyone knows.
 ROOMS = {
     "errors": set(),
+    "files": {"errors"},
     "program": {"errors"},
     "engines": {"errors", "program"},
     "core": {"errors", "program", "engines"},
@@ -26,8 +27,8 @@ ROOMS = {
     "frameworks": {"errors", "core", "engines", "structures", ""},
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
-    "choosing": {"errors", "core", "scoring", "plotting", "lightgbm", ""},
-    "cli": {"errors", "core", "scoring", "plotting", "choosing", ""},
+    "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
+    "cli": {"errors", "files", "core", "scoring", "plotting", "choosing", ""},
 }
 # Names resolved when they are used, against the direction of imports: each is one lookup.
 LATE = {

@@ -39,7 +39,7 @@ def plot(loss: Loss, y_true: float | None = None, *, ax: Axes | None = None) -> 
         ax = _new_axes()
     sampled = curve(loss, y_true)
     for name, label, colour, dashes in _STYLES:
-        ax.plot(sampled.prediction, _broken(getattr(sampled, name)), dashes, color=colour, linewidth=2, label=label)
+        ax.plot(sampled.prediction, broken(getattr(sampled, name)), dashes, color=colour, linewidth=2, label=label)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     if loss.card.task != "binary":
         best = float(loss.best_prediction(np.asarray(sampled.target)))
@@ -69,7 +69,7 @@ def _new_axes() -> Axes:
     return axes
 
 
-def _broken(values: Array) -> Array:
+def broken(values: Array) -> Array:
     """Return the values with a gap at a jump, so that it is not drawn as a steep line."""
     steps = np.abs(np.diff(values))
     usual = float(np.median(steps)) if steps.size else 0.0

@@ -238,7 +238,7 @@ def _few(values: Array) -> str:
 
 def _warn_if_probabilities(owner: str, rows: Array) -> None:
     """Warn when logits look like probabilities: all in [0, 1], and rows that sum to 1."""
-    if len(rows) < 2 or rows.shape[1] < 2 or not (0 <= rows[0].min() and rows[0].max() <= 1):
+    if len(rows) < 2 or rows.shape[1] < 2 or not (rows[0].min() >= 0 and rows[0].max() <= 1):
         return
     sums = rows.sum(axis=1, dtype=np.float64)
     if rows.min() >= 0 and rows.max() <= 1 and np.all(np.abs(sums - 1) <= 1e-3):

@@ -1,0 +1,66 @@
+"""``lossmith plot``: draw losses, in the terminal or as a picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lossmith.cli import terminal
+from lossmith.cli._losses import LossName, parse_losses
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+@click.command("plot", short_help="Draw losses, in the terminal or as a picture.")
+@click.argument("losses", nargs=-1, required=True, type=LossName(), metavar="LOSS...")
+@click.option("-y", "--target", "y_true", type=float, help="The target. By default one that is typical for the loss.")
+@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Write a picture there: .png, .svg or .pdf.")
+def command(losses: tuple[str, ...], y_true: float | None, output: str | None) -> None:
+    """Draw loss, gradient and Hessian along the prediction.
+
+    Without --output the curves are drawn in the terminal.
+
+    \b
+    lossmith plot huber
+    lossmith plot mse mae "huber(delta=1.35)" --output curves.png
+    lossmith plot "quantile(level=0.9)" --target 10
+    """
+    chosen = parse_losses(losses)
+    if output is None:
+        from lossmith.plotting.terminal import curve
+
+        for number, loss in enumerate(chosen):
+            terminal.write(("\n" if number else "") + terminal.heading(str(loss)))
+            terminal.write(curve(loss, min(terminal.width(), 80), 12, y_true))
+        return
+    path = Path(output)
+    if path.suffix.lower() not in FORMATS:
+        raise click.BadParameter(f"'{output}' must end in {', '.join(FORMATS)}", param_hint="'--output'")
+    from lossmith.plotting.comparison import compare
+
+    save(compare(chosen, y_true), path)
+    terminal.say(f"The picture is in {output}.")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, the same bytes each time.
+
+    Raises:
+        TableError: when the file cannot be written.
+    """
+    import matplotlib as mpl
+
+    from lossmith import files
+
+    kind = path.suffix.lower().removeprefix(".")
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    picture = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "lossmith", "svg.fonttype": "none"}):
+        figure.savefig(picture, format=kind, dpi=120, metadata=dates)
+    files.write(path, picture.getvalue())
