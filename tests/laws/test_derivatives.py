@@ -60,7 +60,9 @@ def finite_inputs_never_give_nan(loss: Loss, dtype: Any = np.float64) -> None:
 def wild_points(loss: Loss, dtype: Any) -> tuple[Array, Array]:
     """Return the law grid crossed with itself and with numbers as large and small as the type has."""
     y, f = points(loss, dtype)
-    wild = [sign * size for size in (*WILD, float(np.finfo(dtype).max), float(np.finfo(dtype).tiny)) for sign in (1, -1)]
+    wild = [
+        sign * size for size in (*WILD, float(np.finfo(dtype).max), float(np.finfo(dtype).tiny)) for sign in (1, -1)
+    ]
     some_y = within(loss.domains["y"], [*dict.fromkeys(y.tolist()), *wild], dtype)
     some_f = within(loss.domains["f"], [*dict.fromkeys(f.tolist()), *wild], dtype)
     pairs = np.array(list(itertools.product(some_y, some_f)), dtype=dtype)

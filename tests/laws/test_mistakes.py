@@ -54,13 +54,21 @@ MISTAKES = {
     "a column against a row": Mistake(
         lambda y, f: (y, f[:, None]),
         lm.ShapeError,
-        ("y_true has shape (6,) and y_pred (6, 1)", "would give (6, 6)", "Use y_pred.squeeze(-1), or y_true[..., None]"),
+        (
+            "y_true has shape (6,) and y_pred (6, 1)",
+            "would give (6, 6)",
+            "Use y_pred.squeeze(-1), or y_true[..., None]",
+        ),
     ),
     "a row against a column": Mistake(lambda y, f: (y[:, None], f), lm.ShapeError, ("Use y_true.squeeze(-1)",)),
     "different lengths": Mistake(lambda y, f: (y[:5], f), lm.ShapeError, ("(5,) and y_pred (6,)", "must be equal")),
     "one number for many": Mistake(lambda y, f: (y, f[0]), lm.ShapeError, ("must be equal",)),
-    "rows of different lengths": Mistake(lambda y, f: ([[1.0], [1.0, 2.0]], f), lm.ShapeError, ("y_true", "rectangular")),
-    "text": Mistake(lambda y, f: (["yes"] * 6, f), lm.KindError, ("y_true must hold real numbers", "'yes'", "labels == 'yes'")),
+    "rows of different lengths": Mistake(
+        lambda y, f: ([[1.0], [1.0, 2.0]], f), lm.ShapeError, ("y_true", "rectangular")
+    ),
+    "text": Mistake(
+        lambda y, f: (["yes"] * 6, f), lm.KindError, ("y_true must hold real numbers", "'yes'", "labels == 'yes'")
+    ),
     "objects": Mistake(lambda y, f: (y, np.array([None] * 6)), lm.KindError, ("y_pred", "dtype=float", "masked")),
     "complex numbers": Mistake(lambda y, f: (y, f + 1j), lm.KindError, ("y_pred", "complex128", "modulus")),
     "dates": Mistake(lambda y, f: (np.array(["2024-01-01"] * 6, "M8[D]"), f), lm.KindError, ("y_true", "datetime64")),
@@ -72,7 +80,9 @@ MISTAKES = {
         lambda y, f: (put(y, 4, np.nan), f), lm.DomainError, ("y_true[4] is nan", "a missing value", "mask=")
     ),
     "a missing prediction": Mistake(lambda y, f: (y, put(f, 3, np.nan)), lm.DomainError, ("y_pred[3] is nan", "mask=")),
-    "an infinite target": Mistake(lambda y, f: (put(y, 2, np.inf), f), lm.DomainError, ("y_true must be", "y_true[2] is inf")),
+    "an infinite target": Mistake(
+        lambda y, f: (put(y, 2, np.inf), f), lm.DomainError, ("y_true must be", "y_true[2] is inf")
+    ),
     "an infinite prediction": Mistake(lambda y, f: (y, put(f, 5, -np.inf)), lm.DomainError, ("y_pred[5] is -inf",)),
     "a table with a gap": Mistake(
         lambda y, f: (y.reshape(2, 3), put(f, 5, np.nan).reshape(2, 3)), lm.DomainError, ("y_pred[1, 2] is nan",)
@@ -108,7 +118,9 @@ def values_outside_domains_are_named(loss: Loss) -> None:
         for outside in [end for end in (*ends, 0.5, -3.0) if np.isfinite(end) and not domain.includes(end)]:
             wrong = [put(array, 2, outside) if name == symbol else array for name, array in (("y", y), ("f", f))]
             for method in METHODS.values():
-                with pytest.raises(lm.DomainError, match=re.escape(f"{label} must be in {domain}, but {label}[2] is")) as caught:
+                with pytest.raises(
+                    lm.DomainError, match=re.escape(f"{label} must be in {domain}, but {label}[2] is")
+                ) as caught:
                     method(loss, *wrong)
                 assert domain.hint
                 assert domain.hint in str(caught.value)
@@ -138,7 +150,7 @@ def bad_choices_are_refused(loss: Loss) -> None:
         loss.cost(y, f, reduction="maen")
     with pytest.raises(lm.ParameterError, match="reduction='avg'"):
         loss.cost_and_gradient(y, f, reduction="avg")
-    with pytest.raises(lm.ParameterError, match="call loss.losses"):
+    with pytest.raises(lm.ParameterError, match=r"call loss\.losses"):
         loss.state(y, f).reduce("none")
     with pytest.raises(lm.ParameterError, match=r"empty='nothing' .*'error', 'zero', 'nan'"):
         loss.cost(y, f, empty="nothing")

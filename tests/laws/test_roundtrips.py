@@ -13,18 +13,19 @@ from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith import Loss, Parameter, Program
+from tests.laws.exactness import misses
 from tests.laws.grid import CASES, points
 
 
-def survives(loss: Loss, other: Loss) -> None:
+def survives(before: Loss, after: Loss) -> None:
     """Fail unless a loss that went somewhere and back is the same in all that shows."""
-    assert other == loss
-    assert type(other) is type(loss)
-    assert hash(other) == hash(loss)
-    assert repr(other) == repr(loss)
-    assert dict(other.values) == dict(loss.values)
-    y, f = points(loss)
-    assert (other.losses(y[:20], f[:20]) == loss.losses(y[:20], f[:20])).all()
+    assert after == before
+    assert type(after) is type(before)
+    assert hash(after) == hash(before)
+    assert repr(after) == repr(before)
+    assert dict(after.values) == dict(before.values)
+    y, f = points(before)
+    assert (after.losses(y[:20], f[:20]) == before.losses(y[:20], f[:20])).all()
 
 
 def goes_through_configurations(loss: Loss) -> None:
@@ -68,6 +69,9 @@ def parameters_do_not_change_the_program(loss: Loss) -> None:
         assert other != loss or value == 0
         assert other.program() is loss.program()
         assert name in loss.program().parameters
+        for one in (loss, other):
+            y, f = (array[:40] for array in points(one))
+            assert misses(one, 0, y, f, one.losses(y, f)) == []
 
 
 def test_configurations(case: Loss) -> None:
@@ -119,7 +123,9 @@ PARAMETERS = [
 @pytest.mark.parametrize(("cls", "name", "parameter"), PARAMETERS, ids=lambda item: getattr(item, "name", item))
 @settings(max_examples=40)
 @given(data=st.data())
-def test_every_value_of_a_parameter_survives(cls: type[Loss], name: str, parameter: Parameter, data: st.DataObject) -> None:
+def test_every_value_of_a_parameter_survives(
+    cls: type[Loss], name: str, parameter: Parameter, data: st.DataObject
+) -> None:
     values = {name: data.draw(inside(parameter)), **({"prediction": "probabilities"} if name == "eps" else {})}
     try:
         loss = cls(**values)
@@ -131,7 +137,9 @@ def test_every_value_of_a_parameter_survives(cls: type[Loss], name: str, paramet
         assert getattr(other, name).hex() == getattr(loss, name).hex()
 
 
-@pytest.mark.parametrize("config", [None, {}, {"loss": "huber"}, {"loss": "huber", "parameters": {}, "more": 1}, ["huber"]])
+@pytest.mark.parametrize(
+    "config", [None, {}, {"loss": "huber"}, {"loss": "huber", "parameters": {}, "more": 1}, ["huber"]]
+)
 def test_what_is_no_configuration_is_refused(config: object) -> None:
     with pytest.raises(lm.ParameterError, match="a configuration is"):
         lm.from_config(config)  # type: ignore[arg-type]
