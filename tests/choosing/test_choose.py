@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -68,6 +69,27 @@ def test_one_loss_is_alone(table: Write) -> None:
     assert found.verdict.kind == "alone"
     assert "took part alone" in found.headline
     assert "gaps" not in found.to_html().split("<body>")[1][:2000]
+
+
+@pytest.mark.parametrize(
+    ("order", "use", "why"),
+    [
+        (("Huber", "Poisson", "SquaredError"), "Poisson", "the best that aims straight at the mean"),
+        (("SquaredError", "Huber"), "SquaredError", "it has the best mean score, and it aims straight at the mean"),
+        (("Huber", "AbsoluteError"), "Huber", "None of these aims at your goal"),
+        (("AbsoluteError",), "AbsoluteError", "Use AbsoluteError."),
+    ],
+)
+def test_among_contenders_the_best_that_aims_at_the_goal_is_recommended(
+    choice: Choice, order: tuple[str, ...], use: str, why: str
+) -> None:
+    names = [candidate.label.split("(")[0] for candidate in choice.candidates]
+    places = tuple(names.index(name) for name in order)
+    kind = "winner" if len(places) == 1 else "tie"
+    verdict = dataclasses.replace(choice.verdict, kind=kind, leader=places[0], contenders=places)
+    turned = dataclasses.replace(choice, verdict=verdict)
+    assert turned.recommended.label.startswith(use)
+    assert why in story.advice(turned)
 
 
 def test_losses_are_added_to_those_of_the_rules(table: Write) -> None:
@@ -239,6 +261,8 @@ def test_the_code_in_the_report_runs(table: Write, tmp_path: Path, target: str) 
     found = choose(path, target, positive=None if target == "amount" else "no", **options)
     printed = run(story.code(found), tmp_path)
     assert len(printed.strip("[]\n").split()) == 5
+    assert 'weight="w"' in story.code(found)
+    assert "data.weight" in story.code(found)
     # The very loss that the report recommends.
     assert f"lm.{found.recommended.loss!r}" in story.code(found)
 

@@ -99,7 +99,7 @@ def test_the_result_does_not_depend_on_the_number_of_workers(monkeypatch: pytest
 def test_many_fits_side_by_side_do_not_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """LightGBM keeps its number of threads in one place; without a limit in each worker this ends the process."""
     monkeypatch.setattr(contest, "_workers", lambda: 4)
-    compete(Plan(folds=5, repeats=8, rounds=20), names=("huber", "absolute_error"))
+    compete(Plan(folds=10, repeats=25, rounds=3), names=("huber", "absolute_error"))
 
 
 def test_scores_are_what_the_models_earn_on_held_out_rows() -> None:
@@ -161,6 +161,23 @@ def test_a_table_without_anything_to_split_gives_the_best_constant() -> None:
 def test_small_tables_get_small_leaves() -> None:
     leaves = [contest.settings_for(rows, Plan())["min_data_in_leaf"] for rows in (10, 60, 200, 1000, 10**6)]
     assert leaves == [1, 3, 12, 20, 20]
+
+
+def test_weights_reach_the_model_and_its_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any]] = []
+    real = lossmith.lightgbm.train
+
+    def spy(loss: Any, rows: Any, y: Any, weight: Any, **options: Any) -> Any:
+        seen.append((weight, options["validation"][2]))
+        return real(loss, rows, y, weight, **options)
+
+    monkeypatch.setattr(lossmith.lightgbm, "train", spy)
+    monkeypatch.setattr(contest, "_workers", lambda: 1)
+    weight = np.linspace(0.5, 2.0, ROWS)
+    compete(weight=weight, names=("squared_error",))
+    for (given, watched), split in zip(seen, splits(Y, PLAN, stratify=False), strict=True):
+        np.testing.assert_array_equal(given, weight[split.fit])
+        np.testing.assert_array_equal(watched, weight[split.stop])
 
 
 def test_two_classes_are_dealt_evenly() -> None:

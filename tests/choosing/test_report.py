@@ -212,7 +212,7 @@ def test_a_person_s_matplotlib_settings_change_nothing(choice: Choice) -> None:
     import matplotlib as mpl
 
     before = figures.pictures(choice)["target"].svg
-    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "figure.dpi": 300, "svg.fonttype": "path"}):
+    with mpl.rc_context({"axes.xmargin": 0.3, "patch.linewidth": 5, "figure.dpi": 300, "svg.fonttype": "path"}):
         assert figures.pictures(choice)["target"].svg == before
 
 

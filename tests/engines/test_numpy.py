@@ -147,6 +147,7 @@ def test_missing_parameters_are_named() -> None:
         ("logcosh", 1e-4, 4.9999999916666667e-09), ("logcosh", 1e20, 1e20), ("logcosh", -1e-160, 5e-321),
         ("sech2", 400.0, 1.4649e-347 * 0), ("sech2", 0.0, 1.0), ("sech2", 300.0, 4 * np.exp(-600.0)),
         ("lgamma", 1.0, 0.0), ("lgamma", 5.0, np.log(24.0)), ("tanh", 1e-300, 1e-300),
+        ("lgamma", 1e308, np.inf),
     ],
 )  # fmt: skip
 def test_composites_where_naive_forms_fail(name: str, x: float, truth: float) -> None:

@@ -27,6 +27,9 @@ OUTPUTS = ("losses", "gradient", "hessian")
 """By order of the derivative."""
 
 
+Also = Callable[[Loss, int, float, float, Any], Iterator[tuple[mpf, mpf]]]
+
+
 @dataclass(frozen=True)
 class Allowance:
     """A place where less is promised.
@@ -34,42 +37,45 @@ class Allowance:
     Attributes:
         name: what it is called in reports.
         reason: why.
+        concerns: the losses and orders of derivative that it is about.
         also: ``(loss, order, y, f, type) -> (truth, size)``: a result is also right when it is as near to
             this truth as a number of this size has to be; nothing where the allowance does not apply.
     """
 
     name: str
     reason: str
-    also: Callable[[Loss, int, float, float, Any], Iterator[tuple[mpf, mpf]]]
+    concerns: Callable[[Loss, int], bool]
+    also: Also
 
 
-def _poisson_constant(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    if loss.name == "poisson" and loss.values["full"] and order == 0:
-        short = loss.replace(full=False)
-        rate = mp.exp(f) if loss.values["prediction"] == "log_rate" else mpf(f)
-        truth = oracle.truth(loss, y, f, 0)
-        yield truth, max(1, rate, abs(rate - oracle.truth(short, y, f, 0)))
+def _largest_term(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    rate = mp.exp(f) if loss.values["prediction"] == "log_rate" else mpf(f)
+    linear = rate - oracle.truth(loss.replace(full=False), y, f, 0)
+    yield oracle.truth(loss, y, f, 0), max(1, rate, abs(linear))
 
 
-def _soft_label(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    domain = loss.domains["y"]
-    if loss.card.task == "binary" and not domain.values and domain.low < y < domain.high and order > 0:
-        share = (mpf(y) - domain.low) / (domain.high - domain.low)
-        sizes = [abs(oracle.truth(loss, end, f, order)) for end in (domain.low, domain.high)]
+def _larger_part(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    low, high = loss.domains["y"].low, loss.domains["y"].high
+    if low < y < high:
+        share = (mpf(y) - low) / (high - low)
+        sizes = [abs(oracle.truth(loss, end, f, order)) for end in (low, high)]
         yield oracle.truth(loss, y, f, order), max((1 - share) * sizes[0], share * sizes[1])
 
 
-def _nearly_certain_signed_label(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    if loss.values.get("labels") == "signed" and 0 < 1 - abs(y) < 2.0**-52:
+def _certain_label(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    if 0 < 1 - abs(y) < 2.0**-52:
         truth = oracle.truth(loss, math.copysign(1.0, y), f, order)
         yield truth, abs(truth)
 
 
-def _focal_underflow(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    least = mpf(float(np.finfo(dtype).tiny))
-    truth = oracle.truth(loss, y, f, order)
-    if loss.name == "focal" and order == 2 and abs(truth) < least:
+def _normal_range(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    least, truth = mpf(float(np.finfo(dtype).tiny)), oracle.truth(loss, y, f, order)
+    if abs(truth) < least:
         yield truth, least * 2**8
+
+
+def _takes_soft_labels(loss: Loss) -> bool:
+    return loss.card.task == "binary" and not loss.domains["y"].values
 
 
 ALLOWANCES = (
@@ -78,23 +84,27 @@ ALLOWANCES = (
         "log(y!) and y log(rate) nearly cancel where a large count is predicted well, and log(y!) is computed "
         "from y + 1: the error is that of the largest term. It does not depend on the prediction, so gradient "
         "and Hessian are exact.",
-        _poisson_constant,
+        lambda loss, order: loss.name == "poisson" and loss.values["full"] and order == 0,
+        _largest_term,
     ),
     Allowance(
         "derivatives at soft labels",
         "A soft label weighs the losses of both labels, whose slopes point in opposite directions and "
         "cancel near the optimum: the error is that of the larger part.",
-        _soft_label,
+        lambda loss, order: _takes_soft_labels(loss) and order > 0,
+        _larger_part,
     ),
     Allowance(
         "signed soft labels next to certainty",
         "Labels in [-1, 1] are brought to [0, 1], where one within half a unit in the last place of 1 is 1.",
-        _nearly_certain_signed_label,
+        lambda loss, order: _takes_soft_labels(loss) and loss.values["labels"] == "signed",
+        _certain_label,
     ),
     Allowance(
         "focal Hessian below the normal range",
         "In the far tail it is exp(-|f|) times up to gamma |f|; where exp(-|f|) is subnormal, it has few digits.",
-        _focal_underflow,
+        lambda loss, order: loss.name == "focal" and order == 2,
+        _normal_range,
     ),
 )
 
@@ -121,6 +131,7 @@ def misses(
         inputs_vary: whether one unit in the last place of the inputs counts.
     """
     found = []
+    allowances = [allowance for allowance in allowances if allowance.concerns(loss, order)]
     for target, prediction, value in zip(y.tolist(), f.tolist(), got.tolist(), strict=True):
         truth = oracle.truth(loss, target, prediction, order)
         if _near(value, truth, truth, f.dtype):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,8 @@ def variants(cls: type[Loss]) -> Iterator[Loss]:
                 end for end, kept in ((domain.low, domain.low_included), (domain.high, domain.high_included)) if kept
             ]
             for value in (*parameter.typical, *ends):
-                try:
+                with suppress(ParameterError):  # a parameter of another form; test_grid holds that some form takes it
                     yield cls(**{**form, name: value})
-                except ParameterError:
-                    pass  # a parameter of another form; test_contract asserts that some form takes it
 
 
 def _cases() -> list[Loss]:
@@ -62,7 +61,7 @@ def name_of(loss: Loss) -> str:
 
 
 _SIZES = (0.0, TINY, SMALL, 1e-8, 1e-3, 0.3, 0.5, 0.9, BELOW_ONE, 1.0, 2.5, 5.0, 17.0, 37.0, 100.0, 700.0, 1e3, 1e20)
-_TARGETS = (0.0, -0.0, 1e-8, 0.3, 0.5, 1.0, -1.0, BELOW_ONE, TINY, -SMALL, SMALL, -2.5, 7.0, 1e3, 1e20, -1e20)
+_TARGETS = (0.0, -0.0, 1e-8, 0.3, 0.5, 1.0, -1.0, BELOW_ONE, TINY, -SMALL, SMALL, -2.5, 7.0, 1e3, -1e3, 1e20, -1e20)
 SAMPLE = 160
 _NEAR = (0.0, 1e-8, 0.5, 1.0, 3.0)
 
@@ -96,7 +95,7 @@ def kinks_at(loss: Loss, y: float) -> list[float]:
     return [place for kink in loss.card.kinks for place in kink.at(loss, y)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def points(loss: Loss, dtype: Any = np.float64) -> tuple[Array, Array]:
     """Return the law grid of a loss, targets and predictions.
 

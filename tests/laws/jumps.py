@@ -4,38 +4,47 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
+from typing import Any
 
 from mpmath import mp, mpf
 
 from lossmith import Loss
 from tests.laws import oracle
 
-_WIDTH = mpf(10) ** -70
-_APART = mpf(10) ** -50
+_WIDTH = mpf(10) ** -45
+_APART = mpf(10) ** -35
 _NAMES = ("value", "gradient", "hessian")
 
 
-def switches(loss: Loss, y: float, low: mpf, high: mpf) -> Iterator[mpf]:
-    """Yield the places between two predictions where a choice of the formula flips.
+def switches(loss: Loss, y: float, low: mpf, high: mpf) -> list[mpf]:
+    """Return the places between two predictions where a choice of the formula flips.
 
     Between such places a formula is analytic, so nothing jumps there.
     """
-    with mp.workdps(100):
-        if high - low <= _WIDTH * max(1, abs(low)):
-            yield (low + high) / 2
-            return
-        middle = (low + high) / 2
-        ends = [oracle.choices(loss, y, place, _WIDTH) for place in (low, middle, high)]
-    if ends[0] != ends[1]:
-        yield from switches(loss, y, low, middle)
-    if ends[1] != ends[2]:
-        yield from switches(loss, y, middle, high)
+    with mp.workdps(70):
+        return list(_search(loss, y, low, high, _choices(loss, y, low), _choices(loss, y, high)))
 
 
-@lru_cache(maxsize=None)
+def _search(loss: Loss, y: float, low: mpf, high: mpf, at_low: Any, at_high: Any) -> Iterator[mpf]:
+    middle = (low + high) / 2
+    if high - low <= _WIDTH * max(1, abs(low)):
+        yield middle
+        return
+    between = _choices(loss, y, middle)
+    if at_low != between:
+        yield from _search(loss, y, low, middle, at_low, between)
+    if between != at_high:
+        yield from _search(loss, y, middle, high, between, at_high)
+
+
+def _choices(loss: Loss, y: float, f: mpf) -> Any:
+    return oracle.choices(loss, y, f, _WIDTH)
+
+
+@cache
 def jumps(loss: Loss, y: float, grid: tuple[float, ...]) -> dict[mpf, str]:
-    """Return the places in an ascending grid where something jumps, and the lowest of value, gradient, Hessian that does."""
+    """Return where in an ascending grid something jumps, and the lowest of value, gradient and Hessian that does."""
     found: dict[mpf, str] = {}
     for low, high in itertools.pairwise(grid):
         for place in switches(loss, y, mpf(low), mpf(high)):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import mpmath
@@ -52,9 +52,10 @@ def _pow(a: mpf, b: mpf) -> mpf:
     return mp.power(a, b) if a > 0 or b == int(b) else mp.nan
 
 
-@lru_cache(maxsize=None)
-def _lgamma(a: mpf, digits: int) -> mpf:
-    with mp.workdps(digits):
+@cache
+def _lgamma(a: mpf) -> mpf:
+    # Slow, so to one precision: enough for a value, and a term without a derivative drops out of differences.
+    with mp.workdps(250):
         return mpmath.inf if a == 0 else mp.loggamma(a) if a > 0 else mp.nan
 
 
@@ -77,8 +78,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "softplus": _softplus,
     "logcosh": lambda a: mp.log1p(2 * mp.sinh(a / 2) ** 2),
     "sech2": lambda a: mp.sech(a) ** 2,
-    # So slow that two precisions have to serve all.
-    "lgamma": lambda a: +_lgamma(a, 180 if mp.dps < 160 else 2000),
+    "lgamma": _lgamma,
     "mul0": _mul0,
     "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b,
@@ -141,7 +141,7 @@ def evaluate(loss: Any, y: Any, f: Any, repeat: tuple[Any, ...] | None = None) -
     return value, tuple(exact.choices)
 
 
-@lru_cache(maxsize=None)
+@cache
 def choices(loss: Any, y: Any, f: Any, apart: Any = 1) -> tuple[Any, ...]:
     """Return the choices at a point, decided with exact differences of the inputs, as small as ``apart``."""
     sizes = [abs(mpf(x)) for x in (y, f, *loss.free_parameters.values(), apart, 1) if x and mp.isfinite(x)]
@@ -149,7 +149,7 @@ def choices(loss: Any, y: Any, f: Any, apart: Any = 1) -> tuple[Any, ...]:
         return evaluate(loss, y, f)[1]
 
 
-@lru_cache(maxsize=None)
+@cache
 def truth(loss: Any, y: float, f: float, order: int) -> mpf:
     """Return the value (0), gradient (1) or Hessian (2) at exact inputs, by the convention at kinks.
 
@@ -167,13 +167,14 @@ def truth(loss: Any, y: float, f: float, order: int) -> mpf:
 
 def one_sided(loss: Any, y: Any, f: Any, side: int, order: int) -> mpf:
     """Return the limit of value, gradient or Hessian as the prediction comes to ``f`` from a side."""
-    distance = mpf(10) ** -60 * max(mpf(1), abs(mpf(f)))
+    place = mp.convert(f)  # mpf(f) would round to the precision that holds now
+    distance = mpf(10) ** -40 * max(mpf(1), abs(place))
     with mp.workdps(200):
-        near = mpf(f) + side * distance
+        near = place + side * distance
     held = choices(loss, y, near, distance)
     if order == 0:
-        return _settle(lambda digits: evaluate(loss, y, mpf(f), held)[0], 0)
-    return _difference(loss, y, mpf(f), order, held, _room(loss, y, mpf(f)))
+        return _settle(lambda digits: evaluate(loss, y, place, held)[0], 0)
+    return _difference(loss, y, place, order, held, _room(loss, y, place))
 
 
 def _difference(loss: Any, y: Any, f: mpf, order: int, held: tuple[Any, ...], room: mpf) -> mpf:

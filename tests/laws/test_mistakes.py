@@ -150,7 +150,7 @@ def bad_choices_are_refused(loss: Loss) -> None:
         loss.cost(y, f, reduction="maen")
     with pytest.raises(lm.ParameterError, match="reduction='avg'"):
         loss.cost_and_gradient(y, f, reduction="avg")
-    with pytest.raises(lm.ParameterError, match="call loss.losses"):
+    with pytest.raises(lm.ParameterError, match=r"call loss\.losses"):
         loss.state(y, f).reduce("none")
     with pytest.raises(lm.ParameterError, match=r"empty='nothing' .*'error', 'zero', 'nan'"):
         loss.cost(y, f, empty="nothing")

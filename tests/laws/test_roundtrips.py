@@ -13,18 +13,19 @@ from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith import Loss, Parameter, Program
+from tests.laws.exactness import misses
 from tests.laws.grid import CASES, points
 
 
-def survives(loss: Loss, other: Loss) -> None:
+def survives(before: Loss, after: Loss) -> None:
     """Fail unless a loss that went somewhere and back is the same in all that shows."""
-    assert other == loss
-    assert type(other) is type(loss)
-    assert hash(other) == hash(loss)
-    assert repr(other) == repr(loss)
-    assert dict(other.values) == dict(loss.values)
-    y, f = points(loss)
-    assert (other.losses(y[:20], f[:20]) == loss.losses(y[:20], f[:20])).all()
+    assert after == before
+    assert type(after) is type(before)
+    assert hash(after) == hash(before)
+    assert repr(after) == repr(before)
+    assert dict(after.values) == dict(before.values)
+    y, f = points(before)
+    assert (after.losses(y[:20], f[:20]) == before.losses(y[:20], f[:20])).all()
 
 
 def goes_through_configurations(loss: Loss) -> None:
@@ -68,6 +69,9 @@ def parameters_do_not_change_the_program(loss: Loss) -> None:
         assert other != loss or value == 0
         assert other.program() is loss.program()
         assert name in loss.program().parameters
+        for one in (loss, other):
+            y, f = (array[:40] for array in points(one))
+            assert misses(one, 0, y, f, one.losses(y, f)) == []
 
 
 def test_configurations(case: Loss) -> None:

@@ -85,7 +85,7 @@ def flat_minimum_gives_its_middle(loss: Loss) -> None:
             inside, outside = (middle, outside) if same(best + way * middle) else (inside, middle)
         return inside
 
-    if not (same(best - 1e-3) and same(best + 1e-3)):
+    if not (same(best - 1e-3) or same(best + 1e-3)):
         return
     left, right = edge(-1.0), edge(1.0)
     if math.isfinite(left) and math.isfinite(right):
@@ -156,7 +156,7 @@ NAMED: dict[str, Callable[[Loss, Array, Array, float], bool]] = {
     "quantile": lambda loss, y, w, c: _quantile(loss, y, w, c, loss.values["level"]),
     "between mean and median": _between,
     "probability": lambda loss, y, w, c: np.isclose(loss.raw_form.link.inverse(c), _share(loss, y, w), rtol=1e-12),
-    "distorted probability": lambda loss, y, w, c: 0.01 < abs(loss.raw_form.link.inverse(c) - _share(loss, y, w)),
+    "distorted probability": lambda loss, y, w, c: abs(loss.raw_form.link.inverse(c) - _share(loss, y, w)) > 0.01,
     "2p - 1": lambda loss, y, w, c: np.isclose(c, 2 * _share(loss, y, w) - 1, rtol=1e-12),
     "class": lambda loss, y, w, c: np.sign(c) == np.sign(_share(loss, y, w) - 0.5),
 }

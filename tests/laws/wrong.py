@@ -78,9 +78,8 @@ def example_with_a_wrong_last_digit() -> type[Loss]:
 
 
 def kink_at_the_wrong_place() -> type[Loss]:
-    return with_card(
-        lm.Huber, kinks=(Kink("f = y ± 2 delta", "hessian", lambda l, y: (y - 2 * l.delta, y + 2 * l.delta)),)
-    )
+    twice = Kink("f = y ± 2 delta", "hessian", lambda loss, y: (y - 2 * loss.delta, y + 2 * loss.delta))
+    return with_card(lm.Huber, kinks=(twice,))
 
 
 # --- constants --------------------------------------------------------------------------------------
@@ -105,6 +104,15 @@ class UnweightedMean(lm.SquaredError):
 
     def _best_constant(self, y: Array, w: Array) -> float:
         return float(np.mean(y))
+
+
+class SoCalledMean(lm.Huber):
+    """Estimates what Huber estimates, and calls it the mean."""
+
+    card = replace(lm.Huber.card, estimates="mean")
+
+    def _best_constant(self, y: Array, w: Array) -> float:
+        return lm.Huber(self.delta)._best_constant(y, w)
 
 
 class HighFloor(lm.SquaredError):
@@ -171,7 +179,7 @@ def with_state(kind: type[Loss], state: type[CostState]) -> type[Loss]:
     return type(f"Wrong{kind.__name__}", (kind,), {"state": make, "__module__": __name__})
 
 
-class CountlessState(lm.BinaryCrossEntropy):
+class Countless(lm.BinaryCrossEntropy):
     """Does not count the rows that are infinite."""
 
     def state(self, *args: Any, **options: Any) -> CostState:
@@ -245,7 +253,8 @@ class LoudInfinity(lm.SquaredError):
     """Multiplies weight 0 with an infinite loss."""
 
     def cost(self, y_true: Any, y_pred: Any, weight: Any = None, *args: Any, **options: Any) -> Any:
-        return float(np.average(self.losses(y_true, y_pred), weights=weight))
+        with np.errstate(all="ignore"):
+            return float(np.average(self.losses(y_true, y_pred), weights=weight))
 
 
 class EmptyIsFine(lm.SquaredError):
@@ -263,7 +272,7 @@ class OutIgnored(lm.SquaredError):
 
 
 class Forgiving(lm.SquaredError):
-    """Takes every weight, choice, output and change."""
+    """Takes every weight, choice and output."""
 
     def cost(
         self, y_true: Any, y_pred: Any, weight: Any = None, mask: Any = None, reduction: str = "mean", **o: Any
@@ -272,6 +281,10 @@ class Forgiving(lm.SquaredError):
 
     def cost_and_gradient(self, *args: Any, out: Any = None, **options: Any) -> Any:
         return super().cost_and_gradient(*args[:2])
+
+
+class Changing(lm.Huber):
+    """Can be changed in place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, "_values", {**self.values, name: value})

@@ -7,11 +7,13 @@ import math
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import lossmith as lm
+from lossmith.engines import numpy as engine
 from lossmith.errors import ProgramError
 from lossmith.program import Ops, Program, Step, derive, trace
 
@@ -68,6 +70,8 @@ def test_equal_expressions_become_one_value() -> None:
         (lambda ops, y, f: ops.where(y < f, f, f), lambda ops, y, f: f),
         (lambda ops, y, f: f**2, lambda ops, y, f: f * f),
         (lambda ops, y, f: f**1.0, lambda ops, y, f: f),
+        (lambda ops, y, f: y * (1 / f), lambda ops, y, f: y / f),
+        (lambda ops, y, f: -(1 / f) * y, lambda ops, y, f: -(y / f)),
     ],
 )
 def test_trivial_arithmetic_vanishes(formula: Any, same: Any) -> None:
@@ -77,6 +81,13 @@ def test_trivial_arithmetic_vanishes(formula: Any, same: Any) -> None:
 def test_factors_merge_only_where_no_digit_is_lost() -> None:
     assert of(lambda ops, y, f: 4 * (f / 8)) == of(lambda ops, y, f: f * 0.5)
     assert len(of(lambda ops, y, f: 3 * (0.1 * f)).steps) == 2
+
+
+def test_a_product_with_a_reciprocal_is_one_division_and_zero_still_wins() -> None:
+    program = derive(of(lambda ops, y, f: ops.mul0(y, ops.log(f))), ("f",), 1)
+    y, f = np.array([5e-324, 0.0, 2.0, 0.0]), np.array([5e-324, 0.0, 0.5, 3.0])
+    got = engine.run(program, [y, f], {})["gradient:f"]
+    np.testing.assert_array_equal(got, [1.0, 0.0, 4.0, 0.0])  # 1 / 5e-324 alone would be infinite
 
 
 def test_dead_instructions_are_left_out() -> None:

@@ -141,6 +141,7 @@ def _curves(choice: Choice) -> Picture:
     binary = choice.profile.kind == "binary"
     middle, unit = choice.profile.median, choice.profile.robust_deviation
     shown = choice.candidates[: len(SERIES)]
+    columns = 2 if max(len(candidate.label) for candidate in shown) <= 18 else 1
 
     def curve(loss: Any, at: FloatArray, truth: float) -> FloatArray:
         with np.errstate(all="ignore"):
@@ -171,7 +172,7 @@ def _curves(choice: Choice) -> Picture:
             if binary
             else "prediction minus truth, in robust deviations"
         )
-        figure.legend(loc="outside upper left", ncols=2, handlelength=3.0, columnspacing=1.2)
+        figure.legend(loc="outside upper left", ncols=columns, handlelength=2.6, columnspacing=1.0)
 
     caption = (
         "What each loss charges for a row of the positive class: the further left, the more confidently wrong."
@@ -179,7 +180,7 @@ def _curves(choice: Choice) -> Picture:
         else f"What each loss charges for an error, at a truth of {number(middle)}. All curves are scaled to meet at "
         f"one robust deviation ({number(unit, 3)}) too high, so only their shapes compare."
     )
-    return draw("curves", "The losses side by side", caption, 240 + 14 * ((len(shown) + 1) // 2), paint)
+    return draw("curves", "The losses side by side", caption, 230 + 15 * -(-len(shown) // columns), paint)
 
 
 def _ordered(choice: Choice) -> list[int]:

@@ -29,14 +29,14 @@ _VARIABLES = {INK: "ink", FAINT: "faint", GRID: "grid", SURFACE: "card"} | {
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)), (0, (1, 1)), (0, (9, 3)), (0, (4, 1, 1, 1, 1, 1)), "--")
 
 # Points, at 72 to the inch. A narrow drawing keeps its text readable when a phone scales it down.
-_WIDTH = 360.0
+_WIDTH = 330.0
 
 _STYLE: dict[str, object] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so that the layout is the same everywhere
-    "font.size": 9.5,
-    "axes.labelsize": 9.5,
+    "font.size": 10.5,
+    "axes.labelsize": 10.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": FAINT,
@@ -51,13 +51,13 @@ _STYLE: dict[str, object] = {
     "ytick.color": FAINT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.labelsize": 9.0,
-    "ytick.labelsize": 9.0,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
     "text.color": INK,
     "text.parse_math": False,  # a dollar sign in the name of a column is a dollar sign
     "lines.linewidth": 1.8,
     "legend.frameon": False,
-    "legend.fontsize": 9.0,
+    "legend.fontsize": 9.5,
 }
 
 
@@ -85,7 +85,7 @@ def draw(name: str, title: str, caption: str, height: float, paint: Callable[[Fi
         name: Short name, unique on the page.
         title: What the drawing is.
         caption: What it shows, in one or two sentences.
-        height: Height in points; every drawing is 360 points wide.
+        height: Height in points; every drawing is 330 points wide.
         paint: Draws on an empty figure.
     """
     import matplotlib as mpl
