@@ -129,7 +129,7 @@ def full_through_softmax(xp: Any, s: Softmax, g: Array, h: Array) -> Array:
 
 def diagonal_blocks(xp: Any, diagonal: Array) -> Array:
     """Return Hessian blocks of classes that do not couple."""
-    return _with_diagonal(xp, xp.zeros_like(diagonal)[..., None], diagonal)
+    return xp.where(xp.eye(diagonal.shape[-1], dtype=bool), diagonal[..., :, None], 0)
 
 
 def _centred(xp: Any, s: Softmax, g: Array) -> Array:
@@ -143,5 +143,6 @@ def _times(xp: Any, bend: Array, share: Array) -> Array:
 
 
 def _with_diagonal(xp: Any, full: Array, diagonal: Array) -> Array:
-    eye = xp.eye(full.shape[-1], dtype=bool)
-    return xp.where(eye, diagonal[..., :, None], full)
+    """Return Hessian blocks with this diagonal, symmetric to the last bit."""
+    eye = xp.eye(diagonal.shape[-1], dtype=bool)
+    return xp.where(eye, diagonal[..., :, None], (full + xp.swapaxes(full, -1, -2)) / 2)
