@@ -74,6 +74,11 @@ class Objective:
         if hessian not in ("floor", "exact"):
             raise ParameterError(f"hessian={hessian!r} is not known; it is 'floor' or 'exact'")
         self.loss = parse(loss).raw_form
+        if self.loss.card.task == "categorical":
+            raise ParameterError(
+                f"{self.loss} cannot be an objective here: it takes a row of logits for each example, and this "
+                "objective trains one. LightGBM's own objective='multiclass' trains softmax cross-entropy"
+            )
         self.hessian = hessian
         self.y = np.ascontiguousarray(y, dtype=np.float64)
         self.weight = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)

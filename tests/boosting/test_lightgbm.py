@@ -28,7 +28,8 @@ def built_in(objective: str, X: np.ndarray, y: np.ndarray, weight: np.ndarray | 
     return lightgbm.train(settings, lightgbm.Dataset(X, y, weight=weight), ROUNDS).predict(X)
 
 
-TRAINABLE = [name for name in lm.names() if name not in ("mean_error", "zero_one")]
+ROWS = lm.names("categorical")
+TRAINABLE = [name for name in lm.names() if name not in ("mean_error", "zero_one", *ROWS)]
 
 
 def test_squared_error_is_the_built_in_objective(regression) -> None:
@@ -190,3 +191,9 @@ def test_an_objective_says_what_it_carries() -> None:
         repr(Objective("huber(delta=2)", [1.0, 2.0, 3.0]))
         == "Objective(Huber(delta=2), start=2, link=identity, hessian='floor')"
     )
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_losses_of_rows_are_refused_with_what_to_do_instead(name: str) -> None:
+    with pytest.raises(lm.ParameterError, match=r"a row of logits for each example.*objective='multiclass'"):
+        Objective(name, np.array([0, 1, 2, 0]))

@@ -66,3 +66,20 @@ def test_text_curves_keep_to_their_width_and_show_the_ends(width: int) -> None:
 def test_text_curve_of_a_step_is_connected() -> None:
     lines = draw(lm.ZeroOne(), 40, 6).splitlines()[1:7]
     assert all(any(0x2800 < ord(c) <= 0x28FF for c in line) for line in lines)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in forms() if loss.card.task == "categorical"], ids=str)
+def test_a_loss_of_rows_is_drawn_along_its_true_class(loss: lm.Loss) -> None:
+    sampled = curve(loss, 1)
+    assert "true class" in sampled.label
+    assert "class 1 of 3" in sampled.case
+    slopes = np.gradient(sampled.losses, sampled.prediction)[1:-1]
+    jumps = np.abs(np.diff(sampled.gradient)) > 0.5
+    smooth = ~(jumps[1:] | jumps[:-1]) & (np.abs(sampled.gradient[1:-1]) < 5)
+    np.testing.assert_allclose(sampled.gradient[1:-1][smooth], slopes[smooth], rtol=0.03, atol=0.01)
+    assert all(len(line) <= 40 for line in draw(loss, 40, 6).splitlines()[1:])
+
+
+def test_a_class_that_is_not_there_is_refused() -> None:
+    with pytest.raises(lm.DomainError, match="no class 3 among 3"):
+        lm.SoftmaxFocal().plot(3)

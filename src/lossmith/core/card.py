@@ -16,6 +16,7 @@ Estimate = Literal[
     "between mean and median",
     "probability",
     "class probabilities",
+    "balanced class probabilities",
     "distorted probability",
     "2p - 1",
     "class",
@@ -68,18 +69,33 @@ class Example:
 
     Attributes:
         text: the story in one sentence.
-        y_true, y_pred: the data.
+        y_true, y_pred: the data; with classes, a row for each example.
         losses: the loss of each example, rounded as printed.
         cost: their mean, where the story needs it.
         options: parameters and options of the loss.
     """
 
     text: str
-    y_true: tuple[float, ...]
-    y_pred: tuple[float, ...]
+    y_true: tuple[Any, ...]
+    y_pred: tuple[Any, ...]
     losses: tuple[float, ...]
     cost: float | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formula:
+    """A formula set by hand, where the loss is not written with instructions, or hides what matters in its inputs.
+
+    Attributes:
+        value, gradient, hessian: each as LaTeX and as text, for raw predictions.
+        kinds: the formula for other prediction kinds, where it differs.
+    """
+
+    value: tuple[str, str]
+    gradient: tuple[str, str]
+    hessian: tuple[str, str]
+    kinds: Mapping[str, Formula] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -121,6 +137,7 @@ class Card:
         use_when, avoid_when: advice.
         traits: its mathematical properties.
         kinks: where derivatives jump; the convention there is that of the instruction table.
+        formula: the formula as typeset by hand; by default it is read from the loss.
         examples: worked numbers.
         myths: claims to correct.
         references: sources, the first one original where there is one.
@@ -138,6 +155,7 @@ class Card:
     avoid_when: tuple[str, ...]
     traits: Traits
     kinks: tuple[Kink, ...] = ()
+    formula: Formula | None = None
     examples: tuple[Example, ...]
     myths: tuple[Myth, ...] = ()
     references: tuple[Reference, ...]

@@ -92,13 +92,27 @@ class Configured(ABC):
 
     @classmethod
     def declared(cls) -> dict[str, Declared]:
-        """Return all that is declared, in the order in which it is passed by place."""
-        return {**cls._parameters, **cls._others, **cls._options}
+        """Return all that is declared, in the order in which it is passed by place: the class's own first."""
+        declared: dict[str, Declared] = {**cls._parameters, **cls._others, **cls._options}
+
+        def depth(name: str) -> int:
+            return next(place for place, base in enumerate(cls.__mro__) if name in vars(base))
+
+        return {name: declared[name] for name in sorted(declared, key=depth)}
 
     @property
     def values(self) -> Mapping[str, Any]:
         """Value of each parameter and option."""
         return self._values
+
+    @property
+    def free_parameters(self) -> dict[str, float]:
+        """The parameters that are present in the formula, which are inputs of the program."""
+        return {
+            name: self._values[name]
+            for name, item in self._parameters.items()
+            if item.in_formula and self._values[name] is not None
+        }
 
     def replace(self, **changes: Any) -> Self:
         """Return the same with some parameters or options changed."""

@@ -133,13 +133,14 @@ class Context:
 
     Attributes:
         floor: the least cost that any predictions could reach on these targets.
-        constant: the best constant raw prediction, or ``None`` where there is none.
+        constant: the best constant raw prediction, a row of logits with classes, or ``None`` where
+            there is none.
         constant_cost: its cost, or ``None``.
         can_be_negative: whether the loss can fall below zero.
     """
 
     floor: float
-    constant: float | None
+    constant: Any
     constant_cost: float | None
     can_be_negative: bool
 

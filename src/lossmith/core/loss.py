@@ -180,7 +180,7 @@ class Loss(Configured):
         for start, stop, block in self._stream(batch, keys):
             self._refuse_invalid(batch, start, stop, block["valid"])
             for key, result in flat.items():
-                result[start:stop] = block[key]
+                result[start:stop] = batch.weighted(start, stop, block[key])  # by the loss's own weights
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
         return {name: self._gather(name, shaped) for name in outputs}
 

@@ -5,21 +5,34 @@ SymPy is imported only when a formula is to be shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
+from lossmith.core.card import Card
 from lossmith.core.parameter import Parameter
 from lossmith.errors import MissingDependencyError
 from lossmith.program import TABLE, Ops, Program, Value
 
 
 class Readable(Protocol):
-    """What a reading needs of a loss: its formula, on symbols."""
+    """What a reading needs of a loss: a card with a formula set by hand, or else a formula on symbols."""
+
+    @property
+    def card(self) -> Card:
+        """The facts about the loss."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the formula takes."""
 
     @property
     def free_parameters(self) -> Mapping[str, float]:
         """The parameters that are present."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Value of each parameter and option."""
 
     def parameters(self) -> Mapping[str, Parameter]:
         """Return the declared parameters."""
@@ -29,6 +42,9 @@ class Readable(Protocol):
 
     def program(self, order: int = 2) -> Program:
         """Return the loss and its derivatives as a program."""
+
+    def reads(self, sympy: Any, output: str, part: Callable[..., Any]) -> Any:
+        """Return an output as people read it, made of what ``part(loss, name)`` gives."""
 
 
 # Kept as named functions: their expansions say less than their names.
@@ -87,19 +103,24 @@ def expression(loss: Readable, output: str = "value") -> Any:
         loss: the loss; its parameters stay symbols.
         output: ``value``, ``gradient:f`` or ``hessian:f,f``.
     """
+    return loss.reads(_sympy(), output, _part)
+
+
+def _part(loss: Readable, output: str, *, collected: bool = True) -> Any:
+    """Return the formula or a derivative by its symbols, as a reader or as the rule table would write it."""
     sympy = _sympy()
-    y, f = sympy.symbols("y f", real=True)
+    inputs = [sympy.Symbol(name, real=True) for name in loss.symbols]
     symbols = {
         name: sympy.Symbol(loss.parameters()[name].symbol, positive=True)
         for name in loss.free_parameters
         if name != "eps"
     }
     if output == "value":
-        found = loss.symbolic(symbols).formula(_namespace(), y, f)
+        found = loss.symbolic(symbols).formula(_namespace(), *inputs)
     else:
-        found = loss.program(2).evaluate(_namespace(), [y, f], {"eps": sympy.Symbol("epsilon"), **symbols})[output]
+        found = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})[output]
     found = _exact(sympy, found)
-    if output == "value" or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
+    if output == "value" or not collected or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
         return found
     # Short derivatives come out of the rule table with terms that a reader would collect.
     return sympy.simplify(found)
@@ -121,11 +142,25 @@ def latex_hessian(loss: Readable) -> str:
 
 
 def _latex(loss: Readable, output: str) -> str:
-    return str(_sympy().latex(expression(loss, output), ln_notation=False))
+    by_hand = _by_hand(loss, output)
+    return by_hand[0] if by_hand else str(_sympy().latex(expression(loss, output), ln_notation=False))
+
+
+def _by_hand(loss: Readable, output: str) -> tuple[str, str] | None:
+    """Return the LaTeX and the text that the card holds, if it does."""
+    formula = loss.card.formula
+    if formula is None:
+        return None
+    formula = formula.kinds.get(loss.values.get("prediction", ""), formula)
+    found: tuple[str, str] = getattr(formula, output.partition(":")[0])
+    return found
 
 
 def pretty(loss: Readable, output: str = "value") -> str:
     """Return the formula drawn with Unicode characters, on several lines."""
+    by_hand = _by_hand(loss, output)
+    if by_hand:
+        return by_hand[1]
     sympy = _sympy()
     found = expression(loss, output)
     names = {

@@ -15,17 +15,20 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.constant import Context
 from lossmith.core.contract import Batch, LossmithWarning, common_type, masks, numbers, weights
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
 from lossmith.engines.numpy import BLOCK
-from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError
+from lossmith.program import Program
+from lossmith.structures import row_constant
 
 Array = npt.NDArray[Any]
 
 _PROBABILITIES = Domain.parse("[0, 1]")
-_SUM_TOLERANCE = 1e-4
+SUM_TOLERANCE = 1e-3  # probabilities in float16 miss a sum of 1 by up to half of that
 
 
 class Rows(Loss):
@@ -55,8 +58,18 @@ class Rows(Loss):
     def row(self, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of predictions ``z`` and of target distributions ``t``, both (rows, classes).
 
-        Outputs are ``losses``, ``gradient:f``, ``hessian:f,f`` and ``full_hessian:f,f``.
+        Outputs are ``losses``, ``gradient:f``, ``hessian:f,f`` and ``full_hessian:f,f``; more than asked
+        for is welcome. Target distributions sum to 1, and the loss is the expected one under them
+        where it is not a function of the distribution itself.
         """
+
+    def program(self, order: int = 2) -> Program:
+        """Refuse: a row has as many inputs as there are classes.
+
+        Raises:
+            ProgramError: always; losses of the true class's probability have a program.
+        """
+        raise ProgramError(f"{type(self).__name__} is no function of a few inputs: it has no program")
 
     @property
     def probabilities(self) -> bool:
@@ -81,7 +94,8 @@ class Rows(Loss):
     def _check(self) -> None:
         if self.ignore_index is not None and not self.indices:
             raise ParameterError(
-                f"{type(self).__name__}(ignore_index={self.ignore_index}): distributions have no index to ignore; pass mask="
+                f"{type(self).__name__}(ignore_index={self.ignore_index}): distributions have no index to ignore; "
+                "pass mask="
             )
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
@@ -115,8 +129,8 @@ class Rows(Loss):
             block=max(1, BLOCK // max(1, classes)),
             class_axis=axis if axis != f.ndim - 1 else None,
         )
-        if not trusted and self._values.get("prediction") == "logits":
-            _warn_if_probabilities(owner, rows)
+        if not trusted and not self.probabilities:
+            self._warn_if_probabilities(rows if counted is None else rows[counted])
         return batch
 
     def _axis(self, f: Array) -> int:
@@ -149,14 +163,13 @@ class Rows(Loss):
         if wrong.any():
             row = int(np.argmax(wrong))
             place = ", ".join(str(int(i)) for i in np.unravel_index(row, y.shape)) if y.shape else "()"
-            mend = (
-                ""
-                if self.ignore_index is not None
-                else f"; if {flat[row]:g} marks rows to leave out, pass ignore_index="
-            )
+            first = flat[row].item()
+            mend = f"; if {first:.17g} marks rows to leave out, pass ignore_index={first:.17g}"
+            if first != np.floor(first) or abs(first) == np.inf:
+                mend = "; a missing value: drop the row, or leave it out by mask=" if first != first else ""
             raise DomainError(
                 f"{type(self).__name__}: {int(wrong.sum())} of {flat.size} class indices are no whole number in "
-                f"[0, {classes}): the first is y_true[{place}] = {flat[row]:g}{mend}"
+                f"[0, {classes}): the first is y_true[{place}] = {first:.17g}{mend}"
             )
         return np.where(counted, flat, 0).astype(np.intp), mask
 
@@ -169,8 +182,9 @@ class Rows(Loss):
         if by_class.size != classes:
             raise ShapeError(f"{owner}: class_weight has {by_class.size} numbers, but y_pred has {classes} classes")
         # A soft row counts with the weight that its classes have on average.
-        of_row = by_class[targets] if self.indices else targets.astype(np.float64) @ by_class
-        return of_row if own is None else own * of_row
+        with np.errstate(invalid="ignore"):  # rows that do not count may hold anything
+            of_row = by_class[targets] if self.indices else targets.astype(np.float64) @ by_class
+            return of_row if own is None else own * of_row
 
     def _dense(self, targets: Array, classes: int, dtype: np.dtype[Any]) -> Array:
         """Return targets as distributions, smoothed as declared."""
@@ -193,11 +207,29 @@ class Rows(Loss):
                     valid &= self._valid_rows(y[start:stop], probabilities=True)
             yield start, stop, {**results, "valid": valid}
 
+    def _warn_if_probabilities(self, rows: Array) -> None:
+        """Warn when logits look like probabilities: all in [0, 1], and rows that sum to 1."""
+        if len(rows) < 2 or rows.shape[1] < 2 or not (rows[0].min() >= 0 and rows[0].max() <= 1):
+            return
+        sums = rows.sum(axis=1, dtype=np.float64)
+        if rows.min() >= 0 and rows.max() <= 1 and np.all(np.abs(sums - 1) <= SUM_TOLERANCE):
+            certain = np.eye(1, rows.shape[1])
+            least = float(self._value(np.zeros(1, dtype=np.intp) if self.indices else certain, certain)[0])
+            offered = "prediction" in self._options and "probabilities" in self._options["prediction"].choices
+            mend = "prediction='probabilities'" if offered else "the scores from before the softmax instead"
+            warnings.warn(
+                f"{type(self).__name__}: y_pred is declared as logits, but all values lie in [0, 1] and {len(rows)} of "
+                f"{len(rows)} rows sum to 1, as probabilities do. As logits, even a certain row costs {least:.3g}. "
+                f"If they are probabilities, pass {mend}.",
+                LossmithWarning,
+                stacklevel=5,
+            )
+
     @staticmethod
     def _valid_rows(rows: Array, *, probabilities: bool) -> Array:
         if probabilities:
             inside = np.all((rows >= 0) & (rows <= 1), axis=1)
-            return np.asarray(inside & (np.abs(rows.sum(axis=1, dtype=np.float64) - 1) <= _SUM_TOLERANCE))
+            return np.asarray(inside & (np.abs(rows.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE))
         # A logit of minus infinity rules a class out; a row needs one class that is left.
         return np.asarray(np.all(rows < np.inf, axis=1) & np.any(rows > -np.inf, axis=1))
 
@@ -228,25 +260,70 @@ class Rows(Loss):
         raise AssertionError("a row was reported outside the domains, but lies inside")
 
     def _value(self, y: Array, f: Array) -> Array:
-        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
+        t = self._dense(y, f.shape[-1], np.dtype(np.float64))
+        with np.errstate(all="ignore"):
+            return self.row(f, t, ("losses",))["losses"]
+
+    # --- the best constant ------------------------------------------------------------------------
+
+    def optimal_constant(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Array:
+        """Return the constant row of logits with the least cost: log frequencies for the cross-entropies.
+
+        Logits have a mean of zero, unless a z-loss fixes where they are. A class without target has
+        minus infinity and is left out of the mean. Class indices tell of no class beyond the largest,
+        unless the loss holds a number for each class.
+
+        Raises:
+            NoConstantError: when the cost has no minimum at finite logits, or kinks.
+            EmptyError: when no example has weight.
+        """
+        loss = self.raw_form
+        targets, weights = loss._distinct(y_true, weight)
+        return loss._centred(row_constant.best_logits(loss, weights @ targets / weights.sum()))
+
+    def context(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Context:
+        """Return what a cost on this data is to be compared with; see ``Loss.context``.
+
+        The floor of a cross-entropy is the entropy of soft or smoothed targets. It is NaN where it is
+        not known: for losses with kinks on such targets.
+        """
+        loss = self.raw_form
+        return row_constant.context(loss, *loss._distinct(y_true, weight))
+
+    def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, Array]:
+        """Return the target distributions that occur, smoothed as declared, and the weight of each."""
+        owner = type(self).__name__
+        y = numbers(owner, "y_true", y_true)
+        if self.indices:
+            counted = y if self.ignore_index is None else y[y != self.ignore_index]
+            declared = [len(self._values[name]) for name, item in self._others.items() if self._is_vector(name)]
+            classes = declared[0] if declared else int(np.nan_to_num(counted.max(initial=0), posinf=0)) + 1
+            rows, mask = self._indices(y, classes, None)
+            own = self._row_weights(weight, y.shape, rows, classes)
+        else:
+            batch = self._batch({"y_true": y, "y_pred": np.zeros(y.shape)}, weight, None, trusted=True)
+            for start, stop, block in self._stream(batch, ()):
+                self._refuse_invalid(batch, start, stop, block["valid"])
+            rows, mask, own, classes = batch.inputs["y"].astype(np.float64), None, batch.weight, y.shape[self._axis(y)]
+        w = np.ones(len(rows)) if own is None else own
+        w = w if mask is None else np.where(mask, w, 0.0)
+        if not np.any(w > 0):
+            raise EmptyError(f"{self}: no example with weight to choose a constant for")
+        found, places = np.unique(rows[w > 0], axis=0, return_inverse=True)
+        return self._dense(found, classes, np.dtype(np.float64)), np.bincount(places.reshape(-1), weights=w[w > 0])
+
+    def _is_vector(self, name: str) -> bool:
+        return isinstance(self._values[name], tuple)
+
+    def _offsets(self, classes: int) -> Array:
+        """Return what the loss adds to the logits of each class before it looks at them."""
+        return np.zeros(classes)
+
+    def _centred(self, z: Array) -> Array:
+        """Return logits that mean the same, as they are shown: with a mean of zero."""
+        return np.asarray(z - np.mean(z[np.isfinite(z)]))
 
 
 def _few(values: Array) -> str:
     shown = ", ".join(f"{value:g}" for value in values[:6])
     return f"[{shown}{', ...' if values.size > 6 else ''}]"
-
-
-def _warn_if_probabilities(owner: str, rows: Array) -> None:
-    """Warn when logits look like probabilities: all in [0, 1], and rows that sum to 1."""
-    if len(rows) < 2 or rows.shape[1] < 2 or not (rows[0].min() >= 0 and rows[0].max() <= 1):
-        return
-    sums = rows.sum(axis=1, dtype=np.float64)
-    if rows.min() >= 0 and rows.max() <= 1 and np.all(np.abs(sums - 1) <= 1e-3):
-        least = float(np.log1p((rows.shape[1] - 1) * np.exp(-1)))
-        warnings.warn(
-            f"{owner}: y_pred is declared as logits, but all values lie in [0, 1] and {len(rows)} of {len(rows)} rows "
-            f"sum to 1, as probabilities do. As logits they cannot reach a cross-entropy below {least:.3g}. "
-            "If they are probabilities, pass prediction='probabilities'.",
-            LossmithWarning,
-            stacklevel=4,
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
@@ -57,14 +57,12 @@ class Written(Loss):
         object.__setattr__(twin, "_values", MappingProxyType({**self._values, **values}))
         return twin
 
-    @property
-    def free_parameters(self) -> dict[str, float]:
-        """The parameters that are present in the formula, which are inputs of the program."""
-        return {
-            name: self._values[name]
-            for name, item in self._parameters.items()
-            if item.in_formula and self._values[name] is not None
-        }
+    def reads(self, sympy: Any, output: str, part: Callable[..., Any]) -> Any:
+        """Return an output as people read it: an expression of SymPy, made of what ``part(loss, name)`` gives.
+
+        Structures carry the formula's derivatives back to predictions here.
+        """
+        return part(self, output)
 
     def part(self, *outputs: str) -> Program:
         """Return the program of some outputs, among ``value``, ``gradient:x``, ``hessian:x,z`` and ``valid``."""

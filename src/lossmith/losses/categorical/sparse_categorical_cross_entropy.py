@@ -62,6 +62,6 @@ class SparseCategoricalCrossEntropy(Softmax):
         ),
     )
 
-    def formula(self, ops: Ops, u: Value) -> Value:
-        """Return the loss at ``u``, minus the log-probability of the true class."""
+    def of_true_class(self, ops: Ops, u: Value, p: Value, q: Value) -> Value:
+        """Return the loss, given u = -log p, p and q = 1 - p of the true class."""
         return u
