@@ -84,6 +84,7 @@ class Batch:
         return _place(row, self.shape)
 
 
+@np.errstate(over="ignore")  # of a wider type than float64
 def prepare(
     owner: str,
     arguments: Mapping[str, tuple[str, Any]],

@@ -200,7 +200,7 @@ class Loss(ABC):
             y_pred: predictions, of the same shape, in the kind that the loss declares.
 
         Returns:
-            An array of that shape, float32 when the predictions are float32 or smaller, else float64.
+            An array of that shape: float32 when that holds every float that came in, else float64.
 
         Raises:
             ShapeError, KindError, DomainError: when the data break the contract; the first bad row is named.
@@ -246,6 +246,7 @@ class Loss(ABC):
                 result[start:stop] = block[name]
         return {name: result.reshape(batch.shape)[()] for name, result in results.items()}
 
+    @np.errstate(over="ignore", invalid="ignore")
     def cost(
         self,
         y_true: npt.ArrayLike,
@@ -283,6 +284,7 @@ class Loss(ABC):
             result[start:stop] = batch.weighted(start, stop, block["losses"])
         return result.reshape(batch.shape)[()]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def state(
         self,
         y_true: npt.ArrayLike,
@@ -298,6 +300,7 @@ class Loss(ABC):
             state = state.add(batch, start, stop, block["losses"])
         return state
 
+    @np.errstate(over="ignore", invalid="ignore")
     def cost_and_gradient(
         self,
         y_true: npt.ArrayLike,
