@@ -1,8 +1,7 @@
-"""What all tests share: losses found through the registry, and repeatable randomness."""
+"""What all tests share: losses found through the registry, and examples that repeat."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -24,9 +23,3 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", CASES, ids=name_of)
     if "kind" in metafunc.fixturenames and "kind" not in own:
         metafunc.parametrize("kind", [lm.loss_class(name) for name in lm.names()], ids=lm.names())
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """A generator that gives every test the same numbers."""
-    return np.random.default_rng(20_240_229)

@@ -112,6 +112,8 @@ class Objective:
     def __call__(self, trees: Array, data: Any = None) -> tuple[Array, Array]:
         """Return weighted gradient and Hessian at the trees' sum, as ``lightgbm.train`` asks for them.
 
+        Unless the Hessian is ``exact``, both are divided by its mean over the rows.
+
         Args:
             trees: what LightGBM holds as prediction, start score included.
             data: the data set; its targets must be those given at construction.
@@ -119,6 +121,10 @@ class Objective:
         gradient, curvature = self._derivatives(self.y, trees)
         if self.hessian == "floor":
             curvature = np.maximum(curvature, self._floor(trees, gradient))
+            # LightGBM's regularisation has the unit of the Hessian: with a mean of 1 it means the same for
+            # every loss and every unit of the target, and Newton steps stay what they are.
+            scale = float(np.average(curvature, weights=self.weight))
+            gradient, curvature = gradient / scale, curvature / scale
         if self.weight is not None:
             gradient, curvature = gradient * self.weight, curvature * self.weight
         return gradient, curvature
@@ -148,7 +154,7 @@ class Model:
     """A trained model, with start score and link inside.
 
     Attributes:
-        booster: LightGBM's own model of the trees alone.
+        booster: LightGBM's own model of the trees alone; ``None`` where no feature could be split.
         loss: what it was trained with, in raw form.
         start: raw prediction that the trees add to.
         rounds: number of trees in use, the best number where training stopped early.
@@ -176,7 +182,9 @@ class Model:
         return self.loss.link.inverse(self.predict_raw(X))
 
     def importance(self) -> Array:
-        """Return the total gain of each feature's splits."""
+        """Return the total gain of each feature's splits; empty where no feature could be split."""
+        if self.booster is None:
+            return np.zeros(0)
         return np.asarray(self.booster.feature_importance("gain", iteration=self.rounds or None), dtype=np.float64)
 
 
@@ -230,6 +238,9 @@ def train(
         free_raw_data=False,
         params={"verbosity": -1},
     )
+    data.construct()
+    if not any(data.feature_num_bin(column) for column in range(data.num_feature())):
+        return Model(None, objective.loss, objective.start, 0)  # no feature can be split: the constant is all there is
     booster = lightgbm.Booster({**DEFAULTS, "seed": seed, **(params or {}), "objective": "none"}, data)
     history: list[float] = []
     watch = None if validation is None else _Watch(objective, *validation)

@@ -100,6 +100,9 @@ def test_weights_are_applied(regression) -> None:
     copies = train("mse", X[repeated], y[repeated], rounds=5, params=params)
     assert weighted.start == pytest.approx(copies.start, rel=1e-12)
     gradient, hessian = Objective("mse", y, weight)(np.zeros(len(y)))
+    np.testing.assert_allclose(gradient, -y * weight)  # over the mean Hessian, which is 2
+    np.testing.assert_allclose(hessian, weight)
+    gradient, hessian = Objective("mse", y, weight, hessian="exact")(np.zeros(len(y)))
     np.testing.assert_allclose(gradient, -2 * y * weight)
     np.testing.assert_allclose(hessian, 2 * weight)
     assert train("mse", X, y, rounds=5, params=params).start != pytest.approx(weighted.start)
@@ -139,6 +142,22 @@ def test_noise_stops_at_the_constant() -> None:
     assert isinstance(model, Model)
     assert model.rounds == 0 or min(model.history) < lm.SquaredError().cost(far, np.full(200, model.start))
     assert model.predict(X).shape == (400,)
+
+
+def test_categories_are_regularised_alike_whatever_the_unit_of_the_loss() -> None:
+    # LightGBM smooths categories by constants in the unit of the Hessian: robust losses have tiny ones.
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, 40, 2000).astype(float)
+    y = 1e4 * np.sin(codes * 7.0) + rng.standard_t(2, 2000) * 1e3
+    model = train("mae", codes[:, None], y, rounds=80, categorical=[0])
+    assert np.abs(model.predict(codes[:, None]) - y).mean() < 0.3 * np.abs(y - np.median(y)).mean()
+
+
+def test_features_that_cannot_be_split_leave_the_constant() -> None:
+    model = train("mae", np.ones((50, 2)), np.arange(50.0), rounds=5)
+    assert model.rounds == 0
+    np.testing.assert_array_equal(model.predict(np.ones((3, 2))), 24.5)
+    assert model.importance().size == 0
 
 
 def test_the_same_seed_gives_the_same_bits(binary) -> None:

@@ -96,10 +96,21 @@ def test_the_result_does_not_depend_on_the_number_of_workers(monkeypatch: pytest
         np.testing.assert_array_equal(getattr(results[0], name), getattr(results[1], name))
 
 
-def test_many_fits_side_by_side_do_not_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LightGBM keeps its number of threads in one place; without a limit in each worker this ends the process."""
-    monkeypatch.setattr(contest, "_workers", lambda: 4)
-    compete(Plan(folds=10, repeats=25, rounds=3), names=("huber", "absolute_error"))
+def test_every_worker_is_limited_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LightGBM keeps its number of threads in one place for the process; without the limit, fits may crash it."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen: list[int] = []
+    real = lossmith.lightgbm.train
+
+    def spy(*words: Any, **options: Any) -> Any:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        return real(*words, **options)
+
+    monkeypatch.setattr(lossmith.lightgbm, "train", spy)
+    with threadpool_limits(3, user_api="openmp"):
+        compete(Plan(folds=2, repeats=1, rounds=2), names=("huber",))
+    assert set(seen) == {1}
 
 
 def test_scores_are_what_the_models_earn_on_held_out_rows() -> None:

@@ -40,7 +40,7 @@ def test_it_says_everything_a_newcomer_needs(run: Run, wages: str) -> None:
         "Not used: name (100% of its texts are different, so it names the rows).",
         "It aims straight at the mean, your goal",
         "root mean squared error over 3 folds",
-        "P(leader better)",
+        "P(better)",
         "The verdict",
         "  Use ",
     ):

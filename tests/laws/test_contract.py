@@ -142,6 +142,24 @@ def weight_zero_silences_infinity(loss: Loss) -> None:
         assert loss.cost(y, dirty, weight) == pytest.approx(loss.cost(y[2:], f[2:]), rel=1e-14)
 
 
+def overflow_is_infinite_and_silent(loss: Loss) -> None:
+    """Sums, weights and casts beyond the range of a type give infinity, never a warning or another error."""
+    domain = loss.domains["f"]
+    for dtype in (np.float64, np.float32):
+        y = np.resize(targets(loss), 8).astype(dtype)
+        extremes = [value for value in (1e19, -1e19, 1.2e154, -1.2e154, 1e300, -1e300) if domain.includes(value)]
+        with np.errstate(over="ignore"):
+            f = np.resize(extremes or [domain.low, domain.high], 8).astype(dtype)
+        f = np.where(np.isfinite(f), f, np.finfo(dtype).max)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for weight in (None, np.full(8, 1e30), np.full(8, 1.5e308), np.full(8, 5e-324)):
+                for reduction in ("mean", "count_mean", "sum", "none"):
+                    loss.cost_and_gradient(y, f, weight, reduction)
+                    loss.cost(y, f, weight, reduction=reduction)
+                loss.state(y, f, weight).merge(loss.state(y, f, weight))
+
+
 def nothing_to_average_follows_the_policy(loss: Loss) -> None:
     """Empty, masked and weightless data are an error, zero or NaN, as asked; the gradient is zero."""
     y, f = batch(loss, 4)
@@ -183,6 +201,7 @@ LAWS = (
     weights_broadcast_by_axes_of_size_one,
     what_is_masked_does_not_matter,
     weight_zero_silences_infinity,
+    overflow_is_infinite_and_silent,
     nothing_to_average_follows_the_policy,
     out_is_written_in_place,
 )

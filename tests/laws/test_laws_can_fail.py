@@ -26,7 +26,7 @@ from tests.laws import (
     wrong,
 )
 
-FAILURE = (AssertionError, pytest.fail.Exception)
+FAILURE = (AssertionError, RuntimeWarning, pytest.fail.Exception)
 
 Law = Callable[..., None]
 Patch = pytest.MonkeyPatch
@@ -189,6 +189,7 @@ CATCHES = (
     Catch(test_contract.weights_broadcast_by_axes_of_size_one, lambda p: (wrong.RowWeights(),), "=="),
     Catch(test_contract.what_is_masked_does_not_matter, lambda p: (wrong.MaskedAsZero(),), "approx|==|±"),
     Catch(test_contract.weight_zero_silences_infinity, lambda p: (wrong.LoudInfinity(),), "±"),
+    Catch(test_contract.overflow_is_infinite_and_silent, lambda p: (wrong.LoudOverflow(),), "overflow"),
     Catch(test_contract.nothing_to_average_follows_the_policy, lambda p: (wrong.EmptyIsFine(),), "DID NOT RAISE"),
     Catch(test_contract.out_is_written_in_place, lambda p: (wrong.OutIgnored(),), "is array"),
     Catch(test_mistakes.mistakes_are_refused, lambda p: (wrong.Broadcasting(),), "DID NOT RAISE"),

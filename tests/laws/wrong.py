@@ -257,6 +257,14 @@ class LoudInfinity(lm.SquaredError):
             return float(np.average(self.losses(y_true, y_pred), weights=weight))
 
 
+class LoudOverflow(lm.SquaredError):
+    """Lets NumPy's warnings out."""
+
+    def cost(self, y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
+        with np.errstate(over="warn"):
+            return np.mean(np.square(y_true - y_pred))
+
+
 class EmptyIsFine(lm.SquaredError):
     """Finds that nothing costs nothing."""
 

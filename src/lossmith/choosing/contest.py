@@ -284,59 +284,35 @@ def _fit(
     split: Split,
     weight: FloatArray | None,
 ) -> _Fit:
+    from lossmith.lightgbm import train
+
     loss = candidates[index].loss
     inside, stop = features.fold(split.fit, split.stop)
     _, test = features.fold(split.fit, split.test)
     learned, heavy = y[split.fit], None if weight is None else weight[split.fit]
     truth, held = y[split.test], None if weight is None else weight[split.test]
     watch = (stop, y[split.stop]) if weight is None else (stop, y[split.stop], weight[split.stop])
-    model = _train(loss, inside, learned, heavy, watch, plan, features.categorical)
-    if model is None:
-        raw = np.full(truth.size, float(loss.optimal_constant(learned, weight=heavy)))
-        gain, rounds = np.zeros(len(features.names)), 0
-    else:
-        raw = np.asarray(model.predict_raw(test), dtype=np.float64)
-        gain, rounds = np.asarray(model.importance(), dtype=np.float64), int(model.rounds)
+    model = train(
+        loss,
+        inside,
+        learned,
+        heavy,
+        rounds=plan.rounds,
+        params=plan.settings,
+        validation=watch,
+        patience=plan.patience,
+        categorical=list(features.categorical),
+        seed=plan.seed,
+    )
+    raw = np.asarray(model.predict_raw(test), dtype=np.float64)
+    gain = np.zeros(len(features.names)) if model.booster is None else model.importance()
     return _Fit(
         score=measure(loss, metric, raw, truth, held),
         costs=tuple(judge(loss, other.loss, raw, truth, held) for other in candidates),
-        rounds=rounds,
+        rounds=int(model.rounds),
         prediction=readable(loss, raw),
         importance=gain / gain.sum() if gain.sum() > 0.0 else gain,
     )
-
-
-def _train(
-    loss: Any,
-    rows: FloatArray,
-    y: FloatArray,
-    weight: FloatArray | None,
-    watch: tuple[FloatArray, FloatArray] | tuple[FloatArray, FloatArray, FloatArray],
-    plan: Plan,
-    categorical: Sequence[int],
-) -> Any:
-    """Train one model; ``None`` where no feature of these few rows can be split, so that a constant is all there is."""
-    from lightgbm.basic import LightGBMError
-
-    from lossmith.lightgbm import train
-
-    try:
-        return train(
-            loss,
-            rows,
-            y,
-            weight,
-            rounds=plan.rounds,
-            params=plan.settings,
-            validation=watch,
-            patience=plan.patience,
-            categorical=list(categorical),
-            seed=plan.seed,
-        )
-    except LightGBMError as error:
-        if "num_features" not in str(error):
-            raise
-        return None
 
 
 def _constant(goal: Goal, metric: Any, y: FloatArray, split: Split, weight: FloatArray | None) -> float:

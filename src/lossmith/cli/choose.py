@@ -180,9 +180,11 @@ def _conclude(choice: Choice) -> None:
     held = f"{plural(folds, 'fold')} of rows that no model saw"
     _heading(f"The contest: {choice.metric.title} over {held} ({better} is better)")
     rows = story.standing(choice)
-    keys = ("label", "score", "gap", "interval", "p", "better", "rounds")
-    names = ("loss", choice.metric.name, "behind", "interval", "p", "P(leader better)", "rounds")
-    terminal.print_table(names, [[row[key] for key in keys] for row in rows], right=range(1, len(keys)))
+    columns = {"label": "loss", "score": choice.metric.name, "gap": "behind", "interval": "interval", "p": "p"}
+    if terminal.width() >= 100:  # a narrower terminal would break every cell in two
+        columns |= {"better": "P(better)", "rounds": "rounds"}
+    table = [[row[key] for key in columns] for row in rows]
+    terminal.print_table(list(columns.values()), table, right=range(1, len(columns)))
     terminal.write()
     _heading("The verdict")
     _paragraph(story.headline(choice))

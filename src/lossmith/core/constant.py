@@ -24,6 +24,7 @@ _PRECISION = 1e-15
 _ROUNDING = 4e-16
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def best_constant(loss: Loss, y: Array, w: Array) -> float:
     """Return the raw constant with the least weighted cost.
 
@@ -38,6 +39,7 @@ def best_constant(loss: Loss, y: Array, w: Array) -> float:
     estimates = loss.card.estimates
     if estimates == "nothing":
         raise NoConstantError(f"{loss} has no best constant: its cost falls without bound as the prediction moves")
+    w = w / w.max()  # only their ratios count, and their sum shall not overflow
     if estimates in ("mean", "probability"):
         return float(loss.best_prediction(weighted_mean(y, w)))
     if estimates == "median":
@@ -62,7 +64,7 @@ def weighted_quantile(y: Array, w: Array, level: float) -> float:
     low = int(np.searchsorted(cumulative, target - slack, side="left"))
     high = int(np.searchsorted(cumulative, target + slack, side="right"))
     low, high = min(low, len(values) - 1), min(high, len(values) - 1)
-    return float(values[low] + (values[high] - values[low]) / 2)
+    return float(values[low] / 2 + values[high] / 2) if low != high else float(values[low])
 
 
 def _minimise(loss: Loss, y: Array, w: Array) -> float:
@@ -70,7 +72,6 @@ def _minimise(loss: Loss, y: Array, w: Array) -> float:
     singles = np.unique(loss.best_prediction(y))
     if len(singles) == 1:
         return float(singles[0])  # every row asks for the same, which may be infinite
-    w = w / w.max()
 
     def cost(constant: float) -> float:
         return float(np.sum(w * loss.evaluate(y, np.full(len(y), constant), ("losses",), trusted=True)["losses"]))

@@ -100,6 +100,7 @@ class Batch:
         return _place(row, self.shape)
 
 
+@np.errstate(over="ignore")  # of a wider type than float64
 def prepare(
     owner: str,
     arguments: Sequence[tuple[Input, Any]],

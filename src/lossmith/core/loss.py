@@ -111,7 +111,7 @@ class Loss(Configured):
             named: inputs by name; a loss of other inputs than these two takes all of them so.
 
         Returns:
-            An array of the examples' shape, float32 when all inputs are float32 or smaller, else float64.
+            An array of the examples' shape: float32 when that holds every float that came in, else float64.
 
         Raises:
             ShapeError, KindError, DomainError: when the data break the contract; the first bad row is named.
@@ -209,6 +209,7 @@ class Loss(Configured):
             return {tuple(names[x] for x in key.split(":")[1].split(",")): shaped[key] for key in keys}
         return {names[key.split(":")[1].split(",")[0]]: shaped[key] for key in keys}
 
+    @np.errstate(over="ignore", invalid="ignore")
     def cost(
         self,
         y_true: Any = None,
@@ -248,6 +249,7 @@ class Loss(Configured):
             result[start:stop] = batch.weighted(start, stop, block["losses"])
         return batch.restore(result)[()]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def state(
         self,
         y_true: Any = None,
@@ -264,6 +266,7 @@ class Loss(Configured):
             state = state.add(batch, start, stop, block["losses"])
         return state
 
+    @np.errstate(over="ignore", invalid="ignore")
     def cost_and_gradient(
         self,
         y_true: Any = None,
