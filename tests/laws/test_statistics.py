@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 import lossmith as lm
 from lossmith import Loss
 from tests.laws import oracle
-from tests.laws.grid import CASES, Array, name_of
+from tests.laws.grid import CASES, Array, kinds, name_of
 
 PRECISION = 1e-12
 """How near to the optimum a constant lies, relative to its size or to the spread of the targets."""
@@ -185,7 +185,7 @@ def nothing_is_estimated(kind: type[Loss]) -> None:
     assert min(costs) < -1e11
 
 
-CLASSES = [lm.loss_class(name) for name in lm.names()]
+CLASSES = kinds()
 ESTIMATING = [kind for kind in CLASSES if kind.card.estimates != "nothing"]
 
 

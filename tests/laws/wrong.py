@@ -199,10 +199,9 @@ class Widening(lm.SquaredError):
 class Broadcasting(lm.SquaredError):
     """Squeezes what does not fit."""
 
-    def _batch(self, y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
-        return super()._batch(
-            *(np.squeeze(np.asarray(item, dtype=float)) for item in (y_true, y_pred)), *args, **options
-        )
+    def _batch(self, given: Any, *args: Any, **options: Any) -> Any:
+        squeezed = {name: np.squeeze(np.asarray(item, dtype=float)) for name, item in given.items()}
+        return super()._batch(squeezed, *args, **options)
 
 
 class Scribbling(lm.SquaredError):
