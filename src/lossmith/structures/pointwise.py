@@ -81,8 +81,11 @@ class Pointwise(Loss):
 
     def _part(self, *outputs: str) -> Program:
         """Return the program of some outputs, traced once for each form of the loss."""
-        # Parameters are inputs of the program: losses that differ only in those share it.
-        form = tuple((value if name in self._options else value is None) for name, value in self._values.items())
+        # Parameters are inputs of the program: losses that differ only in those share it, if their domains agree.
+        form = (
+            *((value if name in self._options else value is None) for name, value in self._values.items()),
+            *self.domains.values(),
+        )
         parts = _PROGRAMS.setdefault(type(self), {})
         if (form, ()) not in parts:
             parts[form, ()] = derive(trace(self._outputs, ("y", "f"), tuple(self.free_parameters)), wrt=("f",), order=2)
@@ -188,6 +191,11 @@ class Binary(Pointwise):
         """Return the logit with the least loss: infinite for a certain label."""
         labels = np.asarray(y_true, dtype=float)
         return super().best_prediction((labels + 1) / 2 if self.labels == "signed" else labels)
+
+    def _best_constant(self, y: Array, w: Array) -> float:
+        if self.labels == "signed":
+            return self.replace(labels="binary")._best_constant((y + 1) / 2, w)
+        return super()._best_constant(y, w)
 
     def _batch(self, y_true: Any, y_pred: Any, weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = super()._batch(y_true, y_pred, weight, mask)
