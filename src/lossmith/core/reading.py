@@ -90,10 +90,16 @@ def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
         Named.__name__ = name
         return Named
     if name == "where":
-        # Unevaluated, the conditions stay as the formula wrote them.
-        return lambda condition, a, b: sympy.Piecewise((a, condition), (b, True), evaluate=False)
+        return lambda condition, a, b: _piecewise(sympy, condition, a, b)
     expression = sympy.sympify(row.meaning, locals=dict(zip("abc", letters, strict=True)))
     return lambda *arguments: expression.xreplace(dict(zip(letters, arguments, strict=False)))
+
+
+def _piecewise(sympy: Any, condition: Any, a: Any, b: Any) -> Any:
+    """Return the branches, with the conditions as the formula wrote them, or the branch that always holds."""
+    if condition in (sympy.true, sympy.false):
+        return a if condition == sympy.true else b
+    return sympy.Piecewise((a, condition), (b, True), evaluate=False)
 
 
 def expression(loss: Readable, output: str = "value") -> Any:

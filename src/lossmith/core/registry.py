@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import os
 import pkgutil
 from collections.abc import Mapping
@@ -128,8 +129,12 @@ def parse(text: str | Loss) -> Loss:
 
 
 def _literal(node: ast.expr) -> Any:
-    # A bare word is a choice: quotes are a nuisance in a shell.
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+    # A bare word is a choice: quotes are a nuisance in a shell. Infinity is how it prints.
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _literal(node.operand) == math.inf:
+        return -math.inf
+    if isinstance(node, ast.Name):
+        return math.inf if node.id == "inf" else node.id
+    return ast.literal_eval(node)
 
 
 def from_config(config: Mapping[str, Any]) -> Loss:

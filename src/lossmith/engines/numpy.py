@@ -52,6 +52,109 @@ def _sech2(x: Array, out: Array | None = None) -> Array:
     return ratio
 
 
+def _hypot1m1(x: Array, out: Array | None = None) -> Array:
+    size = np.abs(x)
+    # x²/(1 + hypot(1, x)), as a product that neither overflows nor underflows before its time.
+    gap = size * (size / (1 + np.hypot(x.dtype.type(1), size)))
+    return _store(np.where(size < np.inf, gap, size), out)
+
+
+def _sin_atan(x: Array, out: Array | None = None) -> Array:
+    return _store(np.where(np.isinf(x), np.sign(x), x / np.hypot(x.dtype.type(1), x)), out)
+
+
+def _cos_atan(x: Array, out: Array | None = None) -> Array:
+    ratio: Array = np.divide(x.dtype.type(1), np.hypot(x.dtype.type(1), x), out=out)
+    return ratio
+
+
+def _log1p_square(x: Array, out: Array | None = None) -> Array:
+    size = np.abs(x)
+    return _store(np.where(size < 1e10, np.log1p(size * size), 2 * np.log(size)), out)
+
+
+def _bell(x: Array, out: Array | None = None) -> Array:
+    # The square is taken of a rounded number, which is exact, and of what is left: an exponential
+    # turns the rounding error of its argument into a relative one.
+    size = np.minimum(np.abs(x), 64)
+    head = np.floor(size * 16) / 16
+    bell: Array = np.multiply(np.exp(-head * head / 2), np.exp(-(size - head) * (size + head) / 2), out=out)
+    return bell
+
+
+def _one_minus_bell(x: Array, out: Array | None = None) -> Array:
+    gap: Array = np.negative(np.expm1(-x * x / 2), out=out)
+    return gap
+
+
+_ATANH_TERMS = tuple(1 / (2 * k + 3) for k in range(19))
+
+
+def _log1p_excess(x: Array, out: Array | None = None) -> Array:
+    # Near 0 by log(1 + x) = 2 atanh(t) with t = x / (2 + x), whose first term cancels by hand.
+    near = np.clip(x, -0.5, 1)
+    t = near / (2 + near)
+    square, series = t * t, np.zeros_like(t)
+    for term in reversed(_ATANH_TERMS):
+        series = series * square + x.dtype.type(term)
+    close = t * (near - 2 * square * series)
+    far = np.where(x < np.inf, x - np.log1p(x), x)
+    return _store(np.where((x > -0.5) & (x < 1), close, far), out)
+
+
+_LIMIT = 1e30  # beyond this shape Barron's family is at its exponential limits, to the last digit
+
+
+def _barron(x: Array, shape: Array, out: Array | None = None) -> Array:
+    q, z, power, spread = _barron_parts(x, shape)
+    log = np.where(z < 1e12, np.log1p(q), 2 * np.log(z))
+    half = shape / 2 * log
+    # Far out by powers: an exponent would carry its own rounding error into the result.
+    grown = np.where((np.abs(half) < 1) | (z < 1), np.expm1(half), power - 1)
+    grown = np.where(np.abs(shape) < 1e-20, spread / 2 * log, spread / shape * grown)
+    square = x * x / 2
+    near = (spread == 0) | ((np.abs(x) < 1e-9) & (z < 1e-9))
+    value = np.where(near, square, grown)
+    value = np.where(shape < -_LIMIT, _one_minus_bell(x), value)
+    return _store(np.where(shape > _LIMIT, np.expm1(square), value), out)
+
+
+def _barron_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
+    q, z, power, spread = _barron_parts(x, shape)
+    size = np.abs(x)
+    far = np.where(z < 1e12, size * (power / (1 + q)), np.sqrt(spread) * _lowered(z, power, shape, 1))
+    slope = np.where(z < 1, size * np.exp((shape / 2 - 1) * np.log1p(q)), far)
+    slope = np.where(spread == 0, size, slope)
+    slope = np.where(shape < -_LIMIT, _mul0(size, _bell(x)), slope)
+    slope = np.where(shape > _LIMIT, size * np.exp(x * x / 2), slope)
+    return _store(np.copysign(slope, x), out)
+
+
+def _barron_curvature(x: Array, shape: Array, out: Array | None = None) -> Array:
+    q, z, power, spread = _barron_parts(x, shape)
+    bend = 1 + (shape - 1) * q
+    far = np.where(
+        z < 1e12, power / (1 + q) * (bend / (1 + q)), _lowered(z, power, shape, 2) * ((shape - 1) + np.square(1 / z))
+    )
+    curvature = np.where(z < 1, np.exp((shape / 2 - 2) * np.log1p(q)) * bend, far)
+    curvature = np.where(spread == 0, x.dtype.type(1), curvature)
+    curvature = np.where(shape < -_LIMIT, _mul0((1 - x) * (1 + x), _bell(x)), curvature)
+    return _store(np.where(shape > _LIMIT, (1 + x * x) * np.exp(x * x / 2), curvature), out)
+
+
+def _barron_parts(x: Array, shape: Array) -> tuple[Array, Array, Array, Array]:
+    """Return q = x² / |shape - 2|, its root z, (1 + q) ** (shape / 2) and |shape - 2|."""
+    spread = np.abs(shape - 2)
+    q, z = x * x / spread, np.abs(x) / np.sqrt(spread)
+    return q, z, np.power(np.where(z < 1e12, np.sqrt(1 + q), z), shape), spread
+
+
+def _lowered(z: Array, power: Array, shape: Array, by: int) -> Array:
+    """Return z ** (shape - by) from the power z ** shape, whose exponent is exact, unless that overflows."""
+    quotient = power / z if by == 1 else power / z / z
+    return np.where(shape < 1, quotient, np.power(z, shape - by))
+
+
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
     zero = np.asarray(a == 0) | np.asarray(b == 0)
     return _store(np.where(zero, np.result_type(a, b).type(0), a * b), out)
@@ -103,6 +206,16 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "softplus": _softplus,
     "logcosh": _logcosh,
     "sech2": _sech2,
+    "hypot1m1": _hypot1m1,
+    "sin_atan": _sin_atan,
+    "cos_atan": _cos_atan,
+    "log1p_square": _log1p_square,
+    "bell": _bell,
+    "one_minus_bell": _one_minus_bell,
+    "log1p_excess": _log1p_excess,
+    "barron": _barron,
+    "barron_slope": _barron_slope,
+    "barron_curvature": _barron_curvature,
     "lgamma": _lgamma,
     "mul0": _mul0,
     "where": _where,

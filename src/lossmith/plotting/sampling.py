@@ -61,7 +61,7 @@ def curve(loss: Loss, y_true: float | None = None, points: int = 401) -> Curve:
     prediction = _range(loss, target, points)
     values = loss.evaluate(np.full(points, target), prediction, trusted=True)
     kind = loss.values.get("prediction", "prediction")
-    label = {"logits": "logit", "log_rate": "log rate", "rate": "rate", "probabilities": "probability"}.get(kind, kind)
+    label = {"logits": "logit", "probabilities": "probability"}.get(kind, kind.replace("_", " "))
     if kind == "logits" and loss.link.name == "identity":
         label = "score"
     best = None if loss.card.task == "binary" else float(loss.best_prediction(np.asarray(target)))
@@ -107,7 +107,7 @@ def _range(loss: Loss, target: float, points: int) -> Array:
     kind = loss.values.get("prediction")
     if kind == "probabilities":
         return np.linspace(0.001, 0.999, points)
-    if kind == "rate":
+    if kind in ("rate", "mean"):
         return np.linspace(0.01, 3 * target + 3, points)
     centre = float(loss.best_prediction(np.asarray(target)))
     centre = 0.0 if not np.isfinite(centre) or loss.card.task == "binary" else centre

@@ -36,6 +36,8 @@ class Instruction:
         result: type of the result.
         kink: the convention where the derivative jumps.
         domain: where the result is finite for finite arguments.
+        held: places of arguments that must be the same for every example, since the rule does not
+            differentiate by them.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Instruction:
     result: Literal["real", "bool"] = "real"
     kink: str = ""
     domain: str = "everywhere"
+    held: tuple[int, ...] = ()
 
     @property
     def argument_types(self) -> tuple[str, ...]:
@@ -85,6 +88,11 @@ def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Va
     return o.add(by_base, o.mul(o.mul0(result, o.log(base)), dx[1]))
 
 
+def _tangent_log1p_excess(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    a = x[0]  # a / (1 + a) in two forms, so that it is 1 at infinity
+    return o.mul(o.where(o.lt(a, 1.0), o.div(a, o.add(1.0, a)), o.div(1.0, o.add(1.0, o.div(1.0, a)))), dx[0])
+
+
 def _none(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     return 0.0
 
@@ -111,7 +119,7 @@ _ROWS = (
     Instruction("pow", 2, "a**b", "{0}^{{{1}}}", _tangent_pow, domain="a > 0, or a = 0 and b >= 0"),
     Instruction("exp", 1, "exp(a)", "e^{{{0}}}", _chain(lambda o, a, r: r)),
     # Composite, since exp(a) - 1 loses the digits of a small a.
-    Instruction("expm1", 1, "exp(a) - 1", "e^{{{0}}} - 1", _chain(lambda o, a, r: o.exp(a))),
+    Instruction("expm1", 1, "exp(a) - 1", r"\left(e^{{{0}}} - 1\right)", _chain(lambda o, a, r: o.exp(a))),
     Instruction("log", 1, "log(a)", r"\log {0}", lambda o, x, d, r: o.div(d[0], x[0]), domain="a > 0"),
     Instruction(
         "log1p", 1, "log(1 + a)", r"\log(1 + {0})", lambda o, x, d, r: o.div(d[0], o.add(1.0, x[0])), domain="a > -1"
@@ -124,6 +132,51 @@ _ROWS = (
     Instruction(
         "sech2", 1, "sech(a)**2", r"\operatorname{{sech}}^2({0})",
         _chain(lambda o, a, r: o.mul(-2.0, o.mul(o.tanh(a), r))),
+    ),
+    # The next four are sec t - 1, sin t, cos t and -2 log cos t of the angle t = atan(a), and so finite however
+    # large a is: the robust losses are made of them.
+    Instruction(
+        "hypot1m1", 1, "sqrt(1 + a**2) - 1", r"\left(\sqrt{{1 + {0}^2}} - 1\right)",
+        _chain(lambda o, a, r: o.sin_atan(a)),
+    ),
+    Instruction(
+        "sin_atan", 1, "a/sqrt(1 + a**2)", r"\sin\arctan({0})",
+        _chain(lambda o, a, r: o.mul(o.mul(o.cos_atan(a), o.cos_atan(a)), o.cos_atan(a))),
+    ),
+    Instruction(
+        "cos_atan", 1, "1/sqrt(1 + a**2)", r"\cos\arctan({0})",
+        _chain(lambda o, a, r: o.neg(o.mul(o.mul(o.sin_atan(a), r), r))),
+    ),
+    Instruction(
+        "log1p_square", 1, "log(1 + a**2)", r"\log(1 + {0}^2)",
+        _chain(lambda o, a, r: o.mul(2.0, o.mul(o.sin_atan(a), o.cos_atan(a)))),
+    ),
+    Instruction("bell", 1, "exp(-a**2/2)", r"e^{{-{0}^2/2}}", _chain(lambda o, a, r: o.neg(o.mul0(a, r)))),
+    Instruction(
+        "one_minus_bell", 1, "1 - exp(-a**2/2)", r"\left(1 - e^{{-{0}^2/2}}\right)",
+        _chain(lambda o, a, r: o.mul0(a, o.bell(a))),
+    ),
+    Instruction("log1p_excess", 1, "a - log(1 + a)", r"\left({0} - \log(1 + {0})\right)", _tangent_log1p_excess,
+                domain="a > -1"),
+    # Barron's family of robust losses: a is the scaled residual, b the shape. The limits at b = -oo, 0, 2 and oo
+    # belong to it, and no digits are lost on the way there.
+    Instruction(
+        "barron", 2,
+        "Piecewise((a**2/2, Eq(b, 2)), (log(1 + a**2/2), Eq(b, 0)), (1 - exp(-a**2/2), Eq(b, -oo)), "
+        "(exp(a**2/2) - 1, Eq(b, oo)), (Abs(b - 2)/b*((1 + a**2/Abs(b - 2))**(b/2) - 1), True))",
+        r"\rho_{{{1}}}({0})", lambda o, x, d, r: o.mul(o.barron_slope(*x), d[0]), held=(1,),
+    ),
+    Instruction(
+        "barron_slope", 2,
+        "Piecewise((a, Eq(b, 2)), (a*exp(-a**2/2), Eq(b, -oo)), (a*exp(a**2/2), Eq(b, oo)), "
+        "(a*(1 + a**2/Abs(b - 2))**(b/2 - 1), True))",
+        r"\rho'_{{{1}}}({0})", lambda o, x, d, r: o.mul(o.barron_curvature(*x), d[0]), held=(1,),
+    ),
+    Instruction(
+        "barron_curvature", 2,
+        "Piecewise((1, Eq(b, 2)), ((1 - a**2)*exp(-a**2/2), Eq(b, -oo)), ((1 + a**2)*exp(a**2/2), Eq(b, oo)), "
+        "((1 + (b - 1)*a**2/Abs(b - 2))*(1 + a**2/Abs(b - 2))**(b/2 - 2), True))",
+        r"\rho''_{{{1}}}({0})", None, held=(1,),
     ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
     # A product in which an exact zero wins over infinity: 0 log 0 = 0.

@@ -155,6 +155,10 @@ class Graph:
                 quotient = self._divide(op, factor, other)
                 if quotient is not None:
                     return quotient
+        if op in ("add", "sub"):
+            together = self._together(op, args)
+            if together is not None:
+                return together
         values = [self._values.get(arg.number) for arg in args]
         known = [value for value in values if value is not None]
         if op in _FOLD and len(known) == len(args):
@@ -190,7 +194,14 @@ class Graph:
         return None
 
     def _divide(self, op: str, factor: Symbol, other: Symbol) -> Symbol | None:
-        """Return ``factor / c`` for ``factor * (1 / c)``: one rounding, and no overflow where ``c`` is tiny."""
+        """Return ``a`` for ``c * (a / c)`` with a parameter ``c``, and ``a / c`` for ``a * (1 / c)``.
+
+        The first saves two roundings, the second one, and neither overflows where ``c`` is tiny.
+        """
+        numerator, denominator = self._quotient(other)
+        parameter = len(self.inputs) <= denominator < len(self.inputs) + len(self.parameters)
+        if numerator is not None and op == "mul" and denominator == factor.number and parameter:
+            return numerator
         node, args = self._nodes[other.number]
         if node == "neg":
             positive = self._divide("mul", factor, Symbol(self, args[0]))
@@ -202,6 +213,30 @@ class Graph:
         if op == "mul" or quotient is None:
             return quotient
         return self.apply("where", (self.apply("equal", (factor, 0.0)), 0.0, quotient))
+
+    def _together(self, op: str, args: tuple[Symbol, ...]) -> Symbol | None:
+        """Return ``(a + b) / c`` for ``a / c + b / c`` with an input ``c``: where it is tiny, both can be infinite."""
+        (a, c), (b, other) = (self._quotient(arg) for arg in args)
+        if a is None or b is None or c != other or c >= len(self.inputs):
+            return None
+        return self.apply("div", (self.apply(op, (a, b)), Symbol(self, c)))
+
+    def _quotient(self, symbol: Symbol) -> tuple[Symbol | None, int]:
+        """Return numerator and denominator of a quotient, whose sign or power of two goes into the numerator."""
+        node, args = self._nodes[symbol.number]
+        if node == "div":
+            return Symbol(self, args[0]), args[1]
+        if node == "neg":
+            numerator, denominator = self._quotient(Symbol(self, args[0]))
+            return None if numerator is None else self.apply("neg", (numerator,)), denominator
+        if node == "mul":
+            for factor, rest in (args, args[::-1]):
+                if factor in self._values and _is_power_of_two(self._values[factor]):
+                    numerator, denominator = self._quotient(Symbol(self, rest))
+                    return None if numerator is None else self.apply(
+                        "mul", (self._values[factor], numerator)
+                    ), denominator
+        return None, -1
 
     def _scale(self, factor: float, symbol: Symbol) -> Symbol | None:
         """Return ``factor * symbol`` where it is known: one, or a factor that merges with the symbol's own."""

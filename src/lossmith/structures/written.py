@@ -66,9 +66,9 @@ class Written(Loss):
 
     def part(self, *outputs: str) -> Program:
         """Return the program of some outputs, among ``value``, ``gradient:x``, ``hessian:x,z`` and ``valid``."""
-        # Parameters are inputs of the program: losses that differ only in those share it.
+        # Parameters are inputs of the program: losses that differ only in those share it, if their domains agree.
         absent = (self._values[name] is None for name in self._parameters)
-        form = (*absent, *(self._values[name] for name in self._options))
+        form = (*absent, *(self._values[name] for name in self._options), *self.domains.values())
         parts = _PROGRAMS.setdefault(type(self), {})
         if (form, outputs) not in parts:
             if (form, ()) not in parts:

@@ -1,0 +1,76 @@
+"""Barron's general robust loss: one shape parameter from squared error to Welsch."""
+
+from lossmith.core.card import Card, Example, Myth, Reference, Traits
+from lossmith.core.parameter import Parameter
+from lossmith.program import Ops, Value
+from lossmith.structures.pointwise import Pointwise
+
+
+class Barron(Pointwise):
+    """Robust loss of ``r / scale`` whose shape ``alpha`` says how much outliers count; all limits are included."""
+
+    aliases = ("general_robust", "adaptive_robust", "barron_loss")
+
+    alpha = Parameter(
+        1.0,
+        domain="[-inf, inf]",
+        symbol=r"\alpha",
+        typical=(-2.0, 2.0),
+        doc="the shape: 2 half squared, 1 pseudo-Huber, 0 Cauchy, -2 Geman-McClure, -inf Welsch",
+    )
+    scale = Parameter(1.0, domain="(0, inf)", symbol="c", typical=(0.1, 5.0), doc="residual at which the bowl ends")
+
+    card = Card(
+        title="Barron's general robust loss",
+        task="regression",
+        summary="A family of losses that agree near zero, from one that outliers rule to one that ignores them.",
+        picture="One bowl at the bottom for every alpha; outside, arms that climb, straighten, bend over or go flat.",
+        estimates="between mean and mode",
+        activation="linear",
+        pros=(
+            "robustness becomes a number that can be tuned, or learnt, instead of a choice among formulas",
+            "contains half squared error, pseudo-Huber, Cauchy, Geman-McClure and Welsch",
+        ),
+        cons=(
+            "below an alpha of 1 it is not convex",
+            "two parameters, and scale has the unit of the target",
+        ),
+        use_when=("it is unknown how heavy the tails are: try alpha from 2 downwards",),
+        avoid_when=("one of its members is known to fit: that one is faster and easier to explain",),
+        traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=False, symmetric=True),
+        examples=(
+            Example(
+                text="At the default alpha of 1, a residual of 1 costs √2 - 1.",
+                y_true=(0.0,),
+                y_pred=(1.0,),
+                losses=(0.4142136,),
+            ),
+            Example(
+                text="At alpha -2, residuals of 2 and 200 cost 1 and 1.9998: the ceiling is 2.",
+                y_true=(0.0, 0.0),
+                y_pred=(2.0, 200.0),
+                losses=(1.0, 1.99980002),
+                options={"alpha": -2.0},
+            ),
+        ),
+        myths=(
+            Myth(
+                "Code needs special cases and a small epsilon near alpha 0 and 2.",
+                "The family is smooth in alpha. Only its textbook formula divides by zero there; "
+                "here every alpha is exact, the limits and their neighbours too.",
+            ),
+        ),
+        references=(
+            Reference(
+                authors="J. T. Barron",
+                year=2019,
+                title="A general and adaptive robust loss function",
+                venue="IEEE/CVF Conference on Computer Vision and Pattern Recognition, 4331-4339",
+                doi="10.1109/CVPR.2019.00446",
+            ),
+        ),
+    )
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss of target ``y`` at prediction ``f``."""
+        return ops.barron((f - y) / self.scale, self.alpha)
