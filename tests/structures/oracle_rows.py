@@ -152,13 +152,16 @@ def smoothed(t: Numbers, share: Any) -> Numbers:
 
 
 @contextmanager
-def enough_digits(prediction: Numbers) -> Iterator[None]:
+def enough_digits(prediction: Numbers, relative: bool) -> Iterator[None]:
     """Work with 60 digits behind the steps of differences, and behind products of the smallest probabilities.
 
-    Beyond a spread of 3000 these are no float64 numbers, and ``noticed`` takes them as zero.
+    Beyond a spread of 3000 these are no float64 numbers, and ``noticed`` takes them as zero. Steps
+    relative to tiny probabilities need digits too.
     """
     spread = _spread(prediction)
-    with mp.workdps(110 + int(spread * (0.9 if len(prediction) > 2 else 0.45) if spread < _FAR else 60)):
+    with mp.workdps(
+        (220 if relative else 110) + int(spread * (0.9 if len(prediction) > 2 else 0.45) if spread < _FAR else 60)
+    ):
         yield
 
 
@@ -171,12 +174,9 @@ def _spread(prediction: Numbers) -> float:
 
 
 def noticed(value: Any, prediction: Numbers, relative: bool) -> Any:
-    """Return a difference, or zero where it is but the noise of one.
-
-    By probabilities, a derivative that is not zero is never small.
-    """
-    noisy = _spread(prediction) > _FAR or relative
-    return mpf(0) if noisy and abs(value) < mpf(10) ** -30 else value
+    """Return a difference, or zero where it is but the noise of one."""
+    noise = mpf(10) ** (-80 if relative else -30 if _spread(prediction) > _FAR else -mp.dps * 100)
+    return mpf(0) if abs(value) < noise else value
 
 
 def gradient(f: Callable[[Numbers], Any], x: Numbers, relative: bool = False) -> list[Any]:

@@ -49,7 +49,7 @@ def test_whole_numbers_of_any_type_are_indices(name: str) -> None:
         np.testing.assert_array_equal(loss.losses(Y.astype(dtype), Z), wanted)
     two = lm.get(name)
     np.testing.assert_array_equal(two.losses(Y > 0, Z), two.losses((Y > 0).astype(int), Z))
-    assert two.cost(np.array([255, 1], dtype=np.uint8), Z[:2], mask=np.array([False, True])) > 0
+    assert two.cost(np.array([255, 1], dtype=np.uint8), Z[:2], mask=np.array([False, True])) >= 0
     assert two.replace(ignore_index=255).cost(np.array([255, 1], dtype=np.uint8), Z[:2]) == two.cost([1], Z[1:2])
 
 
@@ -169,7 +169,8 @@ def test_class_axis_memory_layout_and_types_do_not_matter(name: str) -> None:
         np.testing.assert_array_equal(np.moveaxis(out, axis, -1), loss.cost_and_gradient(y, z)[1])
         with pytest.raises(lm.ShapeError, match="out has shape"):
             moved.cost_and_gradient(y_moved, z_moved, out=np.empty((2, 18)))
-    half = loss.evaluate(y, z.astype(np.float16), ("losses", "gradient"))
+    y_half = y if loss.indices else y.astype(np.float16)
+    half = loss.evaluate(y_half, z.astype(np.float16), ("losses", "gradient"))
     assert all(value.dtype == np.float32 for value in half.values())
     exact = loss.evaluate(y, z.astype(np.float16).astype(float), ("losses", "gradient"))
     np.testing.assert_allclose(half["gradient"], exact["gradient"], rtol=1e-5, atol=1e-6)

@@ -48,9 +48,13 @@ def _panel(values: Array, columns: int, height: int) -> list[str]:
     zero = round(high / span * (height * 4 - 1)) // 4
     lines = []
     for number, line in enumerate(cells.tolist()):
-        label = (
-            f"{high:.3g}" if number == 0 else f"{low:.3g}" if number == height - 1 else "0" if number == zero else ""
-        )
+        label = _short(high) if number == 0 else _short(low) if number == height - 1 else "0" if number == zero else ""
         blank = "·" if number == zero else " "
         lines.append(f"{label:>7} ┤" + "".join(chr(0x2800 + cell) if cell else blank for cell in line))
     return lines
+
+
+def _short(value: float) -> str:
+    """Return a number in at most 7 characters."""
+    text = f"{value:.3g}"
+    return text if len(text) <= 7 else f"{value:.1g}"

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _STEPS = 100
+_HALVINGS = 50
 _PRECISION = 1e-14
 _LONGEST = 4.0
+
+
+def best_constant(loss: Rows, targets: Array, weights: Array) -> Array:
+    """Return the constant row of logits with the least cost on distinct targets with their weights."""
+    return loss._centred(best_logits(loss, weights @ targets / weights.sum()))
 
 
 def best_logits(loss: Rows, target: Array) -> Array:
@@ -50,15 +56,14 @@ def best_logits(loss: Rows, target: Array) -> Array:
         curvature, directions = np.linalg.eigh(block)
         step = -directions @ (directions.T @ gradient[present] / np.maximum(np.abs(curvature), 1e-300))
         step *= min(1.0, _LONGEST / max(float(np.abs(step).max()), _PRECISION))
-        found = value
-        while True:
+        for _ in range(_HALVINGS):
             trial = z.copy()
             trial[present] += step
-            found, slopes, bends = _at(loss, trial, target)
-            if found <= value + 4e-16 * abs(value) or np.abs(step).max() < _PRECISION:
+            found = _at(loss, trial, target)
+            if found[0] <= value + 4e-16 * abs(value):
                 break
             step /= 2
-        z, value, gradient, hessian = trial, found, slopes, bends
+        z, (value, gradient, hessian) = trial, found
         if np.abs(step).max() <= _PRECISION * max(1.0, float(np.abs(z[present]).max())):
             return z
     raise NoConstantError(f"{loss} has no finite best constant here: its cost falls towards certainty of one class")
@@ -84,7 +89,7 @@ def context(loss: Rows, targets: Array, weights: Array) -> Context:
     except NoConstantError:
         floor = math.nan
     try:
-        constant = loss._centred(best_logits(loss, shares @ targets))
+        constant = best_constant(loss, targets, weights)
     except NoConstantError:
         return Context(floor, None, None, can_be_negative)
     return Context(floor, constant, cost(np.broadcast_to(constant, targets.shape)), can_be_negative)

@@ -278,8 +278,7 @@ class Rows(Loss):
             EmptyError: when no example has weight.
         """
         loss = self.raw_form
-        targets, weights = loss._distinct(y_true, weight)
-        return loss._centred(row_constant.best_logits(loss, weights @ targets / weights.sum()))
+        return row_constant.best_constant(loss, *loss._distinct(y_true, weight))
 
     def context(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Context:
         """Return what a cost on this data is to be compared with; see ``Loss.context``.
