@@ -199,9 +199,9 @@ class Graph:
         The first saves two roundings, the second one, and neither overflows where ``c`` is tiny.
         """
         numerator, denominator = self._quotient(other)
-        if numerator is not None and op == "mul" and denominator == factor.number:
-            if len(self.inputs) <= denominator < len(self.inputs) + len(self.parameters):
-                return numerator
+        parameters = range(len(self.inputs), len(self.inputs) + len(self.parameters))
+        if numerator is not None and op == "mul" and denominator == factor.number and denominator in parameters:
+            return numerator
         node, args = self._nodes[other.number]
         if node == "neg":
             positive = self._divide("mul", factor, Symbol(self, args[0]))
