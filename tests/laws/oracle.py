@@ -63,15 +63,8 @@ def _mul0(a: mpf, b: mpf) -> mpf:
     return mpf(0) if a == 0 or b == 0 else a * b
 
 
-def _barron(a: mpf, b: mpf) -> mpf:
-    if mp.isinf(b):
-        return mp.sign(b) * mp.expm1(mp.sign(b) * a * a / 2)
-    if b == 2:
-        return a * a / 2
-    if b == 0:
-        return mp.log1p(a * a / 2)
-    spread = abs(b - 2)
-    return spread / b * mp.expm1(b / 2 * mp.log1p(a * a / spread))
+def _bowl(a: mpf, b: mpf) -> mpf:
+    return mp.log1p(a * a) / 2 if b == 0 else mp.expm1(b / 2 * mp.log1p(a * a)) / b
 
 
 MEANING: dict[str, Callable[..., Any]] = {
@@ -91,16 +84,12 @@ MEANING: dict[str, Callable[..., Any]] = {
     "sech2": lambda a: mp.sech(a) ** 2,
     "lgamma": _lgamma,
     "expm1": mp.expm1,
-    "hypot1m1": lambda a: a * a / (1 + mp.sqrt(1 + a * a)),
-    "sin_atan": lambda a: a / mp.sqrt(1 + a * a),
-    "cos_atan": lambda a: 1 / mp.sqrt(1 + a * a),
-    "log1p_square": lambda a: mp.log1p(a * a),
     "bell": lambda a: mp.exp(-a * a / 2),
     "one_minus_bell": lambda a: -mp.expm1(-a * a / 2),
     "log1p_excess": lambda a: a - mp.log1p(a),
-    "barron": _barron,
-    "barron_slope": lambda a, b: mp.diff(lambda x: _barron(x, b), a),
-    "barron_curvature": lambda a, b: mp.diff(lambda x: _barron(x, b), a, 2),
+    "bowl": _bowl,
+    "bowl_slope": lambda a, b: a * mp.power(1 + a * a, b / 2 - 1),
+    "bowl_curvature": lambda a, b: (1 + (b - 1) * a * a) * mp.power(1 + a * a, b / 2 - 2),
     "mul0": _mul0,
     "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b,

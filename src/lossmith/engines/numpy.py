@@ -52,25 +52,44 @@ def _sech2(x: Array, out: Array | None = None) -> Array:
     return ratio
 
 
-def _hypot1m1(x: Array, out: Array | None = None) -> Array:
-    size = np.abs(x)
-    # x²/(1 + hypot(1, x)), as a product that neither overflows nor underflows before its time.
-    gap = size * (size / (1 + np.hypot(x.dtype.type(1), size)))
-    return _store(np.where(size < np.inf, gap, size), out)
+def _bowl(x: Array, shape: Array, out: Array | None = None) -> Array:
+    size, square, power = _bowl_parts(x, shape)
+    log = np.where(size < _FAR, np.log1p(square), 2 * np.log(size))
+    half = shape / 2 * log
+    # Far out by powers: an exponent would carry its own rounding error into the result.
+    grown = np.where((np.abs(half) < 1) | (size < 1), np.expm1(half), power - 1)
+    return _store(np.where(np.abs(half) < 1e-17, log / 2, grown / shape), out)
 
 
-def _sin_atan(x: Array, out: Array | None = None) -> Array:
-    return _store(np.where(np.isinf(x), np.sign(x), x / np.hypot(x.dtype.type(1), x)), out)
+def _bowl_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
+    size, square, power = _bowl_parts(x, shape)
+    far = np.where(size < _FAR, size * (power / (1 + square)), _lowered(size, power, shape, 1))
+    slope = np.where(size < 1, size * np.exp((shape / 2 - 1) * np.log1p(square)), far)
+    return _store(np.copysign(slope, x), out)
 
 
-def _cos_atan(x: Array, out: Array | None = None) -> Array:
-    ratio: Array = np.divide(x.dtype.type(1), np.hypot(x.dtype.type(1), x), out=out)
-    return ratio
+def _bowl_curvature(x: Array, shape: Array, out: Array | None = None) -> Array:
+    size, square, power = _bowl_parts(x, shape)
+    bend = 1 + (shape - 1) * square
+    near = np.exp((shape / 2 - 2) * np.log1p(square)) * bend
+    far = power / (1 + square) * (bend / (1 + square))
+    farther = _lowered(size, power, shape, 2) * ((shape - 1) + np.square(1 / size))
+    return _store(np.where(size < 1, near, np.where(size < _FAR, far, farther)), out)
 
 
-def _log1p_square(x: Array, out: Array | None = None) -> Array:
-    size = np.abs(x)
-    return _store(np.where(size < 1e10, np.log1p(size * size), 2 * np.log(size)), out)
+_FAR = 1e12  # from here on 1 + x² is x² to the last digit, and soon x² overflows
+
+
+def _bowl_parts(x: Array, shape: Array) -> tuple[Array, Array, Array]:
+    """Return |x|, x² and (1 + x²) ** (shape / 2)."""
+    size, square = np.abs(x), x * x
+    return size, square, np.power(np.where(size < _FAR, np.sqrt(1 + square), size), shape)
+
+
+def _lowered(size: Array, power: Array, shape: Array, by: int) -> Array:
+    """Return size ** (shape - by) from size ** shape, whose exponent is exact, unless that overflows."""
+    quotient = power / size if by == 1 else power / size / size
+    return np.where((shape < 1) & (size < np.inf), quotient, np.power(size, shape - by))
 
 
 def _bell(x: Array, out: Array | None = None) -> Array:
@@ -100,59 +119,6 @@ def _log1p_excess(x: Array, out: Array | None = None) -> Array:
     close = t * (near - 2 * square * series)
     far = np.where(x < np.inf, x - np.log1p(x), x)
     return _store(np.where((x > -0.5) & (x < 1), close, far), out)
-
-
-_LIMIT = 1e30  # beyond this shape Barron's family is at its exponential limits, to the last digit
-
-
-def _barron(x: Array, shape: Array, out: Array | None = None) -> Array:
-    q, z, power, spread = _barron_parts(x, shape)
-    log = np.where(z < 1e12, np.log1p(q), 2 * np.log(z))
-    half = shape / 2 * log
-    # Far out by powers: an exponent would carry its own rounding error into the result.
-    grown = np.where((np.abs(half) < 1) | (z < 1), np.expm1(half), power - 1)
-    grown = np.where(np.abs(shape) < 1e-20, spread / 2 * log, spread / shape * grown)
-    square = x * x / 2
-    near = (spread == 0) | ((np.abs(x) < 1e-9) & (z < 1e-9))
-    value = np.where(near, square, grown)
-    value = np.where(shape < -_LIMIT, _one_minus_bell(x), value)
-    return _store(np.where(shape > _LIMIT, np.expm1(square), value), out)
-
-
-def _barron_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
-    q, z, power, spread = _barron_parts(x, shape)
-    size = np.abs(x)
-    far = np.where(z < 1e12, size * (power / (1 + q)), np.sqrt(spread) * _lowered(z, power, shape, 1))
-    slope = np.where(z < 1, size * np.exp((shape / 2 - 1) * np.log1p(q)), far)
-    slope = np.where(spread == 0, size, slope)
-    slope = np.where(shape < -_LIMIT, _mul0(size, _bell(x)), slope)
-    slope = np.where(shape > _LIMIT, size * np.exp(x * x / 2), slope)
-    return _store(np.copysign(slope, x), out)
-
-
-def _barron_curvature(x: Array, shape: Array, out: Array | None = None) -> Array:
-    q, z, power, spread = _barron_parts(x, shape)
-    bend = 1 + (shape - 1) * q
-    far = np.where(
-        z < 1e12, power / (1 + q) * (bend / (1 + q)), _lowered(z, power, shape, 2) * ((shape - 1) + np.square(1 / z))
-    )
-    curvature = np.where(z < 1, np.exp((shape / 2 - 2) * np.log1p(q)) * bend, far)
-    curvature = np.where(spread == 0, x.dtype.type(1), curvature)
-    curvature = np.where(shape < -_LIMIT, _mul0((1 - x) * (1 + x), _bell(x)), curvature)
-    return _store(np.where(shape > _LIMIT, (1 + x * x) * np.exp(x * x / 2), curvature), out)
-
-
-def _barron_parts(x: Array, shape: Array) -> tuple[Array, Array, Array, Array]:
-    """Return q = x² / |shape - 2|, its root z, (1 + q) ** (shape / 2) and |shape - 2|."""
-    spread = np.abs(shape - 2)
-    q, z = x * x / spread, np.abs(x) / np.sqrt(spread)
-    return q, z, np.power(np.where(z < 1e12, np.sqrt(1 + q), z), shape), spread
-
-
-def _lowered(z: Array, power: Array, shape: Array, by: int) -> Array:
-    """Return z ** (shape - by) from the power z ** shape, whose exponent is exact, unless that overflows."""
-    quotient = power / z if by == 1 else power / z / z
-    return np.where(shape < 1, quotient, np.power(z, shape - by))
 
 
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -206,16 +172,12 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "softplus": _softplus,
     "logcosh": _logcosh,
     "sech2": _sech2,
-    "hypot1m1": _hypot1m1,
-    "sin_atan": _sin_atan,
-    "cos_atan": _cos_atan,
-    "log1p_square": _log1p_square,
+    "bowl": _bowl,
+    "bowl_slope": _bowl_slope,
+    "bowl_curvature": _bowl_curvature,
     "bell": _bell,
     "one_minus_bell": _one_minus_bell,
     "log1p_excess": _log1p_excess,
-    "barron": _barron,
-    "barron_slope": _barron_slope,
-    "barron_curvature": _barron_curvature,
     "lgamma": _lgamma,
     "mul0": _mul0,
     "where": _where,

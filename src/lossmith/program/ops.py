@@ -133,23 +133,19 @@ _ROWS = (
         "sech2", 1, "sech(a)**2", r"\operatorname{{sech}}^2({0})",
         _chain(lambda o, a, r: o.mul(-2.0, o.mul(o.tanh(a), r))),
     ),
-    # The next four are sec t - 1, sin t, cos t and -2 log cos t of the angle t = atan(a), and so finite however
-    # large a is: the robust losses are made of them.
+    # A bowl of shape b, half of a² near zero and |a| ** b / b far out, with its limit at b = 0; then its first and
+    # second derivative. The robust losses are made of it.
     Instruction(
-        "hypot1m1", 1, "sqrt(1 + a**2) - 1", r"\left(\sqrt{{1 + {0}^2}} - 1\right)",
-        _chain(lambda o, a, r: o.sin_atan(a)),
+        "bowl", 2, "Piecewise((log(1 + a**2)/2, Eq(b, 0)), (((1 + a**2)**(b/2) - 1)/b, True))",
+        r"\operatorname{{bowl}}_{{{1}}}({0})", lambda o, x, d, r: o.mul(o.bowl_slope(*x), d[0]), held=(1,),
     ),
     Instruction(
-        "sin_atan", 1, "a/sqrt(1 + a**2)", r"\sin\arctan({0})",
-        _chain(lambda o, a, r: o.mul(o.mul(o.cos_atan(a), o.cos_atan(a)), o.cos_atan(a))),
+        "bowl_slope", 2, "a*(1 + a**2)**(b/2 - 1)", r"\operatorname{{bowl}}'_{{{1}}}({0})",
+        lambda o, x, d, r: o.mul(o.bowl_curvature(*x), d[0]), held=(1,),
     ),
     Instruction(
-        "cos_atan", 1, "1/sqrt(1 + a**2)", r"\cos\arctan({0})",
-        _chain(lambda o, a, r: o.neg(o.mul(o.mul(o.sin_atan(a), r), r))),
-    ),
-    Instruction(
-        "log1p_square", 1, "log(1 + a**2)", r"\log(1 + {0}^2)",
-        _chain(lambda o, a, r: o.mul(2.0, o.mul(o.sin_atan(a), o.cos_atan(a)))),
+        "bowl_curvature", 2, "(1 + (b - 1)*a**2)*(1 + a**2)**(b/2 - 2)", r"\operatorname{{bowl}}''_{{{1}}}({0})",
+        None, held=(1,),
     ),
     Instruction("bell", 1, "exp(-a**2/2)", r"e^{{-{0}^2/2}}", _chain(lambda o, a, r: o.neg(o.mul0(a, r)))),
     Instruction(
@@ -158,26 +154,6 @@ _ROWS = (
     ),
     Instruction("log1p_excess", 1, "a - log(1 + a)", r"\left({0} - \log(1 + {0})\right)", _tangent_log1p_excess,
                 domain="a > -1"),
-    # Barron's family of robust losses: a is the scaled residual, b the shape. The limits at b = -oo, 0, 2 and oo
-    # belong to it, and no digits are lost on the way there.
-    Instruction(
-        "barron", 2,
-        "Piecewise((a**2/2, Eq(b, 2)), (log(1 + a**2/2), Eq(b, 0)), (1 - exp(-a**2/2), Eq(b, -oo)), "
-        "(exp(a**2/2) - 1, Eq(b, oo)), (Abs(b - 2)/b*((1 + a**2/Abs(b - 2))**(b/2) - 1), True))",
-        r"\rho_{{{1}}}({0})", lambda o, x, d, r: o.mul(o.barron_slope(*x), d[0]), held=(1,),
-    ),
-    Instruction(
-        "barron_slope", 2,
-        "Piecewise((a, Eq(b, 2)), (a*exp(-a**2/2), Eq(b, -oo)), (a*exp(a**2/2), Eq(b, oo)), "
-        "(a*(1 + a**2/Abs(b - 2))**(b/2 - 1), True))",
-        r"\rho'_{{{1}}}({0})", lambda o, x, d, r: o.mul(o.barron_curvature(*x), d[0]), held=(1,),
-    ),
-    Instruction(
-        "barron_curvature", 2,
-        "Piecewise((1, Eq(b, 2)), ((1 - a**2)*exp(-a**2/2), Eq(b, -oo)), ((1 + a**2)*exp(a**2/2), Eq(b, oo)), "
-        "((1 + (b - 1)*a**2/Abs(b - 2))*(1 + a**2/Abs(b - 2))**(b/2 - 2), True))",
-        r"\rho''_{{{1}}}({0})", None, held=(1,),
-    ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
     # A product in which an exact zero wins over infinity: 0 log 0 = 0.
     Instruction(

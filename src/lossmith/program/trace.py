@@ -199,8 +199,8 @@ class Graph:
         The first saves two roundings, the second one, and neither overflows where ``c`` is tiny.
         """
         numerator, denominator = self._quotient(other)
-        parameter = len(self.inputs) <= denominator < len(self.inputs) + len(self.parameters)
-        if numerator is not None and op == "mul" and denominator == factor.number and parameter:
+        parameters = range(len(self.inputs), len(self.inputs) + len(self.parameters))
+        if numerator is not None and op == "mul" and denominator == factor.number and denominator in parameters:
             return numerator
         node, args = self._nodes[other.number]
         if node == "neg":

@@ -73,7 +73,7 @@ class InverseGaussian(Pointwise):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
         if self.prediction == "mean":
-            return (y / 2 / f - 1) / f
+            return (y / f / 2 - 1) / f
         inverse = ops.exp(-f)
         return inverse * (y * inverse / 2 - 1)
 

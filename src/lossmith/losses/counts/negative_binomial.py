@@ -78,7 +78,7 @@ class NegativeBinomial(Pointwise):
         # -log(1 - p) / dispersion - y log p, where p / (1 - p) is dispersion times mean.
         if self.prediction == "mean":
             odds = self.dispersion * f
-            log_p = ops.where(odds < 1, ops.log(odds) - ops.log1p(odds), -ops.log1p(1 / odds))
+            log_p = ops.where(odds < 1, ops.log(odds) - ops.log1p(odds), -ops.log1p(ops.div(1, odds)))
             return ops.log1p(odds) / self.dispersion + ops.mul0(y, -log_p)
         logit = f + ops.log(self.dispersion)
         return ops.softplus(logit) / self.dispersion + y * ops.softplus(-logit)

@@ -73,4 +73,9 @@ class Barron(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        return ops.barron((f - y) / self.scale, self.alpha)
+        x = (f - y) / self.scale
+        spread = ops.abs(self.alpha - 2)
+        general = spread * ops.bowl(x / ops.pow(spread, 0.5), self.alpha)
+        # Beyond an alpha of 10³⁰ the family is at its limits, to the last digit.
+        limit = ops.where(self.alpha < 0, ops.one_minus_bell(x), ops.expm1(x * x / 2))
+        return ops.where(spread > 1e30, limit, ops.where(ops.equal(spread, 0), x * x / 2, general))

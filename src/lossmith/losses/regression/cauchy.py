@@ -68,4 +68,4 @@ class Cauchy(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        return self.scale * (self.scale * ops.log1p_square((f - y) / self.scale)) / 2
+        return self.scale * (self.scale * ops.bowl((f - y) / self.scale, 0))  # bowl(x, 0) is log(1 + x²) / 2

@@ -64,5 +64,4 @@ class GemanMcClure(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        # With x = r / scale, x / sqrt(1 + x²) is bounded; the square of it is the ratio of the docstring.
-        return self.scale * (self.scale * ops.sin_atan((f - y) / self.scale) ** 2) / 2
+        return self.scale * (self.scale * ops.bowl((f - y) / self.scale, -2))  # bowl(x, -2) is x² / (1 + x²) / 2

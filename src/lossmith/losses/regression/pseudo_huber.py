@@ -69,4 +69,4 @@ class PseudoHuber(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        return self.delta * (self.delta * ops.hypot1m1((f - y) / self.delta))
+        return self.delta * (self.delta * ops.bowl((f - y) / self.delta, 1))  # bowl(x, 1) is sqrt(1 + x²) - 1
