@@ -63,7 +63,8 @@ class Objective:
         start: the best constant raw prediction, which the model starts from.
 
     Raises:
-        ParameterError: when the loss cannot be trained with (it has no minimum or no gradient).
+        ParameterError: when the loss cannot be trained with (it takes several predictions, or has no
+            minimum or no gradient).
         DomainError: for targets outside the domain, or targets that ask for an infinite start,
             such as labels of one class only.
     """
@@ -74,6 +75,11 @@ class Objective:
         if hessian not in ("floor", "exact"):
             raise ParameterError(f"hessian={hessian!r} is not known; it is 'floor' or 'exact'")
         self.loss = parse(loss).raw_form
+        if not self.loss.paired:
+            raise ParameterError(
+                f"{self.loss} cannot be an objective: it is a loss of {', '.join(i.name for i in self.loss.inputs)}, "
+                f"and LightGBM makes one prediction a row, to be compared with one target"
+            )
         self.hessian = hessian
         self.y = np.ascontiguousarray(y, dtype=np.float64)
         self.weight = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)

@@ -18,6 +18,14 @@ class Readable(Protocol):
     """What a reading needs of a loss: its formula, on symbols."""
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the formula calls its inputs."""
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """The inputs that it is differentiated by."""
+
+    @property
     def free_parameters(self) -> Mapping[str, float]:
         """The parameters that are present."""
 
@@ -32,7 +40,7 @@ class Readable(Protocol):
 
 
 # Kept as named functions: their expansions say less than their names.
-_NAMED = ("sigmoid", "lgamma")
+_NAMED = ("sigmoid", "lgamma", "hold")
 _LONG = 40
 
 
@@ -64,40 +72,40 @@ def _exact(sympy: Any, value: Value) -> Any:
 def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
     row = TABLE[name]
     if name in _NAMED:
-        head, _, _ = row.latex.partition("(")
+        head, _, _ = row.latex.format("", "").partition("(")
 
         class Named(sympy.Function):  # type: ignore[misc]  # SymPy has no types
             def _latex(self, printer: Any, exp: str | None = None) -> str:
-                call = rf"{head}\left({printer._print(self.args[0])}\right)"
+                call = rf"{head}\left({', '.join(map(printer._print, self.args))}\right)"
                 return call if exp is None else rf"{call}^{{{exp}}}"
 
         Named.__name__ = name
         return Named
     if name == "where":
-        # Unevaluated, the conditions stay as the formula wrote them.
-        return lambda condition, a, b: sympy.Piecewise((a, condition), (b, True), evaluate=False)
+        # Unevaluated, the conditions stay as the formula wrote them. Branches that differ in rounding alone are one.
+        return lambda condition, a, b: a if a == b else sympy.Piecewise((a, condition), (b, True), evaluate=False)
     expression = sympy.sympify(row.meaning, locals=dict(zip("abc", letters, strict=True)))
     return lambda *arguments: expression.xreplace(dict(zip(letters, arguments, strict=False)))
 
 
 def expression(loss: Readable, output: str = "value") -> Any:
-    """Return the loss or a derivative as a SymPy expression in ``y``, ``f`` and its parameters' symbols.
+    """Return the loss or a derivative as a SymPy expression in its inputs' and parameters' symbols.
 
     Args:
         loss: the loss; its parameters stay symbols.
-        output: ``value``, ``gradient:f`` or ``hessian:f,f``.
+        output: ``value``, ``gradient:f``, ``hessian:f,f`` and so on.
     """
     sympy = _sympy()
-    y, f = sympy.symbols("y f", real=True)
+    inputs = [sympy.Symbol(name, real=True) for name in loss.symbols]
     symbols = {
         name: sympy.Symbol(loss.parameters()[name].symbol, positive=True)
         for name in loss.free_parameters
         if name != "eps"
     }
     if output == "value":
-        found = loss.symbolic(symbols).formula(_namespace(), y, f)
+        found = loss.symbolic(symbols).formula(_namespace(), *inputs)
     else:
-        found = loss.program(2).evaluate(_namespace(), [y, f], {"eps": sympy.Symbol("epsilon"), **symbols})[output]
+        found = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})[output]
     found = _exact(sympy, found)
     if output == "value" or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
         return found
@@ -110,14 +118,14 @@ def latex(loss: Readable) -> str:
     return _latex(loss, "value")
 
 
-def latex_gradient(loss: Readable) -> str:
-    """Return the derivative with respect to the prediction as LaTeX."""
-    return _latex(loss, "gradient:f")
+def latex_gradient(loss: Readable, wrt: str = "") -> str:
+    """Return the derivative as LaTeX, with respect to a symbol, by default the first that is predicted."""
+    return _latex(loss, f"gradient:{wrt or loss.wrt[0]}")
 
 
-def latex_hessian(loss: Readable) -> str:
-    """Return the second derivative as LaTeX."""
-    return _latex(loss, "hessian:f,f")
+def latex_hessian(loss: Readable, wrt: str = "") -> str:
+    """Return the second derivative as LaTeX, with respect to a symbol, by default the first that is predicted."""
+    return _latex(loss, f"hessian:{wrt or loss.wrt[0]},{wrt or loss.wrt[0]}")
 
 
 def _latex(loss: Readable, output: str) -> str:

@@ -60,13 +60,33 @@ def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
 def _lgamma_scalar(x: float) -> float:
     if math.isnan(x) or x <= 0:
         return math.inf if x == 0 else math.nan
-    return math.lgamma(x)
+    try:
+        return math.lgamma(x)
+    except OverflowError:
+        return math.inf
 
 
 def _lgamma(x: Array, out: Array | None = None) -> Array:
     # NumPy has no log-gamma; the C library's is right to the last digits and this is the reference.
     values = np.fromiter(map(_lgamma_scalar, np.ravel(x).tolist()), dtype=x.dtype, count=np.size(x))
     return _store(values.reshape(np.shape(x)), out)
+
+
+def _erf(x: Array, out: Array | None = None) -> Array:
+    values = np.fromiter(map(math.erf, np.ravel(x).tolist()), dtype=x.dtype, count=np.size(x))
+    return _store(values.reshape(np.shape(x)), out)
+
+
+def _bell(x: Array, out: Array | None = None) -> Array:
+    density: Array = np.exp(-np.square(x), out=out)
+    return density
+
+
+def _crps_normal(a: Array, b: Array, out: Array | None = None) -> Array:
+    kind = np.result_type(a, b).type
+    t = np.asarray(a / b) * kind(math.sqrt(0.5))
+    below = kind(math.sqrt(2 / math.pi)) * _bell(t) - kind(1 / math.sqrt(math.pi))
+    return _store(a * _erf(t) + b * below, out)
 
 
 def _where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
@@ -100,6 +120,10 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "logcosh": _logcosh,
     "sech2": _sech2,
     "lgamma": _lgamma,
+    "erf": _erf,
+    "bell": _bell,
+    "crps_normal": _crps_normal,
+    "hold": np.positive,
     "mul0": _mul0,
     "where": _where,
     "lt": np.less,
@@ -176,10 +200,14 @@ def stream(
     literals = [parameters[name] for name in program.parameters] + list(program.constants)
     with np.errstate(all="ignore"):
         for number, literal in enumerate(literals, start=fixed):
-            values[number] = np.asarray(literal, dtype=dtype)
+            values[number] = np.asarray(literal, dtype=np.float64)
         for number, step in enumerate(program.steps, start=program.first_step):
             if program.uniform[number]:
                 values[number] = np.asarray(IMPLEMENTATION[step.op](*(values[arg] for arg in step.args)))
+        # What parameters alone decide is computed once, in full precision, and rounded at the end.
+        for number, kind in enumerate(program.types):
+            if values[number] is not None and kind == "real":
+                values[number] = values[number].astype(dtype)
         for number, result in results.items():
             if program.uniform[number]:
                 result[...] = values[number]

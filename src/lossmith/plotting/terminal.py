@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 
 from lossmith.core.loss import Loss
@@ -26,8 +28,8 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
     lower = _panel(sampled.gradient, columns, max(height // 2, 3))
     first, last = f"{sampled.prediction[0]:.3g}", f"{sampled.prediction[-1]:.3g}"
     axis = first + sampled.label.center(columns - len(first) - len(last)) + last
-    head = f"loss at a target of {sampled.target:g}"
-    return "\n".join([head, *upper, "gradient", *lower, " " * 9 + axis])
+    head = f"loss at {sampled.place}"
+    return "\n".join([*wrap(head, max(width, 30)), *upper, "gradient", *lower, " " * 9 + axis])
 
 
 def _panel(values: Array, columns: int, height: int) -> list[str]:

@@ -79,15 +79,30 @@ def _chain(partial: Callable[[Ops, Value, Value], Value]) -> Tangent:
     return lambda o, x, dx, result: o.mul(partial(o, x[0], result), dx[0])
 
 
+def _chain0(partial: Callable[[Ops, Value], Value]) -> Tangent:
+    """Return the rule of an instruction that levels off so fast that its derivative is 0 against any infinity."""
+    return lambda o, x, dx, result: o.mul0(partial(o, x[0]), dx[0])
+
+
 def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     base, exponent = x
     by_base = o.mul(o.mul0(exponent, o.pow(base, o.sub(exponent, 1.0))), dx[0])
     return o.add(by_base, o.mul(o.mul0(result, o.log(base)), dx[1]))
 
 
+def _tangent_crps_normal(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    t = o.mul(_ROOT_HALF, o.div(x[0], x[1]))
+    by_scale = o.sub(o.mul(_ROOT_2_BY_PI, o.bell(t)), _ERF_SLOPE / 2)
+    return o.add(o.mul(o.erf(t), dx[0]), o.mul(by_scale, dx[1]))
+
+
 def _none(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     return 0.0
 
+
+_ERF_SLOPE = 1.1283791670955126  # 2/√π, the slope of erf at 0
+_ROOT_HALF = 0.7071067811865476
+_ROOT_2_BY_PI = 0.7978845608028654
 
 _ROWS = (
     Instruction("add", 2, "a + b", "{0} + {1}", lambda o, x, d, r: o.add(d[0], d[1])),
@@ -124,6 +139,15 @@ _ROWS = (
         _chain(lambda o, a, r: o.mul(-2.0, o.mul(o.tanh(a), r))),
     ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
+    Instruction("erf", 1, "erf(a)", r"\operatorname{{erf}}({0})", _chain0(lambda o, a: o.mul(_ERF_SLOPE, o.bell(a)))),
+    Instruction("bell", 1, "exp(-a**2)", "e^{{-{0}^2}}", _chain0(lambda o, a: o.mul(-2.0, o.mul0(a, o.bell(a))))),
+    # The continuous ranked probability score of a normal distribution with scale b whose mean is off by a.
+    # Its parts share a term that grows with a and cancels from the derivatives.
+    Instruction(
+        "crps_normal", 2, "a*erf(a/(sqrt(2)*b)) + b*(sqrt(2/pi)*exp(-(a/b)**2/2) - 1/sqrt(pi))",
+        r"\operatorname{{CRPS}}({0}, {1})", _tangent_crps_normal, domain="b > 0",
+    ),
+    Instruction("hold", 1, "a", r"\operatorname{{hold}}({0})", _none, kink="0 everywhere: a constant to derivatives"),
     # A product in which an exact zero wins over infinity: 0 log 0 = 0.
     Instruction(
         "mul0", 2, "a*b", r"{0} \cdot {1}", lambda o, x, d, r: o.add(o.mul0(d[0], x[1]), o.mul0(x[0], d[1]))

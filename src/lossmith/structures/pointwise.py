@@ -28,15 +28,20 @@ class Pointwise(Written):
     """A loss of a target and a prediction, element by element, or of several inputs declared by name.
 
     A subclass gives ``card``, ``formula``, and what differs: ``target`` and ``prediction_domain``, or
-    ``inputs`` and ``domains`` where it takes others than a target and a prediction.
+    ``inputs`` and ``domains`` where it takes others than a target and a prediction (see ``Loss.inputs``).
     """
 
     target: ClassVar[Domain] = REAL
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        cls.symbols = tuple(item.symbol for item in cls.inputs)
-        cls.wrt = tuple(item.symbol for item in cls.inputs if item.predicted)
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of its inputs."""
+        return tuple(item.symbol for item in self.inputs)
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """The symbols of its predicted inputs."""
+        return tuple(item.symbol for item in self.predicted)
 
     @property
     def prediction_domain(self) -> Domain:
@@ -50,8 +55,9 @@ class Pointwise(Written):
 
     @property
     def domains(self) -> Mapping[str, Domain]:
-        """Domain of each input, by symbol."""
-        return MappingProxyType({"y": self.target_domain, "f": self.prediction_domain})
+        """Domain of each input, by symbol; other inputs than target and prediction may be any number."""
+        known = {"y": self.target_domain, "f": self.prediction_domain}
+        return MappingProxyType({symbol: known.get(symbol, REAL) for symbol in self.symbols})
 
     def valid(self, ops: Ops, symbols: Mapping[str, Value]) -> Value:
         """Return the condition that every input lies in its domain."""
