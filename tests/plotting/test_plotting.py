@@ -13,9 +13,11 @@ from lossmith.plotting.terminal import curve as draw
 def forms() -> list[lm.Loss]:
     found = []
     for name in lm.names():
-        kinds = lm.loss_class(name).options().get("prediction")
-        found += [lm.get(name, prediction=kind) for kind in kinds.choices] if kinds else [lm.get(name)]
-    return found
+        found.append(lm.get(name))
+        for option, item in lm.loss_class(name).options().items():
+            if option in ("prediction", "kind", "scale", "reference"):
+                found += [lm.get(name, **{option: choice}) for choice in item.choices]
+    return list(dict.fromkeys(found))
 
 
 @pytest.mark.parametrize("loss", forms(), ids=str)
@@ -23,6 +25,8 @@ def test_curves_are_drawn_where_they_are_interesting(loss: lm.Loss) -> None:
     sampled = curve(loss)
     assert np.all(np.isfinite([sampled.losses, sampled.gradient, sampled.hessian]))
     for kink in loss.card.kinks:
+        if kink.along not in ("", sampled.name):
+            continue
         for at in kink.at(loss, sampled.target):
             assert sampled.prediction[0] < at < sampled.prediction[-1], f"{kink.where} is out of sight"
 
@@ -40,6 +44,25 @@ def test_plot_draws_on_given_axes_and_at_a_given_target() -> None:
     axes = lm.Huber(delta=2).plot()
     assert lm.AbsoluteError().plot(5.0, ax=axes) is axes
     assert "target of 5" in axes.get_title()
+
+
+def test_of_several_inputs_the_first_is_drawn_and_the_others_are_held_and_named() -> None:
+    sampled = curve(lm.GaussianNLL(), 3.0)
+    assert (sampled.name, dict(sampled.held)) == ("y_pred", {"y_true": 3.0, "variance": 1.0})
+    np.testing.assert_allclose(sampled.gradient, sampled.prediction - 3)
+    axes = lm.GaussianNLL().plot(3.0)
+    assert axes.get_title() == "GaussianNLL() at target 3, variance 1"
+    assert axes.get_xlabel() == "prediction f"
+    assert draw(lm.IntervalScore()).splitlines()[0] == "loss at target 0, upper 1"
+    assert draw(lm.DPO(), 30).splitlines()[1] == "reference_chosen -100,"
+    assert lm.DPO().plot().get_xlabel() == "chosen"
+    slopes = curve(lm.IntervalScore()).gradient
+    np.testing.assert_allclose(slopes[[0, -1]], [-1, 19])
+
+
+def test_a_target_is_refused_where_there_is_none() -> None:
+    with pytest.raises(lm.ParameterError, match="takes no target"):
+        lm.GANDiscriminator().plot(1.0)
 
 
 def test_a_target_outside_the_domain_is_refused() -> None:

@@ -5,6 +5,7 @@ SymPy is imported only when a formula is to be shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Protocol
@@ -41,6 +42,7 @@ class Readable(Protocol):
 
 # Kept as named functions: their expansions say less than their names.
 _NAMED = ("sigmoid", "lgamma", "hold")
+_IRRATIONAL = ("log(2)", "log(pi)/2", "log(2*pi)/2", "1/sqrt(pi)", "sqrt(2/pi)")
 _LONG = 40
 
 
@@ -65,8 +67,24 @@ def _namespace() -> Ops:
 
 
 def _exact(sympy: Any, value: Value) -> Any:
-    """Return a number as the fraction it is, so that 2 does not print as 2.0."""
-    return sympy.nsimplify(value, rational=True) if isinstance(value, float) else sympy.sympify(value)
+    """Return a number as the fraction or constant it is, so that 2 does not print as 2.0."""
+    if not isinstance(value, float):
+        return sympy.sympify(value)
+    return _constants().get(value, None) or sympy.nsimplify(value, rational=True)
+
+
+@lru_cache(maxsize=1)
+def _constants() -> dict[float, Any]:
+    """Return the irrational constants of formulas and rules, by their rounded value."""
+    known = [_sympy().sympify(text) for text in _IRRATIONAL]
+    return {float(sign * number.evalf(30)): sign * number for number in known for sign in (1, -1)}
+
+
+def _same(sympy: Any, a: Any, b: Any) -> bool:
+    """Return whether two branches are plainly the same, and differ in the order of computing alone."""
+    if a == b:
+        return True
+    return bool(a.count_ops() < _LONG and b.count_ops() < _LONG and sympy.expand(a - b) == 0)
 
 
 def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
@@ -83,7 +101,9 @@ def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
         return Named
     if name == "where":
         # Unevaluated, the conditions stay as the formula wrote them. Branches that differ in rounding alone are one.
-        return lambda condition, a, b: a if a == b else sympy.Piecewise((a, condition), (b, True), evaluate=False)
+        return lambda condition, a, b: (
+            a if _same(sympy, a, b) else sympy.Piecewise((a, condition), (b, True), evaluate=False)
+        )
     expression = sympy.sympify(row.meaning, locals=dict(zip("abc", letters, strict=True)))
     return lambda *arguments: expression.xreplace(dict(zip(letters, arguments, strict=False)))
 
@@ -107,6 +127,7 @@ def expression(loss: Readable, output: str = "value") -> Any:
     else:
         found = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})[output]
     found = _exact(sympy, found)
+    found = found.xreplace({number: _exact(sympy, float(number)) for number in found.atoms(sympy.Float)})
     if output == "value" or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
         return found
     # Short derivatives come out of the rule table with terms that a reader would collect.
@@ -129,7 +150,8 @@ def latex_hessian(loss: Readable, wrt: str = "") -> str:
 
 
 def _latex(loss: Readable, output: str) -> str:
-    return str(_sympy().latex(expression(loss, output), ln_notation=False))
+    text = str(_sympy().latex(expression(loss, output), ln_notation=False))
+    return re.sub(r"\b10{15,}\b", lambda power: f"10^{{{len(power[0]) - 1}}}", text)
 
 
 def pretty(loss: Readable, output: str = "value") -> str:

@@ -79,9 +79,9 @@ def _chain(partial: Callable[[Ops, Value, Value], Value]) -> Tangent:
     return lambda o, x, dx, result: o.mul(partial(o, x[0], result), dx[0])
 
 
-def _chain0(partial: Callable[[Ops, Value], Value]) -> Tangent:
+def _chain0(partial: Callable[[Ops, Value, Value], Value]) -> Tangent:
     """Return the rule of an instruction that levels off so fast that its derivative is 0 against any infinity."""
-    return lambda o, x, dx, result: o.mul0(partial(o, x[0]), dx[0])
+    return lambda o, x, dx, result: o.mul0(partial(o, x[0], result), dx[0])
 
 
 def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
@@ -91,18 +91,17 @@ def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Va
 
 
 def _tangent_crps_normal(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
-    t = o.mul(_ROOT_HALF, o.div(x[0], x[1]))
-    by_scale = o.sub(o.mul(_ROOT_2_BY_PI, o.bell(t)), _ERF_SLOPE / 2)
-    return o.add(o.mul(o.erf(t), dx[0]), o.mul(by_scale, dx[1]))
+    z = o.div(x[0], x[1])
+    by_scale = o.sub(o.mul(_ROOT_2_BY_PI, o.bell(z)), _1_BY_ROOT_PI)
+    return o.add(o.mul(o.normal_within(z), dx[0]), o.mul(by_scale, dx[1]))
 
 
 def _none(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     return 0.0
 
 
-_ERF_SLOPE = 1.1283791670955126  # 2/√π, the slope of erf at 0
-_ROOT_HALF = 0.7071067811865476
 _ROOT_2_BY_PI = 0.7978845608028654
+_1_BY_ROOT_PI = 0.5641895835477563
 
 _ROWS = (
     Instruction("add", 2, "a + b", "{0} + {1}", lambda o, x, d, r: o.add(d[0], d[1])),
@@ -139,8 +138,16 @@ _ROWS = (
         _chain(lambda o, a, r: o.mul(-2.0, o.mul(o.tanh(a), r))),
     ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
-    Instruction("erf", 1, "erf(a)", r"\operatorname{{erf}}({0})", _chain0(lambda o, a: o.mul(_ERF_SLOPE, o.bell(a)))),
-    Instruction("bell", 1, "exp(-a**2)", "e^{{-{0}^2}}", _chain0(lambda o, a: o.mul(-2.0, o.mul0(a, o.bell(a))))),
+    Instruction(
+        "lgamma_half", 1, "loggamma(a + 1/2) - loggamma(a)", r"\log\frac{{\Gamma({0} + 1/2)}}{{\Gamma({0})}}", None,
+        domain="a > 0",
+    ),
+    # Density of the standard normal distribution without its constant, and what lies between -a and a.
+    Instruction("bell", 1, "exp(-a**2/2)", r"e^{{-{0}^2/2}}", _chain0(lambda o, a, r: o.neg(o.mul0(a, r)))),
+    Instruction(
+        "normal_within", 1, "erf(a/sqrt(2))", r"\operatorname{{erf}}({0}/\sqrt{{2}})",
+        _chain0(lambda o, a, r: o.mul(_ROOT_2_BY_PI, o.bell(a))),
+    ),
     # The continuous ranked probability score of a normal distribution with scale b whose mean is off by a.
     # Its parts share a term that grows with a and cancels from the derivatives.
     Instruction(

@@ -20,7 +20,7 @@ class DPO(Preference):
     label_smoothing = Parameter(
         0.0,
         domain="[0, 0.5)",
-        symbol=r"\varepsilon",
+        symbol=r"\epsilon",
         typical=(0.01, 0.3),
         doc="probability that a preference is recorded the wrong way round (conservative DPO)",
     )

@@ -66,4 +66,4 @@ class IPO(Preference):
 
     def of_margin(self, ops: Ops, margin: Value) -> Value:
         """Return the loss at a margin, positive where the policy prefers the chosen answer more."""
-        return (margin - 0.5 / self.beta) ** 2
+        return (margin - 1 / (2 * self.beta)) ** 2

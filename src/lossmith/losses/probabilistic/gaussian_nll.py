@@ -84,9 +84,10 @@ class GaussianNLL(LocationScale):
         r = f - y
         if self.scale == "variance":
             # By the size of the error, what could overflow on the way comes last.
-            value = ops.log(spread) / 2 + ops.where(ops.abs(r) < 1, r * r / spread, r * (r / spread)) / 2
+            value = ops.log(spread) / 2 + ops.where(ops.abs(r) < 1, r * r / 2 / spread, r * (r / spread / 2))
         elif self.scale == "scale":
-            value = ops.log(spread) + (r / spread) ** 2 / 2
+            z = r / spread
+            value = ops.log(spread) + z * (z / 2)
         else:
             z = ops.mul0(r, ops.exp(-spread / 2))  # an exact fit stays one, however small the variance
             value = spread / 2 + ops.mul0(z, z) / 2
@@ -94,4 +95,4 @@ class GaussianNLL(LocationScale):
 
 
 _SPREADS = {"variance": VARIANCE, "log_variance": LOG_VARIANCE, "scale": SCALE}
-_HALF_LOG_2_PI = 0.9189385332046727
+_HALF_LOG_2_PI = 0.9189385332046728

@@ -69,19 +69,9 @@ class StudentTNLL(LocationScale):
         far = ops.softplus(2 * (ops.log(a) - ops.log(s)) - ops.log(self.df))
         tail = ops.where(a <= 1e100 * s, ops.log1p(z * z / self.df), far)
         value = ops.log(s) + (self.df + 1) / 2 * tail
-        return value + _constant(ops, self.df) if self.full else value
+        if self.full:
+            value = value + (ops.log(self.df) + _LOG_PI) / 2 - ops.lgamma_half(self.df / 2)
+        return value
 
 
-def _constant(ops: Ops, df: Value) -> Value:
-    """Return log(ν)/2 + log B(ν/2, 1/2), by the series for large ν/2 after ten steps of the recurrence."""
-    x, product = df / 2, 1.0
-    for step in range(10):
-        product = product * (1 + 0.5 / (x + step))
-    x = x + 10
-    series = sum(coefficient / x ** (2 * k + 1) for k, coefficient in enumerate(_SERIES))
-    return (ops.log(df) + _LOG_PI) / 2 + ops.log(product) - ops.log(x) / 2 + series
-
-
-# log Γ(x + 1/2) - log Γ(x) - log(x)/2 = -Σ (1 - 4^-k) B(2k) / (k (2k - 1)) x^(1-2k), with Bernoulli numbers B
-_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224, 5461 / 425984)
 _LOG_PI = 1.1447298858494002
