@@ -71,15 +71,25 @@ def _lgamma(x: Array, out: Array | None = None) -> Array:
     return _one_by_one(_lgamma_scalar, x, out)
 
 
+def _log1p_ratio2(a: Array, b: Array, out: Array | None = None) -> Array:
+    size = np.abs(a)
+    ratio = np.asarray(size / b)
+    far = np.where(ratio < np.inf, 2 * np.log(ratio), 2 * (np.log(size) - np.log(b)))
+    return _store(np.where(ratio < 1e10, np.log1p(ratio * ratio), far), out)
+
+
 def _lgamma_half_scalar(x: float) -> float:
     if not x > 0:
         return -math.inf if x == 0 else math.nan
     # Up to 10 by the recurrence, then by the series: the difference of two log-gammas would lose digits.
-    product = 1.0
+    first, product = 0.0, 1.0
+    if x < 1:
+        first, x = math.log(x + 0.5) - math.log(x), x + 1
     while x < 10:
         product *= 1 + 0.5 / x
         x += 1
-    return math.log(x) / 2 - sum(c / x ** (2 * k + 1) for k, c in enumerate(_HALF_STEP)) - math.log(product)
+    series = sum(c * (1 / x) ** (2 * k + 1) for k, c in enumerate(_HALF_STEP))
+    return math.log(x) / 2 - series - math.log(product) - first
 
 
 # (1 - 4^-k) B(2k) / (k (2k - 1)) with the Bernoulli numbers B, from k = 1 on
@@ -147,6 +157,8 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "logcosh": _logcosh,
     "sech2": _sech2,
     "lgamma": _lgamma,
+    "hypot": np.hypot,
+    "log1p_ratio2": _log1p_ratio2,
     "lgamma_half": _lgamma_half,
     "bell": _bell,
     "normal_within": _normal_within,

@@ -90,6 +90,13 @@ def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Va
     return o.add(by_base, o.mul(o.mul0(result, o.log(base)), dx[1]))
 
 
+def _tangent_log1p_ratio2(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    size = o.hypot(x[0], x[1])
+    sine = o.div(x[0], size)
+    by_a, by_b = o.div(o.mul(sine, dx[0]), size), o.div(o.mul(o.mul(sine, sine), dx[1]), x[1])
+    return o.mul(2.0, o.sub(by_a, by_b))
+
+
 def _tangent_crps_normal(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     z = o.div(x[0], x[1])
     by_scale = o.sub(o.mul(_ROOT_2_BY_PI, o.bell(z)), _1_BY_ROOT_PI)
@@ -138,6 +145,14 @@ _ROWS = (
         _chain(lambda o, a, r: o.mul(-2.0, o.mul(o.tanh(a), r))),
     ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
+    Instruction(
+        "hypot", 2, "sqrt(a**2 + b**2)", r"\sqrt{{{0}^2 + {1}^2}}",
+        lambda o, x, d, r: o.add(o.mul(o.div(x[0], r), d[0]), o.mul(o.div(x[1], r), d[1])),
+        kink="none defined at a = b = 0",
+    ),
+    Instruction(
+        "log1p_ratio2", 2, "log(1 + (a/b)**2)", r"\log(1 + ({0}/{1})^2)", _tangent_log1p_ratio2, domain="b > 0"
+    ),
     Instruction(
         "lgamma_half", 1, "loggamma(a + 1/2) - loggamma(a)", r"\log\frac{{\Gamma({0} + 1/2)}}{{\Gamma({0})}}", None,
         domain="a > 0",

@@ -104,6 +104,7 @@ class Graph:
         self._nodes: list[tuple[str, tuple[int, ...]]] = []
         self._varies: list[bool] = []  # whether a value differs between examples
         self._below: list[frozenset[int]] = []
+        self._merging = False
         self.differentiating = False  # what a formula divides stays divided as written; what rules divide may merge
         self._index: dict[tuple[str, tuple[int, ...]], int] = {}
         self._constants: dict[str, int] = {}
@@ -215,17 +216,19 @@ class Graph:
     def _together(self, op: str, left: Symbol, right: Symbol) -> Symbol | None:
         """Return ``(a ± b) / c`` for ``a / c ± b / c`` of derivatives: a tiny ``c`` would give infinity - infinity."""
         common = self._below[left.number] & self._below[right.number]
-        if not common:
+        if not common or self._merging:
             return None
         below = min(common)
+        self._merging = True  # once: what is left is ratios of like sizes, which shall stay so
         above = self.apply(op, (self._over(left.number, below), self._over(right.number, below)))
+        self._merging = False
         return self.apply("div", (above, Symbol(self, below)))
 
     def _denominators(self, op: str, args: tuple[int, ...]) -> frozenset[int]:
         """Return what an instruction's result is divided by as a whole, among values that differ between examples."""
         if op == "div":
             return self._below[args[0]] | ({args[1]} if self._varies[args[1]] else set())
-        if op == "mul":
+        if op in ("mul", "mul0"):
             return self._below[args[0]] | self._below[args[1]]
         if op == "where":
             return self._below[args[1]] & self._below[args[2]]
@@ -238,8 +241,11 @@ class Graph:
             return self.apply(op, (Symbol(self, args[0]), *(self._over(arg, below) for arg in args[1:])))
         if op == "div" and args[1] == below:
             return Symbol(self, args[0])
-        inner, *others = args if below in self._below[args[0]] else args[::-1]
-        return self.apply(op, (self._over(inner, below), *(Symbol(self, other) for other in others)))
+        if op in ("mul", "mul0"):  # of two such factors, the newer one is the derivative
+            newer = max(arg for arg in args if below in self._below[arg])
+            other = args[1] if args[0] == newer else args[0]
+            return self.apply(op, (self._over(newer, below), Symbol(self, other)))
+        return self.apply(op, (self._over(args[0], below), *(Symbol(self, arg) for arg in args[1:])))
 
     def _scale(self, factor: float, symbol: Symbol) -> Symbol | None:
         """Return ``factor * symbol`` where it is known: one, or a factor that merges with the symbol's own."""

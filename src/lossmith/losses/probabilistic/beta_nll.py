@@ -75,4 +75,4 @@ class BetaNLL(LocationScale):
         """Return the loss of target ``y`` at mean ``f`` and variance ``v``."""
         r = f - y
         weight = ops.hold(ops.pow(v, self.beta))
-        return (weight * ops.log(v) + r * (weight * (r / v))) / 2
+        return (weight * ops.log(v) + ops.mul0(r, weight * (r / v))) / 2

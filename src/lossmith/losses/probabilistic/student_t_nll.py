@@ -63,11 +63,7 @@ class StudentTNLL(LocationScale):
 
     def formula(self, ops: Ops, y: Value, f: Value, s: Value) -> Value:
         """Return the loss of target ``y`` at location ``f`` and scale ``s``."""
-        r = f - y
-        a, z = ops.abs(r), r / s
-        # So far out that the square would overflow, it is taken as a logarithm.
-        far = ops.softplus(2 * (ops.log(a) - ops.log(s)) - ops.log(self.df))
-        tail = ops.where(a <= 1e100 * s, ops.log1p(z * z / self.df), far)
+        tail = ops.log1p_ratio2((f - y) / ops.pow(self.df, 0.5), s)
         value = ops.log(s) + (self.df + 1) / 2 * tail
         if self.full:
             value = value + (ops.log(self.df) + _LOG_PI) / 2 - ops.lgamma_half(self.df / 2)
