@@ -272,7 +272,7 @@ def test_losses_go_through_text_data_and_pickle(loss: lm.Loss) -> None:
 
 # --- no number is lost ------------------------------------------------------------------------------
 
-_EXTREMES = (0.0, 5e-324, 1e-310, 1e-160, 0.3, 1.0, 40.0, 800.0, 1e20)
+_EXTREMES = (0.0, 5e-324, 5e-311, 1e-310, 1e-160, 0.3, 1.0, 40.0, 800.0, 1e20)
 
 
 def undefined(program: Program, loss: lm.Loss, dtype: Any) -> list[str]:

@@ -92,9 +92,9 @@ def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Va
 
 def _tangent_log1p_ratio2(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     size = o.hypot(x[0], x[1])
-    sine = o.div(x[0], size)
-    by_a, by_b = o.div(o.mul(sine, dx[0]), size), o.div(o.mul(o.mul(sine, sine), dx[1]), x[1])
-    return o.mul(2.0, o.sub(by_a, by_b))
+    by_a = o.div(o.mul(o.div(x[0], size), dx[0]), size)
+    by_b = o.div(o.mul(o.expm1(o.neg(result)), dx[1]), x[1])  # 1 - exp(-log(1 + q²)) is q² / (1 + q²)
+    return o.mul(2.0, o.add(by_a, by_b))
 
 
 def _tangent_crps_normal(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
@@ -131,6 +131,7 @@ _ROWS = (
     ),
     Instruction("pow", 2, "a**b", "{0}^{{{1}}}", _tangent_pow, domain="a > 0, or a = 0 and b >= 0"),
     Instruction("exp", 1, "exp(a)", "e^{{{0}}}", _chain(lambda o, a, r: r)),
+    Instruction("expm1", 1, "exp(a) - 1", r"\left(e^{{{0}}} - 1\right)", _chain(lambda o, a, r: o.exp(a))),
     Instruction("log", 1, "log(a)", r"\log {0}", lambda o, x, d, r: o.div(d[0], x[0]), domain="a > 0"),
     Instruction(
         "log1p", 1, "log(1 + a)", r"\log(1 + {0})", lambda o, x, d, r: o.div(d[0], o.add(1.0, x[0])), domain="a > -1"
