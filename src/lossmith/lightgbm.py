@@ -73,7 +73,7 @@ class Objective:
     ) -> None:
         if hessian not in ("floor", "exact"):
             raise ParameterError(f"hessian={hessian!r} is not known; it is 'floor' or 'exact'")
-        self.loss = parse(loss).raw_form
+        self.loss = _one_number_a_row(parse(loss)).raw_form
         self.hessian = hessian
         self.y = np.ascontiguousarray(y, dtype=np.float64)
         self.weight = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
@@ -131,6 +131,21 @@ class Objective:
 
     def __repr__(self) -> str:
         return f"Objective({self.loss}, start={self.start:.6g}, link={self.loss.link.name}, hessian={self.hessian!r})"
+
+
+def _one_number_a_row(loss: Loss) -> Loss:
+    """Return the loss, refusing those that a model of one number a row cannot be trained with."""
+    names = [item.name for item in loss.inputs]
+    if names != ["y_true", "y_pred"]:
+        raise ParameterError(
+            f"{loss} cannot be an objective: it is a loss of {', '.join(names)}, and LightGBM predicts one number a "
+            "row for one target; it trains with losses of y_true and y_pred"
+        )
+    if loss._couples:
+        raise ParameterError(
+            f"{loss} cannot be an objective: it needs several predictions a row, and this objective trains one"
+        )
+    return loss
 
 
 def _reach(loss: Loss) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-Task = Literal["regression", "counts", "binary", "categorical"]
+Task = Literal["regression", "counts", "binary", "categorical", "distributions", "embeddings"]
 Estimate = Literal[
     "nothing",
     "mean",
@@ -19,6 +19,10 @@ Estimate = Literal[
     "distorted probability",
     "2p - 1",
     "class",
+    "a distribution",
+    "distances",
+    "quantiles",
+    "a compromise of its terms",
 ]
 """What the constant with the least cost is, on the scale of predictions."""
 
@@ -65,18 +69,25 @@ class Example:
 
     Attributes:
         text: the story in one sentence.
-        y_true, y_pred: the data.
+        y_true, y_pred: the data; rows of classes or levels are tuples.
+        inputs: the data by name, of losses that take others than a target and a prediction.
         losses: the loss of each example, rounded as printed.
         cost: their mean, where the story needs it.
         options: parameters and options of the loss.
     """
 
     text: str
-    y_true: tuple[float, ...]
-    y_pred: tuple[float, ...]
+    y_true: tuple[Any, ...] = ()
+    y_pred: tuple[Any, ...] = ()
+    inputs: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
     losses: tuple[float, ...]
     cost: float | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def arguments(self) -> dict[str, tuple[Any, ...]]:
+        """The data by the names of the loss's inputs."""
+        return dict(self.inputs) if self.inputs else {"y_true": self.y_true, "y_pred": self.y_pred}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from lossmith.core.inputs import PREDICTION, TARGET, Input
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.reduction import check_reduction
 from lossmith.core.state import CostState
+from lossmith.core.sums import Summable
 from lossmith.errors import EmptyError, KindError, NoConstantError, ParameterError, ShapeError, did_you_mean
 from lossmith.program import Program
 
@@ -37,7 +38,7 @@ OUTPUTS = ("losses", "gradient", "hessian", "full_hessian")
 """What can be asked of each example."""
 
 
-class Loss(Configured):
+class Loss(Summable, Configured):
     """Base of all losses. Instances are immutable, comparable, hashable and picklable."""
 
     aliases: ClassVar[tuple[str, ...]] = ()

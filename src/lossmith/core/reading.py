@@ -18,6 +18,14 @@ class Readable(Protocol):
     """What a reading needs of a loss: its formula, on symbols."""
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that the formula takes."""
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """Those of them that it is differentiated by."""
+
+    @property
     def free_parameters(self) -> Mapping[str, float]:
         """The parameters that are present."""
 
@@ -81,23 +89,23 @@ def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
 
 
 def expression(loss: Readable, output: str = "value") -> Any:
-    """Return the loss or a derivative as a SymPy expression in ``y``, ``f`` and its parameters' symbols.
+    """Return the loss or a derivative as a SymPy expression in its symbols and its parameters' symbols.
 
     Args:
         loss: the loss; its parameters stay symbols.
-        output: ``value``, ``gradient:f`` or ``hessian:f,f``.
+        output: ``value``, or a derivative such as ``gradient:f`` and ``hessian:f,f``.
     """
     sympy = _sympy()
-    y, f = sympy.symbols("y f", real=True)
+    inputs = sympy.symbols(" ".join(loss.symbols), real=True, seq=True)
     symbols = {
         name: sympy.Symbol(loss.parameters()[name].symbol, positive=True)
         for name in loss.free_parameters
         if name != "eps"
     }
     if output == "value":
-        found = loss.symbolic(symbols).formula(_namespace(), y, f)
+        found = loss.symbolic(symbols).formula(_namespace(), *inputs)
     else:
-        found = loss.program(2).evaluate(_namespace(), [y, f], {"eps": sympy.Symbol("epsilon"), **symbols})[output]
+        found = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})[output]
     found = _exact(sympy, found)
     if output == "value" or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
         return found
@@ -111,13 +119,13 @@ def latex(loss: Readable) -> str:
 
 
 def latex_gradient(loss: Readable) -> str:
-    """Return the derivative with respect to the prediction as LaTeX."""
-    return _latex(loss, "gradient:f")
+    """Return the derivative with respect to the prediction, the last one where there are several, as LaTeX."""
+    return _latex(loss, f"gradient:{loss.wrt[-1]}")
 
 
 def latex_hessian(loss: Readable) -> str:
     """Return the second derivative as LaTeX."""
-    return _latex(loss, "hessian:f,f")
+    return _latex(loss, f"hessian:{loss.wrt[-1]},{loss.wrt[-1]}")
 
 
 def _latex(loss: Readable, output: str) -> str:

@@ -92,6 +92,7 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "max": np.maximum,
     "pow": np.power,
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
     "log1p": np.log1p,
     "tanh": np.tanh,

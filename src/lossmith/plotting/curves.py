@@ -25,7 +25,7 @@ def plot(loss: Loss, y_true: float | None = None, *, ax: Axes | None = None) -> 
     """Draw loss, gradient and Hessian against the prediction, with the target marked.
 
     Args:
-        loss: any pointwise loss.
+        loss: any loss of a target and a prediction, or one that says what to draw of it.
         y_true: the target; by default one that is typical for the loss.
         ax: where to draw; by default a new figure.
 
@@ -41,15 +41,14 @@ def plot(loss: Loss, y_true: float | None = None, *, ax: Axes | None = None) -> 
     for name, label, colour, dashes in _STYLES:
         ax.plot(sampled.prediction, _broken(getattr(sampled, name)), dashes, color=colour, linewidth=2, label=label)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    if loss.card.task != "binary":
-        best = float(loss.best_prediction(np.asarray(sampled.target)))
-        if sampled.prediction[0] <= best <= sampled.prediction[-1]:
-            ax.axvline(best, color="0.7", linewidth=0.8, zorder=0)
+    best = sampled.best
+    if best is not None and sampled.prediction[0] <= best <= sampled.prediction[-1]:
+        ax.axvline(best, color="0.7", linewidth=0.8, zorder=0)
     # Near probabilities of 0 the derivatives dwarf the loss; they may leave the picture.
     tall = 2.5 * float(np.max(np.abs(sampled.losses)))
     bottom, top = ax.get_ylim()
     ax.set_ylim(max(bottom, -tall), min(top, tall))
-    ax.set_title(f"{loss} at a target of {sampled.target:g}")
+    ax.set_title(f"{loss} at {sampled.at}")
     ax.set_xlabel(sampled.label)
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)

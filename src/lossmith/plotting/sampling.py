@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
+from lossmith.core.section import Sectioned
 
 Array = npt.NDArray[Any]
 
@@ -26,6 +27,8 @@ class Curve:
         losses, gradient, hessian: at those predictions. Where the gradient is a subgradient at a
             kink, it is the value that training would use.
         label: what the predictions are, for an axis.
+        at: what is held fixed, for a title.
+        best: where the loss is least, to be marked, or ``None``.
     """
 
     target: float
@@ -34,19 +37,25 @@ class Curve:
     gradient: Array
     hessian: Array
     label: str
+    at: str
+    best: float | None = None
 
 
 def curve(loss: Loss, y_true: float | None = None, points: int = 401) -> Curve:
     """Sample a loss around what is interesting: the target, its kinks and the start of its tails.
 
     Args:
-        loss: any pointwise loss.
-        y_true: the target; by default 0, a count of 3, or a positive label.
+        loss: any loss of a target and a prediction, or one that says what to draw of it.
+        y_true: the target; by default 0, a count of 3, or a positive label. Losses of other inputs
+            say what it stands for.
         points: how many predictions.
 
     Raises:
         DomainError: for a target outside the loss's domain.
     """
+    if isinstance(loss, Sectioned):
+        s = loss.section(y_true, points)
+        return Curve(s.value, s.x, s.losses, s.gradient, s.hessian, s.label, s.at, s.best)
     target = _TARGET[loss.card.task] if y_true is None else float(y_true)
     prediction = _range(loss, target, points)
     values = loss.evaluate(np.full(points, target), prediction, trusted=True)
@@ -54,7 +63,9 @@ def curve(loss: Loss, y_true: float | None = None, points: int = 401) -> Curve:
     label = {"logits": "logit", "log_rate": "log rate", "rate": "rate", "probabilities": "probability"}.get(kind, kind)
     if kind == "logits" and loss.link.name == "identity":
         label = "score"
-    return Curve(target, prediction, values["losses"], values["gradient"], values["hessian"], f"{label} f")
+    best = None if loss.card.task == "binary" else float(loss.best_prediction(np.asarray(target)))
+    at = f"a target of {target:g}"
+    return Curve(target, prediction, values["losses"], values["gradient"], values["hessian"], f"{label} f", at, best)
 
 
 def _range(loss: Loss, target: float, points: int) -> Array:

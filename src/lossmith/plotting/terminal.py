@@ -15,7 +15,7 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
     """Return the loss and its gradient as two text plots, one above the other.
 
     Args:
-        loss: any pointwise loss.
+        loss: any loss of a target and a prediction, or one that says what to draw of it.
         width: characters across, axis labels included; at least 30.
         height: lines of the upper plot; the lower one has half as many.
         y_true: the target; by default one that is typical for the loss.
@@ -26,7 +26,7 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
     lower = _panel(sampled.gradient, columns, max(height // 2, 3))
     first, last = f"{sampled.prediction[0]:.3g}", f"{sampled.prediction[-1]:.3g}"
     axis = first + sampled.label.center(columns - len(first) - len(last)) + last
-    head = f"loss at a target of {sampled.target:g}"
+    head = f"loss at {sampled.at}"
     return "\n".join([head, *upper, "gradient", *lower, " " * 9 + axis])
 
 

@@ -110,6 +110,7 @@ _ROWS = (
     ),
     Instruction("pow", 2, "a**b", "{0}^{{{1}}}", _tangent_pow, domain="a > 0, or a = 0 and b >= 0"),
     Instruction("exp", 1, "exp(a)", "e^{{{0}}}", _chain(lambda o, a, r: r)),
+    Instruction("expm1", 1, "exp(a) - 1", "e^{{{0}}} - 1", _chain(lambda o, a, r: o.exp(a))),
     Instruction("log", 1, "log(a)", r"\log {0}", lambda o, x, d, r: o.div(d[0], x[0]), domain="a > 0"),
     Instruction(
         "log1p", 1, "log(1 + a)", r"\log(1 + {0})", lambda o, x, d, r: o.div(d[0], o.add(1.0, x[0])), domain="a > -1"
