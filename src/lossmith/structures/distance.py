@@ -203,7 +203,7 @@ class Distance(Written):
             if output == "losses"
             else self._gradient(output.partition(":")[2], found, parts)
             if output.startswith("gradient")
-            else self._second(*output.partition(":")[2].split(","), found, parts, full=output.startswith("full"))
+            else self._second(output, found, parts)
             for output in outputs
         }
 
@@ -221,9 +221,9 @@ class Distance(Written):
                 total = total + parts[f"gradient:{symbol}"][:, None] * _slope(found[symbol], pair, wrt)
         return np.asarray(total)
 
-    def _second(
-        self, x: str, z: str, found: Mapping[str, Measured], parts: Mapping[str, Array], *, full: bool
-    ) -> Array:
+    def _second(self, output: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
+        full = output.startswith("full")
+        x, z = output.partition(":")[2].split(",")
         tail = (slice(None), None, None) if full else (slice(None), None)
         total: Any = 0.0
         pairs = dict(zip(self.symbols, self.pairs, strict=True))
