@@ -9,9 +9,9 @@ probabilities, log-probabilities or logits.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,8 @@ _DOMAINS = {
     "values": Domain.parse("[0, inf)"),
     "log_values": REAL,
 }
+Pulls = Callable[[Ops, Value, Value, Value], tuple[Value, Value]]
+
 _ROUNDING = 1e-4
 _AT, _AT_LOGIT = 0.7, 2.0
 
@@ -49,8 +51,9 @@ class Divergence(Written):
     """A divergence of q from p.
 
     A subclass gives ``card``, ``formula(ops, p, q)`` of one class as it is defined, and ``terms`` and
-    ``pulls``, the same and its derivatives by log p and log q, from p, q and d = log(p/q), up to the
-    multiples of p and of q that ``linear`` states, which change nothing on rows that sum to one.
+    ``pulls``, the same and its derivatives by log p and log q, from p, q and d = log(p/q). Where the
+    definition has a multiple of p - q beyond ``terms``, which is nothing on rows that sum to one, it
+    states that as ``linear`` and gives ``defined_pulls``.
     """
 
     symbols = ("p", "q")
@@ -59,8 +62,8 @@ class Divergence(Written):
         Input("p", "p", doc="the distribution that q is compared with"),
         Input("q", "q", doc="the distribution that is judged"),
     )
-    linear: ClassVar[tuple[float, float]] = (0.0, 0.0)
-    """The multiples of p and q that the definition has beyond ``terms``."""
+    linear: ClassVar[float] = 0.0
+    """The multiple of p - q that the definition has beyond ``terms``."""
 
     p_kind = _kind("p")
     q_kind = _kind("q")
@@ -74,9 +77,13 @@ class Divergence(Written):
     def pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
         """Return the derivatives of ``terms`` by log p and by log q."""
 
-    def slopes(self, ops: Ops, d: Value) -> tuple[Value, Value]:
-        """Return the derivatives of ``terms`` by p and by q: the pulls at p = 1 and at q = 1."""
-        return self.pulls(ops, 1.0, ops.exp(-d), d)[0], self.pulls(ops, ops.exp(d), 1.0, d)[1]
+    def defined_pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
+        """Return the derivatives of the definition itself, where ``linear`` tells it from ``terms``."""
+        return self.pulls(ops, p, q, d)
+
+    def slopes(self, ops: Ops, d: Value, pulls: Pulls) -> tuple[Value, Value]:
+        """Return the derivatives by p and by q that belong to some pulls: these at p = 1 and at q = 1."""
+        return pulls(ops, 1.0, ops.exp(-d), d)[0], pulls(ops, ops.exp(d), 1.0, d)[1]
 
     @property
     def kinds(self) -> tuple[str, str]:
@@ -135,59 +142,73 @@ class Divergence(Written):
         kinds = [_PLAIN.get(kind, kind) for kind in self.kinds]
         left, right = (rows.view(np, kind, array) for kind, array in zip(kinds, (p, q), strict=True))
         d = rows.log_ratio(np, left, right)
-        found = self._run("pulls", _pulls, ("p", "q", "d"), left.p, right.p, d)
-        # Logits sum to one whatever they are, and then multiples of p and q are constants.
-        linear = [0.0 if kind == "logits" else factor for kind, factor in zip(kinds, self.linear, strict=True)]
         results: dict[str, Array] = {}
         if "losses" in outputs:
-            results["losses"] = found["value"].sum(axis=1) + self._surplus(left.p, right.p, kinds)
+            terms = self._run("terms", _terms, {"p": left.p, "q": right.p, "d": d})["value"]
+            results["losses"] = terms.sum(axis=1) + self._surplus(left, right, d)
         if not any(":" in output for output in outputs):
             return results
-        slopes = self._slopes(d)
-        for symbol, view, factor in (("p", left, linear[0]), ("q", right, linear[1])):
-            slope, pull = slopes[f"slope:{symbol}"] + factor, found[f"pull:{symbol}"] + factor * view.p
+        found = {
+            symbol: self._derivatives(symbol, view.kind, left.p, right.p, d)
+            for symbol, view in (("p", left), ("q", right))
+        }
+        bends = found["p"].bend, found["q"].bend
+        # p² times the second derivative by p, which is q² times that by q too: from the one that is exact or moderate.
+        by_q = (np.abs(np.log(bends[1])) < np.abs(np.log(bends[0]))) | ~np.isfinite(bends[0])
+        weight = np.where(by_q, right.p * bends[1], left.p * bends[0])
+        for symbol, view in (("p", left), ("q", right)):
+            slope, pull, curve, bend = found[symbol]
+            second = (slope, pull, curve, _over(bend, view.p))
             if f"gradient:{symbol}" in outputs:
                 results[f"gradient:{symbol}"] = rows.gradient(np, view, slope, pull) * self.scale
-            by_slope = slopes[f"bend:{symbol}"]
-            second = (slope, pull, _weight(left.p, right.p, d, slopes), _over(by_slope, view.p))
             if f"hessian:{symbol},{symbol}" in outputs:
                 results[f"hessian:{symbol},{symbol}"] = rows.hessian(np, view, *second) * self.scale**2
             if f"full_hessian:{symbol},{symbol}" in outputs:
                 results[f"full_hessian:{symbol},{symbol}"] = rows.full_hessian(np, view, *second) * self.scale**2
         if "full_hessian:p,q" in outputs:
-            weight = _weight(left.p, right.p, d, slopes)
-            inner = _inner(left, right, d, weight, slopes)
+            inner = _inner(left, right, d, weight, *bends)
             results["full_hessian:p,q"] = rows.cross_hessian(np, left, right, weight, inner) * self.scale**2
         return results
 
-    def _slopes(self, d: Array) -> dict[str, Array]:
-        """Return the slopes by p and q, and how they bend: their derivatives by d and by -d."""
-        by_p, by_q = self._run("slope:p", _slope_p, ("d",), d), self._run("slope:q", _slope_q, ("d",), d)
-        return {
-            "slope:p": by_p["value"],
-            "slope:q": by_q["value"],
-            "bend:p": by_p["gradient:d"],
-            "bend:q": -by_q["gradient:d"],
-        }
+    def _derivatives(self, symbol: str, kind: str, p: Array, q: Array, d: Array) -> _Derivatives:
+        """Return the derivatives by p or by q."""
+        # Logits sum to one whatever they are, and then multiples of p and q are constants.
+        form = "general" if kind == "logits" else "defined"
+        place = "pq".index(symbol)
 
-    def _run(self, label: str, function: Any, symbols: tuple[str, ...], *arrays: Array) -> dict[str, Array]:
-        program = self.kernel(label, function, symbols, wrt="d" if symbols == ("d",) else "")
-        flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
-        return {
-            name: values.reshape(arrays[0].shape)
-            for name, values in engine.run(program, flat, self.free_parameters).items()
-        }
+        def pulls(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": loss.forms[form](ops, s["p"], s["q"], s["d"])[place]}
 
-    def _surplus(self, p: Array, q: Array, kinds: Sequence[str]) -> Array | float:
+        def slopes(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": loss.slopes(ops, s["d"], loss.forms[form])[place]}
+
+        pull = self._run(f"pull:{symbol} {form}", pulls, {"p": p, "q": q, "d": d}, wrt=symbol + "d")
+        slope = self._run(f"slope:{symbol} {form}", slopes, {"d": d}, wrt="d")
+        own, side = (p, 1) if symbol == "p" else (q, -1)
+        # By the logarithm, the probability moves by itself and d by one.
+        direct = np.where(own == 0, 0, own * pull[f"gradient:{symbol}"])
+        curve = direct + side * pull["gradient:d"]
+        return _Derivatives(slope["value"], pull["value"], curve, side * slope["gradient:d"])
+
+    @property
+    def forms(self) -> Mapping[str, Pulls]:
+        """The pulls of the general form and of the definition."""
+        return {"general": self.pulls, "defined": self.defined_pulls}
+
+    def _run(self, label: str, function: Any, arrays: Mapping[str, Array], wrt: str = "") -> dict[str, Array]:
+        program = self.kernel(label, function, tuple(arrays), wrt)
+        shape = arrays["d"].shape
+        flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays.values()]
+        return {name: values.reshape(shape) for name, values in engine.run(program, flat, self.free_parameters).items()}
+
+    def _surplus(self, left: rows.View, right: rows.View, d: Array) -> Array | float:
         """Return what the multiples of p and q add to the loss: the rounding of the rows' sums, or nothing."""
-        by_p, by_q = self.linear
-        if by_p == by_q == 0 or tuple(kinds) == ("logits", "logits"):
+        if self.linear == 0 or left.kind == right.kind == "logits":
             return 0.0
-        if by_p == -by_q:
-            surplus: Array = by_p * np.sum(p - q, axis=1)
-            return surplus
-        total: Array = by_p * np.sum(p, axis=1) + by_q * np.sum(q, axis=1)
-        return total
+        # Where logarithms came in, d has digits of the difference that p and q have not.
+        difference = np.where(np.abs(d) < 1, right.p * np.expm1(d), left.p - right.p)
+        surplus: Array = self.linear * np.sum(difference, axis=1)
+        return surplus
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
         row = start + int(np.argmax(invalid))
@@ -237,22 +258,17 @@ class Divergence(Written):
 _PLAIN = {"values": "probabilities", "log_values": "log_probabilities"}
 
 
-def _pulls(loss: Divergence, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-    by_p, by_q = loss.pulls(ops, s["p"], s["q"], s["d"])
-    return {"value": loss.terms(ops, s["p"], s["q"], s["d"]), "pull:p": by_p, "pull:q": by_q}
+class _Derivatives(NamedTuple):
+    """Derivatives of each class by p or by q: see ``simplex_math``; ``bend`` is that of the slope by d or -d."""
+
+    slope: Array
+    pull: Array
+    curve: Array
+    bend: Array
 
 
-def _slope_p(loss: Divergence, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-    return {"value": loss.slopes(ops, s["d"])[0]}
-
-
-def _slope_q(loss: Divergence, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-    return {"value": loss.slopes(ops, s["d"])[1]}
-
-
-def _weight(p: Array, q: Array, d: Array, slopes: Mapping[str, Array]) -> Array:
-    """Return p times the derivative by d of the slope in p, which is -q times that in q; neither overflows."""
-    return np.where(d >= 0, p * slopes["bend:p"], q * slopes["bend:q"])
+def _terms(loss: Divergence, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+    return {"value": loss.terms(ops, s["p"], s["q"], s["d"])}
 
 
 def _over(bend: Array, p: Array) -> Array:
@@ -260,13 +276,13 @@ def _over(bend: Array, p: Array) -> Array:
     return np.where(bend == 0, 0, bend / p)
 
 
-def _inner(left: rows.View, right: rows.View, d: Array, weight: Array, slopes: Mapping[str, Array]) -> Array:
+def _inner(left: rows.View, right: rows.View, d: Array, weight: Array, by_p: Array, by_q: Array) -> Array:
     """Return the mixed second derivative of each class, by probabilities or by their logarithms."""
     if left.kind == right.kind == "probabilities":
-        return -np.where(d < 0, _over(slopes["bend:p"], right.p), _over(slopes["bend:q"], left.p))
+        return -np.where(d < 0, _over(by_p, right.p), _over(by_q, left.p))
     if left.kind == "probabilities":
-        return -slopes["bend:p"]
-    return -slopes["bend:q"] if right.kind == "probabilities" else -weight
+        return -by_p
+    return -by_q if right.kind == "probabilities" else -weight
 
 
 def find_axis(owner: str, shape: tuple[int, ...], axis: int) -> int:

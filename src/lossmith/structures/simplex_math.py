@@ -3,7 +3,7 @@
 Written on any array namespace that has NumPy's functions. The derivatives of a divergence come in
 as ``slope`` (by the probability), ``pull`` (by its logarithm, that is probability times slope) and
 ``weight`` (p² times the second derivative by p, which equals q² times that by q); here they are
-carried back to what the caller passed.
+carried back to what the caller passed. ``curve`` is the second derivative by the logarithm.
 """
 
 from __future__ import annotations
@@ -84,25 +84,23 @@ def gradient(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     return beta - rows.p * xp.sum(beta, axis=-1, keepdims=True)
 
 
-def hessian(xp: Any, rows: View, slope: Array, pull: Array, weight: Array, bend: Array) -> Array:
+def hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
     """Return the diagonal of the second derivative by what was given; ``bend`` is that by the probability."""
     if rows.kind == "probabilities":
         return bend
     if rows.kind == "log_probabilities":
-        return pull + weight
-    beta = _centred(xp, rows, slope, pull)
-    h = beta + weight
+        return curve
+    beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, curve)
     p, rest = rows.p, rows.rest
     return h * rest * rest + p * p * _others(xp, h) - xp.sum(beta, axis=-1, keepdims=True) * p * rest
 
 
-def full_hessian(xp: Any, rows: View, slope: Array, pull: Array, weight: Array, bend: Array) -> Array:
+def full_hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
     """Return the Hessian blocks by what was given, one K x K matrix a row."""
-    diagonal = hessian(xp, rows, slope, pull, weight, bend)
+    diagonal = hessian(xp, rows, slope, pull, curve, bend)
     if rows.kind != "logits":
         return _place(xp, xp.zeros((*diagonal.shape, diagonal.shape[-1])), diagonal)
-    beta = _centred(xp, rows, slope, pull)
-    h = beta + weight
+    beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, curve)
     total = xp.sum(beta, axis=-1)[..., None, None]
     off = _pairs(rows.p, rows.p) * (total + _others_but_two(xp, h))
     off = off - _pairs(h * rows.rest, rows.p) - _pairs(rows.p, h * rows.rest)
@@ -138,10 +136,19 @@ def _centred(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     On rows that sum to one a constant in the slopes means nothing, and with this one the
     likeliest class keeps its digits when it is almost certain.
     """
-    top = xp.argmax(rows.p, axis=-1)[..., None]
-    reference = xp.take_along_axis(slope, top, axis=-1)
+    reference = _reference(xp, rows, slope)
     # A slope may be infinite where the pull, its product with the probability, is not.
     return xp.where(xp.abs(slope) < _HUGE, rows.p * (slope - reference), pull - rows.p * reference)
+
+
+def _centred_curve(xp: Any, rows: View, slope: Array, curve: Array) -> Array:
+    """Return the second derivative by the logarithm with the same constant taken from the slopes."""
+    return curve - rows.p * _reference(xp, rows, slope)
+
+
+def _reference(xp: Any, rows: View, slope: Array) -> Array:
+    top = xp.argmax(rows.p, axis=-1)[..., None]
+    return xp.take_along_axis(slope, top, axis=-1)
 
 
 def _largest(xp: Any, h: Array) -> Array:

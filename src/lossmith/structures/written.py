@@ -79,7 +79,7 @@ class Written(Loss):
     def kernel(
         self,
         label: str,
-        function: Callable[[Self, Ops, Mapping[str, Value]], Mapping[str, Value]],
+        function: Callable[[Any, Ops, Mapping[str, Value]], Mapping[str, Value]],
         symbols: Sequence[str],
         wrt: Sequence[str] = (),
     ) -> Program:

@@ -4,7 +4,7 @@ from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
-from lossmith.structures.divergence import Divergence
+from lossmith.structures.divergence import Divergence, Pulls
 
 
 class AlphaDivergence(Divergence):
@@ -81,6 +81,6 @@ class AlphaDivergence(Divergence):
         """Return its derivatives by log p and log q."""
         return log_ratio.power_pulls(ops, p, q, d, self.alpha)
 
-    def slopes(self, ops: Ops, d: Value) -> tuple[Value, Value]:
+    def slopes(self, ops: Ops, d: Value, pulls: Pulls) -> tuple[Value, Value]:
         """Return its derivatives by p and q."""
         return log_ratio.power_slopes(ops, d, self.alpha)

@@ -10,7 +10,7 @@ class KLDivergence(Divergence):
     """Kullback-Leibler divergence of ``q`` from ``p``: Σ p log(p/q), one loss a row."""
 
     aliases = ("kl", "kld", "kl_div", "kullback_leibler", "relative_entropy", "forward_kl")
-    linear = (1.0, -1.0)
+    linear = 1.0
 
     card = Card(
         title="Kullback-Leibler divergence",
@@ -82,3 +82,7 @@ class KLDivergence(Divergence):
     def pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
         """Return its derivatives by log p and log q."""
         return log_ratio.entropy_pulls(ops, p, q, d)
+
+    def defined_pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
+        """Return those of the formula."""
+        return ops.mul0(p, d + 1), -p

@@ -10,7 +10,7 @@ class ReverseKLDivergence(Divergence):
     """Kullback-Leibler divergence of ``p`` from ``q``: Σ q log(q/p), one loss a row."""
 
     aliases = ("reverse_kl", "rkl", "exclusive_kl")
-    linear = (-1.0, 1.0)
+    linear = -1.0
 
     card = Card(
         title="Reverse Kullback-Leibler divergence",
@@ -81,3 +81,7 @@ class ReverseKLDivergence(Divergence):
         """Return its derivatives by log p and log q."""
         by_q, by_p = log_ratio.entropy_pulls(ops, q, p, -d)
         return by_p, by_q
+
+    def defined_pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
+        """Return those of the formula."""
+        return -q, ops.mul0(q, 1 - d)

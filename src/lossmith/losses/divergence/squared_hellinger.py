@@ -3,7 +3,7 @@
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
-from lossmith.structures.divergence import Divergence
+from lossmith.structures.divergence import Divergence, Pulls
 
 
 class SquaredHellinger(Divergence):
@@ -74,6 +74,6 @@ class SquaredHellinger(Divergence):
         by_p, by_q = log_ratio.power_pulls(ops, p, q, d, 0.5)
         return by_p / 4, by_q / 4
 
-    def slopes(self, ops: Ops, d: Value) -> tuple[Value, Value]:
+    def slopes(self, ops: Ops, d: Value, pulls: Pulls) -> tuple[Value, Value]:
         """Return its derivatives by p and q."""
         return -ops.expm1(-d / 2) / 2, -ops.expm1(d / 2) / 2
