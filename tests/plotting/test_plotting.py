@@ -53,6 +53,17 @@ def test_a_jump_is_a_gap_and_not_a_steep_line() -> None:
     assert not np.isnan(lm.SquaredError().plot().get_lines()[1].get_ydata()).any()
 
 
+def test_losses_of_other_inputs_say_what_they_are_drawn_along() -> None:
+    axes = lm.KLDivergence(p_kind="logits").plot(0.2)
+    assert axes.get_title().endswith("at p = (0.2, 0.8)")
+    assert axes.get_xlabel() == "q of the first class"
+    sampled = curve(lm.KLDivergence())
+    np.testing.assert_allclose(sampled.gradient, np.gradient(sampled.losses, sampled.prediction), rtol=0.1, atol=0.05)
+    assert abs(sampled.prediction[np.argmin(sampled.losses)] - 0.7) < 0.002
+    assert "negative distance of 3" in lm.Triplet().plot(3.0).get_title()
+    assert "teacher = (2, 0)" in draw(lm.Distillation())
+
+
 @pytest.mark.parametrize("width", [30, 60, 100])
 def test_text_curves_keep_to_their_width_and_show_the_ends(width: int) -> None:
     lines = draw(lm.Huber(), width, 10).splitlines()

@@ -113,20 +113,9 @@ def flat(nested: Any) -> list[Number]:
     return [x for inner in nested for x in flat(inner)] if isinstance(nested, list | tuple) else [nested]
 
 
-def change(function: Callable[..., Any], x: Sequence[float], *, together: bool = False) -> list[Number]:
-    """Return what one ulp of each input changes in each output, summed over the inputs.
-
-    With ``together`` all inputs move at once, to either side by turns, which is cheaper.
-    """
+def change(function: Callable[..., Any], x: Sequence[float]) -> list[Number]:
+    """Return what one ulp of each input changes in each output, summed over the inputs."""
     start, given = flat(function(exact(x))), exact(x)
     ulps = [mp.mpf(float(np.spacing(abs(number)))) for number in x]
-    if together:
-        pattern = [(1, 1, -1), (-1, 1, 1)]
-        ends = [
-            [number + ulp * signs[at % 3] for at, (number, ulp) in enumerate(zip(given, ulps, strict=True))]
-            for signs in pattern
-        ]
-        moves = [flat(function(end)) for end in ends]
-        return [len(x) * max(abs(move[k] - start[k]) for move in moves) for k in range(len(start))]
     moves = [flat(function(moved(given, place, ulp))) for place, ulp in enumerate(ulps) if ulp]
     return [mp.fsum(abs(move[k] - start[k]) for move in moves) for k in range(len(start))]
