@@ -58,7 +58,8 @@ def test_losses_of_other_inputs_say_what_they_are_drawn_along() -> None:
     assert axes.get_title().endswith("at p = (0.2, 0.8)")
     assert axes.get_xlabel() == "q of the first class"
     sampled = curve(lm.KLDivergence())
-    np.testing.assert_allclose(sampled.gradient, np.gradient(sampled.losses, sampled.prediction), rtol=0.1, atol=0.05)
+    slopes = np.gradient(sampled.losses, sampled.prediction)
+    np.testing.assert_allclose(sampled.gradient[20:-20], slopes[20:-20], rtol=0.01, atol=0.01)
     assert abs(sampled.prediction[np.argmin(sampled.losses)] - 0.7) < 0.002
     assert "negative distance of 3" in lm.Triplet().plot(3.0).get_title()
     assert "teacher = (2, 0)" in draw(lm.Distillation())

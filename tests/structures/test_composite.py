@@ -93,9 +93,9 @@ def test_the_best_constant_has_the_least_cost(text: str) -> None:
 
 def test_the_best_constant_of_labels() -> None:
     best = BINARY.optimal_constant(labels)
-    grid = np.linspace(-3, 3, 6001)
+    grid = np.linspace(-3, 3, 601)
     costs = [BINARY.cost(labels, np.full(40, at)) for at in grid]
-    assert best == pytest.approx(grid[int(np.argmin(costs))], abs=1e-3)
+    assert best == pytest.approx(grid[int(np.argmin(costs))], abs=1e-2)
     np.testing.assert_array_equal(BINARY.best_prediction(np.array([0.0, 1.0])), [-np.inf, np.inf])
 
 
@@ -161,5 +161,5 @@ def test_other_things_are_no_losses() -> None:
 
 
 def test_a_row_outside_the_domain_of_one_term_is_named_by_it() -> None:
-    with pytest.raises(lm.DomainError, match=r"y_true\[1\] is 0.5"):
-        BINARY.losses([0.0, 0.5], [0.1, 0.2])
+    with pytest.raises(lm.DomainError, match=r"y_true\[1\] is 2"):
+        BINARY.losses([0.0, 2.0], [0.1, 0.2])
