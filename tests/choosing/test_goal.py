@@ -53,7 +53,7 @@ def test_the_metric_of_a_goal_is_best_at_that_goal(goal: Goal) -> None:
     y = (rng.random(999) < 0.3).astype(float) if binary else rng.lognormal(size=999)
     true = {"mean": y.mean(), "median": np.median(y), "probability": y.mean()}.get(goal.kind)
     true = np.quantile(y, goal.level) if true is None else true
-    metric = metrics.for_goal(goal.text)
+    metric = metrics.get(goal.metric)
     grid = np.linspace(0.01, 0.99 if binary else 8.0, 800)
     best = grid[np.argmin([metric(y, np.full(y.size, value)) for value in grid])]
     assert best == pytest.approx(true, abs=2 * (grid[1] - grid[0]))

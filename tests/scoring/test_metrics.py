@@ -117,18 +117,6 @@ def test_names_are_forgiving_and_stable() -> None:
         assert metrics.get(name).title
 
 
-def test_goals() -> None:
-    wanted = {"mean": "rmse", "median": "mae", "probability": "log_loss", "quantile:0.9": "pinball:0.9"}
-    assert {goal: metrics.for_goal(goal).name for goal in wanted} == wanted
-    with pytest.raises(ParameterError, match="Did you mean 'median'"):
-        metrics.for_goal("medain")
-    for bad in ("quantile", "quantile:0", "quantile:1.5", "quantile:x", "quantile:nan"):
-        with pytest.raises(ParameterError, match="level between 0 and 1"):
-            metrics.for_goal(bad)
-    with pytest.raises(ParameterError, match="no goal"):
-        metrics.for_goal("mean:0.5")
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -77,7 +77,8 @@ def build(choice: Choice) -> dict[str, Any]:
         "warnings": choice.warnings,
         "code": story.code(choice),
     }
-    return _plain(raw)  # type: ignore[no-any-return]
+    plain: dict[str, Any] = _plain(raw)
+    return plain
 
 
 def _candidate(choice: Choice, index: int) -> dict[str, Any]:

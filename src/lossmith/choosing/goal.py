@@ -17,6 +17,8 @@ from lossmith.errors import ParameterError, did_you_mean
 __all__ = ["Goal", "goal_of_metric", "parse_goal"]
 
 _KINDS = ("mean", "median", "quantile", "probability")
+# The metric that decides when only a goal is given; it is smallest exactly at the goal.
+_METRICS = {"mean": "rmse", "median": "mae", "quantile": "pinball", "probability": "log_loss"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Goal:
     def words(self) -> str:
         """The goal as a noun with its article, such as ``the 90% quantile``."""
         return f"the {self.kind}" if self.level is None else f"the {100 * self.level:g}% quantile"
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that is smallest at this goal, such as ``pinball:0.9``."""
+        return _METRICS[self.kind] if self.level is None else f"{_METRICS[self.kind]}:{self.level:g}"
 
     def is_aim_of(self, loss: Any) -> bool:
         """Return whether the cost of a loss is smallest exactly at this goal, as that of Poisson is at the mean."""
@@ -105,13 +112,6 @@ def goal_of_metric(name: str) -> str | None:
     Args:
         name: Name of the metric, such as ``mae`` or ``pinball:0.9``.
     """
-    kind, _, level = name.partition(":")
-    if kind == "pinball" and level:
-        return f"quantile:{level}"
-    return {
-        "rmse": "mean",
-        "r2": "mean",
-        "mae": "median",
-        "log_loss": "probability",
-        "brier": "probability",
-    }.get(kind)
+    kind, colon, level = name.partition(":")
+    goals = {metric: goal for goal, metric in _METRICS.items()} | {"r2": "mean", "brier": "probability"}
+    return f"{goals[kind]}{colon}{level}" if kind in goals else None

@@ -169,7 +169,7 @@ def _judge(goal: str | None, metric: str | None, data: Prepared, binary: bool) -
 
     if metric is None:
         aim = parse_goal(goal, binary=binary)
-        judge = metrics.for_goal(aim.text)
+        judge = metrics.get(aim.metric)
     else:
         judge = metrics.get(metric)
         if (judge.kind == "binary") != binary:

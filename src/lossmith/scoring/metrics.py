@@ -107,21 +107,6 @@ def get(text: str) -> Metric:
     return _of_loss(text)
 
 
-def for_goal(text: str) -> Metric:
-    """Return the metric that is smallest at a goal: ``mean``, ``median``, ``quantile:LEVEL`` or ``probability``.
-
-    Raises:
-        ParameterError: No such goal, or a level outside (0, 1).
-    """
-    kind, _, level = text.strip().lower().partition(":")
-    if kind == "quantile":
-        return _pinball(level, text)
-    if kind in _GOALS and not level:
-        return get(_GOALS[kind])
-    hint = did_you_mean(kind, (*_GOALS, "quantile"))
-    raise ParameterError(f"{text!r} is no goal.{hint} Goals are mean, median, quantile:LEVEL and probability.")
-
-
 def _pinball(level: str, text: str) -> Metric:
     try:
         number = float(level)
@@ -225,4 +210,3 @@ _TABLE: dict[str, tuple[str, Kind, bool, Function]] = {
     "roc_auc": ("area under the ROC curve", "binary", True, _sklearn("roc_auc_score", two_classes=True)),
     "average_precision": ("average precision", "binary", True, _sklearn("average_precision_score", two_classes=True)),
 }
-_GOALS = {"mean": "rmse", "median": "mae", "probability": "log_loss"}
