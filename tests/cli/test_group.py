@@ -296,3 +296,18 @@ def test_running_the_group_inside_a_program() -> None:
     assert root.main(["--version"], standalone_mode=False) in (0, None)
     with pytest.raises(click.UsageError):
         root.main(["nonsense"], standalone_mode=False)
+
+
+def test_an_interrupt_inside_an_exec_leaves_with_130_too(tmp_path: Path) -> None:
+    (tmp_path / "stopping.py").write_text(
+        "import click\n"
+        "from lossmith.cli._group import LazyGroup\n"
+        "@click.command()\n"
+        "def stop(): exec('raise KeyboardInterrupt')\n"
+        "if __name__ == '__main__': LazyGroup(lazy={'stop': ('stopping:stop', 'Stop.')}).main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "stopping", "stop"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 130
+    assert done.stderr == "interrupted\n"

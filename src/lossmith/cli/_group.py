@@ -155,6 +155,9 @@ def _one_line_errors() -> Iterator[None]:
     except (_Leave, click.exceptions.Exit):
         raise
     except (KeyboardInterrupt, click.Abort):
+        # An interrupt that passed through an exec() of text, as in making a dataclass, leaves a mark on CPython:
+        # under `python -m` it would end by the signal, whatever exit code we ask for. The next exec() wipes it.
+        exec("")
         _leave(INTERRUPTED, "interrupted")
     except click.ClickException as error:
         text = error.format_message()
