@@ -63,7 +63,8 @@ class Objective:
         start: the best constant raw prediction, which the model starts from.
 
     Raises:
-        ParameterError: when the loss cannot be trained with (it has no minimum or no gradient).
+        ParameterError: when the loss cannot be trained with (it takes several predictions, or has no
+            minimum or no gradient).
         DomainError: for targets outside the domain, or targets that ask for an infinite start,
             such as labels of one class only.
     """
@@ -73,12 +74,7 @@ class Objective:
     ) -> None:
         if hessian not in ("floor", "exact"):
             raise ParameterError(f"hessian={hessian!r} is not known; it is 'floor' or 'exact'")
-        self.loss = parse(loss).raw_form
-        if self.loss.card.task == "categorical":
-            raise ParameterError(
-                f"{self.loss} cannot be an objective here: it takes a row of logits for each example, and this "
-                "objective trains one. LightGBM's own objective='multiclass' trains softmax cross-entropy"
-            )
+        self.loss = _one_number_a_row(parse(loss)).raw_form
         self.hessian = hessian
         self.y = np.ascontiguousarray(y, dtype=np.float64)
         self.weight = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
@@ -142,6 +138,20 @@ class Objective:
 
     def __repr__(self) -> str:
         return f"Objective({self.loss}, start={self.start:.6g}, link={self.loss.link.name}, hessian={self.hessian!r})"
+
+
+def _one_number_a_row(loss: Loss) -> Loss:
+    """Return the loss, refusing those that a model of one number a row cannot be trained with."""
+    if not loss.paired:
+        raise ParameterError(
+            f"{loss} cannot be an objective: it is a loss of {', '.join(item.name for item in loss.inputs)}, and LightGBM predicts one number a "
+            "row for one target; it trains with losses of y_true and y_pred"
+        )
+    if loss._couples:
+        raise ParameterError(
+            f"{loss} cannot be an objective: it needs several predictions a row, and this objective trains one"
+        )
+    return loss
 
 
 def _reach(loss: Loss) -> tuple[float, float]:

@@ -30,6 +30,7 @@ def built_in(objective: str, X: np.ndarray, y: np.ndarray, weight: np.ndarray | 
 
 ROWS = lm.names("categorical")
 TRAINABLE = [name for name in lm.names() if name not in ("mean_error", "zero_one", *ROWS)]
+TRAINABLE = [name for name in lm.names() if lm.get(name).paired and name not in ("mean_error", "zero_one")]
 
 
 def test_squared_error_is_the_built_in_objective(regression) -> None:
@@ -185,6 +186,8 @@ def test_no_step_oversteps_a_rows_own_minimum(name: str, regression, binary) -> 
     [
         ("mean_error", lambda y: y, lm.ParameterError, "MeanError.. cannot be an objective: .*no best constant"),
         ("zero_one", lambda y: y, lm.ParameterError, "gradient is zero everywhere"),
+        ("gaussian_nll", lambda y: y, lm.ParameterError, "y_true, y_pred, variance, and LightGBM makes one prediction"),
+        ("dpo", lambda y: y, lm.ParameterError, "is a loss of chosen, rejected, .*one prediction a row"),
         ("bce", lambda y: y * 0 + 1, lm.DomainError, "labels of one class"),
         ("bce", lambda y: y * 2, lm.DomainError, r"y_true\[\d+\] is 2"),
         ("poisson", lambda y: -y, lm.DomainError, r"y_true must be in \[0, inf\)"),

@@ -6,25 +6,28 @@ import numpy as np
 import pytest
 
 import lossmith as lm
-from lossmith.plotting.sampling import curve
 from lossmith.plotting.terminal import curve as draw
 
 
 def forms() -> list[lm.Loss]:
     found = []
     for name in lm.names():
-        kinds = lm.loss_class(name).options().get("prediction")
-        found += [lm.get(name, prediction=kind) for kind in kinds.choices] if kinds else [lm.get(name)]
-    return found
+        found.append(lm.get(name))
+        for option, item in lm.loss_class(name).options().items():
+            if option in ("prediction", "kind", "scale", "reference"):
+                found += [lm.get(name, **{option: choice}) for choice in item.choices]
+    return list(dict.fromkeys(found))
 
 
 @pytest.mark.parametrize("loss", forms(), ids=str)
 def test_curves_are_drawn_where_they_are_interesting(loss: lm.Loss) -> None:
-    sampled = curve(loss)
-    assert np.all(np.isfinite([sampled.losses, sampled.gradient, sampled.hessian]))
+    line = loss.section()
+    assert np.all(np.isfinite([line.losses, line.gradient, line.hessian]))
+    middle = {item.name: item.middle for item in loss.inputs}
     for kink in loss.card.kinks:
-        for at in kink.at(loss, sampled.target):
-            assert sampled.prediction[0] < at < sampled.prediction[-1], f"{kink.where} is out of sight"
+        if kink.along in ("", loss.predicted[0].name):
+            for at in kink.at(loss, line.value if loss.paired else middle):
+                assert line.x[0] < at < line.x[-1], f"{kink.where} is out of sight"
 
 
 @pytest.mark.parametrize("loss", forms(), ids=str)
@@ -33,13 +36,31 @@ def test_plot_returns_labelled_axes(loss: lm.Loss) -> None:
     assert [line.get_text() for line in axes.get_legend().get_texts()] == ["loss", "gradient", "Hessian"]
     assert str(loss) in axes.get_title()
     drawn = axes.get_lines()[0].get_ydata()
-    np.testing.assert_allclose(np.nanmax(drawn), curve(loss).losses.max())
+    np.testing.assert_allclose(np.nanmax(drawn), loss.section().losses.max())
 
 
 def test_plot_draws_on_given_axes_and_at_a_given_target() -> None:
     axes = lm.Huber(delta=2).plot()
     assert lm.AbsoluteError().plot(5.0, ax=axes) is axes
     assert "target of 5" in axes.get_title()
+
+
+def test_of_several_inputs_the_first_is_drawn_and_the_others_are_held_and_named() -> None:
+    line = lm.GaussianNLL().section(3.0)
+    np.testing.assert_allclose(line.gradient, line.x - 3)
+    axes = lm.GaussianNLL().plot(3.0)
+    assert axes.get_title() == "GaussianNLL() at target 3, variance 1"
+    assert axes.get_xlabel() == "prediction f"
+    assert draw(lm.IntervalScore()).splitlines()[0] == "loss at target 0, upper 1"
+    assert draw(lm.DPO(), 30).splitlines()[1] == "reference_chosen -100,"
+    assert lm.DPO().plot().get_xlabel() == "chosen"
+    slopes = lm.IntervalScore().section().gradient
+    np.testing.assert_allclose(slopes[[0, -1]], [-1, 19])
+
+
+def test_a_target_is_refused_where_there_is_none() -> None:
+    with pytest.raises(lm.ParameterError, match="takes no target"):
+        lm.GANDiscriminator().plot(1.0)
 
 
 def test_a_target_outside_the_domain_is_refused() -> None:
@@ -70,13 +91,13 @@ def test_text_curve_of_a_step_is_connected() -> None:
 
 @pytest.mark.parametrize("loss", [loss for loss in forms() if loss.card.task == "categorical"], ids=str)
 def test_a_loss_of_rows_is_drawn_along_its_true_class(loss: lm.Loss) -> None:
-    sampled = curve(loss, 1)
-    assert "true class" in sampled.label
-    assert "class 1 of 3" in sampled.case
-    slopes = np.gradient(sampled.losses, sampled.prediction)[1:-1]
-    jumps = np.abs(np.diff(sampled.gradient)) > 0.5
-    smooth = ~(jumps[1:] | jumps[:-1]) & (np.abs(sampled.gradient[1:-1]) < 5)
-    np.testing.assert_allclose(sampled.gradient[1:-1][smooth], slopes[smooth], rtol=0.03, atol=0.01)
+    line = loss.section(1)
+    assert "true class" in line.label
+    assert "class 1 of 3" in line.case
+    slopes = np.gradient(line.losses, line.x)[1:-1]
+    jumps = np.abs(np.diff(line.gradient)) > 0.5
+    smooth = ~(jumps[1:] | jumps[:-1]) & (np.abs(line.gradient[1:-1]) < 5)
+    np.testing.assert_allclose(line.gradient[1:-1][smooth], slopes[smooth], rtol=0.03, atol=0.01)
     assert all(len(line) <= 40 for line in draw(loss, 40, 6).splitlines()[1:])
 
 

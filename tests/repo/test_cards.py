@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 import lossmith as lm
@@ -27,7 +28,7 @@ def gaps(card: Card) -> list[str]:
         if text.endswith(".") or text != text.strip():
             found.append(f"a phrase, not a sentence: {text!r}")
     for example in card.examples:
-        if not len(example.y_true) == len(example.y_pred) == len(example.losses):
+        if {len(values) for values in example.arguments.values()} != {len(example.losses)}:
             found.append(f"lengths differ: {example.text!r}")
     return found
 
@@ -46,6 +47,32 @@ def test_the_check_can_fail() -> None:
 
 
 @pytest.mark.parametrize("name", CARDS)
+def test_worked_examples_take_the_inputs_of_the_loss(name: str) -> None:
+    for example in CARDS[name].examples:
+        loss = lm.get(name, **example.options)
+        assert set(example.arguments) == {item.name for item in loss.inputs}
+
+
+@pytest.mark.parametrize("name", [name for name in CARDS if not lm.get(name).paired])
+def test_worked_examples_of_named_inputs_come_out_as_printed(name: str) -> None:
+    for example in CARDS[name].examples:
+        got = lm.get(name, **example.options).losses(**example.arguments)
+        assert np.round(got, 7).tolist() == list(example.losses), example.text
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_inputs_are_described_and_drawn_inside_their_domains(name: str) -> None:
+    loss = lm.get(name)
+    for item in loss.inputs:
+        assert item.doc
+        if item.name not in ("y_true", "y_pred"):
+            assert loss.domains[item.symbol].includes(item.typical[0])
+            assert loss.domains[item.symbol].includes(item.typical[1])
+    for kink in CARDS[name].kinks:
+        assert kink.along in ("", *(item.name for item in loss.predicted))
+
+
+@pytest.mark.parametrize("name", CARDS)
 def test_class_has_a_docstring_and_declared_parameters_are_described(name: str) -> None:
     cls = lm.loss_class(name)
     assert (cls.__doc__ or "").strip().endswith(".")
@@ -61,7 +88,8 @@ def test_class_has_a_docstring_and_declared_parameters_are_described(name: str) 
 @pytest.mark.parametrize("name", CARDS)
 def test_formula_reads_as_latex_and_text(name: str) -> None:
     loss = lm.get(name)
-    for text in (reading.latex(loss), reading.latex_gradient(loss), reading.latex_hessian(loss)):
+    derived = [reading.latex_gradient(loss, x) for x in loss.wrt] + [reading.latex_hessian(loss, x) for x in loss.wrt]
+    for text in (reading.latex(loss), reading.latex_gradient(loss), reading.latex_hessian(loss), *derived):
         assert text
         assert text.count("{") == text.count("}")
         assert "Piecewise" not in text
@@ -73,6 +101,13 @@ def test_formula_reads_as_latex_and_text(name: str) -> None:
 def test_huber_reads_as_in_the_books() -> None:
     assert reading.latex(lm.Huber()).startswith(r"\begin{cases} \frac{\left(f - y\right)^{2}}{2} & \text{for}\: ")
     assert reading.latex_gradient(lm.BinaryCrossEntropy()).count(r"\sigma") == 2
+
+
+def test_losses_of_named_inputs_read_as_in_the_books() -> None:
+    assert reading.latex(lm.GaussianNLL()) == r"\frac{\log{\left(v \right)}}{2} + \frac{\left(f - y\right)^{2}}{2 v}"
+    assert reading.latex_gradient(lm.GaussianNLL()) == r"\frac{f - y}{v}"
+    assert r"\operatorname{hold}\left(v^{\beta}\right)" in reading.latex(lm.BetaNLL())
+    assert r"\operatorname{erf}" in reading.latex(lm.CRPSGaussian())
 
 
 def test_names_and_aliases_are_unique() -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-Task = Literal["regression", "counts", "binary", "categorical"]
+Task = Literal[
+    "regression", "counts", "binary", "categorical", "probabilistic", "adversarial", "preference"
+]
 Estimate = Literal[
     "nothing",
     "mean",
@@ -29,6 +31,12 @@ Estimate = Literal[
     "half the log-odds",
     "zero",
     "class",
+    "mean and variance",
+    "median and spread",
+    "location and scale",
+    "two quantiles",
+    "density ratio",
+    "preference",
 ]
 """What the constant with the least cost is, on the scale of predictions."""
 
@@ -37,8 +45,11 @@ Estimate = Literal[
 class Traits:
     """Properties of the loss as a function of the raw prediction; the law suite proves each, both ways.
 
-    They speak of the default options. What is declared true holds for every value of the
-    parameters and every target; what is declared false fails for some.
+    They speak of the default options. What is declared true holds for every value of the parameters
+    and every target; what is declared false fails for some. Where a loss has several predicted
+    inputs, they hold in all of them together, over their whole domains: convex along every line that
+    changes several at once, Lipschitz when no partial derivative grows without bound. An input
+    without derivatives, such as a log-probability of the reference model, is held wherever it is.
 
     Attributes:
         convex: every chord lies on or above the curve.
@@ -64,12 +75,15 @@ class Kink:
     Attributes:
         where: the place, for people.
         jumps: what jumps there: ``value``, ``gradient`` or ``hessian``.
-        at: ``(loss, target) -> raw predictions`` of the place.
+        at: ``(loss, target) -> raw predictions`` of the place. For a loss of other inputs than a target
+            and a prediction it is ``(loss, the other inputs by name) -> values`` of the input ``along``.
+        along: the predicted input that crosses the place; by default the first one.
     """
 
     where: str
     jumps: Literal["value", "gradient", "hessian"]
-    at: Callable[[Any, float], tuple[float, ...]]
+    at: Callable[[Any, Any], tuple[float, ...]]
+    along: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +92,27 @@ class Example:
 
     Attributes:
         text: the story in one sentence.
-        y_true, y_pred: the data; with classes, a row for each example.
+        y_true, y_pred: the data, with classes or levels a row for each example; empty where the loss
+            takes no such input.
+        inputs: further data by name.
         losses: the loss of each example, rounded as printed.
         cost: their mean, where the story needs it.
         options: parameters and options of the loss.
     """
 
     text: str
-    y_true: tuple[Any, ...]
-    y_pred: tuple[Any, ...]
+    y_true: tuple[Any, ...] = ()
+    y_pred: tuple[Any, ...] = ()
     losses: tuple[float, ...]
     cost: float | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    inputs: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def arguments(self) -> dict[str, tuple[Any, ...]]:
+        """All the data by name, as a call of the loss takes it."""
+        given = {"y_true": self.y_true, "y_pred": self.y_pred, **self.inputs}
+        return {name: values for name, values in given.items() if values}
 
 
 @dataclass(frozen=True, kw_only=True)

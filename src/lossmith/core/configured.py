@@ -37,7 +37,7 @@ class Configured(ABC):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if "name" not in vars(cls):
+        if "name" not in vars(cls):  # a class declares it where the capitals do not tell the words
             cls.name = snake_case(cls.__name__)
         cls._parameters = MappingProxyType(_declared(cls, Parameter))
         cls._options = MappingProxyType(_declared(cls, Option))

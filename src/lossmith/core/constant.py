@@ -147,7 +147,13 @@ class Context:
 
     @classmethod
     def of(cls, loss: Loss, y_true: npt.ArrayLike, weight: npt.ArrayLike | None) -> Context:
-        """Return the context of a loss on some targets."""
+        """Return the context of a loss on some targets.
+
+        Raises:
+            NoConstantError: when the loss takes other inputs than a target and a prediction.
+        """
+        if not loss.paired:
+            loss.optimal_constant(y_true)  # refuses, and says why
         raw = loss.raw_form
         can_be_negative = not loss.card.traits.nonnegative
         try:

@@ -92,12 +92,25 @@ class Batch:
     def own(self, symbol: str, gradient: Array) -> Array:
         """Return a gradient in its argument's own shape: summed over the axes along which that was spread."""
         shape = self.shapes.get(symbol, gradient.shape)
-        axes = tuple(axis for axis, (own, all_) in enumerate(zip(shape, gradient.shape, strict=True)) if own < all_)
-        return gradient.sum(axis=axes, keepdims=True) if axes else gradient
+        if shape == gradient.shape:
+            return gradient
+        spread_along = tuple(axis for axis, size in enumerate(shape) if size != gradient.shape[axis])
+        total = gradient.sum(axis=spread_along if shape else None, keepdims=bool(shape), dtype=np.float64)
+        return np.asarray(total, dtype=gradient.dtype)
 
     def place(self, row: int) -> str:
         """Return the index of a flat row, as one writes it: ``3`` or ``3, 1``."""
         return _place(row, self.shape)
+
+    def entry(self, symbol: str, row: int) -> str:
+        """Return what a message calls the entry of an argument at a flat row: ``y_true[3]``."""
+        label, shape = self.labels[symbol], self.shapes.get(symbol, self.shape)
+        if shape == self.shape:
+            return f"{label}[{self.place(row)}]"
+        if not shape:
+            return label  # one number for all examples
+        index = (0 if size == 1 else int(i) for i, size in zip(np.unravel_index(row, self.shape), shape, strict=True))
+        return f"{label}[{', '.join(map(str, index))}]"
 
 
 @np.errstate(over="ignore")  # of a wider type than float64
@@ -133,7 +146,9 @@ def prepare(
             arrays[item.symbol] = spread(owner, item.name, array, shape)
         elif array.shape != shape:
             raise ShapeError(_shapes_differ(owner, first.name, arrays[first.symbol], item.name, array))
-    dtype = common_type(arrays.values())
+    # A plain Python number for all examples is of no width.
+    plain = {item.symbol for item, value in arguments if item.broadcast and isinstance(value, (int, float))}
+    dtype = common_type(array for symbol, array in arrays.items() if symbol not in plain)
     counts = None if mask is None else masks(owner, mask, shape)
     inputs = {symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()}
     for symbol in unsigned_zero:
@@ -147,7 +162,7 @@ def prepare(
         dtype=dtype,
         weight=None if weight is None else weights(owner, weight, shape, counts),
         mask=counts,
-        shapes={item.symbol: np.shape(value) for item, value in arguments if item.broadcast and np.ndim(value)},
+        shapes={item.symbol: np.shape(value) for item, value in arguments if item.broadcast},
     )
 
 
@@ -273,7 +288,7 @@ def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, fi
             if np.isnan(value):
                 hint = "; a missing value: drop the row, or leave it out by mask="
             return DomainError(
-                f"{batch.owner}: {label} must be {wanted}, but {label}[{batch.place(row)}] is {value:g}{hint}"
+                f"{batch.owner}: {label} must be {wanted}, but {batch.entry(symbol, row)} is {value:g}{hint}"
             )
     raise AssertionError("a row was reported outside the domains, but lies inside")
 

@@ -19,11 +19,12 @@ from lossmith.core.configured import Configured
 from lossmith.core.constant import Context, best_constant
 from lossmith.core.contract import Batch, domain_error
 from lossmith.core.domain import Domain
-from lossmith.core.inputs import PREDICTION, TARGET, Input
+from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.reduction import check_reduction
+from lossmith.core.section import Section
 from lossmith.core.state import CostState
-from lossmith.errors import EmptyError, KindError, NoConstantError, ParameterError, ShapeError, did_you_mean
+from lossmith.errors import EmptyError, KindError, NoConstantError, ParameterError, ShapeError
 from lossmith.program import Program
 
 if TYPE_CHECKING:
@@ -42,10 +43,19 @@ class Loss(Configured):
 
     aliases: ClassVar[tuple[str, ...]] = ()
     card: ClassVar[Card]
-    inputs: ClassVar[tuple[Input, ...]] = (TARGET, PREDICTION)
     link: Link = IDENTITY
 
     # --- what the loss is -------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The arrays that it takes. A class declares others as an attribute, or here where an option decides."""
+        return (TARGET, PREDICTION)
+
+    @property
+    def paired(self) -> bool:
+        """Whether it takes a target and a prediction and nothing else, as most losses do."""
+        return [item.name for item in self.inputs] == ["y_true", "y_pred"]
 
     @property
     def predicted(self) -> tuple[Input, ...]:
@@ -75,6 +85,19 @@ class Loss(Configured):
         return self.link.forward(y_true)
 
     # --- what a structure provides ------------------------------------------------------------
+
+    @abstractmethod
+    def section(self, value: float | None = None, points: int = 401) -> Section:
+        """Return the loss and its derivatives along a line through its inputs, which is what pictures show.
+
+        Args:
+            value: what is held fixed: the target, or the index of the true class; by default a typical one.
+            points: how many points of the line.
+
+        Raises:
+            DomainError: for a value outside its domain.
+            ParameterError: for a value where there is none to choose.
+        """
 
     @abstractmethod
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
@@ -341,7 +364,7 @@ class Loss(Configured):
             NoConstantError: when the cost has no minimum, or the loss takes more than one prediction.
             EmptyError: when no example has weight.
         """
-        if [item.name for item in self.inputs] != ["y_true", "y_pred"]:
+        if not self.paired:
             names = ", ".join(item.name for item in self.inputs)
             raise NoConstantError(
                 f"{self} has no best constant: it is a loss of {names}, not of a target and a prediction"
@@ -380,17 +403,8 @@ class Loss(Configured):
 
     def _bind(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs by argument name, refusing unknown ones and missing ones."""
-        given = dict(named)
-        given.update({name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None})
-        known = [item.name for item in self.inputs]
-        call = f"{type(self).__name__} takes {', '.join(f'{name}=' for name in known)}"
-        for name in given:
-            if name not in known:
-                raise ParameterError(f"{call}; it has no input {name!r}.{did_you_mean(name, known)}")
-        missing = [name for name in known if name not in given]
-        if missing:
-            raise ParameterError(f"{call}; {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-        return given
+        places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
+        return bind(type(self).__name__, self.inputs, {**named, **places})
 
     def _refuse_invalid(self, batch: Batch, start: int, stop: int, valid: Array) -> None:
         if valid.all():

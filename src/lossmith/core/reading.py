@@ -5,11 +5,13 @@ SymPy is imported only when a formula is to be shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
 from lossmith.core.card import Card
+from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
 from lossmith.errors import MissingDependencyError
 from lossmith.program import TABLE, Ops, Program, Value
@@ -24,7 +26,11 @@ class Readable(Protocol):
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """What the formula takes."""
+        """What the formula calls its inputs."""
+
+    @property
+    def predicted(self) -> Sequence[Input]:
+        """The inputs that derivatives are taken with respect to."""
 
     @property
     def free_parameters(self) -> Mapping[str, float]:
@@ -48,7 +54,8 @@ class Readable(Protocol):
 
 
 # Kept as named functions: their expansions say less than their names.
-_NAMED = ("sigmoid", "lgamma")
+_NAMED = ("sigmoid", "lgamma", "hold")
+_IRRATIONAL = ("log(2)", "log(pi)/2", "log(2*pi)/2", "1/sqrt(pi)", "sqrt(2/pi)")
 _LONG = 40
 
 
@@ -73,18 +80,34 @@ def _namespace() -> Ops:
 
 
 def _exact(sympy: Any, value: Value) -> Any:
-    """Return a number as the fraction it is, so that 2 does not print as 2.0."""
-    return sympy.nsimplify(value, rational=True) if isinstance(value, float) else sympy.sympify(value)
+    """Return a number as the fraction or constant it is, so that 2 does not print as 2.0."""
+    if not isinstance(value, float):
+        return sympy.sympify(value)
+    return _constants().get(value, None) or sympy.nsimplify(value, rational=True)
+
+
+@lru_cache(maxsize=1)
+def _constants() -> dict[float, Any]:
+    """Return the irrational constants of formulas and rules, by their rounded value."""
+    known = [_sympy().sympify(text) for text in _IRRATIONAL]
+    return {float(sign * number.evalf(30)): sign * number for number in known for sign in (1, -1)}
+
+
+def _same(sympy: Any, a: Any, b: Any) -> bool:
+    """Return whether two branches are plainly the same, and differ in the order of computing alone."""
+    if a == b:
+        return True
+    return bool(a.count_ops() < _LONG and b.count_ops() < _LONG and sympy.expand(a - b) == 0)
 
 
 def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
     row = TABLE[name]
     if name in _NAMED:
-        head, _, _ = row.latex.partition("(")
+        head, _, _ = row.latex.format("", "").partition("(")
 
         class Named(sympy.Function):  # type: ignore[misc]  # SymPy has no types
             def _latex(self, printer: Any, exp: str | None = None) -> str:
-                call = rf"{head}\left({printer._print(self.args[0])}\right)"
+                call = rf"{head}\left({', '.join(map(printer._print, self.args))}\right)"
                 return call if exp is None else rf"{call}^{{{exp}}}"
 
         Named.__name__ = name
@@ -96,18 +119,20 @@ def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
 
 
 def _piecewise(sympy: Any, condition: Any, a: Any, b: Any) -> Any:
-    """Return the branches, with the conditions as the formula wrote them, or the branch that always holds."""
+    """Return the branches, with the conditions as the formula wrote them, or the one branch that there really is."""
     if condition in (sympy.true, sympy.false):
         return a if condition == sympy.true else b
+    if _same(sympy, a, b):  # they differ in rounding alone
+        return a
     return sympy.Piecewise((a, condition), (b, True), evaluate=False)
 
 
 def expression(loss: Readable, output: str = "value") -> Any:
-    """Return the loss or a derivative as a SymPy expression in ``y``, ``f`` and its parameters' symbols.
+    """Return the loss or a derivative as a SymPy expression in its inputs' and parameters' symbols.
 
     Args:
         loss: the loss; its parameters stay symbols.
-        output: ``value``, ``gradient:f`` or ``hessian:f,f``.
+        output: ``value``, ``gradient:f``, ``hessian:f,f`` and so on.
     """
     return loss.reads(_sympy(), output, _part)
 
@@ -126,6 +151,7 @@ def _part(loss: Readable, output: str, *, collected: bool = True) -> Any:
     else:
         found = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})[output]
     found = _exact(sympy, found)
+    found = found.xreplace({number: _exact(sympy, float(number)) for number in found.atoms(sympy.Float)})
     if output == "value" or not collected or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
         return found
     # Short derivatives come out of the rule table with terms that a reader would collect.
@@ -137,19 +163,22 @@ def latex(loss: Readable) -> str:
     return _latex(loss, "value")
 
 
-def latex_gradient(loss: Readable) -> str:
-    """Return the derivative with respect to the prediction as LaTeX."""
-    return _latex(loss, "gradient:f")
+def latex_gradient(loss: Readable, wrt: str = "") -> str:
+    """Return the derivative as LaTeX, with respect to a symbol, by default the first that is predicted."""
+    return _latex(loss, f"gradient:{wrt or loss.predicted[0].symbol}")
 
 
-def latex_hessian(loss: Readable) -> str:
-    """Return the second derivative as LaTeX."""
-    return _latex(loss, "hessian:f,f")
+def latex_hessian(loss: Readable, wrt: str = "") -> str:
+    """Return the second derivative as LaTeX, with respect to a symbol, by default the first that is predicted."""
+    return _latex(loss, f"hessian:{wrt or loss.predicted[0].symbol},{wrt or loss.predicted[0].symbol}")
 
 
 def _latex(loss: Readable, output: str) -> str:
     by_hand = _by_hand(loss, output)
-    return by_hand[0] if by_hand else str(_sympy().latex(expression(loss, output), ln_notation=False))
+    if by_hand:
+        return by_hand[0]
+    text = str(_sympy().latex(expression(loss, output), ln_notation=False))
+    return re.sub(r"\b10{15,}\b", lambda power: f"10^{{{len(power[0]) - 1}}}", text)
 
 
 def _by_hand(loss: Readable, output: str) -> tuple[str, str] | None:

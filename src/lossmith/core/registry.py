@@ -47,7 +47,7 @@ def names(task: str | None = None) -> tuple[str, ...]:
     """Return the canonical names of all losses, by family; with ``task`` only those for such a target.
 
     Args:
-        task: ``regression``, ``counts`` or ``binary``.
+        task: ``regression``, ``counts``, ``binary``, ``probabilistic``, ``adversarial`` or ``preference``.
     """
     found = tuple(sorted(_modules(), key=lambda name: (_modules()[name].split(".")[-2], name)))
     return found if task is None else tuple(name for name in found if loss_class(name).card.task == task)

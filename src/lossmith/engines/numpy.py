@@ -137,7 +137,61 @@ def _lgamma_scalar(x: float) -> float:
 
 def _lgamma(x: Array, out: Array | None = None) -> Array:
     # NumPy has no log-gamma; the C library's is right to the last digits and this is the reference.
-    values = np.fromiter(map(_lgamma_scalar, np.ravel(x).tolist()), dtype=x.dtype, count=np.size(x))
+    return _one_by_one(_lgamma_scalar, x, out)
+
+
+def _log1p_ratio2(a: Array, b: Array, out: Array | None = None) -> Array:
+    size = np.abs(a)
+    ratio = np.asarray(size / b)
+    far = np.where(ratio < np.inf, 2 * np.log(ratio), 2 * (np.log(size) - np.log(b)))
+    return _store(np.where(ratio < 1e10, np.log1p(ratio * ratio), far), out)
+
+
+def _lgamma_half_scalar(x: float) -> float:
+    if not x > 0:
+        return -math.inf if x == 0 else math.nan
+    # Up to 10 by the recurrence, then by the series: the difference of two log-gammas would lose digits.
+    first, product = 0.0, 1.0
+    if x < 1:
+        first, x = math.log(x + 0.5) - math.log(x), x + 1
+    while x < 10:
+        product *= 1 + 0.5 / x
+        x += 1
+    series = sum(c * (1 / x) ** (2 * k + 1) for k, c in enumerate(_HALF_STEP))
+    return math.log(x) / 2 - series - math.log(product) - first
+
+
+# (1 - 4^-k) B(2k) / (k (2k - 1)) with the Bernoulli numbers B, from k = 1 on
+_HALF_STEP = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224, 5461 / 425984)
+
+
+def _lgamma_half(x: Array, out: Array | None = None) -> Array:
+    return _one_by_one(_lgamma_half_scalar, x, out)
+
+
+def _bell(x: Array, out: Array | None = None) -> Array:
+    # The square is taken of a rounded number, which is exact, and of what is left: an exponential
+    # turns the rounding error of its argument into a relative one.
+    size = np.minimum(np.abs(x), 64)
+    head = np.floor(size * 16) / 16
+    bell: Array = np.multiply(np.exp(-head * head / 2), np.exp(-(size - head) * (size + head) / 2), out=out)
+    return bell
+
+
+def _normal_within(x: Array, out: Array | None = None) -> Array:
+    # NumPy has no error function either.
+    return _one_by_one(math.erf, x * x.dtype.type(math.sqrt(0.5)), out)
+
+
+def _crps_normal(a: Array, b: Array, out: Array | None = None) -> Array:
+    kind = np.result_type(a, b).type
+    z = np.asarray(a / b)
+    below = kind(math.sqrt(2 / math.pi)) * _bell(z) - kind(1 / math.sqrt(math.pi))
+    return _store(a * _normal_within(z) + b * below, out)
+
+
+def _one_by_one(function: Callable[[float], float], x: Array, out: Array | None) -> Array:
+    values = np.fromiter(map(function, np.ravel(x).tolist()), dtype=x.dtype, count=np.size(x))
     return _store(values.reshape(np.shape(x)), out)
 
 
@@ -179,6 +233,13 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "one_minus_bell": _one_minus_bell,
     "log1p_excess": _log1p_excess,
     "lgamma": _lgamma,
+    "hypot": np.hypot,
+    "log1p_ratio2": _log1p_ratio2,
+    "lgamma_half": _lgamma_half,
+    "bell": _bell,
+    "normal_within": _normal_within,
+    "crps_normal": _crps_normal,
+    "hold": np.positive,
     "mul0": _mul0,
     "where": _where,
     "lt": np.less,
@@ -255,10 +316,14 @@ def stream(
     literals = [parameters[name] for name in program.parameters] + list(program.constants)
     with np.errstate(all="ignore"):
         for number, literal in enumerate(literals, start=fixed):
-            values[number] = np.asarray(literal, dtype=dtype)
+            values[number] = np.asarray(literal, dtype=np.float64)
         for number, step in enumerate(program.steps, start=program.first_step):
             if program.uniform[number]:
                 values[number] = np.asarray(IMPLEMENTATION[step.op](*(values[arg] for arg in step.args)))
+        # What parameters alone decide is computed once, in full precision, and rounded at the end.
+        for number, kind in enumerate(program.types):
+            if values[number] is not None and kind == "real":
+                values[number] = values[number].astype(dtype)
         for number, result in results.items():
             if program.uniform[number]:
                 result[...] = values[number]

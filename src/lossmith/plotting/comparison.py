@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from lossmith.core.loss import Loss
 from lossmith.errors import MissingDependencyError, ParameterError
 from lossmith.plotting.curves import broken
-from lossmith.plotting.sampling import curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,22 +39,22 @@ def compare(losses: Sequence[Loss], y_true: float | None = None) -> Figure:
         raise MissingDependencyError("plots need matplotlib: pip install 'lossmith[lab]'") from None
     if not losses:
         raise ParameterError("name at least one loss to draw")
-    sampled = [curve(losses[0], y_true)]
-    sampled += [curve(loss, sampled[0].target) for loss in losses[1:]]
-    labels = {item.label for item in sampled}
+    lines = [losses[0].section(y_true)]
+    lines += [loss.section(lines[0].value) for loss in losses[1:]]
+    labels = {line.label for line in lines}
     if len(labels) > 1:
-        kinds = ", ".join(f"{loss} reads a {item.label}" for loss, item in zip(losses, sampled, strict=True))
+        kinds = ", ".join(f"{loss} reads a {line.label}" for loss, line in zip(losses, lines, strict=True))
         raise ParameterError(f"these losses cannot share an axis: {kinds}; draw them one by one")
     figure = Figure(figsize=(11.0, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (name, title) in zip(figure.subplots(1, 3, sharex=True), PANELS, strict=True):
-        for number, (loss, item) in enumerate(zip(losses, sampled, strict=True)):
+        for number, (loss, line) in enumerate(zip(losses, lines, strict=True)):
             style = {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
-            axes.plot(item.prediction, broken(getattr(item, name)), label=str(loss), linewidth=2, **style)
+            axes.plot(line.x, broken(getattr(line, name)), label=str(loss), linewidth=2, **style)
         axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
         axes.set_title(title)
-        axes.set_xlabel(sampled[0].label)
+        axes.set_xlabel(lines[0].label)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(frameon=False)
-    figure.suptitle(f"at a target of {sampled[0].target:g}")
+    figure.suptitle(lines[0].case)
     return figure

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossmith.core.loss import Loss
+from lossmith.core.section import Array
 from lossmith.errors import MissingDependencyError
-from lossmith.plotting.sampling import Array, curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +24,10 @@ _STYLES = (
 def plot(loss: Loss, y_true: float | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw loss, gradient and Hessian against the prediction, with the target marked.
 
+    The title says what is held fixed; see ``Loss.section``.
+
     Args:
-        loss: a pointwise loss, or one of rows over classes; see ``lossmith.plotting.sampling.curve``.
+        loss: any loss.
         y_true: the target, with classes the index of the true one; by default one that is typical for the loss.
         ax: where to draw; by default a new figure.
 
@@ -37,18 +39,18 @@ def plot(loss: Loss, y_true: float | None = None, *, ax: Axes | None = None) -> 
     """
     if ax is None:
         ax = _new_axes()
-    sampled = curve(loss, y_true)
+    line = loss.section(y_true)
     for name, label, colour, dashes in _STYLES:
-        ax.plot(sampled.prediction, broken(getattr(sampled, name)), dashes, color=colour, linewidth=2, label=label)
+        ax.plot(line.x, broken(getattr(line, name)), dashes, color=colour, linewidth=2, label=label)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    if sampled.best is not None and sampled.prediction[0] <= sampled.best <= sampled.prediction[-1]:
-        ax.axvline(sampled.best, color="0.7", linewidth=0.8, zorder=0)
+    if line.best is not None and line.x[0] <= line.best <= line.x[-1]:
+        ax.axvline(line.best, color="0.7", linewidth=0.8, zorder=0)
     # Near probabilities of 0 the derivatives dwarf the loss; they may leave the picture.
-    tall = 2.5 * float(np.max(np.abs(sampled.losses)))
+    tall = 2.5 * float(np.max(np.abs(line.losses)))
     bottom, top = ax.get_ylim()
     ax.set_ylim(max(bottom, -tall), min(top, tall))
-    ax.set_title(f"{loss} {sampled.case}")
-    ax.set_xlabel(sampled.label)
+    ax.set_title(f"{loss} {line.case}")
+    ax.set_xlabel(line.label)
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

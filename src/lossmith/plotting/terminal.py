@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 
 from lossmith.core.loss import Loss
-from lossmith.plotting import sampling
-from lossmith.plotting.sampling import Array
+from lossmith.core.section import Array
 
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
@@ -15,22 +16,22 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
     """Return the loss and its gradient as two text plots, one above the other.
 
     Args:
-        loss: a pointwise loss, or one of rows over classes.
+        loss: any loss.
         width: characters across, axis labels included; at least 30.
         height: lines of the upper plot; the lower one has half as many.
         y_true: the target; by default one that is typical for the loss.
     """
     columns = max(width, 30) - 10
-    sampled = sampling.curve(loss, y_true, points=columns * 2)
-    upper = _panel(sampled.losses, columns, height)
-    lower = _panel(sampled.gradient, columns, max(height // 2, 3))
-    first, last = f"{sampled.prediction[0]:.3g}", f"{sampled.prediction[-1]:.3g}"
+    line = loss.section(y_true, points=columns * 2)
+    upper = _panel(line.losses, columns, height)
+    lower = _panel(line.gradient, columns, max(height // 2, 3))
+    first, last = f"{line.x[0]:.3g}", f"{line.x[-1]:.3g}"
     room = columns - len(first) - len(last)
-    labels = (sampled.label, sampled.label.partition(",")[0], sampled.label.partition(" of ")[0])
+    labels = (line.label, line.label.partition(",")[0], line.label.partition(" of ")[0])
     label = next((label for label in labels if len(label) <= room - 2), "")
     axis = first + label.center(room) + last
-    head = f"loss {sampled.case}"
-    return "\n".join([head, *upper, "gradient", *lower, " " * 9 + axis])
+    head = f"loss {line.case}"
+    return "\n".join([*wrap(head, max(width, 30)), *upper, "gradient", *lower, " " * 9 + axis])
 
 
 def _panel(values: Array, columns: int, height: int) -> list[str]:

@@ -42,6 +42,7 @@ def derive(program: Program, wrt: Sequence[str], order: int = 1) -> Program:
             {name: graph.symbols[name] for name in program.parameters},
         ).items()
     }
+    graph.differentiating = True
     if order >= 1:
         for name in wrt:
             outputs[f"gradient:{name}"] = tangent(graph, outputs["value"], name)

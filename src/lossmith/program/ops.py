@@ -82,6 +82,11 @@ def _chain(partial: Callable[[Ops, Value, Value], Value]) -> Tangent:
     return lambda o, x, dx, result: o.mul(partial(o, x[0], result), dx[0])
 
 
+def _chain0(partial: Callable[[Ops, Value, Value], Value]) -> Tangent:
+    """Return the rule of an instruction that levels off so fast that its derivative is 0 against any infinity."""
+    return lambda o, x, dx, result: o.mul0(partial(o, x[0], result), dx[0])
+
+
 def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     base, exponent = x
     by_base = o.mul(o.mul0(exponent, o.pow(base, o.sub(exponent, 1.0))), dx[0])
@@ -93,9 +98,25 @@ def _tangent_log1p_excess(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], r
     return o.mul(o.where(o.lt(a, 1.0), o.div(a, o.add(1.0, a)), o.div(1.0, o.add(1.0, o.div(1.0, a)))), dx[0])
 
 
+def _tangent_log1p_ratio2(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    size = o.hypot(x[0], x[1])
+    by_a = o.div(o.mul(o.div(x[0], size), dx[0]), size)
+    by_b = o.div(o.mul(o.expm1(o.neg(result)), dx[1]), x[1])  # 1 - exp(-log(1 + q²)) is q² / (1 + q²)
+    return o.mul(2.0, o.add(by_a, by_b))
+
+
+def _tangent_crps_normal(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    z = o.div(x[0], x[1])
+    by_scale = o.sub(o.mul(_ROOT_2_BY_PI, o.bell(z)), _1_BY_ROOT_PI)
+    return o.add(o.mul(o.normal_within(z), dx[0]), o.mul(by_scale, dx[1]))
+
+
 def _none(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     return 0.0
 
+
+_ROOT_2_BY_PI = 0.7978845608028654
+_1_BY_ROOT_PI = 0.5641895835477563
 
 _ROWS = (
     Instruction("add", 2, "a + b", "{0} + {1}", lambda o, x, d, r: o.add(d[0], d[1])),
@@ -147,7 +168,8 @@ _ROWS = (
         "bowl_curvature", 2, "(1 + (b - 1)*a**2)*(1 + a**2)**(b/2 - 2)", r"\operatorname{{bowl}}''_{{{1}}}({0})",
         None, held=(1,),
     ),
-    Instruction("bell", 1, "exp(-a**2/2)", r"e^{{-{0}^2/2}}", _chain(lambda o, a, r: o.neg(o.mul0(a, r)))),
+    # Density of the standard normal distribution without its constant, and what it lacks to 1.
+    Instruction("bell", 1, "exp(-a**2/2)", r"e^{{-{0}^2/2}}", _chain0(lambda o, a, r: o.neg(o.mul0(a, r)))),
     Instruction(
         "one_minus_bell", 1, "1 - exp(-a**2/2)", r"\left(1 - e^{{-{0}^2/2}}\right)",
         _chain(lambda o, a, r: o.mul0(a, o.bell(a))),
@@ -155,6 +177,30 @@ _ROWS = (
     Instruction("log1p_excess", 1, "a - log(1 + a)", r"\left({0} - \log(1 + {0})\right)", _tangent_log1p_excess,
                 domain="a > -1"),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
+    Instruction(
+        "hypot", 2, "sqrt(a**2 + b**2)", r"\sqrt{{{0}^2 + {1}^2}}",
+        lambda o, x, d, r: o.add(o.mul(o.div(x[0], r), d[0]), o.mul(o.div(x[1], r), d[1])),
+        kink="none defined at a = b = 0",
+    ),
+    Instruction(
+        "log1p_ratio2", 2, "log(1 + (a/b)**2)", r"\log(1 + ({0}/{1})^2)", _tangent_log1p_ratio2, domain="b > 0"
+    ),
+    Instruction(
+        "lgamma_half", 1, "loggamma(a + 1/2) - loggamma(a)", r"\log\frac{{\Gamma({0} + 1/2)}}{{\Gamma({0})}}", None,
+        domain="a > 0",
+    ),
+    # What of the standard normal distribution lies between -a and a.
+    Instruction(
+        "normal_within", 1, "erf(a/sqrt(2))", r"\operatorname{{erf}}({0}/\sqrt{{2}})",
+        _chain0(lambda o, a, r: o.mul(_ROOT_2_BY_PI, o.bell(a))),
+    ),
+    # The continuous ranked probability score of a normal distribution with scale b whose mean is off by a.
+    # Its parts share a term that grows with a and cancels from the derivatives.
+    Instruction(
+        "crps_normal", 2, "a*erf(a/(sqrt(2)*b)) + b*(sqrt(2/pi)*exp(-(a/b)**2/2) - 1/sqrt(pi))",
+        r"\operatorname{{CRPS}}({0}, {1})", _tangent_crps_normal, domain="b > 0",
+    ),
+    Instruction("hold", 1, "a", r"\operatorname{{hold}}({0})", _none, kink="0 everywhere: a constant to derivatives"),
     # A product in which an exact zero wins over infinity: 0 log 0 = 0.
     Instruction(
         "mul0", 2, "a*b", r"{0} \cdot {1}", lambda o, x, d, r: o.add(o.mul0(d[0], x[1]), o.mul0(x[0], d[1]))

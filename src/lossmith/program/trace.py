@@ -102,6 +102,10 @@ class Graph:
         self.inputs = tuple(inputs)
         self.parameters = tuple(parameters)
         self._nodes: list[tuple[str, tuple[int, ...]]] = []
+        self._varies: list[bool] = []  # whether a value differs between examples
+        self._below: list[frozenset[int]] = []
+        self._merging = False
+        self.differentiating = False  # what a formula divides stays divided as written; what rules divide may merge
         self._index: dict[tuple[str, tuple[int, ...]], int] = {}
         self._constants: dict[str, int] = {}
         self._values: dict[int, float] = {}
@@ -113,6 +117,10 @@ class Graph:
         if key not in self._index:
             self._index[key] = len(self._nodes)
             self._nodes.append(key)
+            inner = op in TABLE
+            varies = any(self._varies[arg] for arg in args) if inner else op == "input" and args[0] < len(self.inputs)
+            self._varies.append(varies)
+            self._below.append(self._denominators(op, args) if inner and self.differentiating else frozenset())
         return Symbol(self, self._index[key])
 
     def constant(self, value: float) -> Symbol:
@@ -155,10 +163,6 @@ class Graph:
                 quotient = self._divide(op, factor, other)
                 if quotient is not None:
                     return quotient
-        if op in ("add", "sub"):
-            together = self._together(op, args)
-            if together is not None:
-                return together
         values = [self._values.get(arg.number) for arg in args]
         known = [value for value in values if value is not None]
         if op in _FOLD and len(known) == len(args):
@@ -170,6 +174,8 @@ class Graph:
             return Symbol(self, self._nodes[args[0].number][1][0])
         if op == "add" and args[0].number == args[1].number:
             return self.apply("mul", (2.0, args[0]))
+        if op in ("add", "sub") and not known:
+            return self._together(op, *args)
         if not known or len(args) != 2:
             return None
         left, right = values
@@ -214,13 +220,6 @@ class Graph:
             return quotient
         return self.apply("where", (self.apply("equal", (factor, 0.0)), 0.0, quotient))
 
-    def _together(self, op: str, args: tuple[Symbol, ...]) -> Symbol | None:
-        """Return ``(a + b) / c`` for ``a / c + b / c`` with an input ``c``: where it is tiny, both can be infinite."""
-        (a, c), (b, other) = (self._quotient(arg) for arg in args)
-        if a is None or b is None or c != other or c >= len(self.inputs):
-            return None
-        return self.apply("div", (self.apply(op, (a, b)), Symbol(self, c)))
-
     def _quotient(self, symbol: Symbol) -> tuple[Symbol | None, int]:
         """Return numerator and denominator of a quotient, whose sign or power of two goes into the numerator."""
         node, args = self._nodes[symbol.number]
@@ -238,11 +237,47 @@ class Graph:
                     ), denominator
         return None, -1
 
+    def _together(self, op: str, left: Symbol, right: Symbol) -> Symbol | None:
+        """Return ``(a ± b) / c`` for ``a / c ± b / c`` of derivatives: a tiny ``c`` would give infinity - infinity."""
+        common = self._below[left.number] & self._below[right.number]
+        if not common or self._merging:
+            return None
+        below = min(common)
+        self._merging = True  # once: what is left is ratios of like sizes, which shall stay so
+        above = self.apply(op, (self._over(left.number, below), self._over(right.number, below)))
+        self._merging = False
+        return self.apply("div", (above, Symbol(self, below)))
+
+    def _denominators(self, op: str, args: tuple[int, ...]) -> frozenset[int]:
+        """Return what an instruction's result is divided by as a whole, among values that differ between examples."""
+        if op == "div":
+            return self._below[args[0]] | ({args[1]} if self._varies[args[1]] else set())
+        if op in ("mul", "mul0"):
+            return self._below[args[0]] | self._below[args[1]]
+        if op == "where":
+            return self._below[args[1]] & self._below[args[2]]
+        return self._below[args[0]] if op == "neg" else frozenset()
+
+    def _over(self, number: int, below: int) -> Symbol:
+        """Return a value times one of its denominators, by leaving out the division."""
+        op, args = self._nodes[number]
+        if op == "where":
+            return self.apply(op, (Symbol(self, args[0]), *(self._over(arg, below) for arg in args[1:])))
+        if op == "div" and args[1] == below:
+            return Symbol(self, args[0])
+        if op in ("mul", "mul0"):  # of two such factors, the newer one is the derivative
+            newer = max(arg for arg in args if below in self._below[arg])
+            other = args[1] if args[0] == newer else args[0]
+            return self.apply(op, (self._over(newer, below), Symbol(self, other)))
+        return self.apply(op, (self._over(args[0], below), *(Symbol(self, arg) for arg in args[1:])))
+
     def _scale(self, factor: float, symbol: Symbol) -> Symbol | None:
         """Return ``factor * symbol`` where it is known: one, or a factor that merges with the symbol's own."""
         if factor == 1:
             return symbol
         op, args = self._nodes[symbol.number]
+        if op == "div" and args[0] in self._values and _is_power_of_two(factor):
+            return self.apply("div", (factor * self._values[args[0]], Symbol(self, args[1])))
         inner = next((arg for arg in args if arg in self._values), None) if op == "mul" else None
         if inner is None or not (_is_power_of_two(factor) or _is_power_of_two(self._values[inner])):
             return None  # merging other factors would round differently

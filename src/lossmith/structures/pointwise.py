@@ -14,9 +14,11 @@ from lossmith.core.contract import Batch, prepare, warn_if_probabilities
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.link import LOGISTIC, Link
 from lossmith.core.parameter import Option, Parameter
+from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
+from lossmith.structures.lines import along_first_input
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
@@ -28,15 +30,20 @@ class Pointwise(Written):
     """A loss of a target and a prediction, element by element, or of several inputs declared by name.
 
     A subclass gives ``card``, ``formula``, and what differs: ``target`` and ``prediction_domain``, or
-    ``inputs`` and ``domains`` where it takes others than a target and a prediction.
+    ``inputs`` and ``domains`` where it takes others than a target and a prediction (see ``Loss.inputs``).
     """
 
     target: ClassVar[Domain] = REAL
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        cls.symbols = tuple(item.symbol for item in cls.inputs)
-        cls.wrt = tuple(item.symbol for item in cls.inputs if item.predicted)
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of its inputs."""
+        return tuple(item.symbol for item in self.inputs)
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """The symbols of its predicted inputs."""
+        return tuple(item.symbol for item in self.predicted)
 
     @property
     def prediction_domain(self) -> Domain:
@@ -50,13 +57,18 @@ class Pointwise(Written):
 
     @property
     def domains(self) -> Mapping[str, Domain]:
-        """Domain of each input, by symbol."""
-        return MappingProxyType({"y": self.target_domain, "f": self.prediction_domain})
+        """Domain of each input, by symbol; other inputs than target and prediction may be any number."""
+        known = {"y": self.target_domain, "f": self.prediction_domain}
+        return MappingProxyType({symbol: known.get(symbol, REAL) for symbol in self.symbols})
 
     def valid(self, ops: Ops, symbols: Mapping[str, Value]) -> Value:
         """Return the condition that every input lies in its domain."""
         conditions = [domain.contains(ops, symbols[symbol]) for symbol, domain in self.domains.items()]
         return reduce(ops.both, conditions)
+
+    def section(self, value: float | None = None, points: int = 401) -> Section:
+        """Return the loss along its first predicted input; ``value`` is the target. See ``Loss.section``."""
+        return along_first_input(self, value, points)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.

@@ -20,10 +20,12 @@ from lossmith.core.contract import Batch, LossmithWarning, common_type, masks, n
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
+from lossmith.core.section import Section
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError
 from lossmith.program import Program
 from lossmith.structures import row_constant
+from lossmith.structures.lines import along_true_class
 
 Array = npt.NDArray[Any]
 
@@ -97,6 +99,10 @@ class Rows(Loss):
                 f"{type(self).__name__}(ignore_index={self.ignore_index}): distributions have no index to ignore; "
                 "pass mask="
             )
+
+    def section(self, value: float | None = None, points: int = 401) -> Section:
+        """Return the loss along the logit or probability of the true class, whose index is ``value``."""
+        return along_true_class(self, value, points)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         owner = type(self).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from lossmith.core.loss import Loss
@@ -18,11 +18,15 @@ _PROGRAMS: WeakKeyDictionary[type, dict[Any, Program]] = WeakKeyDictionary()
 class Written(Loss):
     """A loss with a formula of a few symbols, which its structure fills from the arrays of a call."""
 
-    symbols: ClassVar[tuple[str, ...]]
-    """The symbols that the formula takes, in order."""
+    @property
+    @abstractmethod
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that the formula takes, in order."""
 
-    wrt: ClassVar[tuple[str, ...]]
-    """Those of them that it is differentiated by."""
+    @property
+    @abstractmethod
+    def wrt(self) -> tuple[str, ...]:
+        """Those of them that it is differentiated by."""
 
     @abstractmethod
     def formula(self, ops: Ops, *inputs: Any, **named: Any) -> Value:
