@@ -143,13 +143,16 @@ class Objective:
 def _one_number_a_row(loss: Loss) -> Loss:
     """Return the loss, refusing those that a model of one number a row cannot be trained with."""
     if not loss.paired:
+        names = ", ".join(item.name for item in loss.inputs)
         raise ParameterError(
-            f"{loss} cannot be an objective: it is a loss of {', '.join(item.name for item in loss.inputs)}, and LightGBM predicts one number a "
-            "row for one target; it trains with losses of y_true and y_pred"
+            f"{loss} cannot be an objective: it is a loss of {names}, and LightGBM predicts one number a row for one "
+            "target; it trains with losses of y_true and y_pred"
         )
     if loss._couples:
+        mend = "; LightGBM's own objective='multiclass' trains softmax cross-entropy"
         raise ParameterError(
             f"{loss} cannot be an objective: it needs several predictions a row, and this objective trains one"
+            + (mend if loss.card.task == "categorical" else "")
         )
     return loss
 

@@ -11,7 +11,7 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
-from lossmith.core.loss import OUTPUTS
+from lossmith.core.outputs import OUTPUTS
 from tests.laws.grid import Array, targets
 
 

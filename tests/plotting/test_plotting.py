@@ -25,7 +25,7 @@ def test_curves_are_drawn_where_they_are_interesting(loss: lm.Loss) -> None:
     assert np.all(np.isfinite([line.losses, line.gradient, line.hessian]))
     middle = {item.name: item.middle for item in loss.inputs}
     for kink in loss.card.kinks:
-        if kink.along in ("", loss.predicted[0].name):
+        if kink.along in ("", loss.focus.name):
             for at in kink.at(loss, line.value if loss.paired else middle):
                 assert line.x[0] < at < line.x[-1], f"{kink.where} is out of sight"
 
@@ -72,6 +72,18 @@ def test_a_jump_is_a_gap_and_not_a_steep_line() -> None:
     gradient = lm.AbsoluteError().plot().get_lines()[1].get_ydata()
     assert np.isnan(gradient).any()
     assert not np.isnan(lm.SquaredError().plot().get_lines()[1].get_ydata()).any()
+
+
+def test_losses_of_other_inputs_say_what_they_are_drawn_along() -> None:
+    axes = lm.KLDivergence(p_kind="logits").plot(0.2)
+    assert axes.get_title().endswith("at p = (0.2, 0.8)")
+    assert axes.get_xlabel() == "q of the first class"
+    line = lm.KLDivergence().section()
+    slopes = np.gradient(line.losses, line.x)
+    np.testing.assert_allclose(line.gradient[20:-20], slopes[20:-20], rtol=0.01, atol=0.01)
+    assert abs(line.x[np.argmin(line.losses)] - 0.7) < 0.002
+    assert "negative distance of 3" in lm.Triplet().plot(3.0).get_title()
+    assert "teacher = (2, 0)" in draw(lm.Distillation())
 
 
 @pytest.mark.parametrize("width", [30, 60, 100])

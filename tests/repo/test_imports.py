@@ -24,6 +24,7 @@ ROOMS = {
     "structures": {"errors", "program", "engines", "core"},
     "losses": {"errors", "program", "core", "structures"},
     "lightgbm": {"errors", "core"},
+    "regularizers": {"errors", "core"},
     "frameworks": {"errors", "core", "engines", "structures", ""},
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
@@ -34,6 +35,9 @@ ROOMS = {
 LATE = {
     ("core/registry.py", "losses"),  # finds losses by walking their folder
     ("core/loss.py", "plotting"),  # loss.plot()
+    ("core/sums.py", "structures"),  # a + b
+    ("core/registry.py", "structures"),  # sums from their configuration
+    ("core/registry.py", "regularizers"),  # regularisers from theirs
 }
 
 

@@ -8,7 +8,15 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Task = Literal[
-    "regression", "counts", "binary", "categorical", "probabilistic", "adversarial", "preference"
+    "regression",
+    "counts",
+    "binary",
+    "categorical",
+    "probabilistic",
+    "distributions",
+    "embeddings",
+    "adversarial",
+    "preference",
 ]
 Estimate = Literal[
     "nothing",
@@ -37,6 +45,10 @@ Estimate = Literal[
     "two quantiles",
     "density ratio",
     "preference",
+    "a distribution",
+    "distances",
+    "quantiles",
+    "a compromise of its terms",
 ]
 """What the constant with the least cost is, on the scale of predictions."""
 

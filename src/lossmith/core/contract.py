@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lossmith.core.domain import Domain
 from lossmith.core.inputs import Input
+from lossmith.core.outputs import room
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, KindError, ShapeError
 
@@ -76,10 +77,26 @@ class Batch:
             values = np.where(self.mask[start:stop].reshape(-1, *tail), values, 0.0)
         return values
 
-    def blank(self, symbol: str, *, full: bool = False) -> Array:
-        """Return an array to fill with the derivatives of an input, row by row."""
-        tail = self.inputs[symbol].shape[1:]
-        return np.empty((self.size, *tail, *(tail if full else ())), dtype=self.dtype)
+    def room(self, part: str) -> Array:
+        """Return an array to fill with a part of the outputs, row by row; see ``lossmith.core.outputs``."""
+        tails = {symbol: array.shape[1:] for symbol, array in self.inputs.items()}
+        return room((self.size,), part, tails, self.dtype)
+
+    def rows_of(self, out: Any, part: str) -> Array:
+        """Check an array that a part is to be written into, and return it as rows, or others where that cannot be.
+
+        Raises:
+            KindError: for what is no writeable array of the right type.
+            ShapeError: for another shape than the predictions have.
+        """
+        if not isinstance(out, np.ndarray) or out.dtype != self.dtype or not out.flags.writeable:
+            got = f"{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
+            raise KindError(f"{self.owner}: out must be a writeable {self.dtype} array, got a {got}")
+        rows = self.room(part)
+        if out.shape != (shape := self.restore(rows).shape):
+            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {shape}")
+        in_place = out.flags.c_contiguous and self.class_axis is None
+        return out.reshape(rows.shape) if in_place else rows
 
     def restore(self, values: Array, *, full: bool = False) -> Array:
         """Return a result of rows in the shape in which the arguments came."""

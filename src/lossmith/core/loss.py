@@ -21,24 +21,21 @@ from lossmith.core.contract import Batch, domain_error
 from lossmith.core.domain import Domain
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
+from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol
 from lossmith.core.reduction import check_reduction
 from lossmith.core.section import Section
 from lossmith.core.state import CostState
-from lossmith.errors import EmptyError, KindError, NoConstantError, ParameterError, ShapeError
+from lossmith.core.sums import Summable
+from lossmith.errors import EmptyError, NoConstantError, ParameterError
 from lossmith.program import Program
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[Any]
-Results = Any
-"""An array, or a dict of arrays by argument where a loss has several predicted inputs."""
-
-OUTPUTS = ("losses", "gradient", "hessian", "full_hessian")
-"""What can be asked of each example."""
 
 
-class Loss(Configured):
+class Loss(Summable, Configured):
     """Base of all losses. Instances are immutable, comparable, hashable and picklable."""
 
     aliases: ClassVar[tuple[str, ...]] = ()
@@ -61,6 +58,11 @@ class Loss(Configured):
     def predicted(self) -> tuple[Input, ...]:
         """The inputs that derivatives are taken with respect to."""
         return tuple(item for item in self.inputs if item.predicted)
+
+    @property
+    def focus(self) -> Input:
+        """The predicted input that pictures and formulas are about: the first, unless a structure says otherwise."""
+        return self.predicted[0]
 
     @property
     def raw_form(self) -> Self:
@@ -87,12 +89,15 @@ class Loss(Configured):
     # --- what a structure provides ------------------------------------------------------------
 
     @abstractmethod
-    def section(self, value: float | None = None, points: int = 401) -> Section:
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
         """Return the loss and its derivatives along a line through its inputs, which is what pictures show.
 
         Args:
             value: what is held fixed: the target, or the index of the true class; by default a typical one.
             points: how many points of the line.
+            between: its ends; by default around what is interesting.
 
         Raises:
             DomainError: for a value outside its domain.
@@ -107,8 +112,7 @@ class Loss(Configured):
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
         """Yield ``start, stop`` and, for those rows, the outputs and ``valid``, whether they lie in the domains.
 
-        Outputs are called ``losses``, ``gradient:x``, ``hessian:x,x`` and, where entries of one input
-        couple, ``full_hessian:x,x``; ``x`` is the symbol of an input.
+        Outputs are called as ``lossmith.core.outputs`` says.
         """
 
     @abstractmethod
@@ -198,39 +202,14 @@ class Loss(Configured):
         if unknown:
             raise ParameterError(f"outputs must be among {', '.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}")
         batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
-        keys = [key for name in outputs for key in self._keys(name)]
-        flat = {key: self._room(batch, key) for key in keys}
+        keys = [key for name in outputs for key in parts(name, self.predicted)]
+        flat = {key: batch.room(key) for key in keys}
         for start, stop, block in self._stream(batch, keys):
             self._refuse_invalid(batch, start, stop, block["valid"])
             for key, result in flat.items():
                 result[start:stop] = batch.weighted(start, stop, block[key])  # by the loss's own weights
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
-        return {name: self._gather(name, shaped) for name in outputs}
-
-    def _keys(self, output: str) -> list[str]:
-        """Return what a structure calls the parts of an output."""
-        symbols = [item.symbol for item in self.predicted]
-        if output == "losses":
-            return ["losses"]
-        if output == "gradient":
-            return [f"gradient:{x}" for x in symbols]
-        if output == "hessian":
-            return [f"hessian:{x},{x}" for x in symbols]
-        return [f"full_hessian:{x},{z}" for place, x in enumerate(symbols) for z in symbols[place:]]
-
-    def _room(self, batch: Batch, key: str) -> Array:
-        if key == "losses":
-            return np.empty(batch.size, dtype=batch.dtype)
-        return batch.blank(key.split(":")[1].split(",")[0], full=key.startswith("full"))
-
-    def _gather(self, output: str, shaped: Mapping[str, Array]) -> Results:
-        keys = self._keys(output)
-        if output == "losses" or len(self.predicted) == 1:
-            return shaped[keys[0]]
-        names = {item.symbol: item.name for item in self.predicted}
-        if output == "full_hessian":
-            return {tuple(names[x] for x in key.split(":")[1].split(",")): shaped[key] for key in keys}
-        return {names[key.split(":")[1].split(",")[0]]: shaped[key] for key in keys}
+        return {name: gather(name, self.predicted, shaped) for name in outputs}
 
     @np.errstate(over="ignore", invalid="ignore")
     def cost(
@@ -266,7 +245,7 @@ class Loss(Configured):
         if check_reduction(reduction) != "none":
             return self.state(y_true, y_pred, weight, mask, **named).reduce(reduction, empty=empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        result = self._room(batch, "losses")
+        result = batch.room("losses")
         for start, stop, block in self._stream(batch, ("losses",)):
             self._refuse_invalid(batch, start, stop, block["valid"])
             result[start:stop] = batch.weighted(start, stop, block["losses"])
@@ -315,14 +294,17 @@ class Loss(Configured):
         """
         chosen = check_reduction(reduction)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        keys = self._keys("gradient")
-        flat = {key: self._room(batch, key) for key in keys}
-        written = self._flat_output(out, batch, keys[0])
-        if written is not None:
-            flat[keys[0]] = written
+        keys = parts("gradient", self.predicted)
+        flat = {key: batch.room(key) for key in keys}
+        if out is not None:
+            if len(keys) > 1:
+                raise ParameterError(
+                    f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
+                )
+            flat[keys[0]] = batch.rows_of(out, keys[0])
         state = CostState.begin(self, batch)
         divisor = state.divisor(chosen) or math.inf  # nothing counts: the gradient is zero
-        losses = self._room(batch, "losses") if chosen == "none" else None
+        losses = batch.room("losses") if chosen == "none" else None
         for start, stop, block in self._stream(batch, ("losses", *keys)):
             self._refuse_invalid(batch, start, stop, block["valid"])
             for key, result in flat.items():
@@ -332,27 +314,11 @@ class Loss(Configured):
             else:
                 losses[start:stop] = batch.weighted(start, stop, block["losses"])
         cost = state.reduce(chosen, empty=empty) if losses is None else batch.restore(losses)[()]
-        shaped = {key: batch.own(key.split(":")[1], batch.restore(result)) for key, result in flat.items()}
+        shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
         if out is not None:
             out[...] = shaped[keys[0]]  # onto itself where it was written in place
             return cost, out
-        return cost, self._gather("gradient", shaped)
-
-    def _flat_output(self, out: Array | None, batch: Batch, key: str) -> Array | None:
-        """Check ``out`` and return it as rows, where it lies in memory so that rows can be written in place."""
-        if out is None:
-            return None
-        name = type(self).__name__
-        if len(self.predicted) > 1:
-            raise ParameterError(f"{name}: out takes one array, but there are several predicted inputs; leave it out")
-        if not isinstance(out, np.ndarray) or out.dtype != batch.dtype or not out.flags.writeable:
-            got = f"{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
-            raise KindError(f"{name}: out must be a writeable {batch.dtype} array, got a {got}")
-        rows = self._room(batch, key)
-        if out.shape != batch.restore(rows).shape:
-            raise ShapeError(f"{name}: out has shape {out.shape}, the predictions have {batch.restore(rows).shape}")
-        in_place = out.flags.c_contiguous and batch.class_axis is None
-        return out.reshape(rows.shape) if in_place else rows
+        return cost, gather("gradient", self.predicted, shaped)
 
     def optimal_constant(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Any:
         """Return the constant raw prediction with the least cost: where boosting should start.

@@ -83,16 +83,16 @@ class Parameter:
 
 
 class Vector:
-    """A number for each class, such as class weights; it may be left out.
+    """A number for each class, such as class weights, or for each of some levels.
 
     Args:
+        default: the numbers when none are given; ``None`` where they may be left out.
         domain: where each number may lie.
         doc: what it means, one phrase.
     """
 
-    default: None = None
-
-    def __init__(self, *, domain: str, doc: str) -> None:
+    def __init__(self, default: tuple[float, ...] | None = None, *, domain: str, doc: str) -> None:
+        self.default = default
         self.domain = Domain.parse(domain)
         self.doc = doc
         self.name = ""
@@ -109,13 +109,13 @@ class Vector:
         Raises:
             ParameterError: for what is no sequence of numbers in the domain.
         """
-        if value is None:
+        if value is None and self.default is None:
             return None
         try:
             numbers = tuple(float(item) for item in value)
         except (TypeError, ValueError):
             raise ParameterError(
-                f"{owner}({self.name}={value!r}): {self.name} must be a number for each class in {self.domain}"
+                f"{owner}({self.name}={value!r}): {self.name} must be a sequence of numbers in {self.domain}"
             ) from None
         for place, number in enumerate(numbers):
             if not self.domain.includes(number):

@@ -6,7 +6,7 @@ SymPy is imported only when a formula is to be shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -29,8 +29,8 @@ class Readable(Protocol):
         """What the formula calls its inputs."""
 
     @property
-    def predicted(self) -> Sequence[Input]:
-        """The inputs that derivatives are taken with respect to."""
+    def focus(self) -> Input:
+        """The predicted input that pictures and formulas are about."""
 
     @property
     def free_parameters(self) -> Mapping[str, float]:
@@ -164,13 +164,13 @@ def latex(loss: Readable) -> str:
 
 
 def latex_gradient(loss: Readable, wrt: str = "") -> str:
-    """Return the derivative as LaTeX, with respect to a symbol, by default the first that is predicted."""
-    return _latex(loss, f"gradient:{wrt or loss.predicted[0].symbol}")
+    """Return the derivative as LaTeX, with respect to a symbol, by default the one that pictures show."""
+    return _latex(loss, f"gradient:{wrt or loss.focus.symbol}")
 
 
 def latex_hessian(loss: Readable, wrt: str = "") -> str:
-    """Return the second derivative as LaTeX, with respect to a symbol, by default the first that is predicted."""
-    return _latex(loss, f"hessian:{wrt or loss.predicted[0].symbol},{wrt or loss.predicted[0].symbol}")
+    """Return the second derivative as LaTeX, with respect to a symbol, by default the one that pictures show."""
+    return _latex(loss, f"hessian:{wrt or loss.focus.symbol},{wrt or loss.focus.symbol}")
 
 
 def _latex(loss: Readable, output: str) -> str:

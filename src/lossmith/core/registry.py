@@ -108,6 +108,9 @@ def parse(text: str | Loss) -> Loss:
     """
     if isinstance(text, Loss):
         return text
+    combined = _parse_sum(text)
+    if combined is not None:
+        return combined
     name, bracket, _ = text.strip().partition("(")
     if not bracket:
         return get(name.strip())
@@ -128,6 +131,25 @@ def parse(text: str | Loss) -> Loss:
     return found(*places, **words)
 
 
+def _parse_sum(text: str) -> Loss | None:
+    """Return the loss behind ``0.7 * huber + 0.3 * mae``, or ``None`` when the text is no such sum."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+    if not isinstance(node, ast.BinOp):
+        return None
+    if isinstance(node.op, ast.Add):
+        return parse(ast.unparse(node.left)) + parse(ast.unparse(node.right))
+    if isinstance(node.op, ast.Mult):
+        for factor, other in ((node.left, node.right), (node.right, node.left)):
+            sign = -1 if isinstance(factor, ast.UnaryOp) and isinstance(factor.op, ast.USub) else 1
+            number = factor.operand if isinstance(factor, ast.UnaryOp) else factor
+            if isinstance(number, ast.Constant) and isinstance(number.value, int | float):
+                return sign * number.value * parse(ast.unparse(other))
+    return None
+
+
 def _literal(node: ast.expr) -> Any:
     # A bare word is a choice: quotes are a nuisance in a shell. Infinity is how it prints.
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _literal(node.operand) == math.inf:
@@ -137,13 +159,18 @@ def _literal(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
-def from_config(config: Mapping[str, Any]) -> Loss:
-    """Return the loss that ``to_config`` described.
+def from_config(config: Mapping[str, Any]) -> Any:
+    """Return the loss or regulariser that ``to_config`` described.
 
     Raises:
         ParameterError: when the mapping is no such description.
         LossNotFoundError: for an unknown name.
     """
+    if isinstance(config, Mapping) and set(config) == {"regularizer", "parameters"}:
+        return import_module("lossmith.regularizers").from_config(config)
     if not isinstance(config, Mapping) or set(config) != {"loss", "parameters"}:
         raise ParameterError(f"a configuration is {{'loss': name, 'parameters': {{...}}}}, got {config!r}")
+    if config["loss"] == "sum":
+        terms = [(weight, from_config(inner)) for weight, inner in config["parameters"]["terms"]]
+        return import_module("lossmith.structures.composite").Sum(terms)
     return get(config["loss"], **config["parameters"])

@@ -169,15 +169,6 @@ def _lgamma_half(x: Array, out: Array | None = None) -> Array:
     return _one_by_one(_lgamma_half_scalar, x, out)
 
 
-def _bell(x: Array, out: Array | None = None) -> Array:
-    # The square is taken of a rounded number, which is exact, and of what is left: an exponential
-    # turns the rounding error of its argument into a relative one.
-    size = np.minimum(np.abs(x), 64)
-    head = np.floor(size * 16) / 16
-    bell: Array = np.multiply(np.exp(-head * head / 2), np.exp(-(size - head) * (size + head) / 2), out=out)
-    return bell
-
-
 def _normal_within(x: Array, out: Array | None = None) -> Array:
     # NumPy has no error function either.
     return _one_by_one(math.erf, x * x.dtype.type(math.sqrt(0.5)), out)
@@ -236,7 +227,6 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "hypot": np.hypot,
     "log1p_ratio2": _log1p_ratio2,
     "lgamma_half": _lgamma_half,
-    "bell": _bell,
     "normal_within": _normal_within,
     "crps_normal": _crps_normal,
     "hold": np.positive,

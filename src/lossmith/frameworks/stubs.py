@@ -41,7 +41,7 @@ def _type(item: Declared) -> str:
     if isinstance(item, Integer):
         return "int" if item.default is not None else "int | None"
     if isinstance(item, Vector):
-        return "Sequence[float] | None"
+        return "Sequence[float] | None" if item.default is None else "Sequence[float]"
     if isinstance(item, Parameter):
         return "float | None" if item.optional else "float"
     if all(isinstance(choice, bool) for choice in item.choices):

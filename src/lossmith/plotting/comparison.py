@@ -39,12 +39,14 @@ def compare(losses: Sequence[Loss], y_true: float | None = None) -> Figure:
         raise MissingDependencyError("plots need matplotlib: pip install 'lossmith[lab]'") from None
     if not losses:
         raise ParameterError("name at least one loss to draw")
-    lines = [losses[0].section(y_true)]
-    lines += [loss.section(lines[0].value) for loss in losses[1:]]
+    value = losses[0].section(y_true, 2).value
+    lines = [loss.section(value) for loss in losses]
     labels = {line.label for line in lines}
     if len(labels) > 1:
         kinds = ", ".join(f"{loss} reads a {line.label}" for loss, line in zip(losses, lines, strict=True))
         raise ParameterError(f"these losses cannot share an axis: {kinds}; draw them one by one")
+    ends = min(float(line.x[0]) for line in lines), max(float(line.x[-1]) for line in lines)
+    lines = [loss.section(value, between=ends) for loss in losses]
     figure = Figure(figsize=(11.0, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (name, title) in zip(figure.subplots(1, 3, sharex=True), PANELS, strict=True):

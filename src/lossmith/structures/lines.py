@@ -22,27 +22,29 @@ _CLASSES = 3
 _TARGET = {"counts": 3.0, "binary": 1.0}
 
 
-def along_first_input(loss: Loss, y_true: float | None, points: int) -> Section:
-    """Return a loss along its first predicted input, the other inputs in the middle of what is typical for them.
+def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[float, float] | None = None) -> Section:
+    """Return a loss along one predicted input, the other inputs in the middle of what is typical for them.
 
     Args:
         loss: a pointwise loss.
         y_true: the target; by default 0 (1 where that is none), a count of 3, or a positive label.
         points: how many.
+        between: the ends of the line; by default around what is interesting.
 
     Raises:
         DomainError: for a target outside the loss's domain.
         ParameterError: for a target where the loss takes none.
     """
-    drawn, *_ = loss.predicted
+    drawn = loss.focus
     held = {item.name: item.middle for item in loss.inputs if item != drawn}
     if "y_true" in held:
         held["y_true"] = _typical_target(loss) if y_true is None else float(y_true)
     elif y_true is not None:
         raise ParameterError(f"{loss} takes no target, so it is drawn at none; it takes {', '.join(held)}")
-    x = _range(loss, held, points) if drawn.name == "y_pred" else np.linspace(*drawn.typical, points)
+    x = np.linspace(*(between or (_range(loss, held) if drawn.name == "y_pred" else drawn.typical)), points)
     arguments: dict[str, Any] = {name: np.full(points, value) for name, value in held.items()}
-    found = loss.evaluate(trusted=True, **arguments, **{drawn.name: x})
+    arguments[drawn.name] = x
+    found = loss.evaluate(trusted=True, **arguments)
     gradient, hessian = (
         found[name] if len(loss.predicted) == 1 else found[name][drawn.name] for name in ("gradient", "hessian")
     )
@@ -69,28 +71,32 @@ def _label(loss: Loss, drawn: Input) -> str:
     return f"{label} f"
 
 
-def _range(loss: Loss, held: dict[str, float], points: int) -> Array:
+def _range(loss: Loss, held: dict[str, float]) -> tuple[float, float]:
     y = held["y_true"]
     kind = loss.values.get("prediction")
     if kind == "probabilities":
-        return np.linspace(0.001, 0.999, points)
+        return 0.001, 0.999
     if kind in ("rate", "mean"):
-        return np.linspace(0.01, 3 * y + 3, points)
+        return 0.01, 3 * y + 3
     centre = float(loss.best_prediction(np.asarray(y)))
     centre = 0.0 if not np.isfinite(centre) or loss.card.task == "binary" else centre
     crossed = [kink for kink in loss.card.kinks if kink.along in ("", "y_pred")]
     marks = [abs(at - centre) for kink in crossed for at in kink.at(loss, y if loss.paired else held)]
     reach = max(REACH[loss.link.name], 2.0 * max(marks, default=0.0))
-    return np.linspace(centre - reach, centre + reach, points)
+    domain = loss.domains["f"]
+    return max(centre - reach, domain.low + 0.01), min(centre + reach, domain.high - 0.01)
 
 
-def along_true_class(loss: Loss, value: float | None, points: int) -> Section:
+def along_true_class(
+    loss: Loss, value: float | None, points: int, between: tuple[float, float] | None = None
+) -> Section:
     """Return a loss of rows along the logit or probability of the true class; the others share what is left, or stay.
 
     Args:
         loss: of rows over classes.
         value: the index of the true class; by default 0.
         points: how many.
+        between: the ends of the line; by default around what is interesting.
 
     Raises:
         DomainError: when there is no such class.
@@ -104,13 +110,13 @@ def along_true_class(loss: Loss, value: float | None, points: int) -> Section:
     rows, direction = np.zeros((points, classes)), np.zeros(classes)
     direction[true] = 1
     if loss.values["prediction"] == "probabilities":
-        x, others = np.linspace(0.001, 0.999, points), np.arange(classes) != true
+        x, others = np.linspace(*(between or (0.001, 0.999)), points), np.arange(classes) != true
         rows[:, others], direction[others] = (1 - x[:, None]) / max(classes - 1, 1), -1 / max(classes - 1, 1)
         label = "probability p of the true class"
     else:
         marks = [abs(at) for kink in loss.card.kinks for at in kink.at(loss, 0.0)]
         reach = max(REACH["logistic"], 2.0 * max(marks, default=0.0))
-        x = np.linspace(-reach, reach, points)
+        x = np.linspace(*(between or (-reach, reach)), points)
         kind = "logit" if loss.card.activation.startswith("softmax") else "score"
         label = f"{kind} z of the true class, the others 0"
     rows[:, true] = x

@@ -18,7 +18,7 @@ from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
-from lossmith.structures.lines import along_first_input
+from lossmith.structures.lines import along_focus
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
@@ -66,9 +66,11 @@ class Pointwise(Written):
         conditions = [domain.contains(ops, symbols[symbol]) for symbol, domain in self.domains.items()]
         return reduce(ops.both, conditions)
 
-    def section(self, value: float | None = None, points: int = 401) -> Section:
-        """Return the loss along its first predicted input; ``value`` is the target. See ``Loss.section``."""
-        return along_first_input(self, value, points)
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
+        """Return the loss along the input in its focus; ``value`` is the target. See ``Loss.section``."""
+        return along_focus(self, value, points, between)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.

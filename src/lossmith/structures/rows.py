@@ -100,9 +100,11 @@ class Rows(Loss):
                 "pass mask="
             )
 
-    def section(self, value: float | None = None, points: int = 401) -> Section:
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
         """Return the loss along the logit or probability of the true class, whose index is ``value``."""
-        return along_true_class(self, value, points)
+        return along_true_class(self, value, points, between)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         owner = type(self).__name__

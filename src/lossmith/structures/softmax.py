@@ -66,12 +66,12 @@ class Softmax(Written, Rows):
         return self.of_true_class(ops, x, ops.exp(-x), -ops.expm1(-x))
 
     @property
-    def symbols(self) -> tuple[str, ...]:  # type: ignore[override]  # it depends on what is predicted
+    def symbols(self) -> tuple[str, ...]:
         """``u`` for logits, ``p`` for probabilities."""
         return ("p",) if self.probabilities else ("u",)
 
     @property
-    def wrt(self) -> tuple[str, ...]:  # type: ignore[override]  # it depends on what is predicted
+    def wrt(self) -> tuple[str, ...]:
         """The same: there is no other."""
         return self.symbols
 

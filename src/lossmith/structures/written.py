@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -70,16 +70,45 @@ class Written(Loss):
 
     def part(self, *outputs: str) -> Program:
         """Return the program of some outputs, among ``value``, ``gradient:x``, ``hessian:x,z`` and ``valid``."""
-        # Parameters are inputs of the program: losses that differ only in those share it, if their domains agree.
-        absent = (self._values[name] is None for name in self._parameters)
-        form = (*absent, *(self._values[name] for name in self._options), *self.domains.values())
-        parts = _PROGRAMS.setdefault(type(self), {})
+        form, parts = self._form, _PROGRAMS.setdefault(type(self), {})
         if (form, outputs) not in parts:
             if (form, ()) not in parts:
                 traced = trace(self._outputs, self.symbols, tuple(self.free_parameters))
                 parts[form, ()] = derive(traced, wrt=self.wrt, order=2)
             parts[form, outputs] = parts[form, ()].select(outputs)
         return parts[form, outputs]
+
+    def kernel(
+        self,
+        label: str,
+        function: Callable[[Any, Ops, Mapping[str, Value]], Mapping[str, Value]],
+        symbols: Sequence[str],
+        wrt: Sequence[str] = (),
+    ) -> Program:
+        """Return a further program of this form of the loss, for structures that compute with more than its formula.
+
+        Args:
+            label: what the structure calls it; it is traced once.
+            function: ``(loss with symbols as parameters, ops, symbols) -> outputs``.
+            symbols: inputs of the program.
+            wrt: those that its output ``value`` is differentiated by.
+        """
+        form, parts = self._form, _PROGRAMS.setdefault(type(self), {})
+        if (form, label) not in parts:
+            free = tuple(self.free_parameters)
+
+            def outputs(ops: Ops, given: Mapping[str, Value]) -> Mapping[str, Value]:
+                return function(self.symbolic({name: given[name] for name in free}), ops, given)
+
+            parts[form, label] = derive(trace(outputs, symbols, free), wrt=wrt, order=1 if wrt else 0)
+        return parts[form, label]
+
+    @property
+    def _form(self) -> tuple[Any, ...]:
+        """What tells apart the losses of a class that need programs of their own."""
+        # Parameters are inputs of the program: losses that differ only in those share it, if their domains agree.
+        absent = (self._values[name] is None for name in self._parameters)
+        return (*absent, *(self._values[name] for name in self._options), *self.domains.values())
 
     def _outputs(self, ops: Ops, symbols: Mapping[str, Value]) -> dict[str, Value]:
         twin = self.symbolic({name: symbols[name] for name in self.free_parameters})

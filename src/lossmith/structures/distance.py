@@ -1,0 +1,272 @@
+"""The distance structure: losses of the distances between given embeddings.
+
+The formula sees distances; their derivatives are carried back to the embeddings in closed form.
+At a distance of 0 a norm has no direction: its gradient and Hessian are taken to be 0 there, and
+so are those of a cosine with a vector of zeros, whose distance to everything is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.contract import Batch, common_type, masks, numbers, weights
+from lossmith.core.domain import REAL, Domain
+from lossmith.core.parameter import Option
+from lossmith.engines import numpy as engine
+from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.structures.written import Written
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Distances between rows of two embeddings ``u`` and ``v``, with derivatives.
+
+    Attributes:
+        value: (rows,).
+        by_u, by_v: gradients, (rows, n).
+        by_uu, by_uv, by_vv: second derivatives, (rows, n, n), or their diagonals (rows, n).
+    """
+
+    value: Array
+    by_u: Array
+    by_v: Array
+    by_uu: Array
+    by_uv: Array
+    by_vv: Array
+
+
+def norm(x: Array) -> Array:
+    """Return the Euclidean norm of each row, which neither overflows nor underflows before its time."""
+    largest = np.max(np.abs(x), axis=-1, initial=0.0)
+    scale = np.where((largest > 0) & (largest < np.inf), largest, 1.0)
+    found: Array = scale * np.sqrt(np.sum(np.square(x / scale[..., None]), axis=-1))
+    return found
+
+
+def squared(u: Array, v: Array, full: bool) -> Measured:
+    """Return squared Euclidean distances."""
+    difference = u - v
+    second = 2 * _unit(u, full)
+    return Measured(np.sum(difference**2, axis=-1), 2 * difference, -2 * difference, second, -second, second)
+
+
+def euclidean(u: Array, v: Array, full: bool) -> Measured:
+    """Return Euclidean distances; all derivatives are 0 where the embeddings coincide."""
+    difference = u - v
+    size = norm(difference)
+    apart = size[..., None] > 0
+    away = np.where(apart, difference / np.where(apart, size[..., None], 1), 0)
+    scale = np.where(apart, size[..., None], 1)
+    if full:
+        second = np.where(apart[..., None], (_unit(u, full) - _outer(away, away)) / scale[..., None], 0)
+    else:
+        # 1 - n² of a coordinate that is almost all of the distance comes from the other coordinates.
+        second = np.where(apart, _rest(away) / scale, 0)
+    return Measured(size, away, -away, second, -second, second)
+
+
+def cosine(u: Array, v: Array, full: bool) -> Measured:
+    """Return 1 minus the cosine; it is 1 with derivatives 0 where an embedding is zero."""
+    sizes = norm(u), norm(v)
+    both = ((sizes[0] > 0) & (sizes[1] > 0))[..., None]
+    lengths = [np.where(both, size[..., None], 1) for size in sizes]
+    a, b = (np.where(both, x / length, 0) for x, length in zip((u, v), lengths, strict=True))
+    near, far = np.sum((a - b) ** 2, axis=-1) / 2, np.sum((a + b) ** 2, axis=-1) / 2
+    # 1 - c and 1 + c from differences of unit vectors: neither cancels.
+    value = np.where(both[..., 0], np.where(near < 1, near, 2 - far), 1.0)
+    c = (1 - value)[..., None]
+    short, long = value[..., None], np.where(both, np.where(near < 1, 2 - near, far)[..., None], 1.0)
+    # b - c a, the part of b across a, again without cancellation where the two point alike or apart.
+    across_a = np.where(c > 0, (b - a) + short * a, (b + a) - long * a)
+    across_b = np.where(c > 0, (a - b) + short * b, (a + b) - long * b)
+    by_u, by_v = -across_a / lengths[0], -across_b / lengths[1]
+    if full:
+        eye = _unit(u, full)
+        uu = _outer(a, across_a) + _outer(across_a, a) + c[..., None] * (eye - _outer(a, a))
+        vv = _outer(b, across_b) + _outer(across_b, b) + c[..., None] * (eye - _outer(b, b))
+        uv = -(eye - _outer(a, a) - _outer(b, b) + c[..., None] * _outer(a, b))
+        lengths = [length[..., None] for length in lengths]
+        both = both[..., None]
+    else:
+        uu, vv = 2 * a * across_a + c * _rest(a), 2 * b * across_b + c * _rest(b)
+        uv = -(1 - a * a - b * b + c * a * b)
+    parts = (uu / lengths[0] ** 2, uv / (lengths[0] * lengths[1]), vv / lengths[1] ** 2)
+    return Measured(value, by_u, by_v, *(np.where(both, part, 0) for part in parts))
+
+
+def _unit(u: Array, full: bool) -> Array:
+    n = u.shape[-1]
+    return np.broadcast_to(np.eye(n), (*u.shape[:-1], n, n)) if full else np.ones_like(u)
+
+
+def _outer(a: Array, b: Array) -> Array:
+    found: Array = a[..., :, None] * b[..., None, :]
+    return found
+
+
+def _rest(unit: Array) -> Array:
+    """Return 1 - n² of each coordinate of unit vectors."""
+    squares = np.square(unit)
+    largest = np.arange(unit.shape[-1]) == np.argmax(squares, axis=-1)[..., None]
+    others = np.sum(np.where(largest, 0, squares), axis=-1, keepdims=True)
+    return np.where(largest, others, 1 - squares)
+
+
+DISTANCES = {"euclidean": euclidean, "squared": squared, "cosine": cosine}
+
+
+class Distance(Written):
+    """A loss of the distances of pairs of embeddings, which lie along the last axis.
+
+    A subclass gives ``card``, ``inputs``, ``pairs`` and ``formula`` of the distances.
+    """
+
+    pairs: ClassVar[tuple[tuple[str, str], ...]]
+    """The two inputs behind each symbol of the formula."""
+
+    distance = Option(
+        "euclidean",
+        tuple(DISTANCES),
+        doc="how far two embeddings are: the norm of their difference, its square, or 1 minus their cosine",
+    )
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """All of its symbols."""
+        return self.symbols
+
+    @property
+    def domains(self) -> Mapping[str, Domain]:
+        """Domain of the coordinates of each embedding."""
+        return MappingProxyType({item.symbol: REAL for item in self.inputs})
+
+    @property
+    def _couples(self) -> bool:
+        return True
+
+    def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
+        owner = type(self).__name__
+        arrays = {item.symbol: numbers(owner, item.name, given[item.name]) for item in self.inputs}
+        first = self.inputs[0]
+        whole = arrays[first.symbol].shape
+        for item in self.inputs:
+            if arrays[item.symbol].shape != whole:
+                raise ShapeError(
+                    f"{owner}: {first.name} has shape {whole} and {item.name} {arrays[item.symbol].shape}; "
+                    "shapes must be equal, with the embedding along the last axis"
+                )
+        if not whole or whole[-1] == 0:
+            raise ShapeError(
+                f"{owner}: {first.name} has shape {whole}; an embedding needs a last axis with coordinates"
+            )
+        shape, dtype = whole[:-1], common_type(arrays.values())
+        return Batch(
+            owner=owner,
+            inputs={
+                symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1, whole[-1])
+                for symbol, array in arrays.items()
+            },
+            labels={item.symbol: item.name for item in self.inputs},
+            shape=shape,
+            dtype=dtype,
+            weight=None if weight is None else weights(owner, weight, shape),
+            mask=None if mask is None else masks(owner, mask, shape),
+            block=max(1, engine.BLOCK // whole[-1]),
+        )
+
+    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start in range(0, batch.size, batch.block):
+            stop = min(start + batch.block, batch.size)
+            given = {symbol: array[start:stop].astype(np.float64) for symbol, array in batch.inputs.items()}
+            with np.errstate(all="ignore"):
+                valid = np.logical_and.reduce([np.isfinite(array).all(axis=1) for array in given.values()])
+                results = self._row(given, outputs)
+            yield start, stop, {**results, "valid": valid}
+
+    def _row(self, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        full = any(output.startswith("full") for output in outputs)
+        measure = DISTANCES[str(self.distance)]
+        found = {
+            symbol: measure(given[u], given[v], full) for symbol, (u, v) in zip(self.symbols, self.pairs, strict=True)
+        }
+        names = ["value", *(name for name, _ in self.program(2).outputs if name != "value")]
+        parts = engine.run(self.part(*names), [found[symbol].value for symbol in self.symbols], self.free_parameters)
+        return {
+            output: parts["value"]
+            if output == "losses"
+            else self._gradient(output.partition(":")[2], found, parts)
+            if output.startswith("gradient")
+            else self._second(output, found, parts)
+            for output in outputs
+        }
+
+    def _along(self, *distances: Array) -> tuple[Array, Array, Array]:
+        """Return the formula and its first and second derivative by the first distance."""
+        first = self.symbols[0]
+        names = ("value", f"gradient:{first}", f"hessian:{first},{first}")
+        found = engine.run(self.part(*names), list(distances), self.free_parameters)
+        return found[names[0]], found[names[1]], found[names[2]]
+
+    def _gradient(self, wrt: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
+        total: Any = 0.0
+        for symbol, pair in zip(self.symbols, self.pairs, strict=True):
+            if wrt in pair:
+                total = total + parts[f"gradient:{symbol}"][:, None] * _slope(found[symbol], pair, wrt)
+        return np.asarray(total)
+
+    def _second(self, output: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
+        full = output.startswith("full")
+        x, z = output.partition(":")[2].split(",")
+        tail = (slice(None), None, None) if full else (slice(None), None)
+        total: Any = 0.0
+        pairs = dict(zip(self.symbols, self.pairs, strict=True))
+        for place, s in enumerate(self.symbols):
+            if x in pairs[s] and z in pairs[s]:
+                bend = _bend(found[s], pairs[s], x, z)
+                # A full pass has blocks where a diagonal may be asked for as well.
+                bend = np.einsum("nii->ni", bend) if not full and bend.ndim == 3 else bend
+                total = total + parts[f"gradient:{s}"][tail] * bend
+            for t in self.symbols:
+                if x in pairs[s] and z in pairs[t]:
+                    key = f"hessian:{s},{t}" if place <= self.symbols.index(t) else f"hessian:{t},{s}"
+                    a, b = _slope(found[s], pairs[s], x), _slope(found[t], pairs[t], z)
+                    total = total + parts[key][tail] * (_outer(a, b) if full else a * b)
+        first = next(iter(found.values())).by_u
+        return np.asarray(total) + np.zeros((*first.shape, first.shape[-1]) if full else first.shape)
+
+    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
+        row = start + int(np.argmax(invalid))
+        for symbol, label in batch.labels.items():
+            wrong = ~np.isfinite(batch.inputs[symbol][row])
+            if wrong.any():
+                column = int(np.argmax(wrong))
+                place = f"{batch.place(row)}, {column}" if batch.shape else str(column)
+                value = batch.inputs[symbol][row][column]
+                return DomainError(
+                    f"{batch.owner}: embeddings must be finite, but {label}[{place}] is {value:g}; "
+                    "drop the row, or leave it out by mask="
+                )
+        raise AssertionError("a row was reported outside the domains, but lies inside")
+
+    def _value(self, y: Array, f: Array) -> Array:
+        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
+
+
+def _slope(measured: Measured, pair: tuple[str, str], wrt: str) -> Array:
+    return measured.by_u if wrt == pair[0] else measured.by_v
+
+
+def _bend(measured: Measured, pair: tuple[str, str], x: str, z: str) -> Array:
+    if x == z:
+        return measured.by_uu if x == pair[0] else measured.by_vv
+    if x == pair[0]:
+        return measured.by_uv
+    return np.swapaxes(measured.by_uv, -1, -2) if measured.by_uv.ndim == 3 else measured.by_uv
