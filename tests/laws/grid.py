@@ -51,9 +51,9 @@ def variants(cls: type[Loss]) -> Iterator[Loss]:
 def kinds() -> list[type[Loss]]:
     """Return the losses of a target and a prediction, element by element: those that these laws are about.
 
-    Losses over classes have laws of their own, in ``tests/structures``.
+    Losses of other structures and inputs have laws of their own, in ``tests/structures``.
     """
-    return [kind for kind in map(loss_class, lm.names()) if issubclass(kind, lm.Pointwise)]
+    return [kind for kind in map(loss_class, lm.names()) if issubclass(kind, lm.Pointwise) and kind().paired]
 
 
 def _cases() -> list[Loss]:
