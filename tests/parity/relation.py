@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -23,11 +23,19 @@ class Mismatch(AssertionError):
     """A row of the table is wrong."""
 
 
-# What ours takes of their input: the function, with first and second derivative.
-TAKES = {
-    "log": (np.log, lambda x: 1 / x, lambda x: -1 / x**2),
-    "exp": (np.exp, np.exp, np.exp),
-}
+Function = Callable[[Array], Any]
+
+
+def taken(word: str) -> tuple[Function, Function, Function]:
+    """Return what ours takes of their input, as the table calls it: the function, with first and second derivative."""
+    if word == "log":
+        return np.log, lambda x: 1 / x, lambda x: -1 / x**2
+    if word == "exp":
+        return np.exp, np.exp, np.exp
+    line = re.fullmatch(r"([\d.]+) x \+ ([\d.]+)", word)
+    assert line, f"no function is called {word!r}"
+    slope, start = float(line[1]), float(line[2])
+    return lambda x: slope * x + start, lambda x: slope, lambda x: 0.0
 
 
 def compare(what: str, theirs: Any, ours: Any, within: float, near_zero: float | None = None) -> None:
@@ -46,7 +54,7 @@ def expected(warning: str) -> AbstractContextManager[Any]:
 
 def takes(row: Row | Difference, given: Mapping[str, Array]) -> dict[str, Array]:
     """Return the inputs of our loss."""
-    return {name: TAKES[row.takes[name]][0](array) if name in row.takes else array for name, array in given.items()}
+    return {name: taken(row.takes[name])[0](array) if name in row.takes else array for name, array in given.items()}
 
 
 def check(row: Row, rng: np.random.Generator) -> None:
@@ -103,13 +111,13 @@ def _ours(row: Row, word: str, given: Mapping[str, Array], weight: Array | None)
     inputs = {item.name: mine[item.name] for item in loss.inputs}
     cost, found = loss.cost_and_gradient(**inputs, weight=weight, reduction=reduction)
     if row.constant == "least":
-        best = {**mine, "y_pred": TAKES[row.takes["y_pred"]][0](mine["y_true"]) if row.takes else mine["y_true"]}
+        best = takes(row, {**given, "y_pred": given["y_true"]})
         cost = cost - loss.cost(**{key: best[key] for key in inputs}, weight=weight, reduction=reduction)
     if row.averages and reduction == "none":
         cost = cost.sum(axis=-1)
     gradients = found if isinstance(found, dict) else {loss.predicted[0].name: found}
     chained = {
-        key: factor / scale * gradient * (TAKES[row.takes[key]][1](given[key]) if key in row.takes else 1)
+        key: factor / scale * gradient * (taken(row.takes[key])[1](given[key]) if key in row.takes else 1)
         for key, gradient in gradients.items()
     }
     return factor / scale * cost, chained
@@ -122,7 +130,7 @@ def _check_hessian(row: Row, name: str, given: Mapping[str, Array]) -> None:
     found = row.loss.evaluate(mine["y_true"], mine["y_pred"], ("gradient", "hessian"))
     ours = found["hessian"]
     if "y_pred" in row.takes:
-        _, first, second = TAKES[row.takes["y_pred"]]
+        _, first, second = taken(row.takes["y_pred"])
         ours = ours * first(given["y_pred"]) ** 2 + found["gradient"] * second(given["y_pred"])
     compare(f"{row} as {name}, Hessian", theirs, float(row.factor) * ours, row.within)
 
