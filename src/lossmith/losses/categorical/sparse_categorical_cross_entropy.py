@@ -8,7 +8,12 @@ from lossmith.structures.softmax import Softmax
 class SparseCategoricalCrossEntropy(Softmax):
     """Minus log-probability of the true class, which is given by its index."""
 
-    aliases = ("sparse_cross_entropy", "sparse_categorical_crossentropy", "softmax_cross_entropy_with_integer_labels")
+    aliases = (
+        "nll",  # log-probabilities are logits
+        "sparse_cross_entropy",
+        "sparse_categorical_crossentropy",
+        "softmax_cross_entropy_with_integer_labels",
+    )
     fixed_targets = "indices"
     targets = None
 

@@ -9,7 +9,7 @@ from lossmith.structures.pointwise import Pointwise
 class PseudoHuber(Pointwise):
     """A hyperbola: about half the squared residual well below ``delta``, a line of slope ``delta`` well above."""
 
-    aliases = ("charbonnier", "l1_l2", "pseudo_huber_loss")
+    aliases = ("charbonnier", "pseudo_huber_loss")
 
     delta = Parameter(
         1.0, domain="(0, inf)", symbol=r"\delta", typical=(0.1, 5.0), doc="size of residual around which it straightens"
