@@ -23,7 +23,7 @@ FOUND = {
     "squared_log_error": "msle mean_squared_logarithmic_error",
     "poisson": "poisson_nll PoissonNLLLoss",
     "gaussian_nll": "GaussianNLLLoss heteroscedastic",
-    "binary_cross_entropy": "bce log_loss logloss BCELoss bce_with_logits BCEWithLogitsLoss binary_crossentropy logistic",
+    "binary_cross_entropy": "bce log_loss BCELoss bce_with_logits BCEWithLogitsLoss binary_crossentropy logistic",
     "categorical_cross_entropy": "ce cross_entropy CrossEntropyLoss categorical_crossentropy",
     "sparse_categorical_cross_entropy": "nll NLLLoss nll_loss sparse_categorical_crossentropy",
     "focal": "focal_loss sigmoid_focal binary_focal",
@@ -68,5 +68,5 @@ def test_what_it_says_to_take_is_there() -> None:
 
 
 def test_a_misspelt_name_still_gets_a_suggestion() -> None:
-    with pytest.raises(lm.LossNotFoundError, match="no loss is called 'hubr'. Did you mean 'huber'"):
+    with pytest.raises(lm.LossNotFoundError, match=r"no loss is called 'hubr'\. Did you mean 'huber'"):
         lm.get("hubr")

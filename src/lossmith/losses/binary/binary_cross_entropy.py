@@ -25,8 +25,8 @@ class BinaryCrossEntropy(Binary):
         title="Binary cross-entropy (log loss)",
         task="binary",
         summary="How surprising the label is under the predicted probability.",
-        picture="Flat where confidently right, a straight climb in the logit where confidently wrong: "
-        "without bound, and without bound in the probability too.",
+        picture="Flat where confidently right, a straight climb in the logit, without end, where confidently wrong; "
+        "against the probability that climb is a wall.",
         estimates="probability",
         activation="sigmoid",
         pros=(

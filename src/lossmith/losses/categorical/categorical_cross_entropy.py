@@ -69,7 +69,8 @@ class CategoricalCrossEntropy(Softmax):
             Reference(
                 authors="J. S. Bridle",
                 year=1990,
-                title="Probabilistic interpretation of feedforward classification network outputs",
+                title="Probabilistic interpretation of feedforward classification network outputs, with relationships "
+                "to statistical pattern recognition",
                 venue="Neurocomputing, NATO ASI Series 68, 227-236",
                 doi="10.1007/978-3-642-76153-9_28",
             ),

@@ -13,7 +13,7 @@ class LogCosh(Pointwise):
     card = Card(
         title="Log-cosh loss",
         task="regression",
-        summary="About half the squared residual below 1, about the residual's size minus log 2 above it.",
+        summary="About half the squared residual well below 1, about the residual's size minus log 2 well above it.",
         picture="A round bowl that straightens into lines without a corner or a seam.",
         estimates="between mean and median",
         activation="linear",
