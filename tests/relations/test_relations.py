@@ -120,3 +120,12 @@ def test_the_page_of_a_loss_says_its_relations() -> None:
 def test_braces_hold_arithmetic_only(text: str) -> None:
     with pytest.raises(ValueError, match="no number"):
         Relation(text, "huber").sides(1.0)
+
+
+def test_the_ends_of_the_elastic_net_are_its_parts() -> None:
+    parameters = [[0.5, -2.0, 0.0], [[3.0]]]
+    for share, end, other in ((1, lm.L1(0.3), lm.L2(0.3)), (0, lm.L2(0.3), lm.L1(0.3))):
+        blend = lm.ElasticNet(0.3, share)
+        assert blend.value(parameters) == end.value(parameters) != other.value(parameters)
+        for mine, theirs in zip(blend.gradient(parameters), end.gradient(parameters), strict=True):
+            assert mine.tolist() == theirs.tolist()

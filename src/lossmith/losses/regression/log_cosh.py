@@ -24,7 +24,7 @@ class LogCosh(Pointwise):
             "its curvature vanishes in the tails, so second-order boosting needs a floor",
         ),
         use_when=("a smooth and robust loss is needed and residuals are of size about 1",),
-        avoid_when=("targets are in thousands: there it is absolute error in all but name",),
+        avoid_when=("residuals are in the thousands: there it is absolute error in all but name",),
         traits=Traits(convex=True, differentiable=True, smooth=True, lipschitz=True, symmetric=True),
         examples=(
             Example(
