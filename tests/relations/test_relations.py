@@ -98,6 +98,7 @@ def test_relations_of_a_loss_go_by_any_of_its_names() -> None:
             Relation("smooth_l1(beta={t})", "{1 / t} * huber(delta={t})", t="t > 0"),
             "smooth_l1(beta=t) = (1 / t) * huber(delta=t) for t > 0",
         ),
+        (Relation("kl_divergence", "generalised_kl", by=()), "kl_divergence = generalised_kl (values, not slopes)"),
         (Relation("fair(c={t})", "huber", t="t → inf", where="a"), "fair(c=t) → huber as t → inf, where a"),
         (
             Relation("hinge", "brier", times="-1", plus="-log(2)", at={"y_pred": ("0", "y_pred")}),

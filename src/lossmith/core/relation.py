@@ -68,7 +68,9 @@ class Relation:
             text += " at " + ", ".join(f"{name} = {_written(value)}" for name, value in self.at.items())
         if self.t:
             text += f" as {self.t}" if self.limit is not None else f" for {self.t}"
-        return f"{text}, where {self.where}" if self.where else text
+        if self.where:
+            text += f", where {self.where}"
+        return f"{text} (values, not slopes)" if self.by == () else text
 
 
 def at_number(text: str, t: float) -> str:
