@@ -116,3 +116,17 @@ def test_a_loss_of_rows_is_drawn_along_its_true_class(loss: lm.Loss) -> None:
 def test_a_class_that_is_not_there_is_refused() -> None:
     with pytest.raises(lm.DomainError, match="no class 3 among 3"):
         lm.SoftmaxFocal().plot(3)
+
+
+@pytest.mark.parametrize("name", lm.names())
+def test_no_picture_is_a_level_line(name: str) -> None:
+    assert np.ptp(lm.get(name).section().losses) > 0.1
+
+
+def test_a_plain_that_a_picture_speaks_of_is_in_sight() -> None:
+    line = lm.Tukey(c=8).section()
+    assert line.losses[0] == line.losses[1] == line.losses.max()
+
+
+def test_a_title_is_whole_where_nothing_is_held() -> None:
+    assert lm.GANGenerator().section().case == "along fake"

@@ -52,6 +52,7 @@ def command(loss: str, as_json: bool) -> None:
 def facts(loss: Loss) -> dict[str, Any]:
     """Return all that the page says, as plain data; ``schema`` grows when the meaning of a field changes."""
     import lossmith as lm
+    from lossmith import relations
 
     card = loss.card
     return {
@@ -95,6 +96,7 @@ def facts(loss: Loss) -> dict[str, Any]:
         **{key: getattr(card, key) for key in ("use_when", "avoid_when", "pros", "cons")},
         "traits": asdict(card.traits),
         "kinks": [{"where": kink.where, "jumps": kink.jumps} for kink in card.kinks],
+        "relations": [str(relation) for relation in relations.of(loss.name)],
         "examples": [_worked(loss, example) for example in card.examples],
         "myths": [asdict(myth) for myth in card.myths],
         "references": [asdict(reference) for reference in card.references],
@@ -178,6 +180,7 @@ class Page:
             *self._section("Avoid it when", self._bullets(card.avoid_when)),
             *self._section("For it", self._bullets(card.pros, "+")),
             *self._section("Against it", self._bullets(card.cons, "-")),
+            *self._section("Relations", self._relations()),
             *self._section("Worked examples", self._examples()),
             *self._section("Often said, and wrong", self._myths()),
             *self._section("In Python", [f"  {line}".rstrip() for line in code(self.loss).splitlines()]),
@@ -240,6 +243,11 @@ class Page:
         for name, option in self.loss.options().items():
             rows.append((name, str(option.default), f"{option.doc} ({' or '.join(map(str, option.choices))})"))
         return terminal.aligned([("name", "default", "meaning"), *rows], self.width) if rows else []
+
+    def _relations(self) -> list[str]:
+        from lossmith import relations
+
+        return self._bullets(map(str, relations.of(self.loss.name)))
 
     def _examples(self) -> list[str]:
         lines: list[str] = []

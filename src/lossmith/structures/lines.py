@@ -52,7 +52,7 @@ def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[fl
     if drawn.name == "y_pred" and loss.card.task != "binary":
         best = float(loss.best_prediction(np.asarray(held["y_true"])))
     others = ", ".join(f"{name.replace('y_true', 'target')} {value:g}" for name, value in held.items())
-    case = f"at a target of {held['y_true']:g}" if loss.paired else f"at {others}"
+    case = f"at a target of {held['y_true']:g}" if loss.paired else f"at {others}" if held else f"along {drawn.name}"
     return Section(case, _label(loss, drawn), held.get("y_true"), x, found["losses"], gradient, hessian, best)
 
 

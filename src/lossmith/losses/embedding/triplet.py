@@ -33,8 +33,14 @@ class Triplet(Distance):
         picture="Flat at 0 while the positive is near enough, then a straight climb in its distance.",
         estimates="distances",
         activation="linear, or unit length",
-        pros=("learns a space of embeddings, for classes never seen in training", "only order matters, not scale"),
-        cons=("most triplets soon cost nothing, so which are chosen decides", "all at one point costs the margin"),
+        pros=(
+            "learns a space of embeddings, for classes never seen in training",
+            "asks for an order of distances, not for their values",
+        ),
+        cons=(
+            "most triplets soon cost nothing, so which are chosen decides",
+            "all embeddings at one point cost no more than the margin: training can settle there",
+        ),
         use_when=("faces, products or texts are to be found again by nearness", "classes are many and change"),
         avoid_when=("classes are few and known: a classifier learns faster",),
         traits=Traits(convex=False, differentiable=False, smooth=False, lipschitz=True, symmetric=False),

@@ -30,7 +30,7 @@ class AbsolutePercentageError(Pointwise):
         pros=("has no unit, so series of different size can be averaged", "everybody reads percent"),
         cons=(
             "small targets weigh most, and a target of zero has no loss at all",
-            "too low costs at most 100%, too high costs without bound: optimal predictions are low",
+            "below the target, down to 0, costs at most 100%, above it without bound: optimal predictions are low",
             "its Hessian is zero, so second-order boosting needs a floor",
         ),
         use_when=("targets are well away from zero and errors are judged in percent",),

@@ -24,12 +24,13 @@ class Barron(Pointwise):
         title="Barron's general robust loss",
         task="regression",
         summary="A family of losses that agree near zero, from one that outliers rule to one that ignores them.",
-        picture="One bowl at the bottom for every alpha; outside, arms that climb, straighten, bend over or go flat.",
+        picture="A bowl with the same bottom for every alpha; its arms climb at 2, straighten at 1, bend over at 0 "
+        "and go flat from -2 down.",
         estimates="between mean and mode",
         activation="linear",
         pros=(
             "robustness becomes a number that can be tuned, or learnt, instead of a choice among formulas",
-            "contains half squared error, pseudo-Huber, Cauchy, Geman-McClure and Welsch",
+            "contains half squared error, pseudo-Huber, Cauchy, Geman-McClure and Welsch, each at its scale",
         ),
         cons=(
             "below an alpha of 1 it is not convex",

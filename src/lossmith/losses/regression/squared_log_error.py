@@ -15,7 +15,7 @@ from lossmith.structures.pointwise import Pointwise
 class SquaredLogError(Pointwise):
     """Square of log(1 + prediction) - log(1 + target); both lie above -1."""
 
-    aliases = ("msle", "squared_logarithmic_error", "mean_squared_logarithmic_error", "rmsle")
+    aliases = ("msle", "squared_logarithmic_error", "mean_squared_logarithmic_error")
     target = Domain.parse("(-1, inf)", hint="its logarithm of 1 + y must exist; scale or shift the target")
 
     card = Card(

@@ -2,6 +2,7 @@
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.parameter import Parameter
+from lossmith.core.section import Section
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -60,6 +61,13 @@ class Tukey(Pointwise):
             ),
         ),
     )
+
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
+        """Return the loss along the prediction, as far as its plain; see ``Loss.section``."""
+        centre, reach = value or 0.0, 1.5 * float(self.c)
+        return super().section(value, points, between or (centre - reach, centre + reach))
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
