@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
-
 import numpy as np
 
 from lossmith.core.loss import Loss
 from lossmith.core.section import Array
+from lossmith.plotting.curves import folded, heights
 
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
@@ -30,23 +29,23 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
     labels = (line.label, line.label.partition(",")[0], line.label.partition(" of ")[0])
     label = next((label for label in labels if len(label) <= room - 2), "")
     axis = first + label.center(room) + last
-    head = f"loss {line.case}"
-    return "\n".join([*wrap(head, max(width, 30)), *upper, "gradient", *lower, " " * 9 + axis])
+    head = f"loss {line.case}".strip()
+    return "\n".join([*folded(head, max(width, 30)), *upper, "gradient", *lower, " " * 9 + axis])
 
 
 def _panel(values: Array, columns: int, height: int) -> list[str]:
-    low, high = float(np.min(values)), float(np.max(values))
-    low, high = min(low, 0.0), max(high, 0.0)
+    low, high = heights([values])
     span = high - low or 1.0
-    rows = np.clip(((high - values) / span * (height * 4 - 1)).round().astype(int), 0, height * 4 - 1)
+    last = height * 4 - 1
+    rows = np.clip((high - values) / span * last, -1, last + 1).round().astype(int)
     cells = np.zeros((height, columns), dtype=int)
     previous = int(rows[0])
     for place, row in enumerate(rows.tolist()):
-        # Steep parts are filled, so that the curve stays connected.
-        for dot in range(min(previous, row), max(previous, row) + 1):
+        # Steep parts are filled, so that the curve stays connected; what lies above or below is left out.
+        for dot in range(max(min(previous, row), 0), min(max(previous, row), last) + 1):
             cells[dot // 4, place // 2] |= _DOTS[dot % 4, place % 2]
         previous = row
-    zero = round(high / span * (height * 4 - 1)) // 4
+    zero = round(high / span * last) // 4
     lines = []
     for number, line in enumerate(cells.tolist()):
         label = _short(high) if number == 0 else _short(low) if number == height - 1 else "0" if number == zero else ""

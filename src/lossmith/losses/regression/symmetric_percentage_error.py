@@ -1,6 +1,7 @@
 """Symmetric percentage error: error as a share of target and prediction together."""
 
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
+from lossmith.core.inputs import POSITIVE_TARGET, PREDICTION
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -9,6 +10,7 @@ class SymmetricPercentageError(Pointwise):
     """Twice the size of the residual divided by |target| + |prediction|, from 0 to 2; 0 where both are 0."""
 
     aliases = ("smape", "symmetric_mean_absolute_percentage_error", "symmetric_absolute_percentage_error")
+    inputs = (POSITIVE_TARGET, PREDICTION)
 
     card = Card(
         title="Symmetric percentage error (sMAPE)",
