@@ -133,8 +133,9 @@ class Formula:
     """A formula set by hand, where the loss is not written with instructions, or hides what matters in its inputs.
 
     Attributes:
-        value, gradient, hessian: each as LaTeX and as text, for raw predictions.
-        kinds: the formula for other prediction kinds, where it differs.
+        value, gradient, hessian: each as LaTeX and as text, for the default kind of the input in focus;
+            derivatives are by that input.
+        kinds: the formula for other kinds of it, where it differs.
     """
 
     value: tuple[str, str]

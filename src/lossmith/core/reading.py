@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from lossmith.core.card import Card
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
-from lossmith.errors import MissingDependencyError
+from lossmith.errors import MissingDependencyError, ProgramError
 from lossmith.program import TABLE, Ops, Program, Value
 
 
@@ -149,7 +149,10 @@ def _part(loss: Readable, output: str, *, collected: bool = True) -> Any:
     if output == "value":
         found = loss.symbolic(symbols).formula(_namespace(), *inputs)
     else:
-        found = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})[output]
+        parts = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})
+        if output not in parts:
+            raise ProgramError(f"{loss} has no formula for {output}: its program has {', '.join(parts)}")
+        found = parts[output]
     found = _exact(sympy, found)
     found = found.xreplace({number: _exact(sympy, float(number)) for number in found.atoms(sympy.Float)})
     if output == "value" or not collected or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
@@ -184,10 +187,12 @@ def _latex(loss: Readable, output: str) -> str:
 def _by_hand(loss: Readable, output: str) -> tuple[str, str] | None:
     """Return the LaTeX and the text that the card holds, if it does."""
     formula = loss.card.formula
-    if formula is None:
-        return None
-    formula = formula.kinds.get(loss.values.get("prediction", ""), formula)
-    found: tuple[str, str] = getattr(formula, output.partition(":")[0])
+    what, _, symbols = output.partition(":")
+    if formula is None or symbols.partition(",")[0] not in ("", loss.focus.symbol):
+        return None  # what is set by hand is about the input that pictures show
+    kinds = [str(loss.values.get(option, "")) for option in ("prediction", f"{loss.focus.symbol}_kind")]
+    formula = next((formula.kinds[kind] for kind in kinds if kind in formula.kinds), formula)
+    found: tuple[str, str] = getattr(formula, what)
     return found
 
 

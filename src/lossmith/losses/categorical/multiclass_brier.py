@@ -18,7 +18,7 @@ _VALUE = (r"\sum_k \left(p_k - t_k\right)^2", "sum over k of (p[k] - t[k])²")
 class MulticlassBrier(Rows):
     """Sum over the classes of squared differences between predicted and target probabilities."""
 
-    aliases = ("multiclass_brier_score", "quadratic_score", "multi_brier")
+    aliases = ("multiclass_brier_score", "multi_brier")
 
     prediction = Option(
         "logits", ("logits", "probabilities"), doc="what y_pred holds: logits, or probabilities that sum to 1 by row"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Traits
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
 from lossmith.core.section import Section
@@ -39,6 +39,17 @@ class Triplet(Distance):
         avoid_when=("classes are few and known: a classifier learns faster",),
         traits=Traits(convex=False, differentiable=False, smooth=False, lipschitz=True, symmetric=False),
         kinks=(Kink("near = far - margin", "gradient", lambda loss, far: (far - loss.margin,)),),
+        formula=Formula(
+            value=(r"\max\left(0, d(a, p) - d(a, n) + m\right)", "max(0, d(a, p) - d(a, n) + m)"),
+            gradient=(
+                r"\nabla_a d(a, p) - \nabla_a d(a, n) \text{ where the loss is positive}",
+                "the gradient by a of d(a, p) - d(a, n) where the loss is positive, else 0",
+            ),
+            hessian=(
+                r"\nabla_a^2 d(a, p) - \nabla_a^2 d(a, n) \text{ where the loss is positive}",
+                "the second derivatives by a of d(a, p) - d(a, n) where the loss is positive, else 0",
+            ),
+        ),
         examples=(
             Example(
                 text="Two photos of one person lie 1 apart and a stranger 2 away: with margin 1.5 that costs 0.5.",
