@@ -280,7 +280,7 @@ def _card(parts: tuple[tuple[float, Loss], ...]) -> Card:
     cards = [loss.card for _, loss in parts]
     first = cards[0]
     if len(cards) == 1:
-        return first
+        return replace(first, examples=(), formula=None)  # those are of weight 1
     traits = [card.traits for card in cards]
     estimates = {card.estimates for card in cards}
     agreed = len(estimates) == 1 and first.estimates in _AGREED
