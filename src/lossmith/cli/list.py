@@ -56,8 +56,7 @@ class Known(click.Choice[str]):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            error.message += did_you_mean(str(value), list(self.choices))
-            raise
+            self.fail(error.message + did_you_mean(str(value), list(self.choices)), param, ctx)
 
 
 def _trait_options(command: F) -> F:
