@@ -225,3 +225,7 @@ def test_symbols() -> None:
     assert symbol(r"\delta") == "δ"
     assert symbol(r"\alpha") == "α"
     assert symbol("k") == "k"
+    assert symbol(r"\varepsilon") == "ε"
+    assert symbol(r"\gamma_{+}") == "γ₊"
+    assert symbol("c_0") == "c₀"
+    assert "γ₊" in show("asymmetric").partition("Picture")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -184,11 +185,11 @@ def _prediction(loss: Loss) -> str:
 
 
 def symbol(latex: str) -> str:
-    """Return a LaTeX symbol as one character: ``\\delta`` as δ."""
-    try:
-        return unicodedata.lookup(f"GREEK SMALL LETTER {latex.lstrip(chr(92)).upper()}")
-    except KeyError:
-        return latex.lstrip("\\")
+    """Return a LaTeX symbol as it is drawn: ``\\delta`` as δ and ``\\gamma_{+}`` as γ₊."""
+    name, _, index = latex.lstrip("\\").partition("_")
+    with contextlib.suppress(KeyError):
+        name = unicodedata.lookup(f"GREEK SMALL LETTER {name.removeprefix('var').upper()}")
+    return name + index.strip("{}").translate(str.maketrans("+-0123456789", "₊₋₀₁₂₃₄₅₆₇₈₉"))
 
 
 class Page:
@@ -262,7 +263,7 @@ class Page:
             return f"y is the target, f the {_prediction(loss)}."
         known = _SYMBOLS if loss.paired else {"k": _SYMBOLS["k"]}
         named = {} if loss.paired else {item.symbol: item.name for item in loss.inputs if item.symbol != item.name}
-        told = [f"{name.replace('_0', '₀')} is {meaning}" for name, meaning in named.items()]
+        told = [f"{symbol(name)} is {meaning}" for name, meaning in named.items()]
         told += [meaning for mark, meaning in known.items() if re.search(rf"(?<!\w){mark}(?!\w)", text)]
         return f"{'; '.join(told)}." if told else ""
 
@@ -275,7 +276,7 @@ class Page:
     def _facts(self) -> list[str]:
         held = asdict(self.card.traits).items()
         words = [_TRAITS.get(name, (name, f"not {name}"))[not holds] for name, holds in held]
-        kinks = "; ".join(f"the {kink.jumps} jumps at {kink.where}" for kink in self.card.kinks)
+        kinks = "; ".join(f"the {kink.jumps.replace('h', 'H')} jumps at {kink.where}" for kink in self.card.kinks)
         estimates = self.card.estimates
         best = " (its cost has no minimum)" if estimates == "nothing" else " (the best constant prediction)"
         rows = [

@@ -279,7 +279,7 @@ def _weight(weight: float) -> str:
 def _drawn(found: Any, width: int | None) -> str:
     sympy = _sympy()
     names = {
-        symbol: sympy.Symbol(symbol.name.lstrip("\\"), positive=True)
+        symbol: sympy.Symbol(re.sub(r"\\(var)?|[{}]", "", symbol.name), positive=True)
         for symbol in found.free_symbols
         if "\\" in symbol.name
     }
