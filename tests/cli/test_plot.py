@@ -25,6 +25,11 @@ def test_the_terminal_gets_a_curve_for_each_loss() -> None:
     assert "Huber(delta=1)" in done.stdout
     assert "AbsoluteError()" in done.stdout
     assert done.stdout.count("gradient") == 2
+    ends = [line.split()[0] for line in run("huber(delta=3)", "mae").stdout.splitlines() if "prediction f" in line]
+    assert ends == ["-12", "-12"]  # one line for both
+    apart = run("huber", "hinge").stdout
+    assert "prediction f" in apart
+    assert "score f" in apart
 
 
 @pytest.mark.parametrize(("name", "start"), [("c.png", b"\x89PNG"), ("c.svg", b"<?xml"), ("c.pdf", b"%PDF")])
@@ -51,6 +56,11 @@ def test_pictures_are_written_the_same_each_time(tmp_path: Path, name: str, star
         (("triplet", "kl_divergence", "-o", "c.png"), "Triplet(margin=1) runs along distance to the positive"),
         (("gan_generator", "--at", "1"), "takes no target"),
         (("softmax_focal", "--at", "3"), "no class 3 among 3"),
+        (("softmax_focal", "--at", "0.5"), "no class 0.5 among 3"),
+        (("softmax_focal", "--at", "nan"), "no class nan among 3"),
+        (("mae", "--at", "nan"), "y_true"),
+        (("kl_divergence", "--at", "2"), "p"),
+        (("triplet", "--at", "-1"), "distance"),
         (("mae", "-o", "c"), "must end in .png, .svg, .pdf"),
         (("mae", "mae +", "-o", "c.png"), "mae +"),
         (("mae", "--at", "x"), "'x' is not a valid float"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from lossmith.cli._losses import LossName, parse_losses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from lossmith.core.loss import Loss
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -42,11 +45,7 @@ def command(losses: tuple[str, ...], value: float | None, output: str | None) ->
     """
     chosen = parse_losses(losses)
     if output is None:
-        from lossmith.plotting.terminal import curve
-
-        for number, loss in enumerate(chosen):
-            terminal.write(("\n" if number else "") + terminal.heading(str(loss)))
-            terminal.write(curve(loss, min(terminal.width(), 80), 12, value))
+        _draw(chosen, value)
         return
     path = Path(output)
     if path.suffix.lower() not in FORMATS:
@@ -55,6 +54,21 @@ def command(losses: tuple[str, ...], value: float | None, output: str | None) ->
 
     save(compare(chosen, value), path)
     terminal.say(f"The picture is in {output}.")
+
+
+def _draw(losses: Sequence[Loss], value: float | None) -> None:
+    """Draw losses in the terminal, along one line where the same runs along it."""
+    from lossmith.core.section import in_common
+    from lossmith.plotting.comparison import share_an_axis
+    from lossmith.plotting.terminal import drawn, points
+
+    width = min(terminal.width(), 80)
+    lines = [loss.section(value, points(width)) for loss in losses]
+    if len(lines) > 1 and share_an_axis(lines):
+        lines = in_common(losses, value, points(width))
+    for number, (loss, line) in enumerate(zip(losses, lines, strict=True)):
+        terminal.write(("\n" if number else "") + terminal.heading(str(loss)))
+        terminal.write(drawn(line, width, 12))
 
 
 def save(figure: Figure, path: Path) -> None:

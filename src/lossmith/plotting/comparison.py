@@ -36,7 +36,7 @@ def sections(losses: Sequence[Loss], value: float | None = None, points: int = 4
     if not losses:
         raise ParameterError("name at least one loss to draw")
     lines = [loss.section(value, 2) for loss in losses]
-    if len({_axis(line.label) for line in lines}) > 1:
+    if not share_an_axis(lines):
         kinds = ", ".join(f"{loss} runs along {line.label}" for loss, line in zip(losses, lines, strict=True))
         raise ParameterError(f"these losses cannot share an axis: {kinds}; draw them one by one")
     return in_common(losses, value, points)
@@ -83,6 +83,11 @@ def compare(losses: Sequence[Loss], y_true: float | None = None) -> Figure:
     if together:
         figure.suptitle(lines[0].case)
     return figure
+
+
+def share_an_axis(lines: Sequence[Section]) -> bool:
+    """Return whether the same runs along all of these lines."""
+    return len({_axis(line.label) for line in lines}) <= 1
 
 
 def _axis(label: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lossmith.core.loss import Loss
-from lossmith.core.section import Array
+from lossmith.core.section import Array, Section
 from lossmith.plotting.curves import folded, heights
 
+_NARROWEST, _MARGIN = 30, 10
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
@@ -18,10 +19,19 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
         loss: any loss.
         width: characters across, axis labels included; at least 30.
         height: lines of the upper plot; the lower one has half as many.
-        y_true: the target; by default one that is typical for the loss.
+        y_true: the target, or what else is held fixed; by default one that is typical. See ``Loss.section``.
     """
-    columns = max(width, 30) - 10
-    line = loss.section(y_true, points=columns * 2)
+    return drawn(loss.section(y_true, points=points(width)), width, height)
+
+
+def points(width: int) -> int:
+    """Return how many points a line has that is drawn so many characters wide."""
+    return 2 * (max(width, _NARROWEST) - _MARGIN)
+
+
+def drawn(line: Section, width: int, height: int) -> str:
+    """Return the text plots of a section with as many points as ``points`` says; see ``curve``."""
+    columns = points(width) // 2
     upper = _panel(line.losses, columns, height)
     lower = _panel(line.gradient, columns, max(height // 2, 3))
     first, last = f"{line.x[0]:.3g}", f"{line.x[-1]:.3g}"
@@ -30,7 +40,7 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
     label = next((label for label in labels if len(label) <= room - 2), "")
     axis = first + label.center(room) + last
     head = f"loss {line.case}".strip()
-    return "\n".join([*folded(head, max(width, 30)), *upper, "gradient", *lower, " " * 9 + axis])
+    return "\n".join([*folded(head, max(width, _NARROWEST)), *upper, "gradient", *lower, " " * (_MARGIN - 1) + axis])
 
 
 def _panel(values: Array, columns: int, height: int) -> list[str]:

@@ -149,11 +149,11 @@ def along_true_class(
     Raises:
         DomainError: when there is no such class.
     """
-    true = 0 if value is None else int(value)
+    true = int(value) if value is not None and np.isfinite(value) else 0
     vectors = [len(item) for item in loss.values.values() if isinstance(item, tuple)]
     classes = vectors[0] if vectors else _CLASSES
-    if not 0 <= true < classes:
-        raise DomainError(f"{loss}: there is no class {true} among {classes} to be the true one")
+    if not 0 <= true < classes or value not in (None, true):
+        raise DomainError(f"{loss}: there is no class {value:g} among {classes} to be the true one")
     loss = loss.replace(class_axis=-1)
     rows, direction = np.zeros((points, classes)), np.zeros(classes)
     direction[true] = 1

@@ -6,6 +6,7 @@ from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Tr
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
 from lossmith.core.section import Section
+from lossmith.errors import DomainError
 from lossmith.program import Ops, Value
 from lossmith.structures.distance import Distance
 
@@ -91,6 +92,8 @@ class Triplet(Distance):
     ) -> Section:
         """Return the loss against the distance to the positive; ``value`` is the distance to the negative."""
         far = 2 * self.margin if value is None else float(value)
+        if not 0 <= far < np.inf:
+            raise DomainError(f"{self}: the distance to the negative must be finite and at least 0, got {far:g}")
         x = np.linspace(*(between or (0.0, far + float(self.margin))), points)
         found = self._along(x, np.full(points, far))
         return Section(f"at a negative distance of {far:g}", "distance to the positive", far, x, *found, best=0.0)
