@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from sympy.parsing.sympy_parser import convert_xor, implicit_multiplication, parse_expr, standard_transformations
 
 import lossmith as lm
 from lossmith.core import reading
@@ -95,14 +96,77 @@ def test_class_has_a_docstring_and_declared_parameters_are_described(name: str) 
 @pytest.mark.parametrize("name", CARDS)
 def test_formula_reads_as_latex_and_text(name: str) -> None:
     loss = lm.get(name)
-    derived = [reading.latex_gradient(loss, x) for x in loss.wrt] + [reading.latex_hessian(loss, x) for x in loss.wrt]
+    symbols = [item.symbol for item in loss.predicted] if loss.card.formula is None else [loss.focus.symbol]
+    derived = [read(loss, x) for x in symbols for read in (reading.latex_gradient, reading.latex_hessian)]
     for text in (reading.latex(loss), reading.latex_gradient(loss), reading.latex_hessian(loss), *derived):
         assert text
         assert text.count("{") == text.count("}")
         assert "Piecewise" not in text
     for parameter in loss.free_parameters:
         assert loss.parameters()[parameter].symbol in reading.latex(loss)
-    assert reading.pretty(loss)
+    for output in ("value", f"gradient:{loss.focus.symbol}", f"hessian:{loss.focus.symbol},{loss.focus.symbol}"):
+        assert reading.pretty(loss, output)
+
+
+def test_a_formula_set_by_hand_goes_with_the_kind_of_the_input_in_focus() -> None:
+    assert reading.latex_gradient(lm.KLDivergence()) == r"-\frac{p_k}{q_k}"
+    assert reading.latex_gradient(lm.KLDivergence(q_kind="logits")) == "q_k - p_k"
+    assert reading.latex_gradient(lm.KLDivergence(p_kind="logits")) == r"-\frac{p_k}{q_k}"
+    assert reading.latex_gradient(lm.JensenShannon(), "p") != reading.latex_gradient(lm.JensenShannon())
+    with pytest.raises(lm.LossmithError, match="has no formula for gradient:p"):
+        reading.latex_gradient(lm.Triplet(), "p")
+
+
+SUMS = [name for name in CARDS if CARDS[name].task == "distributions" and "q_kind" in lm.loss_class(name).options()]
+
+
+def number(text: str, loss: lm.Loss, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return what the text of a formula of one class says."""
+    for words, symbols in (
+        ("[k]", ""),
+        ("²", "**2"),
+        ("³", "**3"),
+        ("√p", "sqrt(p)"),
+        ("√q", "sqrt(q)"),
+        ("√", "sqrt"),
+    ):
+        text = text.replace(words, symbols)
+    rules = (*standard_transformations, implicit_multiplication, convert_xor)
+    found = parse_expr(re.sub(r"\|(.*)\|", r"Abs(\1)", text), transformations=rules)
+    found = found.subs("α", loss.values.get("alpha", 0))
+    return np.array([float(found.subs({"p": left, "q": right})) for left, right in zip(p, q, strict=True)])
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_formulas_of_divergences_are_true_for_every_kind(name: str) -> None:
+    cls = lm.loss_class(name)
+    p, q = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.7, 0.2])
+    plain = cls()
+    texts = [reading.pretty(plain, output) for output in ("value", "gradient:q", "hessian:q,q")]
+    assert texts[0].startswith("sum over k of ")
+    value, g, h = (number(text.removeprefix("sum over k of "), plain, p, q) for text in texts)
+    assert value.sum() == pytest.approx(plain.losses(p=[p], q=[q])[0], rel=1e-12)
+    c = q * g + q * q * h
+    carried = {
+        "logits": (
+            "q[k] (g[k] - sum over j of q[j] g[j])",
+            q * (g - np.sum(q * g)),
+            "c[k] (1 - 2 q[k]) + q[k]² sum over j of c[j] - q[k] (1 - q[k]) sum over j of q[j] g[j]",
+            c * (1 - 2 * q) + q * q * np.sum(c) - q * (1 - q) * np.sum(q * g),
+        ),
+        "log_probabilities": ("q[k] g[k]", q * g, "q[k] g[k] + q[k]² h[k]", c),
+        "probabilities": (texts[1], g, texts[2], h),
+    }
+    carried |= {"values": carried["probabilities"], "log_values": carried["log_probabilities"]}
+    for kind in cls.options()["q_kind"].choices:
+        loss = cls(q_kind=kind)
+        found = loss.evaluate(p=[p], q=[q if kind in ("probabilities", "values") else np.log(q)])
+        first, slope, second, bend = carried[kind]
+        np.testing.assert_allclose(found["gradient"]["q"][0], slope, rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(found["hessian"]["q"][0], bend, rtol=1e-10, atol=1e-14)
+        if not (kind == "logits" and name == "kl_divergence"):
+            assert reading.pretty(loss, "gradient:q").startswith(first)
+            assert reading.pretty(loss, "hessian:q,q").startswith(second)
 
 
 def test_huber_reads_as_in_the_books() -> None:

@@ -15,7 +15,7 @@ from lossmith.program import Program, derive, trace
 from lossmith.program.trace import Graph
 
 Array = np.ndarray
-NAMED = [name for name in lm.names() if not lm.get(name).paired]
+NAMED = [name for name in lm.names() if issubclass(lm.loss_class(name), lm.Pointwise) and not lm.get(name).paired]
 
 
 def forms() -> list[lm.Loss]:

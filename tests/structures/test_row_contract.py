@@ -244,7 +244,9 @@ def test_vectors_are_passed_by_place_and_checked() -> None:
         lm.BalancedSoftmax([5, 0])
     with pytest.raises(lm.ParameterError, match=r"prior must sum to 1, but sums to 0\.8; divide"):
         lm.LogitAdjusted(prior=[0.5, 0.3])
-    with pytest.raises(lm.ParameterError, match="a number for each class"):
+    with pytest.raises(
+        lm.ParameterError, match=r"class_weight must be a sequence of numbers in .* whose true class it is"
+    ):
         lm.SoftmaxFocal(class_weight=3)
 
 

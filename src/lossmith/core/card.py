@@ -87,8 +87,9 @@ class Kink:
     Attributes:
         where: the place, for people.
         jumps: what jumps there: ``value``, ``gradient`` or ``hessian``.
-        at: ``(loss, target) -> raw predictions`` of the place. For a loss of other inputs than a target
-            and a prediction it is ``(loss, the other inputs by name) -> values`` of the input ``along``.
+        at: ``(loss, target) -> raw predictions`` of the place. For a pointwise loss of other inputs than a
+            target and a prediction it is ``(loss, the other inputs by name) -> values`` of the input ``along``;
+            for other structures ``(loss, what is held fixed) -> places`` on the line of ``Loss.section``.
         along: the predicted input that crosses the place; by default the first one.
     """
 
@@ -132,8 +133,9 @@ class Formula:
     """A formula set by hand, where the loss is not written with instructions, or hides what matters in its inputs.
 
     Attributes:
-        value, gradient, hessian: each as LaTeX and as text, for raw predictions.
-        kinds: the formula for other prediction kinds, where it differs.
+        value, gradient, hessian: each as LaTeX and as text, for the default kind of the input in focus;
+            derivatives are by that input.
+        kinds: the formula for other kinds of it, where it differs.
     """
 
     value: tuple[str, str]

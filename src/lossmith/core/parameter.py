@@ -115,7 +115,8 @@ class Vector:
             numbers = tuple(float(item) for item in value)
         except (TypeError, ValueError):
             raise ParameterError(
-                f"{owner}({self.name}={value!r}): {self.name} must be a sequence of numbers in {self.domain}"
+                f"{owner}({self.name}={value!r}): {self.name} must be a sequence of numbers in {self.domain} "
+                f"({self.doc})"
             ) from None
         for place, number in enumerate(numbers):
             if not self.domain.includes(number):

@@ -40,6 +40,7 @@ _DOMAINS = {
 Pulls = Callable[[Ops, Value, Value, Value], tuple[Value, Value]]
 
 _ROUNDING = 1e-4
+_SHARES = (0.05, 0.95)
 _AT, _AT_LOGIT = 0.7, 2.0
 
 
@@ -59,8 +60,8 @@ class Divergence(Written):
     symbols = ("p", "q")
     wrt: ClassVar[tuple[str, ...]] = ("p", "q")
     inputs: ClassVar[tuple[Input, ...]] = (
-        Input("p", "p", doc="the distribution that q is compared with"),
-        Input("q", "q", doc="the distribution that is judged"),
+        Input("p", "p", typical=_SHARES, doc="the distribution that q is compared with"),
+        Input("q", "q", typical=_SHARES, doc="the distribution that is judged"),
     )
     linear: ClassVar[float] = 0.0
     """The multiple of p - q that the definition has beyond ``terms``."""

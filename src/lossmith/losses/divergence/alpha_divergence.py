@@ -4,6 +4,7 @@ from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
+from lossmith.structures.class_sums import class_sum
 from lossmith.structures.divergence import Divergence, Pulls
 
 
@@ -36,6 +37,18 @@ class AlphaDivergence(Divergence):
         use_when=("forward Kullback-Leibler spreads too wide and the reverse drops too much",),
         avoid_when=("one of the named divergences says what is meant",),
         traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=True, symmetric=False),
+        formula=class_sum(
+            (
+                r"\frac{p_k^\alpha q_k^{1 - \alpha} - \alpha p_k - \left(1 - \alpha\right) q_k}"
+                r"{\alpha \left(\alpha - 1\right)}",
+                "(p[k]^α q[k]^(1 - α) - α p[k] - (1 - α) q[k]) / (α (α - 1))",
+            ),
+            slope=(
+                r"\frac{1}{\alpha} \left(1 - \left(\frac{p_k}{q_k}\right)^\alpha\right)",
+                "(1 - (p[k] / q[k])^α) / α",
+            ),
+            bend=(r"\frac{1}{q_k} \left(\frac{p_k}{q_k}\right)^\alpha", "(p[k] / q[k])^α / q[k]"),
+        ),
         examples=(
             Example(
                 text="A fair coin taken for one with nine heads in ten: 0.422 at 0.5, between 0.368 and 0.511.",

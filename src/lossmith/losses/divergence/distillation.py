@@ -1,6 +1,6 @@
 """Distillation: a student learns the softened answers of a teacher."""
 
-from lossmith.core.card import Card, Example, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Myth, Reference, Traits
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
@@ -37,6 +37,11 @@ class Distillation(Divergence):
         use_when=("a small model shall do what a large one does", "labels are few and a teacher's answers are many"),
         avoid_when=("student and teacher know different classes",),
         traits=Traits(convex=True, differentiable=True, smooth=True, lipschitz=True, symmetric=False),
+        formula=Formula(
+            value=(r"T^2 \sum_k p_k \log \frac{p_k}{q_k}", "T² sum over k of p[k] log(p[k] / q[k])"),
+            gradient=(r"T \left(q_k - p_k\right)", "T (q[k] - p[k])"),
+            hessian=(r"q_k \left(1 - q_k\right)", "q[k] (1 - q[k])"),
+        ),
         examples=(
             Example(
                 text="The teacher prefers cat to dog by 2, the student by 0: at temperature 1 that costs 0.328.",

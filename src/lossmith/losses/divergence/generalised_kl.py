@@ -4,6 +4,7 @@ from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.parameter import Option
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
+from lossmith.structures.class_sums import class_sum
 from lossmith.structures.divergence import Divergence
 
 
@@ -31,6 +32,14 @@ class GeneralisedKL(Divergence):
         use_when=("histograms, spectra or counts are approximated, as in non-negative matrix factorisation",),
         avoid_when=("both are distributions: KLDivergence checks that and takes logits",),
         traits=Traits(convex=True, differentiable=True, smooth=True, lipschitz=False, symmetric=False),
+        formula=class_sum(
+            (
+                r"\left(p_k \log \frac{p_k}{q_k} - p_k + q_k\right)",
+                "(p[k] log(p[k] / q[k]) - p[k] + q[k])",
+            ),
+            slope=(r"1 - \frac{p_k}{q_k}", "1 - p[k] / q[k]"),
+            bend=(r"\frac{p_k}{q_k^2}", "p[k] / q[k]²"),
+        ),
         examples=(
             Example(
                 text="Counts of 2 and 3 predicted as 1 and 3: the first costs 2 log 2 - 1, the second nothing.",

@@ -3,6 +3,7 @@
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
+from lossmith.structures.class_sums import class_sum
 from lossmith.structures.divergence import Divergence
 
 
@@ -30,6 +31,14 @@ class JensenShannon(Divergence):
         use_when=("two distributions are compared and neither is the truth", "some classes are ruled out"),
         avoid_when=("q is to be fitted to observed classes: use the Kullback-Leibler divergence",),
         traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=True, symmetric=True),
+        formula=class_sum(
+            (
+                r"\frac{1}{2} \left(p_k \log \frac{2 p_k}{p_k + q_k} + q_k \log \frac{2 q_k}{p_k + q_k}\right)",
+                "(p[k] log(2 p[k] / (p[k] + q[k])) + q[k] log(2 q[k] / (p[k] + q[k]))) / 2",
+            ),
+            slope=(r"\frac{1}{2} \log \frac{2 q_k}{p_k + q_k}", "log(2 q[k] / (p[k] + q[k])) / 2"),
+            bend=(r"\frac{p_k}{2 q_k \left(p_k + q_k\right)}", "p[k] / (2 q[k] (p[k] + q[k]))"),
+        ),
         examples=(
             Example(
                 text="A fair coin and one that shows heads in nine of ten throws are 0.102 nats apart.",

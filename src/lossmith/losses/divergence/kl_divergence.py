@@ -3,6 +3,7 @@
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
+from lossmith.structures.class_sums import class_sum
 from lossmith.structures.divergence import Divergence
 
 
@@ -31,6 +32,12 @@ class KLDivergence(Divergence):
         use_when=("targets are distributions: soft labels, a teacher, a posterior", "q must cover all that p can do"),
         avoid_when=("q should settle on one mode of p: use the reverse", "q may be 0 where p is not"),
         traits=Traits(convex=True, differentiable=True, smooth=True, lipschitz=True, symmetric=False),
+        formula=class_sum(
+            (r"p_k \log \frac{p_k}{q_k}", "p[k] log(p[k] / q[k])"),
+            slope=(r"-\frac{p_k}{q_k}", "-p[k] / q[k]"),
+            bend=(r"\frac{p_k}{q_k^2}", "p[k] / q[k]²"),
+            by_logits=(("q_k - p_k", "q[k] - p[k]"), (r"q_k \left(1 - q_k\right)", "q[k] (1 - q[k])")),
+        ),
         examples=(
             Example(
                 text="A fair coin taken for one that shows heads in nine of ten throws costs 0.511 nats a throw.",

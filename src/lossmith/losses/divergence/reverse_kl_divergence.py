@@ -3,6 +3,7 @@
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
+from lossmith.structures.class_sums import class_sum
 from lossmith.structures.divergence import Divergence
 
 
@@ -32,6 +33,11 @@ class ReverseKLDivergence(Divergence):
         use_when=("a small model cannot imitate all of a large one and should do one thing well",),
         avoid_when=("q must cover everything that p can do: use the Kullback-Leibler divergence",),
         traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=True, symmetric=False),
+        formula=class_sum(
+            (r"q_k \log \frac{q_k}{p_k}", "q[k] log(q[k] / p[k])"),
+            slope=(r"\log \frac{q_k}{p_k} + 1", "log(q[k] / p[k]) + 1"),
+            bend=(r"\frac{1}{q_k}", "1 / q[k]"),
+        ),
         examples=(
             Example(
                 text="A fair coin taken for one with nine heads in ten: 0.368 in reverse, 0.511 forward.",

@@ -3,6 +3,7 @@
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.program import Ops, Value
 from lossmith.structures import log_ratio
+from lossmith.structures.class_sums import class_sum
 from lossmith.structures.divergence import Divergence, Pulls
 
 
@@ -30,6 +31,11 @@ class SquaredHellinger(Divergence):
         use_when=("some observations are wrong and a likelihood would chase them", "a bounded distance is wanted"),
         avoid_when=("the costs are to add up over independent parts, as log-likelihoods do",),
         traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=True, symmetric=True),
+        formula=class_sum(
+            (r"\frac{1}{2} \left(\sqrt{p_k} - \sqrt{q_k}\right)^2", "(√p[k] - √q[k])² / 2"),
+            slope=(r"\frac{1}{2} \left(1 - \sqrt{\frac{p_k}{q_k}}\right)", "(1 - √(p[k] / q[k])) / 2"),
+            bend=(r"\frac{1}{4} \sqrt{\frac{p_k}{q_k^3}}", "√(p[k] / q[k]³) / 4"),
+        ),
         examples=(
             Example(
                 text="A fair coin and one that shows heads in nine of ten throws: 0.106.",

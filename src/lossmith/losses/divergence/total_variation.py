@@ -2,6 +2,7 @@
 
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
 from lossmith.program import Ops, Value
+from lossmith.structures.class_sums import class_sum
 from lossmith.structures.divergence import Divergence
 
 
@@ -29,6 +30,11 @@ class TotalVariation(Divergence):
         use_when=("a bound on what can go wrong is wanted", "teacher and student are noisy in rare classes"),
         avoid_when=("ratios of small probabilities matter: use a Kullback-Leibler divergence",),
         traits=Traits(convex=False, differentiable=False, smooth=False, lipschitz=True, symmetric=True),
+        formula=class_sum(
+            (r"\frac{1}{2} \left|p_k - q_k\right|", "|p[k] - q[k]| / 2"),
+            slope=(r"\frac{1}{2} \operatorname{sign}\left(q_k - p_k\right)", "sign(q[k] - p[k]) / 2"),
+            bend=("0", "0"),
+        ),
         kinks=(Kink("q = p", "gradient", lambda loss, first: (first,)),),
         examples=(
             Example(

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Traits
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
 from lossmith.core.section import Section
+from lossmith.errors import DomainError
 from lossmith.program import Ops, Value
 from lossmith.structures.distance import Distance
 
@@ -45,6 +46,17 @@ class Triplet(Distance):
         avoid_when=("classes are few and known: a classifier learns faster",),
         traits=Traits(convex=False, differentiable=False, smooth=False, lipschitz=True, symmetric=False),
         kinks=(Kink("near = far - margin", "gradient", lambda loss, far: (far - loss.margin,)),),
+        formula=Formula(
+            value=(r"\max\left(0, d(a, p) - d(a, n) + m\right)", "max(0, d(a, p) - d(a, n) + m)"),
+            gradient=(
+                r"\nabla_a d(a, p) - \nabla_a d(a, n) \text{ where the loss is positive}",
+                "the gradient by a of d(a, p) - d(a, n) where the loss is positive, else 0",
+            ),
+            hessian=(
+                r"\nabla_a^2 d(a, p) - \nabla_a^2 d(a, n) \text{ where the loss is positive}",
+                "the second derivatives by a of d(a, p) - d(a, n) where the loss is positive, else 0",
+            ),
+        ),
         examples=(
             Example(
                 text="Two photos of one person lie 1 apart and a stranger 2 away: with margin 1.5 that costs 0.5.",
@@ -86,6 +98,8 @@ class Triplet(Distance):
     ) -> Section:
         """Return the loss against the distance to the positive; ``value`` is the distance to the negative."""
         far = 2 * self.margin if value is None else float(value)
+        if not 0 <= far < np.inf:
+            raise DomainError(f"{self}: the distance to the negative must be finite and at least 0, got {far:g}")
         x = np.linspace(*(between or (0.0, far + float(self.margin))), points)
         found = self._along(x, np.full(points, far))
         return Section(f"at a negative distance of {far:g}", "distance to the positive", far, x, *found, best=0.0)

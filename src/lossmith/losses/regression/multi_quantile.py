@@ -1,8 +1,13 @@
 """Several quantiles at once, which need not cross."""
 
-from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Traits
 from lossmith.program import Ops, Value
 from lossmith.structures.levels import Levels
+
+_VALUE = (
+    r"\frac{1}{K} \sum_k \max\left(\tau_k \left(y - q_k\right), \left(1 - \tau_k\right) \left(q_k - y\right)\right)",
+    "mean over k of max(τ[k] (y - q[k]), (1 - τ[k]) (q[k] - y))",
+)
 
 
 class MultiQuantile(Levels):
@@ -23,14 +28,32 @@ class MultiQuantile(Levels):
             "with increments no quantile can cross another",
             "with many even levels twice the loss tends to the CRPS of the predicted distribution",
         ),
-        cons=(
-            "declared as quantiles, they can cross: crossing_rate says how often",
-            "extreme levels need much data",
-        ),
+        cons=("declared as quantiles they can cross: crossing_rate says how often", "extreme levels need much data"),
         use_when=("a forecast is to come with its uncertainty",),
         avoid_when=("one level is enough: Quantile takes one number a row and trains in boosters",),
         traits=Traits(convex=True, differentiable=False, smooth=False, lipschitz=True, symmetric=False),
         kinks=(Kink("a quantile = y", "gradient", lambda loss, y: (y,)),),
+        formula=Formula(
+            value=_VALUE,
+            gradient=(
+                r"\frac{1}{K} \left([q_k > y] - \tau_k\right)",
+                "((1 if q[k] > y else 0) - τ[k]) / K, and 0 where q[k] = y",
+            ),
+            hessian=("0", "0"),
+            kinds={
+                "increments": Formula(
+                    value=_VALUE,
+                    gradient=(
+                        r"\frac{s_k}{K} \sum_{j \ge k} \left([q_j > y] - \tau_j\right), \quad s_k = \sigma(f_k)",
+                        "s[k] / K times the sum over j from k on of (1 if q[j] > y else 0) - τ[j], with s[k] = σ(f[k])",
+                    ),
+                    hessian=(
+                        r"\frac{s_k \left(1 - s_k\right)}{K} \sum_{j \ge k} \left([q_j > y] - \tau_j\right)",
+                        "s[k] (1 - s[k]) / K times that sum; 0 for the lowest level, where s is 1",
+                    ),
+                )
+            },
+        ),
         examples=(
             Example(
                 text="Demand was 100. Quantiles of 80, 95 and 130 miss by 20, 5 and 30 and cost 2.5 on average.",

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.constant import weighted_mean
 from lossmith.core.domain import Domain
+from lossmith.core.inputs import POSITIVE_TARGET, PREDICTION
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -16,6 +17,7 @@ class SquaredLogError(Pointwise):
     """Square of log(1 + prediction) - log(1 + target); both lie above -1."""
 
     aliases = ("msle", "squared_logarithmic_error", "mean_squared_logarithmic_error")
+    inputs = (POSITIVE_TARGET, PREDICTION)
     target = Domain.parse("(-1, inf)", hint="its logarithm of 1 + y must exist; scale or shift the target")
 
     card = Card(

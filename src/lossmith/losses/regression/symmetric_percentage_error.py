@@ -1,7 +1,7 @@
 """Symmetric percentage error: error as a share of target and prediction together."""
 
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
-from lossmith.core.section import Section
+from lossmith.core.inputs import POSITIVE_TARGET, PREDICTION
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -10,6 +10,7 @@ class SymmetricPercentageError(Pointwise):
     """Twice the size of the residual divided by |target| + |prediction|, from 0 to 2; 0 where both are 0."""
 
     aliases = ("smape", "symmetric_mean_absolute_percentage_error", "symmetric_absolute_percentage_error")
+    inputs = (POSITIVE_TARGET, PREDICTION)
 
     card = Card(
         title="Symmetric percentage error (sMAPE)",
@@ -68,12 +69,6 @@ class SymmetricPercentageError(Pointwise):
             ),
         ),
     )
-
-    def section(
-        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
-    ) -> Section:
-        """Return the loss along the prediction, by default at a target of 1: at 0 there is nothing to see."""
-        return super().section(1.0 if value is None else value, points, between)
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
