@@ -43,6 +43,10 @@ def _log(a: mpf) -> mpf:
     return -mpmath.inf if a == 0 else mp.log(a) if a > 0 else mp.nan
 
 
+def _log1p(a: mpf) -> mpf:
+    return -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan
+
+
 def _softplus(a: mpf) -> mpf:
     return mp.log1p(mp.exp(a))
 
@@ -81,7 +85,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "pow": _pow,
     "exp": mp.exp,
     "log": _log,
-    "log1p": lambda a: -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan,
+    "log1p": _log1p,
     "tanh": mp.tanh,
     "sigmoid": lambda a: 1 / (1 + mp.exp(-a)),
     "softplus": _softplus,
@@ -96,7 +100,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "log1p_excess": lambda a: a - mp.log1p(a),
     "log1p_bowl": lambda a, b: b * (a - b * mp.log1p(a / b)),
     "harmonic": lambda a, b: a * b / (a + b),
-    "log1p_difference": lambda a, b: mp.log((1 + a) / (1 + b)),
+    "log1p_difference": lambda a, b: _log1p(a) - _log1p(b),
     "hypot": mp.hypot,
     "log1p_ratio2": lambda a, b: mp.log1p((a / b) ** 2),
     "lgamma_half": lambda a: _lgamma(a + mpf(0.5)) - _lgamma(a),
