@@ -31,7 +31,7 @@ def built_in(objective: str, X: np.ndarray, y: np.ndarray, weight: np.ndarray | 
 TRAINABLE = [
     name
     for name in lm.names()
-    if issubclass(lm.loss_class(name), lm.Pointwise) and name not in ("mean_error", "zero_one")
+    if issubclass(lm.loss_class(name), lm.Pointwise) and lm.get(name).paired and name not in ("mean_error", "zero_one")
 ] + ["0.7 * huber + 0.3 * mae", "binary_cross_entropy + 0.5 * focal"]
 
 
