@@ -21,7 +21,9 @@ def number(text: str, loss: lm.Loss, y: float, f: float) -> float:
     sympy = pytest.importorskip("sympy")
     from sympy.parsing.sympy_parser import implicit_multiplication, parse_expr, standard_transformations
 
-    text = re.sub(r"\|([^|]+)\|", r"Abs(\1)", re.split(" for | and ", text)[0])
+    text, _, z = text.partition("\nwith z = ")  # a part with a name of its own
+    text = re.split(" for | and ", text.replace("z", f"({z})") if z else text)[0]
+    text = re.sub(r"\|([^|]+)\|", r"Abs(\1)", text)
     for sign, code in SIGNS.items():
         text = text.replace(sign, code)
     parameters = {p.symbol.lstrip("\\"): loss.values[name] for name, p in loss.parameters().items()}

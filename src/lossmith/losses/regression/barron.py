@@ -42,16 +42,16 @@ class Barron(Pointwise):
             value=(
                 r"\frac{|\alpha - 2|}{\alpha} \left(\left(1 + \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)^{\alpha/2}"
                 r" - 1\right) \text{ and its limits at } \alpha = 0, 2, \pm\infty",
-                "|α - 2| / α ((1 + (f - y)² / (c² |α - 2|))^(α/2) - 1) and its limits at α = 0, 2, ±∞",
+                "|α - 2| / α ((1 + z)^(α/2) - 1)\nwith z = (f - y)² / (c² |α - 2|)",
             ),
             gradient=(
                 r"\frac{f - y}{c^2} \left(1 + \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)^{\alpha/2 - 1}",
-                "(f - y) / c² (1 + (f - y)² / (c² |α - 2|))^(α/2 - 1)",
+                "(f - y) / c² (1 + z)^(α/2 - 1)\nwith z = (f - y)² / (c² |α - 2|)",
             ),
             hessian=(
                 r"\frac{1}{c^2} \left(1 + \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)^{\alpha/2 - 2}"
                 r" \left(1 + (\alpha - 1) \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)",
-                "(1 + (f - y)² / (c² |α - 2|))^(α/2 - 2) (1 + (α - 1) (f - y)² / (c² |α - 2|)) / c²",
+                "(1 + z)^(α/2 - 2) (1 + (α - 1) z) / c²\nwith z = (f - y)² / (c² |α - 2|)",
             ),
         ),
         examples=(
