@@ -6,6 +6,7 @@ gradients and Hessians of both sides.
 
 from __future__ import annotations
 
+from lossmith.core.loss import Loss
 from lossmith.core.registry import loss_class
 from lossmith.core.relation import Relation
 
@@ -291,14 +292,14 @@ RELATIONS: tuple[Relation, ...] = (
 )
 
 
-def of(name: str) -> tuple[Relation, ...]:
+def of(loss: str | Loss) -> tuple[Relation, ...]:
     """Return the relations that a loss is in.
 
     Args:
-        name: of the loss, or an alias.
+        loss: the loss, its name or an alias; a sum of losses is in none.
 
     Raises:
         LossNotFoundError: for an unknown name.
     """
-    wanted = loss_class(name).name
+    wanted = loss.name if isinstance(loss, Loss) else loss_class(loss).name
     return tuple(relation for relation in RELATIONS if wanted in relation.names)

@@ -130,7 +130,7 @@ def facts(loss: Loss) -> dict[str, Any]:
         **{key: getattr(card, key) for key in ("use_when", "avoid_when", "pros", "cons")},
         "traits": asdict(card.traits),
         "kinks": [{"where": kink.where, "jumps": kink.jumps} for kink in card.kinks],
-        "relations": [str(relation) for relation in relations.of(loss.name)],
+        "relations": [str(relation) for relation in relations.of(loss)],
         "examples": [_worked(loss, example) for example in card.examples],
         "myths": [asdict(myth) for myth in card.myths],
         "references": [asdict(reference) for reference in card.references],
@@ -315,7 +315,7 @@ class Page:
     def _relations(self) -> list[str]:
         from lossmith import relations
 
-        return self._bullets(map(str, relations.of(self.loss.name)))
+        return self._bullets(map(str, relations.of(self.loss)))
 
     def _inputs(self) -> list[str]:
         rows = [(item.name, item.doc + ("" if item.predicted else "; no gradient")) for item in self.loss.inputs]

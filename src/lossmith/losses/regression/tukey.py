@@ -71,7 +71,5 @@ class Tukey(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        x = (f - y) / self.c
-        # 1 - (1 - x²)³, in a form that keeps the digits of small x.
-        bowl = -ops.expm1(3 * ops.log1p(-x * x))
-        return self.c * (self.c * ops.where(ops.abs(x) < 1, bowl, 1)) / 6
+        r = f - y
+        return ops.where(ops.abs(r) < self.c, ops.biweight(r, self.c), self.c * self.c / 6)
