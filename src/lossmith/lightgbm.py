@@ -135,7 +135,8 @@ class Objective:
             above = np.minimum(raw[met] + near, raw[met] / 2 + domain.high / 2)
             below = np.maximum(raw[met] - near, raw[met] / 2 + domain.low / 2)
             rise = self._derivatives(self.y[met], above)[0] - self._derivatives(self.y[met], below)[0]
-            floor[met] = np.maximum(floor[met], rise / (above - below))
+            width = above - below  # nothing where the prediction is too large to move by so little
+            floor[met] = np.maximum(floor[met], np.divide(rise, width, out=np.zeros_like(rise), where=width > 0))
         return floor
 
     def __repr__(self) -> str:

@@ -45,9 +45,12 @@ class Tweedie(Pointwise):
             convex=False, differentiable=True, smooth=True, lipschitz=False, symmetric=False, nonnegative=False
         ),
         formula=Formula(
-            value=(r"\frac{e^{(2-p)f}}{2-p} - \frac{y e^{(1-p)f}}{1-p}", "m^(2-p)/(2-p) - y m^(1-p)/(1-p), m = exp(f)"),
-            gradient=(r"e^{(2-p)f} - y e^{(1-p)f}", "m^(2-p) - y m^(1-p), m = exp(f)"),
-            hessian=(r"(2-p) e^{(2-p)f} - (1-p) y e^{(1-p)f}", "(2-p) m^(2-p) - (1-p) y m^(1-p), m = exp(f)"),
+            value=(
+                r"\frac{e^{(2-p)f}}{2-p} - \frac{y e^{(1-p)f}}{1-p}",
+                "z^(2-p) / (2-p) - y z^(1-p) / (1-p)\nwith z = exp(f)",
+            ),
+            gradient=(r"e^{(2-p)f} - y e^{(1-p)f}", "z^(2-p) - y z^(1-p)\nwith z = exp(f)"),
+            hessian=(r"(2-p) e^{(2-p)f} - (1-p) y e^{(1-p)f}", "(2-p) z^(2-p) - (1-p) y z^(1-p)\nwith z = exp(f)"),
         ),
         examples=(
             Example(

@@ -1,12 +1,8 @@
 """Triplet loss: the own kind shall be nearer than strangers, by a margin."""
 
-import numpy as np
-
 from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Traits
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
-from lossmith.core.section import Section
-from lossmith.errors import DomainError
 from lossmith.program import Ops, Value
 from lossmith.structures.distance import Distance
 
@@ -93,13 +89,7 @@ class Triplet(Distance):
         """Return the loss from the distances to the positive and to the negative."""
         return ops.max(0.0, near - far + self.margin)
 
-    def section(
-        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
-    ) -> Section:
-        """Return the loss against the distance to the positive; ``value`` is the distance to the negative."""
-        far = 2 * self.margin if value is None else float(value)
-        if not 0 <= far < np.inf:
-            raise DomainError(f"{self}: the distance to the negative must be finite and at least 0, got {far:g}")
-        x = np.linspace(*(between or (0.0, far + float(self.margin))), points)
-        found = self._along(x, np.full(points, far))
-        return Section(f"at a negative distance of {far:g}", "distance to the positive", far, x, *found, best=0.0)
+    @property
+    def held(self) -> float:
+        """Pictures hold the negative at twice the margin."""
+        return 2 * float(self.margin)
