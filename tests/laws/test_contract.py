@@ -12,16 +12,14 @@ import pytest
 import lossmith as lm
 from lossmith import Loss
 from lossmith.core.outputs import OUTPUTS
-from tests.laws.grid import Array, targets
+from tests.laws.grid import Array, extreme, inside, targets
 
 
 def batch(loss: Loss, shape: int | tuple[int, ...] = 12, seed: int = 0) -> tuple[Array, Array]:
     """Return targets and predictions inside the domains."""
     rng = np.random.default_rng(seed)
     y = rng.choice([value for value in targets(loss) if value == 0 or 0.1 < abs(value) < 10], shape)
-    domain = loss.domains["f"]
-    f = rng.normal(0, 2, shape) if math.isinf(domain.low) else domain.low + rng.uniform(0.05, 0.95, shape)
-    return y, f
+    return y, inside(loss.domains["f"], rng, shape)
 
 
 def whole(loss: Loss, size: int = 6) -> tuple[Array, Array]:
@@ -130,7 +128,7 @@ def what_is_masked_does_not_matter(loss: Loss) -> None:
 def weight_zero_silences_infinity(loss: Loss) -> None:
     """A row of weight 0 adds nothing, whatever its loss and gradient."""
     y, f = batch(loss)
-    worst = loss.domains["f"].low if math.isfinite(loss.domains["f"].low) else 1e300
+    worst = extreme(loss.domains["f"], far=1e300)
     dirty = np.where(np.arange(len(y)) < 2, worst, f)
     weight = np.where(np.arange(len(y)) < 2, 0.0, 1.0)
     with warnings.catch_warnings():

@@ -154,7 +154,8 @@ def bad_choices_are_refused(loss: Loss) -> None:
         loss.state(y, f).reduce("none")
     with pytest.raises(lm.ParameterError, match=r"empty='nothing' .*'error', 'zero', 'nan'"):
         loss.cost(y, f, empty="nothing")
-    with pytest.raises(lm.ParameterError, match=r"outputs must be among losses, gradient, hessian, full_hessian, got 'jacobian'"):
+    want = r"outputs must be among losses, gradient, hessian, full_hessian, got 'jacobian'"
+    with pytest.raises(lm.ParameterError, match=want):
         loss.evaluate(y, f, ("losses", "jacobian"))
     with pytest.raises(lm.ParameterError, match=r"hessian\(kind='full'\).*use kind='diagonal'"):
         loss.hessian(y, f, kind="full")
