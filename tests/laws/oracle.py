@@ -28,7 +28,7 @@ DIGITS = 25
 NEGLIGIBLE = -340
 """Power of ten below which a truth is zero for every float."""
 
-_LADDER = (80, 160, 360, 720, 1440)
+_LADDER = (80, 160, 360, 720, 1440, 2880)
 
 
 class Undecided(AssertionError):
@@ -90,6 +90,8 @@ MEANING: dict[str, Callable[..., Any]] = {
     "bowl": _bowl,
     "bowl_slope": lambda a, b: a * mp.power(1 + a * a, b / 2 - 1),
     "bowl_curvature": lambda a, b: (1 + (b - 1) * a * a) * mp.power(1 + a * a, b / 2 - 2),
+    "sloped": lambda a, b, c: a,
+    "mul_exp": lambda a, b: a * mp.exp(b),
     "mul0": _mul0,
     "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b,

@@ -121,6 +121,18 @@ def _log1p_excess(x: Array, out: Array | None = None) -> Array:
     return _store(np.where((x > -0.5) & (x < 1), close, far), out)
 
 
+def _mul_exp(a: Array, b: Array, out: Array | None = None) -> Array:
+    kind = np.finfo(np.result_type(a, b))
+    exp, half = np.exp(b), np.exp(b / 2)
+    whole = (exp >= kind.tiny) & (exp <= kind.max)
+    return _store(np.where((a == 0) | (half == 0), kind.dtype.type(0), np.where(whole, a * exp, a * half * half)), out)
+
+
+def _sloped(value: Array, slope: Array, of: Array, out: Array | None = None) -> Array:
+    same: Array = np.positive(value, out=out)
+    return same
+
+
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
     zero = np.asarray(a == 0) | np.asarray(b == 0)
     return _store(np.where(zero, np.result_type(a, b).type(0), a * b), out)
@@ -229,7 +241,9 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "lgamma_half": _lgamma_half,
     "normal_within": _normal_within,
     "crps_normal": _crps_normal,
+    "sloped": _sloped,
     "hold": np.positive,
+    "mul_exp": _mul_exp,
     "mul0": _mul0,
     "where": _where,
     "lt": np.less,

@@ -200,7 +200,15 @@ _ROWS = (
         "crps_normal", 2, "a*erf(a/(sqrt(2)*b)) + b*(sqrt(2/pi)*exp(-(a/b)**2/2) - 1/sqrt(pi))",
         r"\operatorname{{CRPS}}({0}, {1})", _tangent_crps_normal, domain="b > 0",
     ),
+    # A value that states its own derivative, where the one by rules would lose digits. ``c`` is what it is a
+    # function of: it must depend on predictions through ``c`` alone.
+    Instruction("sloped", 3, "a", r"{0}\;\left[\partial_{{{2}}} = {1}\right]", lambda o, x, d, r: o.mul(x[1], d[2])),
     Instruction("hold", 1, "a", r"\operatorname{{hold}}({0})", _none, kink="0 everywhere: a constant to derivatives"),
+    # A product that neither overflows nor loses digits where its exponential alone does; an exact zero wins.
+    Instruction(
+        "mul_exp", 2, "a*exp(b)", r"{0} \cdot e^{{{1}}}",
+        lambda o, x, d, r: o.add(o.mul_exp(d[0], x[1]), o.mul(r, d[1])),
+    ),
     # A product in which an exact zero wins over infinity: 0 log 0 = 0.
     Instruction(
         "mul0", 2, "a*b", r"{0} \cdot {1}", lambda o, x, d, r: o.add(o.mul0(d[0], x[1]), o.mul0(x[0], d[1]))

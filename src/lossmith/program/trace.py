@@ -197,6 +197,8 @@ class Graph:
             return self.constant(0.0) if left == 0 else None
         if op == "pow":
             return args[0] if right == 1 else None
+        if op == "mul_exp":
+            return self.constant(0.0) if left == 0 else args[0] if right == 0 else None
         return None
 
     def _divide(self, op: str, factor: Symbol, other: Symbol) -> Symbol | None:
