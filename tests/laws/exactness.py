@@ -62,10 +62,9 @@ def _larger_part(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iter
         yield oracle.truth(loss, y, f, order), max((1 - share) * sizes[0], share * sizes[1])
 
 
-def _certain_label(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    if 0 < 1 - abs(y) < 2.0**-52:
-        truth = oracle.truth(loss, math.copysign(1.0, y), f, order)
-        yield truth, abs(truth)
+def _slope_of_no(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    truth = oracle.truth(loss, y, f, order)
+    yield truth, abs(truth) + abs(oracle.truth(loss, loss.domains["y"].low, f, 1))
 
 
 def _normal_range(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
@@ -95,15 +94,17 @@ ALLOWANCES = (
         _larger_part,
     ),
     Allowance(
-        "signed soft labels next to certainty",
-        "Labels in [-1, 1] are brought to [0, 1], where one within half a unit in the last place of 1 is 1.",
-        lambda loss, order: _takes_soft_labels(loss) and loss.values["labels"] == "signed",
-        _certain_label,
+        "asymmetric Hessian where it changes sign",
+        "A negative's loss bends up in its probability while the probability bends down in the logit, and little is "
+        "left: the error is that of Hessian and gradient together.",
+        lambda loss, order: loss.name == "asymmetric" and loss.values["prediction"] == "logits" and order == 2,
+        _slope_of_no,
     ),
     Allowance(
-        "focal Hessian below the normal range",
-        "In the far tail it is exp(-|f|) times up to gamma |f|; where exp(-|f|) is subnormal, it has few digits.",
-        lambda loss, order: loss.name == "focal" and order == 2,
+        "focal losses below the normal range",
+        "In the far tail derivatives are exp(-|f|) times up to gamma |f|, or times a power of 1 over the shift; where "
+        "exp(-|f|) is subnormal, it has few digits.",
+        lambda loss, order: (loss.name == "asymmetric" and order > 0) or (loss.name == "focal" and order == 2),
         _normal_range,
     ),
 )

@@ -93,8 +93,8 @@ class Pointwise(Written):
 class Binary(Pointwise):
     """A pointwise loss of a label that is no or yes.
 
-    The formula sees labels 0 and 1, or probabilities of 1 where the loss allows soft labels. It takes
-    what it needs of the prediction from ``log_probabilities`` and ``probabilities``, which keep to ``eps``.
+    The formula takes what it needs of the label from ``shares``, which knows the declared labels, and of the
+    prediction from ``log_probabilities`` and ``probabilities``, which keep to ``eps``.
     """
 
     link: Link = LOGISTIC
@@ -135,9 +135,9 @@ class Binary(Pointwise):
                 "since their logarithms are never infinite. Leave it out, or pass prediction='probabilities'"
             )
 
-    def written(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the formula with labels brought to 0 and 1."""
-        return self.formula(ops, (y + 1) / 2 if self.labels == "signed" else y, f)
+    def shares(self, y: Value) -> tuple[Value, Value]:
+        """Return how much a label is a yes and how much a no, which add up to 1."""
+        return ((1 + y) / 2, (1 - y) / 2) if self.labels == "signed" else (y, 1 - y)
 
     def log_probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
         """Return log p and log(1 - p) of the positive class."""

@@ -76,20 +76,26 @@ class Asymmetric(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
+        yes, no = self.shares(y)
         log_p, log_q = self.log_probabilities(ops, f)
-        p, q = (ops.sigmoid(f), ops.sigmoid(-f)) if self.prediction == "logits" else self.probabilities(ops, f)
-        yes = ops.mul0(ops.where(p > 0, ops.pow(q, self.gamma_positive), 1), -log_p)
-        return ops.mul0(y, yes) + ops.mul0(1 - y, self._negative(ops, p, q, log_q))
+        if self.prediction == "logits":
+            p, q, far = ops.sigmoid(f), ops.sigmoid(-f), ops.exp(ops.mul0(self.gamma_positive, log_q))
+        else:
+            p, q = self.probabilities(ops, f)
+            # Where a factor is 1 it is held, or its derivatives would set infinity against infinity.
+            far = ops.where(p > 0, ops.pow(q, self.gamma_positive), 1)
+        return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, self._negative(ops, p, q, log_q))
 
     def _negative(self, ops: Ops, p: Value, q: Value, log_q: Value) -> Value:
         """Return the loss of a negative, whose probability counts from the shift on."""
         above, below = ops.max(p - self.shift, 0), q + self.shift  # their sum is 1 beyond the shift
         log_below = ops.where(ops.equal(self.shift, 0), log_q, ops.log(below))
         surprise = -ops.where(above < 0.5, ops.log1p(-above), log_below)
-        # Where the factor is 1 it is held, or its derivatives would set infinity against infinity.
-        focused = ops.mul0(ops.where(below > 0, ops.pow(above, self.gamma_negative), 1), surprise)
+        gamma = self.gamma_negative
+        far = ops.where(above < 0.5, ops.pow(above, gamma), ops.exp(ops.mul0(gamma, ops.log1p(-below))))
+        far = ops.where(below > 0, far, 1)
         # Below 2**-53, log(1 - p) is -p to the last digit, and one power does what two factors cannot at 0.
-        return ops.where(above < 2.0**-53, ops.pow(above, self.gamma_negative + 1), focused)
+        return ops.where(above < 2.0**-53, ops.pow(above, gamma + 1), ops.mul0(far, surprise))
 
 
 def _edge(loss: Asymmetric, y: float, jumps: str) -> tuple[float, ...]:

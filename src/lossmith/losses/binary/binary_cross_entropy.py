@@ -69,4 +69,5 @@ class BinaryCrossEntropy(Binary):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
         log_p, log_q = self.log_probabilities(ops, f)
-        return ops.mul0(y, -log_p) + ops.mul0(1 - y, -log_q)
+        yes, no = self.shares(y)
+        return ops.mul0(yes, -log_p) + ops.mul0(no, -log_q)

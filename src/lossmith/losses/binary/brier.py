@@ -61,4 +61,9 @@ class Brier(Binary):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
         p, q = (ops.sigmoid(f), ops.sigmoid(-f)) if self.prediction == "logits" else self.probabilities(ops, f)
-        return ((1 - y) * p - y * q) ** 2
+        yes, no = self.shares(y)
+        gap = no * p - yes * q
+        if self.labels == "signed":  # near the middle both parts would lose the digits of a small label
+            middle = ops.tanh(f / 2) if self.prediction == "logits" else p - q
+            gap = ops.where(ops.abs(middle) < 0.5, (middle - y) / 2, gap)
+        return gap**2

@@ -76,15 +76,16 @@ class Focal(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
+        yes, no = self.shares(y)
         log_p, log_q = self.log_probabilities(ops, f)
         positive, negative = (1, 1) if self.alpha is None else (self.alpha, 1 - self.alpha)
         if self.prediction == "logits":
             # mul0 keeps the limits at infinite logits, where certainty costs nothing and error everything.
             far_p, far_q = ops.exp(ops.mul0(self.gamma, log_q)), ops.exp(ops.mul0(self.gamma, log_p))
-            return positive * ops.mul0(y, far_p * -log_p) + negative * ops.mul0(1 - y, far_q * -log_q)
+            return positive * ops.mul0(yes, far_p * -log_p) + negative * ops.mul0(no, far_q * -log_q)
         p, q = self.probabilities(ops, f)
         # Where a factor is 1 it is held, or its derivatives would set infinity against infinity.
         far_p, far_q = ops.where(p > 0, ops.pow(q, self.gamma), 1.0), ops.where(q > 0, ops.pow(p, self.gamma), 1.0)
         # Below 2**-53, log(1 - p) is -p to the last digit, and one power overflows later than two factors.
-        no = ops.where(p < 2.0**-53, ops.pow(p, self.gamma + 1), ops.mul0(far_q, -log_q))
-        return positive * ops.mul0(ops.mul0(y, far_p), -log_p) + negative * ops.mul0(1 - y, no)
+        of_no = ops.where(p < 2.0**-53, ops.pow(p, self.gamma + 1), ops.mul0(far_q, -log_q))
+        return positive * ops.mul0(ops.mul0(yes, far_p), -log_p) + negative * ops.mul0(no, of_no)

@@ -65,12 +65,21 @@ class PolyOne(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
+        yes, no = self.shares(y)
         log_p, log_q = self.log_probabilities(ops, f)
         p, q = (ops.sigmoid(f), ops.sigmoid(-f)) if self.prediction == "logits" else self.probabilities(ops, f)
-        return ops.mul0(y, self._of_label(ops, log_p, q)) + ops.mul0(1 - y, self._of_label(ops, log_q, p))
+        return self._of_label(ops, yes, log_p, p, q, f) + self._of_label(ops, no, log_q, q, p, -f)
 
-    def _of_label(self, ops: Ops, log_p: Value, q: Value) -> Value:
-        """Return the loss where the label has probability p = 1 - q: -log p - q and q, which are never negative."""
-        # Near certainty -log p and q are almost equal, and epsilon can be -1.
-        rest = ops.where(q < 0.5, ops.log1p_excess(-q), -log_p - q)
-        return rest + (1 + self.epsilon) * q
+    def _of_label(self, ops: Ops, share: Value, log_p: Value, p: Value, q: Value, logit: Value) -> Value:
+        """Return the part of a label that has probability p = 1 - q: -log p + epsilon q."""
+        # Near certainty -log p and q are almost equal, and epsilon can be -1: -log p - q and q are never negative.
+        sure, epsilon = q < 0.5, self.epsilon
+        rest = ops.where(sure, ops.log1p_excess(-q) + (1 + epsilon) * q, epsilon * q)
+        value = share * rest + ops.where(sure, 0, ops.mul0(share, -log_p))
+        if self.prediction == "probabilities":
+            return value
+        # The slope is -q (1 + epsilon p), and with epsilon of size 1 such sums, too, vanish near certainty.
+        slope = -q * ops.where(sure, (1 + epsilon) - epsilon * q, 1 + epsilon * p)
+        ends = ops.where(sure, (1 + epsilon) - 2 * epsilon * q, (1 - epsilon) + 2 * epsilon * p)
+        bend = p * q * ops.where(ops.abs(logit) < 1, 1 + epsilon * ops.tanh(logit / 2), ends)
+        return ops.sloped(value, share * ops.sloped(slope, bend, logit), logit)
