@@ -73,9 +73,10 @@ class Barron(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        x = (f - y) / self.scale
+        r = f - y
+        x = r / self.scale
         spread = ops.abs(self.alpha - 2)
-        general = spread * ops.bowl(x / ops.pow(spread, 0.5), self.alpha)
+        general = spread * ops.bowl(ops.div(x, ops.pow(spread, 0.5)), self.alpha)
         # Beyond an alpha of 10³⁰ the family is at its limits, to the last digit.
-        limit = ops.where(self.alpha < 0, ops.one_minus_bell(x), ops.expm1(x * x / 2))
+        limit = ops.where(self.alpha < 0, ops.bell_bowl(r, self.scale) / self.scale / self.scale, ops.expm1(x * x / 2))
         return ops.where(spread > 1e30, limit, ops.where(ops.equal(spread, 0), x * x / 2, general))

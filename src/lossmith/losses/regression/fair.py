@@ -61,5 +61,5 @@ class Fair(Pointwise):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
         r = f - y
-        a = ops.max(r, -r) / self.c  # |r| / c with a slope at 0 too: the curvature there is 1
-        return self.c * (self.c * ops.log1p_excess(a))
+        # |r| with a slope at 0 too: the curvature there is 1.
+        return ops.log1p_bowl(ops.max(r, -r), self.c)

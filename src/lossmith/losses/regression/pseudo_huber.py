@@ -46,7 +46,7 @@ class PseudoHuber(Pointwise):
                 text="A residual of 0.01 costs half its square, one of 100 its size less about 1.",
                 y_true=(0.0, 0.0),
                 y_pred=(0.01, 100.0),
-                losses=(0.00004999875, 99.005),
+                losses=(0.00004999875, 99.0049999),
             ),
         ),
         myths=(

@@ -69,10 +69,7 @@ class SquaredLogError(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        # Close to each other the difference is taken before the logarithm, and after it where they are far apart.
-        share = (f - y) / (1 + y)
-        gap = ops.where(ops.abs(share) < 0.5, ops.log1p(share), ops.log1p(f) - ops.log1p(y))
-        return gap**2
+        return ops.log1p_difference(f, y) ** 2
 
     def _best_constant(self, y: npt.NDArray[Any], w: npt.NDArray[Any]) -> float:
         return float(np.expm1(weighted_mean(np.log1p(y), w)))

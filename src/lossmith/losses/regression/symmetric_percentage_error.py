@@ -74,5 +74,5 @@ class SymmetricPercentageError(Pointwise):
         error, small = ops.abs(f - y), ops.min(ops.abs(y), ops.abs(f))
         middle = small + error / 2  # the mean of the two sizes, where the signs agree
         # Far apart the loss is what is missing to 2: that keeps the digits of its slope.
-        ratio = ops.where(error < middle, error / middle, 2 - 2 * small / middle)
+        ratio = ops.where(error < middle, ops.div(error, middle), 2 - ops.div(2 * small, middle))
         return ops.where((low <= 0) & (high >= 0), ops.where(low < high, 2, 0), ratio)
