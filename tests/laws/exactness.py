@@ -62,9 +62,10 @@ def _larger_part(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iter
         yield oracle.truth(loss, y, f, order), max((1 - share) * sizes[0], share * sizes[1])
 
 
-def _slope_of_no(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+def _power_of_rounded(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
     truth = oracle.truth(loss, y, f, order)
-    yield truth, abs(truth) + abs(oracle.truth(loss, loss.domains["y"].low, f, 1))
+    parts = [abs(oracle.truth(loss, loss.domains["y"].low, f, below)) for below in range(1, order + 1)]
+    yield truth, (1 + mpf(loss.values["gamma_negative"]) / 2) * mp.fsum(parts or [truth])
 
 
 def _normal_range(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
@@ -94,11 +95,11 @@ ALLOWANCES = (
         _larger_part,
     ),
     Allowance(
-        "asymmetric Hessian where it changes sign",
-        "A negative's loss bends up in its probability while the probability bends down in the logit, and little is "
-        "left: the error is that of Hessian and gradient together.",
-        lambda loss, order: loss.name == "asymmetric" and loss.values["prediction"] == "logits" and order == 2,
-        _slope_of_no,
+        "asymmetric loss of a negative",
+        "What a probability exceeds the shift by is rounded, and raised to a power of 4 or 5 the error with it. The "
+        "Hessian, where it changes sign, is what is left of parts as large as it and the gradient together.",
+        lambda loss, order: loss.name == "asymmetric" and loss.values["prediction"] == "logits",
+        _power_of_rounded,
     ),
     Allowance(
         "focal losses below the normal range",

@@ -148,7 +148,9 @@ class Binary(Pointwise):
         return self._kept(ops, f, low, ops.log(f), high), self._kept(ops, f, high, ops.log1p(-f), low)
 
     def probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
-        """Return p and 1 - p of the positive class, for predictions that are probabilities."""
+        """Return p and 1 - p of the positive class."""
+        if self.prediction == "logits":
+            return ops.sigmoid(f), ops.sigmoid(-f)
         low, high = (0, 1) if self.eps is None else (self.eps, 1 - self.eps)
         return self._kept(ops, f, low, f, high), self._kept(ops, f, high, 1 - f, low)
 
@@ -168,3 +170,10 @@ class Binary(Pointwise):
         if self.prediction == "logits" and not trusted:
             warn_if_probabilities(batch, "f", offered="probabilities" in self._options["prediction"].choices)
         return batch
+
+
+class SoftBinary(Binary):
+    """A loss of a label that may be a probability."""
+
+    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
+    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")

@@ -1,17 +1,14 @@
 """Binary cross-entropy: the likelihood of a label."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class BinaryCrossEntropy(Binary):
+class BinaryCrossEntropy(SoftBinary):
     """Negative log-probability of the label; soft labels in [0, 1] are allowed."""
 
     aliases = ("bce", "log_loss", "logistic", "logistic_loss", "binary_crossentropy", "sigmoid_cross_entropy")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
     card = Card(
         title="Binary cross-entropy (log loss)",

@@ -1,18 +1,15 @@
 """Focal loss: cross-entropy that turns down what is already right."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class Focal(Binary):
+class Focal(SoftBinary):
     """Binary cross-entropy times ``(1 - probability of the label) ** gamma``; ``alpha`` weighs the positive class."""
 
     aliases = ("focal_loss", "binary_focal", "sigmoid_focal")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
     gamma = Parameter(
         2.0, domain="[0, inf)", symbol=r"\gamma", typical=(0.5, 5.0), doc="how strongly easy examples are turned down"

@@ -1,18 +1,15 @@
 """Poly-1 loss: cross-entropy with its first term weighed anew."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class PolyOne(Binary):
+class PolyOne(SoftBinary):
     """Binary cross-entropy plus ``epsilon`` times the probability that the label does not have."""
 
     aliases = ("poly1", "poly_loss", "polyloss", "poly_one_cross_entropy")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
     epsilon = Parameter(
         1.0, domain="[-1, inf)", symbol=r"\epsilon", typical=(-0.5, 5.0), doc="what the first term counts more"
@@ -67,7 +64,7 @@ class PolyOne(Binary):
         """Return the loss of label ``y`` at prediction ``f``."""
         yes, no = self.shares(y)
         log_p, log_q = self.log_probabilities(ops, f)
-        p, q = (ops.sigmoid(f), ops.sigmoid(-f)) if self.prediction == "logits" else self.probabilities(ops, f)
+        p, q = self.probabilities(ops, f)
         return self._of_label(ops, yes, log_p, p, q, f) + self._of_label(ops, no, log_q, q, p, -f)
 
     def _of_label(self, ops: Ops, share: Value, log_p: Value, p: Value, q: Value, logit: Value) -> Value:

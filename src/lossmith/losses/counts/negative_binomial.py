@@ -69,7 +69,7 @@ class NegativeBinomial(Mean):
     def of_log_mean(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss at a log mean."""
         logit = f + ops.log(self.dispersion)
-        value = ops.softplus(logit) / self.dispersion + y * ops.softplus(-logit)
+        value = ops.softplus(logit) / self.dispersion + ops.mul0(y, ops.softplus(-logit))
         mean, inverse, small = ops.exp(f), ops.exp(-f), ops.exp(-ops.abs(f))
         spread = ops.where(f < 0, 1 + self.dispersion * small, self.dispersion + small)
         ratio = ops.mul_exp(y, -f)
