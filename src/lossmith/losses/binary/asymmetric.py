@@ -13,12 +13,8 @@ class Asymmetric(SoftBinary):
 
     aliases = ("asl", "asymmetric_loss", "asymmetric_focal")
 
-    gamma_positive = Parameter(
-        0.0, domain="[0, inf)", symbol=r"\gamma_{+}", typical=(0.5, 2.0), doc="focus of positives"
-    )
-    gamma_negative = Parameter(
-        4.0, domain="[0, inf)", symbol=r"\gamma_{-}", typical=(1.0, 5.0), doc="focus of negatives"
-    )
+    gamma_positive = Parameter(0.0, domain="[0, inf)", symbol=r"\gamma_{+}", typical=(0.5, 2.0), doc="positives' focus")
+    gamma_negative = Parameter(4.0, domain="[0, inf)", symbol=r"\gamma_{-}", typical=(1.0, 5.0), doc="negatives' focus")
     shift = Parameter(
         0.05, domain="[0, 1)", symbol="m", typical=(0.01, 0.2), doc="probability up to which a negative costs nothing"
     )
@@ -78,7 +74,7 @@ class Asymmetric(SoftBinary):
         above, gamma = p - self.shift, self.gamma_positive
         if self.prediction == "logits":
             far = ops.exp(ops.mul0(gamma, log_q))
-            beyond = f - ops.log(self.shift) + ops.log1p(-self.shift)  # next to the shift, p has too few digits
+            beyond = f - (ops.log(self.shift) - ops.log1p(-self.shift))  # next to the shift, p has too few digits
             above = ops.where(ops.abs(beyond) < 1, self.shift * q * ops.expm1(beyond), above)
         else:
             # Where a factor is 1 it is held, or its derivatives would set infinity against infinity.
