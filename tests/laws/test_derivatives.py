@@ -54,7 +54,7 @@ def _jumps(left: mpf, right: mpf) -> bool:
 def _jumps_beside(loss: Loss, y: float, f: float) -> bool:
     """Whether something jumps between the neighbours of a float."""
     below, above = (float(np.nextafter(f, way)) for way in (-np.inf, np.inf))
-    return any(
+    return above - below < 1e-9 and any(
         _jumps(oracle.one_sided(loss, y, below, -1, order), oracle.one_sided(loss, y, above, 1, order))
         for order in (0, 1, 2)
     )
