@@ -48,12 +48,6 @@ class Allowance:
     also: Also
 
 
-def _largest_term(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    rate = mp.exp(f) if loss.values["prediction"] == "log_rate" else mpf(f)
-    linear = rate - oracle.truth(loss.replace(full=False), y, f, 0)
-    yield oracle.truth(loss, y, f, 0), max(1, rate, abs(linear))
-
-
 def _larger_part(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
     low, high = loss.domains["y"].low, loss.domains["y"].high
     if low < y < high:
@@ -79,14 +73,6 @@ def _takes_soft_labels(loss: Loss) -> bool:
 
 
 ALLOWANCES = (
-    Allowance(
-        "Poisson with log y!",
-        "log(y!) and y log(rate) nearly cancel where a large count is predicted well, and log(y!) is computed "
-        "from y + 1: the error is that of the largest term. It does not depend on the prediction, so gradient "
-        "and Hessian are exact.",
-        lambda loss, order: loss.name == "poisson" and loss.values["full"] and order == 0,
-        _largest_term,
-    ),
     Allowance(
         "derivatives at soft labels",
         "A soft label weighs the losses of both labels, whose slopes point in opposite directions and "

@@ -64,6 +64,12 @@ def _lgamma(a: mpf) -> mpf:
         return mpmath.inf if a == 0 else mp.loggamma(a) if a > 0 else mp.nan
 
 
+@cache
+def _log_factorial(a: mpf) -> mpf:
+    with mp.workdps(250):  # to which 1 + a may be 1
+        return mp.loggamma(1 + a) if a > mpf(10) ** -100 else a * (a * mp.pi**2 / 12 - mp.euler)
+
+
 def _mul0(a: mpf, b: mpf) -> mpf:
     return mpf(0) if a == 0 or b == 0 else a * b
 
@@ -109,6 +115,8 @@ MEANING: dict[str, Callable[..., Any]] = {
     "bowl": _bowl,
     "bowl_slope": lambda a, b: a * mp.power(1 + a * a, b / 2 - 1),
     "bowl_curvature": lambda a, b: (1 + (b - 1) * a * a) * mp.power(1 + a * a, b / 2 - 2),
+    "expm1_excess": lambda a: mp.expm1(a) - a,
+    "log_factorial_excess": lambda a: _log_factorial(a) - _mul0(a, _log(a)) + a,
     "sloped": lambda a, b, c: a,
     "mul_exp": lambda a, b: a * mp.exp(b),
     "mul0": _mul0,

@@ -204,6 +204,13 @@ _ROWS = (
         lambda o, x, d, r: o.sub(o.div(d[0], o.add(1.0, x[0])), o.div(d[1], o.add(1.0, x[1]))),
         domain="a > -1, b > -1",
     ),
+    Instruction("expm1_excess", 1, "exp(a) - 1 - a", r"\left(e^{{{0}}} - 1 - {0}\right)",
+                _chain(lambda o, a, r: o.expm1(a))),
+    # What makes likelihoods of counts whole. Its parts, and all of it and a deviance, would cancel.
+    Instruction(
+        "log_factorial_excess", 1, "loggamma(a + 1) - a*log(a) + a",
+        r"\left(\log\Gamma({0} + 1) - {0} \log {0} + {0}\right)", None, domain="a >= 0",
+    ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
     # No derivative at a = b = 0, nor a convention: no loss comes there.
     Instruction(
