@@ -118,6 +118,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "expm1_excess": lambda a: mp.expm1(a) - a,
     "log_factorial_excess": lambda a: _log_factorial(a) - _mul0(a, _log(a)) + a,
     "sloped": lambda a, b, c: a,
+    "alike": lambda a, b, c: b,
     "mul_exp": lambda a, b: a * mp.exp(b),
     "mul0": _mul0,
     "lt": lambda a, b: a < b,

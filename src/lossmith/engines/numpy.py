@@ -177,6 +177,7 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "log_factorial_excess": _log_factorial_excess,
     "mul0": _mul0,
     "where": _where,
+    "alike": _where,
     "lt": np.less,
     "le": np.less_equal,
     "equal": np.equal,

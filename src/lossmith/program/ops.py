@@ -253,6 +253,11 @@ _ROWS = (
         r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
         lambda o, x, d, r: o.where(x[0], d[1], d[2]), takes="brr", kink="that of the branch taken",
     ),
+    # One number computed in two ways, each with digits where the other has none: where ``a`` holds, and elsewhere.
+    Instruction(
+        "alike", 3, "b", r"{1}\;\left[{0}\text{{, else as }}{2}\right]",
+        lambda o, x, d, r: o.alike(x[0], d[1], d[2]), takes="brr",
+    ),
     Instruction("lt", 2, "a < b", "{0} < {1}", _none, result="bool"),
     Instruction("le", 2, "a <= b", r"{0} \le {1}", _none, result="bool"),
     Instruction("equal", 2, "Eq(a, b)", "{0} = {1}", _none, result="bool"),

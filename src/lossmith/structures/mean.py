@@ -51,13 +51,11 @@ def by_power(ops: Ops, value: Value, y: Value, f: Value, power: Value) -> Value:
     # exp((1 - power) f) (exp(f) - y) and its derivative in two forms: the first keeps the digits of a mean near the
     # target, or below; the second those of one above it, and of one so small or large that it has few or overflows.
     rise, fall, ratio = 2 - power, 1 - power, ops.mul_exp(y, -f)
-    ordinary = ops.abs(f) < 80
-    near = ratio > ops.where(ordinary, 0.25, 4)
-    mean = ops.exp(f)
-    slope = ops.where(near, ops.mul_exp(mean - y, fall * f), ops.mul_exp(1 - ratio, rise * f))
+    near, mean = ratio > ops.where(ops.abs(f) < 80, 0.25, 4), ops.exp(f)
+    slope = ops.alike(near, ops.mul_exp(mean - y, fall * f), ops.mul_exp(1 - ratio, rise * f))
     # A target so small that it has no digits to be multiplied is first brought half of the way to the result.
     half = fall * f / 2
     tiny = ops.mul_exp(fall * ops.mul_exp(mean - y, half), half) + ops.mul_exp(mean, fall * f)
-    turn = ops.where(f > -80, 2 * ops.mul_exp(rise * (mean / 2) - fall * (y / 2), fall * f), tiny)
-    bend = ops.where(near, turn, ops.mul_exp(rise - fall * ratio, rise * f))
+    turn = ops.alike(f > -80, 2 * ops.mul_exp(rise * (mean / 2) - fall * (y / 2), fall * f), tiny)
+    bend = ops.alike(near, turn, ops.mul_exp(rise - fall * ratio, rise * f))
     return ops.sloped(value, ops.sloped(slope, bend, f), f)

@@ -75,21 +75,21 @@ class Asymmetric(SoftBinary):
         if self.prediction == "logits":
             far = ops.exp(ops.mul0(gamma, log_q))
             beyond = f - (ops.log(self.shift) - ops.log1p(-self.shift))  # next to the shift, p has too few digits
-            above = ops.where(ops.abs(beyond) < 1, self.shift * q * ops.expm1(beyond), above)
+            above = ops.alike(ops.abs(beyond) > 1, above, self.shift * q * ops.expm1(beyond))
         else:
             # Where a factor is 1 it is held, or its derivatives would set infinity against infinity.
-            far = ops.where(p > 0, ops.pow(q, gamma), 1)
+            far = ops.alike(p > 0, ops.pow(q, gamma), 1)
         negative = self._negative(ops, ops.max(above, 0), q + self.shift, log_q)
         return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, negative)
 
     def _negative(self, ops: Ops, above: Value, below: Value, log_q: Value) -> Value:
         """Return the loss of a negative whose probability is ``above`` the shift, and 1 - ``below``."""
-        log_below, gamma = ops.where(ops.equal(self.shift, 0), log_q, ops.log(below)), self.gamma_negative
-        surprise = -ops.where(above < 0.5, ops.log1p(-above), log_below)
-        far = ops.where(above < 0.5, ops.pow(above, gamma), ops.exp(ops.mul0(gamma, ops.log1p(-below))))
-        whole = ops.mul0(ops.where(below > 0, far, 1), surprise)
+        log_below, gamma = ops.alike(self.shift > 0, ops.log(ops.min(below, 1)), log_q), self.gamma_negative
+        surprise = -ops.alike(above > 0.5, log_below, ops.log1p(-above))
+        far = ops.alike(above < 0.5, ops.pow(above, gamma), ops.exp(ops.mul0(gamma, ops.log1p(-below))))
+        whole = ops.mul0(ops.alike(below > 0, far, 1), surprise)
         # Next to 0, -log(1 - p) is p (1 + p / 2), and one power does what two factors cannot.
-        return ops.where(above < 2.0**-70, ops.pow(above, gamma + 1) * (1 + above / 2), whole)
+        return ops.alike(above > 2.0**-70, whole, ops.pow(above, gamma + 1) * (1 + above / 2))
 
 
 def _edge(loss: Asymmetric, y: float, jumps: str) -> tuple[float, ...]:

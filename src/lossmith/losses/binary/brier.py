@@ -62,5 +62,5 @@ class Brier(SoftBinary):
         gap = no * p - yes * q
         if self.labels == "signed":  # near the middle both parts would lose the digits of a small label
             middle = ops.tanh(f / 2) if self.prediction == "logits" else p - q
-            gap = ops.where(ops.abs(middle) < 0.5, (middle - y) / 2, gap)
+            gap = ops.alike(ops.abs(middle) > 0.5, gap, (middle - y) / 2)
         return gap**2

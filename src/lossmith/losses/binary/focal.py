@@ -82,7 +82,7 @@ class Focal(SoftBinary):
             return positive * ops.mul0(yes, far_p * -log_p) + negative * ops.mul0(no, far_q * -log_q)
         p, q = self.probabilities(ops, f)
         # Where a factor is 1 it is held, or its derivatives would set infinity against infinity.
-        far_p, far_q = ops.where(p > 0, ops.pow(q, self.gamma), 1.0), ops.where(q > 0, ops.pow(p, self.gamma), 1.0)
+        far_p, far_q = ops.alike(p > 0, ops.pow(q, self.gamma), 1), ops.alike(q > 0, ops.pow(p, self.gamma), 1)
         # Below 2**-53, log(1 - p) is -p to the last digit, and one power overflows later than two factors.
-        of_no = ops.where(p < 2.0**-53, ops.pow(p, self.gamma + 1), ops.mul0(far_q, -log_q))
+        of_no = ops.alike(p > 2.0**-53, ops.mul0(far_q, -log_q), ops.pow(p, self.gamma + 1))
         return positive * ops.mul0(ops.mul0(yes, far_p), -log_p) + negative * ops.mul0(no, of_no)

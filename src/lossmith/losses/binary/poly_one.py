@@ -70,13 +70,13 @@ class PolyOne(SoftBinary):
     def _of_label(self, ops: Ops, share: Value, log_p: Value, p: Value, q: Value, logit: Value) -> Value:
         """Return the part of a label that has probability p = 1 - q: -log p + epsilon q."""
         # Near certainty -log p and q are almost equal, and epsilon can be -1: -log p - q and q are never negative.
-        sure, epsilon = q < 0.5, self.epsilon
-        rest = ops.where(sure, ops.log1p_excess(-q) + (1 + epsilon) * q, epsilon * q)
-        value = share * rest + ops.where(sure, 0, ops.mul0(share, -log_p))
+        unsure, epsilon = q > 0.5, self.epsilon
+        rest = ops.log1p_excess(-q) + (1 + epsilon) * q
+        value = ops.alike(unsure, ops.mul0(share, -log_p) + share * (epsilon * q), share * rest)
         if self.prediction == "probabilities":
             return value
         # The slope is -q (1 + epsilon p), and with epsilon of size 1 such sums, too, vanish near certainty.
-        slope = -q * ops.where(sure, (1 + epsilon) - epsilon * q, 1 + epsilon * p)
-        ends = ops.where(sure, (1 + epsilon) - 2 * epsilon * q, (1 - epsilon) + 2 * epsilon * p)
-        bend = p * q * ops.where(ops.abs(logit) < 1, 1 + epsilon * ops.tanh(logit / 2), ends)
+        slope = -q * ops.alike(unsure, 1 + epsilon * p, (1 + epsilon) - epsilon * q)
+        ends = ops.alike(unsure, (1 - epsilon) + 2 * epsilon * p, (1 + epsilon) - 2 * epsilon * q)
+        bend = p * q * ops.alike(ops.abs(logit) > 1, ends, 1 + epsilon * ops.tanh(logit / 2))
         return ops.sloped(value, share * ops.sloped(slope, bend, logit), logit)

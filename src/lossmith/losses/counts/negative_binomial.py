@@ -63,29 +63,38 @@ class NegativeBinomial(Mean):
         ),
     )
 
-    # -log(1 - p) / dispersion - y log p, where p / (1 - p) is dispersion times mean; its slope in the mean is
-    # (mean - y) / (mean (1 + dispersion mean)), which is written as what it is on either side of overflow.
+    # -log(1 - p) / dispersion - y log p, where p / (1 - p) is dispersion times mean, on either side of overflow.
 
     def of_log_mean(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss at a log mean."""
-        logit = f + ops.log(self.dispersion)
-        value = ops.softplus(logit) / self.dispersion + ops.mul0(y, ops.softplus(-logit))
-        mean, inverse, small = ops.exp(f), ops.exp(-f), ops.exp(-ops.abs(f))
-        spread = ops.where(f < 0, 1 + self.dispersion * small, self.dispersion + small)
-        ratio = ops.mul_exp(y, -f)
+        logit, kappa = f + ops.log(self.dispersion), self.dispersion
+        mean, ratio = ops.exp(f), ops.mul_exp(y, -f)
+        # The logarithm of a small dispersion, or a large one, rounds the logit.
+        ordinary = ops.both(f < 80, ops.abs(logit) < 30)
+        missed = ops.alike(ordinary, ops.log1p(ops.exp(-f) / kappa), ops.softplus(-logit))
+        base = ops.alike(f < 80, self._base(ops, mean), ops.softplus(logit) / kappa)
+        value = base + ops.mul0(y, missed)
+        below, above = 1 + kappa * mean, kappa + ops.exp(-f)
         low = ops.either(f < 0, ops.both(f < 80, ratio > 0.5))
-        slope = ops.where(low, (mean - y) / (1 + self.dispersion * mean), (1 - ratio) / (self.dispersion + inverse))
-        bend = ops.mul_exp((1 + self.dispersion * y) / spread, -ops.abs(f)) / spread
+        slope = ops.alike(low, (mean - y) / below, (1 - ratio) / above)
+        rise, fall = ops.mul_exp((1 + kappa * y) / below, f), ops.mul_exp((1 + kappa * y) / above, -f)
+        bend = ops.alike(f < 0, rise / below, fall / above)
         return ops.sloped(value, ops.sloped(slope, bend, f), f)
 
     def of_mean(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss at a mean."""
         odds = self.dispersion * f
-        log_p = ops.where(odds < 2.0**-100, ops.log(f) + ops.log(self.dispersion), -ops.log1p(ops.div(1, odds)))
-        value = ops.log1p(odds) / self.dispersion + ops.mul0(y, -log_p)
+        log_odds = ops.log(f) + ops.log(self.dispersion)
+        log_p = ops.alike(odds > 2.0**-100, -ops.log1p(ops.div(1, odds)), log_odds)
+        value = self._base(ops, f) + ops.mul0(y, -log_p)
         # A target of 0 leaves no pole at 0.
         none = ops.equal(y, 0)
         off, fall = ops.where(none, 1, ops.div(f - y, f)), ops.where(none, 0, ops.div(ops.div(y, f), f))
         spread = 1 + odds
         bend = (fall - self.dispersion * (off / spread)) / spread
         return ops.sloped(value, ops.sloped(off / spread, bend, f), f)
+
+    def _base(self, ops: Ops, mean: Value) -> Value:
+        """Return log(1 + odds) / dispersion, which goes over into the mean as the dispersion goes to 0."""
+        odds = self.dispersion * mean
+        return ops.alike(odds > 2.0**-27, ops.log1p(odds) / self.dispersion, mean * (1 - odds / 2))

@@ -78,23 +78,22 @@ class Tweedie(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        p = self.power
-        rise, fall = self._grown(ops, 1, 2 - p, f), self._grown(ops, y, 1 - p, f)
+        rise, fall = self._grown(ops, 1, 2 - (p := self.power), f), self._grown(ops, y, 1 - p, f)
         # Where the first term overflows so does the loss: infinity less infinity would be no number.
-        mixed = ops.where(ops.abs(rise) < inf, rise - fall, ops.abs(rise))
+        value = ops.alike(ops.abs(rise) < inf, rise - fall, ops.abs(rise))
         # Far from powers 1 and 2 both can overflow with either sign of the difference: what they share comes last.
-        below = ops.mul_exp(ops.exp(f) / (2 - p) - y / (1 - p), (1 - p) * f)
-        above = ops.mul_exp(1 / (2 - p) - ops.mul_exp(y, -f) / (1 - p), (2 - p) * f)
-        return by_power(ops, ops.where(p <= 0.5, below, ops.where(p >= 2.5, above, mixed)), y, f, p)
+        below = ops.mul_exp(ops.div(ops.exp(f), 2 - p) - ops.div(y, 1 - p), (1 - p) * f)
+        above = ops.mul_exp(ops.div(1, 2 - p) - ops.div(ops.mul_exp(y, -f), 1 - p), (2 - p) * f)
+        value = ops.alike(p > 0.5, ops.alike(p < 2.5, value, above), below)
+        return by_power(ops, value, y, f, p)
 
     def _grown(self, ops: Ops, size: Value, rate: Value, f: Value) -> Value:
         """Return size · exp(rate f) / rate; for small rates with a constant that cancels the pole at 0."""
-        far = ops.mul_exp(size, rate * f) / rate
-        near = ops.where(ops.equal(rate, 0), size * f, ops.mul0(size, ops.expm1(rate * f)) / rate) + size * (4 * rate)
+        far, step = ops.div(ops.mul_exp(size, rate * f), rate), ops.div(ops.expm1(rate * f), rate)
+        grown = ops.alike(ops.abs(rate * f) > 1, far - ops.div(size, rate), ops.mul0(size, step))
+        near = ops.where(ops.equal(rate, 0), size * f, grown) + size * (4 * rate)
         return ops.where(ops.abs(rate) < 0.5, near, far)
 
 
 _NOT_NEGATIVE = Domain.parse("[0, inf)", hint="a Tweedie target is at least 0")
-_POSITIVE = Domain.parse(
-    "(0, inf)", hint="from power 2 on a Tweedie target is positive; with zeros use a power below 2"
-)
+_POSITIVE = Domain.parse("(0, inf)", hint="from power 2 on a Tweedie target is positive; with zeros go below 2")
