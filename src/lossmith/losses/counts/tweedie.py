@@ -89,10 +89,10 @@ class Tweedie(Pointwise):
 
     def _grown(self, ops: Ops, size: Value, rate: Value, f: Value) -> Value:
         """Return size · exp(rate f) / rate; for small rates with a constant that cancels the pole at 0."""
-        far, step = ops.div(ops.mul_exp(size, rate * f), rate), ops.div(ops.expm1(rate * f), rate)
-        grown = ops.alike(ops.abs(rate * f) > 1, far - ops.div(size, rate), ops.mul0(size, step))
+        far, step = ops.mul_exp(size, rate * f), ops.div(ops.expm1(rate * f), rate)
+        grown = ops.alike(ops.abs(rate * f) > 1, ops.div(far - size, rate), ops.mul0(size, step))
         near = ops.where(ops.equal(rate, 0), size * f, grown) + size * (4 * rate)
-        return ops.where(ops.abs(rate) < 0.5, near, far)
+        return ops.where(ops.abs(rate) < 0.5, near, ops.div(far, rate))
 
 
 _NOT_NEGATIVE = Domain.parse("[0, inf)", hint="a Tweedie target is at least 0")
