@@ -126,6 +126,31 @@ def _halves(x: Array) -> tuple[Array, Array]:
     return head, x - head
 
 
+def biweight(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Half of a² near zero, b² / 6 at b."""
+    _, left = _biweight_parts(a, b)
+    return store(a * (a * (1 + left + left * left)) / 6, out)
+
+
+def biweight_slope(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return the derivative of ``biweight`` by a."""
+    _, left = _biweight_parts(a, b)
+    return store(a * left * left, out)
+
+
+def biweight_curvature(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return the second derivative of ``biweight`` by a."""
+    square, left = _biweight_parts(a, b)
+    return store(left * (1 - 5 * square), out)
+
+
+def _biweight_parts(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return (a / b)², and 1 - (a / b)² with its digits where it vanishes."""
+    size = np.abs(a)
+    square = np.square(size / b)
+    return square, np.where(square < 0.25, 1 - square, (b - size) / b * ((b + size) / b))
+
+
 def log1p_bowl(a: Array, b: Array, out: Array | None = None) -> Array:
     """Half of a² near zero, b |a| far out, for a of at least zero."""
     x = np.asarray(a / b)

@@ -188,6 +188,19 @@ _ROWS = (
         "bell_curvature", 2, "(1 - (a/b)**2)*exp(-(a/b)**2/2)",
         r"\left(1 - ({0}/{1})^2\right) e^{{-({0}/{1})^2/2}}", None, domain="b > 0", held=(1,),
     ),
+    # Tukey's biweight, where |a| is less than b: half of a² near zero; then its first and second derivative by a.
+    Instruction(
+        "biweight", 2, "b**2*(1 - (1 - (a/b)**2)**3)/6", r"\frac{{{1}^2}}{{6}} \left(1 - (1 - ({0}/{1})^2)^3\right)",
+        lambda o, x, d, r: o.mul(o.biweight_slope(*x), d[0]), held=(1,),
+    ),
+    Instruction(
+        "biweight_slope", 2, "a*(1 - (a/b)**2)**2", r"{0} \cdot \left(1 - ({0}/{1})^2\right)^2",
+        lambda o, x, d, r: o.mul(o.biweight_curvature(*x), d[0]), held=(1,),
+    ),
+    Instruction(
+        "biweight_curvature", 2, "(1 - (a/b)**2)*(1 - 5*(a/b)**2)",
+        r"\left(1 - ({0}/{1})^2\right) \left(1 - 5 ({0}/{1})^2\right)", None, held=(1,),
+    ),
     Instruction("log1p_excess", 1, "a - log(1 + a)", r"\left({0} - \log(1 + {0})\right)", _tangent_log1p_excess,
                 domain="a > -1"),
     # Half of a² near zero, b a far out, and its derivative, which goes from a to b.

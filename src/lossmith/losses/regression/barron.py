@@ -1,6 +1,6 @@
 """Barron's general robust loss: one shape parameter from squared error to Welsch."""
 
-from lossmith.core.card import Card, Example, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Myth, Reference, Traits
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
@@ -38,6 +38,22 @@ class Barron(Pointwise):
         use_when=("it is unknown how heavy the tails are: try alpha from 2 downwards",),
         avoid_when=("one of its members is known to fit: that one is faster and easier to explain",),
         traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=False, symmetric=True),
+        formula=Formula(
+            value=(
+                r"\frac{|\alpha - 2|}{\alpha} \left(\left(1 + \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)^{\alpha/2}"
+                r" - 1\right) \text{ and its limits at } \alpha = 0, 2, \pm\infty",
+                "|α - 2| / α ((1 + z)^(α/2) - 1)\nwith z = (f - y)² / (c² |α - 2|)",
+            ),
+            gradient=(
+                r"\frac{f - y}{c^2} \left(1 + \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)^{\alpha/2 - 1}",
+                "(f - y) / c² (1 + z)^(α/2 - 1)\nwith z = (f - y)² / (c² |α - 2|)",
+            ),
+            hessian=(
+                r"\frac{1}{c^2} \left(1 + \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)^{\alpha/2 - 2}"
+                r" \left(1 + (\alpha - 1) \frac{(f - y)^2}{c^2 |\alpha - 2|}\right)",
+                "(1 + z)^(α/2 - 2) (1 + (α - 1) z) / c²\nwith z = (f - y)² / (c² |α - 2|)",
+            ),
+        ),
         examples=(
             Example(
                 text="At the default alpha of 1, a residual of 1 costs √2 - 1.",

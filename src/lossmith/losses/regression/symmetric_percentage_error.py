@@ -1,6 +1,6 @@
 """Symmetric percentage error: error as a share of target and prediction together."""
 
-from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Traits
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -29,6 +29,18 @@ class SymmetricPercentageError(Pointwise):
         kinks=(
             Kink("f = y, target not 0", "gradient", lambda loss, y: (y,) if y else ()),
             Kink("f = 0, target not 0", "gradient", lambda loss, y: (0.0,) if y else ()),
+        ),
+        formula=Formula(
+            value=(r"\frac{2\,|f - y|}{|f| + |y|} \text{, and } 0 \text{ for } f = y", "2|f - y| / (|f| + |y|)"),
+            gradient=(
+                r"\frac{4\,|y| \operatorname{sign}(f - y)}{(|f| + |y|)^2} \text{ for } f y > 0 \text{, else } 0",
+                "4|y| sign(f - y) / (|f| + |y|)² for f y > 0, else 0",
+            ),
+            hessian=(
+                r"-\frac{8\,|y| \operatorname{sign}(f - y) \operatorname{sign}(f)}{(|f| + |y|)^3}"
+                r" \text{ for } f y > 0 \text{, else } 0",
+                "-8|y| sign(f - y) sign(f) / (|f| + |y|)³ for f y > 0, else 0",
+            ),
         ),
         examples=(
             Example(

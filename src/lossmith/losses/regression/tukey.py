@@ -64,10 +64,4 @@ class Tukey(Pointwise):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
         r = f - y
-        a, x = ops.abs(r), r / self.c
-        # 1 - x², with the digits of its slope where x is small, and with its own where it vanishes.
-        left = ops.where(2 * a < self.c, 1 - x * x, (self.c - a) / self.c * ((self.c + a) / self.c))
-        # 1 - left³ twice: multiplied out it keeps the digits of a small x, and as it stands those of its slope.
-        near = r * (r * (1 + left + left * left))
-        far = self.c * (self.c * (1 - left**3))
-        return ops.where(8 * a < 3 * self.c, near, ops.where(a < self.c, far, self.c * self.c)) / 6
+        return ops.where(ops.abs(r) < self.c, ops.biweight(r, self.c), self.c * self.c / 6)
