@@ -75,10 +75,10 @@ class Asymmetric(SoftBinary):
         if self.prediction == "logits":
             far = ops.exp(ops.mul0(gamma, log_q))
             beyond = f - (ops.log(self.shift) - ops.log1p(-self.shift))  # next to the shift, p has too few digits
-            above = ops.alike(ops.abs(beyond) > 1, above, self.shift * q * ops.expm1(beyond))
+            apart = ops.either(ops.equal(self.shift, 0), ops.abs(beyond) > 1)
+            above = ops.alike(apart, above, self.shift * q * ops.expm1(beyond))
         else:
-            # Where a factor is 1 it is held, or its derivatives would set infinity against infinity.
-            far = ops.alike(p > 0, ops.pow(q, gamma), 1)
+            far = ops.alike(p > 0, ops.pow(q, gamma), 1)  # held at 1, or infinity would meet infinity
         negative = self._negative(ops, ops.max(above, 0), q + self.shift, log_q)
         return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, negative)
 

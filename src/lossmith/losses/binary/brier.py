@@ -8,7 +8,7 @@ from lossmith.structures.pointwise import SoftBinary
 class Brier(SoftBinary):
     """Squared difference of probability and label."""
 
-    aliases = ("brier_score", "quadratic_score", "squared_probability_error")
+    aliases = ("brier_score", "squared_probability_error")
 
     card = Card(
         title="Brier loss",

@@ -82,18 +82,18 @@ class Poisson(Pointwise):
 
     def _whole(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss with log y!, as half the deviance and what is left: the terms themselves cancel."""
+        none = ops.equal(y, 0)
         if self.prediction == "log_rate":
             rate, log = ops.exp(f), f - ops.log(y)
-            far, excess, slope = ops.abs(log) > 1, ops.expm1_excess(log), rate - y
+            far, excess, slope = ops.either(none, ops.abs(log) > 1), ops.expm1_excess(log), rate - y
         else:
-            rate, ratio, off, none = f, ops.div(f, y), ops.div(f - y, y), ops.equal(y, 0)
+            rate, ratio, off = f, ops.div(f, y), ops.div(f - y, y)
             ordinary = ops.both(ratio > 2.0**-100, ratio < 2.0**100)
             log = ops.alike(ordinary, ops.log(ratio), ops.log(f) - ops.log(y))
             far, excess = ops.either(none, ops.abs(off) > 0.5), ops.log1p_excess(off)
             bend = ops.where(none, 0, ops.div(ops.div(y, f), f))  # a count of 0 leaves no pole at 0
             slope = ops.sloped(ops.where(none, 1, ops.div(f - y, f)), bend, f)
-        deviance = ops.alike(far, rate - y - ops.mul0(y, log), y * excess)
-        deviance = ops.alike(rate < inf, deviance, rate)
+        deviance = ops.alike(rate < inf, ops.alike(far, rate - y - ops.mul0(y, log), y * excess), rate)
         return ops.sloped(deviance + ops.log_factorial_excess(y), slope, f)
 
 
