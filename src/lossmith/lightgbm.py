@@ -64,7 +64,7 @@ class Objective:
 
     Raises:
         ParameterError: when the loss cannot be trained with (it takes several predictions, or has no
-            minimum or no gradient).
+            minimum, one that says nothing, or no gradient).
         DomainError: for targets outside the domain, or targets that ask for an infinite start,
             such as labels of one class only.
     """
@@ -78,6 +78,11 @@ class Objective:
         self.hessian = hessian
         self.y = np.ascontiguousarray(y, dtype=np.float64)
         self.weight = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
+        if self.loss.card.estimates == "zero":
+            raise ParameterError(
+                f"{self.loss} cannot be an objective: zero for every row costs nothing, whatever the targets, so its "
+                "minimum says nothing about them; take a loss with a margin, such as Hinge()"
+            )
         try:
             self.start = self.loss.optimal_constant(self.y, self.weight)
         except NoConstantError as error:

@@ -29,7 +29,7 @@ DIGITS = 25
 NEGLIGIBLE = -340
 """Power of ten below which a truth is zero for every float."""
 
-_LADDER = (80, 160, 360, 720, 1440)
+_LADDER = (80, 160, 360, 720, 1440, 2880)
 
 
 class Undecided(AssertionError):
@@ -62,6 +62,12 @@ def _lgamma(a: mpf) -> mpf:
     # Slow, so to one precision: enough for a value, and a term without a derivative drops out of differences.
     with mp.workdps(250):
         return mpmath.inf if a == 0 else mp.loggamma(a) if a > 0 else mp.nan
+
+
+@cache
+def _log_factorial(a: mpf) -> mpf:
+    with mp.workdps(250):  # to which 1 + a may be 1
+        return mp.loggamma(1 + a) if a > mpf(10) ** -100 else a * (a * mp.pi**2 / 12 - mp.euler)
 
 
 def _mul0(a: mpf, b: mpf) -> mpf:
@@ -112,6 +118,11 @@ MEANING: dict[str, Callable[..., Any]] = {
     "bowl": _bowl,
     "bowl_slope": lambda a, b: a * mp.power(1 + a * a, b / 2 - 1),
     "bowl_curvature": lambda a, b: (1 + (b - 1) * a * a) * mp.power(1 + a * a, b / 2 - 2),
+    "expm1_excess": lambda a: mp.expm1(a) - a,
+    "log_factorial_excess": lambda a: _log_factorial(a) - _mul0(a, _log(a)) + a,
+    "sloped": lambda a, b, c: a,
+    "alike": lambda a, b, c: b,
+    "mul_exp": lambda a, b: a * mp.exp(b),
     "mul0": _mul0,
     "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b,

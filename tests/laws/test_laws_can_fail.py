@@ -86,6 +86,8 @@ CATCHES = (
     # values
     Catch(test_values.values_are_exact, lambda p: (wrong.NaiveCrossEntropy(), np.float32), "ulp"),
     Catch(test_values.values_are_exact, lambda p: (wrong.Widening(), np.float32), "float64"),
+    Catch(test_values.values_are_exact, lambda p: (wrong.UnlikeGamma(), np.float32), "ulp"),
+    Catch(test_values.values_are_exact, lambda p: (wrong.RoundedLabels(labels="signed"),), "ulp"),
     Catch(test_values.nothing_is_never_minus_nothing, lambda p: (wrong.NegatedCrossEntropy(),), "signbit"),
     Catch(test_values.examples_are_true, lambda p: (wrong.example_that_is_false(),), "100.0 for 101.0"),
     Catch(test_values.examples_are_true, lambda p: (wrong.example_with_a_wrong_last_digit(),), "for 0.1053606"),
@@ -99,6 +101,11 @@ CATCHES = (
         test_derivatives.derivatives_are_exact,
         lambda p: (wrong.with_rule(lm.BinaryCrossEntropy, "sigmoid", itself, p)(), "hessian", np.float32),
         "hessian at",
+    ),
+    Catch(
+        test_derivatives.derivatives_are_exact,
+        lambda p: (wrong.MisstatedGamma(), "gradient", np.float32),
+        "gradient at",
     ),
     Catch(
         test_derivatives.derivatives_are_exact,

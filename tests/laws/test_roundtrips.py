@@ -67,7 +67,9 @@ def parameters_do_not_change_the_program(loss: Loss) -> None:
         domain = loss.parameters()[name].domain
         changed = next(x for x in (value / 2, value * 1.5, 0.5) if domain.includes(x) and x != value)
         other = loss.replace(**{name: changed})
-        assert other.program() is loss.program()
+        assert other.program() == loss.program()
+        if other.domains == loss.domains:  # else they differ in what is valid
+            assert other.program() is loss.program()
         assert name in loss.program().parameters
         for one in (loss, other):
             y, f = (array[:40] for array in points(one))

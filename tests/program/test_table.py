@@ -22,7 +22,13 @@ def call(row: Instruction) -> Program:
     """Return a program that applies one instruction to inputs a, b (and a condition for ``where``)."""
 
     def function(ops: Ops, s: Any) -> dict[str, Any]:
-        arguments = [s["a"], s["b"]][: row.arity] if row.name != "where" else [s["a"] < s["b"], s["a"], s["b"]]
+        a, b = s["a"], s["b"]
+        special = {
+            "where": (a < b, a, b),
+            "alike": (a < b, ops.exp(a), 1 + ops.expm1(a)),
+            "sloped": (ops.exp(a), ops.exp(a), a),
+        }
+        arguments = special.get(row.name, (a, b)[: row.arity])
         return {"value": getattr(ops, row.name)(*arguments)}
 
     return trace(function, ("a", "b"))
@@ -45,7 +51,7 @@ def test_meaning_is_what_the_engine_computes(row: Instruction) -> None:
     symbols = sympy.symbols("a b c")
     meaning = sympy.sympify(row.meaning, locals=dict(zip("abc", symbols, strict=True)))
     for point in POINTS:
-        real = [point[n % 2] for n in range(row.arity)]
+        real = [point[n % 2 if row.name != "alike" else 0] for n in range(row.arity)]
         given = [
             bool(n % 2) if kind == "bool" else x
             for n, (kind, x) in enumerate(zip(row.argument_types, real, strict=True))

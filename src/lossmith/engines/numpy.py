@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines import _numpy_bowls as bowls
+from lossmith.engines import _numpy_counts as counts
 from lossmith.engines._numpy_bowls import store
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Program
@@ -54,6 +55,11 @@ def _sech2(x: Array, out: Array | None = None) -> Array:
     return ratio
 
 
+def _sloped(value: Array, slope: Array, of: Array, out: Array | None = None) -> Array:
+    same: Array = np.positive(value, out=out)
+    return same
+
+
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
     zero = np.asarray(a == 0) | np.asarray(b == 0)
     return store(np.where(zero, np.result_type(a, b).type(0), a * b), out)
@@ -71,6 +77,10 @@ def _lgamma_scalar(x: float) -> float:
 def _lgamma(x: Array, out: Array | None = None) -> Array:
     # NumPy has no log-gamma; the C library's is right to the last digits and this is the reference.
     return _one_by_one(_lgamma_scalar, x, out)
+
+
+def _log_factorial_excess(x: Array, out: Array | None = None) -> Array:
+    return _one_by_one(counts.log_factorial_excess, x, out)
 
 
 def _log1p_ratio2(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -163,9 +173,14 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "lgamma_half": _lgamma_half,
     "normal_within": _normal_within,
     "crps_normal": _crps_normal,
+    "sloped": _sloped,
     "hold": np.positive,
+    "mul_exp": counts.mul_exp,
+    "expm1_excess": counts.expm1_excess,
+    "log_factorial_excess": _log_factorial_excess,
     "mul0": _mul0,
     "where": _where,
+    "alike": _where,
     "lt": np.less,
     "le": np.less_equal,
     "equal": np.equal,

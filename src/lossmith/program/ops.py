@@ -217,6 +217,13 @@ _ROWS = (
         lambda o, x, d, r: o.sub(o.div(d[0], o.add(1.0, x[0])), o.div(d[1], o.add(1.0, x[1]))),
         domain="a > -1, b > -1",
     ),
+    Instruction("expm1_excess", 1, "exp(a) - 1 - a", r"\left(e^{{{0}}} - 1 - {0}\right)",
+                _chain(lambda o, a, r: o.expm1(a))),
+    # What makes likelihoods of counts whole. Its parts, and all of it and a deviance, would cancel.
+    Instruction(
+        "log_factorial_excess", 1, "loggamma(a + 1) - a*log(a) + a",
+        r"\left(\log\Gamma({0} + 1) - {0} \log {0} + {0}\right)", None, domain="a >= 0",
+    ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
     # No derivative at a = b = 0, nor a convention: no loss comes there.
     Instruction(
@@ -241,7 +248,15 @@ _ROWS = (
         "crps_normal", 2, "a*erf(a/(sqrt(2)*b)) + b*(sqrt(2/pi)*exp(-(a/b)**2/2) - 1/sqrt(pi))",
         r"\operatorname{{CRPS}}({0}, {1})", _tangent_crps_normal, domain="b > 0",
     ),
+    # A value that states its own derivative, where the one by rules would lose digits. ``c`` is what it is a
+    # function of: it must depend on predictions through ``c`` alone.
+    Instruction("sloped", 3, "a", r"{0}\;\left[\partial_{{{2}}} = {1}\right]", lambda o, x, d, r: o.mul(x[1], d[2])),
     Instruction("hold", 1, "a", r"\operatorname{{hold}}({0})", _none, kink="0 everywhere: a constant to derivatives"),
+    # A product that neither overflows nor loses digits where its exponential alone does; an exact zero wins.
+    Instruction(
+        "mul_exp", 2, "a*exp(b)", r"{0} \cdot e^{{{1}}}",
+        lambda o, x, d, r: o.add(o.mul_exp(d[0], x[1]), o.mul(r, d[1])),
+    ),
     # A product in which an exact zero wins over infinity: 0 log 0 = 0.
     Instruction(
         "mul0", 2, "a*b", r"{0} \cdot {1}", lambda o, x, d, r: o.add(o.mul0(d[0], x[1]), o.mul0(x[0], d[1]))
@@ -250,6 +265,11 @@ _ROWS = (
         "where", 3, "Piecewise((b, a), (c, True))",
         r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
         lambda o, x, d, r: o.where(x[0], d[1], d[2]), takes="brr", kink="that of the branch taken",
+    ),
+    # One number computed in two ways, each with digits where the other has none: where ``a`` holds, and elsewhere.
+    Instruction(
+        "alike", 3, "b", r"{1}\;\left[{0}\text{{, else as }}{2}\right]",
+        lambda o, x, d, r: o.alike(x[0], d[1], d[2]), takes="brr",
     ),
     Instruction("lt", 2, "a < b", "{0} < {1}", _none, result="bool"),
     Instruction("le", 2, "a <= b", r"{0} \le {1}", _none, result="bool"),

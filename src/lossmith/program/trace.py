@@ -168,7 +168,7 @@ class Graph:
         if op in _FOLD and len(known) == len(args):
             folded = _FOLD[op](*known)
             return self.constant(folded) if math.isfinite(folded) else None
-        if op == "where":
+        if op in ("where", "alike"):
             return args[1] if args[1].number == args[2].number else None
         if op == "neg" and self._nodes[args[0].number][0] == "neg":
             return Symbol(self, self._nodes[args[0].number][1][0])
@@ -197,6 +197,8 @@ class Graph:
             return self.constant(0.0) if left == 0 else None
         if op == "pow":
             return args[0] if right == 1 else None
+        if op == "mul_exp":
+            return self.constant(0.0) if left == 0 else args[0] if right == 0 else None
         return None
 
     def _divide(self, op: str, factor: Symbol, other: Symbol) -> Symbol | None:
@@ -254,14 +256,14 @@ class Graph:
             return self._below[args[0]] | ({args[1]} if self._varies[args[1]] else set())
         if op in ("mul", "mul0"):
             return self._below[args[0]] | self._below[args[1]]
-        if op == "where":
+        if op in ("where", "alike"):
             return self._below[args[1]] & self._below[args[2]]
         return self._below[args[0]] if op == "neg" else frozenset()
 
     def _over(self, number: int, below: int) -> Symbol:
         """Return a value times one of its denominators, by leaving out the division."""
         op, args = self._nodes[number]
-        if op == "where":
+        if op in ("where", "alike"):
             return self.apply(op, (Symbol(self, args[0]), *(self._over(arg, below) for arg in args[1:])))
         if op == "div" and args[1] == below:
             return Symbol(self, args[0])

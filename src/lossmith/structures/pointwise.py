@@ -93,8 +93,8 @@ class Pointwise(Written):
 class Binary(Pointwise):
     """A pointwise loss of a label that is no or yes.
 
-    The formula sees labels 0 and 1, or probabilities of 1 where the loss allows soft labels. It takes
-    what it needs of the prediction from ``log_probabilities`` and ``probabilities``, which keep to ``eps``.
+    The formula takes what it needs of the label from ``shares``, which knows the declared labels, and of the
+    prediction from ``log_probabilities`` and ``probabilities``, which keep to ``eps``.
     """
 
     link: Link = LOGISTIC
@@ -135,9 +135,9 @@ class Binary(Pointwise):
                 "since their logarithms are never infinite. Leave it out, or pass prediction='probabilities'"
             )
 
-    def written(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the formula with labels brought to 0 and 1."""
-        return self.formula(ops, (y + 1) / 2 if self.labels == "signed" else y, f)
+    def shares(self, y: Value) -> tuple[Value, Value]:
+        """Return how much a label is a yes and how much a no, which add up to 1."""
+        return ((1 + y) / 2, (1 - y) / 2) if self.labels == "signed" else (y, 1 - y)
 
     def log_probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
         """Return log p and log(1 - p) of the positive class."""
@@ -148,7 +148,9 @@ class Binary(Pointwise):
         return self._kept(ops, f, low, ops.log(f), high), self._kept(ops, f, high, ops.log1p(-f), low)
 
     def probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
-        """Return p and 1 - p of the positive class, for predictions that are probabilities."""
+        """Return p and 1 - p of the positive class."""
+        if self.prediction == "logits":
+            return ops.sigmoid(f), ops.sigmoid(-f)
         low, high = (0, 1) if self.eps is None else (self.eps, 1 - self.eps)
         return self._kept(ops, f, low, f, high), self._kept(ops, f, high, 1 - f, low)
 
@@ -168,3 +170,10 @@ class Binary(Pointwise):
         if self.prediction == "logits" and not trusted:
             warn_if_probabilities(batch, "f", offered="probabilities" in self._options["prediction"].choices)
         return batch
+
+
+class SoftBinary(Binary):
+    """A loss of a label that may be a probability."""
+
+    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
+    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")

@@ -3,25 +3,18 @@
 from math import log, log1p
 
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class Asymmetric(Binary):
+class Asymmetric(SoftBinary):
     """Focal loss with one gamma for each class; negatives below a probability of ``shift`` cost nothing."""
 
     aliases = ("asl", "asymmetric_loss", "asymmetric_focal")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
-    gamma_positive = Parameter(
-        0.0, domain="[0, inf)", symbol=r"\gamma_{+}", typical=(0.5, 2.0), doc="focus on hard positives"
-    )
-    gamma_negative = Parameter(
-        4.0, domain="[0, inf)", symbol=r"\gamma_{-}", typical=(1.0, 5.0), doc="focus on hard negatives"
-    )
+    gamma_positive = Parameter(0.0, domain="[0, inf)", symbol=r"\gamma_{+}", typical=(0.5, 2.0), doc="positives' focus")
+    gamma_negative = Parameter(4.0, domain="[0, inf)", symbol=r"\gamma_{-}", typical=(1.0, 5.0), doc="negatives' focus")
     shift = Parameter(
         0.05, domain="[0, 1)", symbol="m", typical=(0.01, 0.2), doc="probability up to which a negative costs nothing"
     )
@@ -76,20 +69,27 @@ class Asymmetric(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
-        log_p, log_q = self.log_probabilities(ops, f)
-        p, q = (ops.sigmoid(f), ops.sigmoid(-f)) if self.prediction == "logits" else self.probabilities(ops, f)
-        yes = ops.mul0(ops.where(p > 0, ops.pow(q, self.gamma_positive), 1), -log_p)
-        return ops.mul0(y, yes) + ops.mul0(1 - y, self._negative(ops, p, q, log_q))
+        yes, no = self.shares(y)
+        (log_p, log_q), (p, q) = self.log_probabilities(ops, f), self.probabilities(ops, f)
+        above, gamma = p - self.shift, self.gamma_positive
+        if self.prediction == "logits":
+            far = ops.exp(ops.mul0(gamma, log_q))
+            beyond = f - (ops.log(self.shift) - ops.log1p(-self.shift))  # next to the shift, p has too few digits
+            apart = ops.either(ops.equal(self.shift, 0), ops.abs(beyond) > 1)
+            above = ops.alike(apart, above, self.shift * q * ops.expm1(beyond))
+        else:
+            far = ops.alike(p > 0, ops.pow(q, gamma), 1)  # held at 1, or infinity would meet infinity
+        negative = self._negative(ops, ops.max(above, 0), q + self.shift, log_q)
+        return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, negative)
 
-    def _negative(self, ops: Ops, p: Value, q: Value, log_q: Value) -> Value:
-        """Return the loss of a negative, whose probability counts from the shift on."""
-        above, below = ops.max(p - self.shift, 0), q + self.shift  # their sum is 1 beyond the shift
-        log_below = ops.where(ops.equal(self.shift, 0), log_q, ops.log(below))
-        surprise = -ops.where(above < 0.5, ops.log1p(-above), log_below)
-        # Where the factor is 1 it is held, or its derivatives would set infinity against infinity.
-        focused = ops.mul0(ops.where(below > 0, ops.pow(above, self.gamma_negative), 1), surprise)
-        # Below 2**-53, log(1 - p) is -p to the last digit, and one power does what two factors cannot at 0.
-        return ops.where(above < 2.0**-53, ops.pow(above, self.gamma_negative + 1), focused)
+    def _negative(self, ops: Ops, above: Value, below: Value, log_q: Value) -> Value:
+        """Return the loss of a negative whose probability is ``above`` the shift, and 1 - ``below``."""
+        log_below, gamma = ops.alike(self.shift > 0, ops.log(ops.min(below, 1)), log_q), self.gamma_negative
+        surprise = -ops.alike(above > 0.5, log_below, ops.log1p(-above))
+        far = ops.alike(above < 0.5, ops.pow(above, gamma), ops.exp(ops.mul0(gamma, ops.log1p(-below))))
+        whole = ops.mul0(ops.alike(below > 0, far, 1), surprise)
+        # Next to 0, -log(1 - p) is p (1 + p / 2), and one power does what two factors cannot.
+        return ops.alike(above > 2.0**-70, whole, ops.pow(above, gamma + 1) * (1 + above / 2))
 
 
 def _edge(loss: Asymmetric, y: float, jumps: str) -> tuple[float, ...]:

@@ -1,12 +1,11 @@
 """Binary cross-entropy: the likelihood of a label."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class BinaryCrossEntropy(Binary):
+class BinaryCrossEntropy(SoftBinary):
     """Negative log-probability of the label; soft labels in [0, 1] are allowed."""
 
     aliases = (
@@ -18,8 +17,6 @@ class BinaryCrossEntropy(Binary):
         "binary_crossentropy",
         "sigmoid_cross_entropy",
     )
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
     card = Card(
         title="Binary cross-entropy (log loss)",
@@ -77,4 +74,5 @@ class BinaryCrossEntropy(Binary):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
         log_p, log_q = self.log_probabilities(ops, f)
-        return ops.mul0(y, -log_p) + ops.mul0(1 - y, -log_q)
+        yes, no = self.shares(y)
+        return ops.mul0(yes, -log_p) + ops.mul0(no, -log_q)

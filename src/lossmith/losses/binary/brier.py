@@ -1,17 +1,14 @@
 """Brier loss: squared error of a probability."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class Brier(Binary):
+class Brier(SoftBinary):
     """Squared difference of probability and label."""
 
-    aliases = ("brier_score", "quadratic_score", "squared_probability_error")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
+    aliases = ("brier_score", "squared_probability_error")
 
     card = Card(
         title="Brier loss",
@@ -60,5 +57,10 @@ class Brier(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
-        p, q = (ops.sigmoid(f), ops.sigmoid(-f)) if self.prediction == "logits" else self.probabilities(ops, f)
-        return ((1 - y) * p - y * q) ** 2
+        p, q = self.probabilities(ops, f)
+        yes, no = self.shares(y)
+        gap = no * p - yes * q
+        if self.labels == "signed":  # near the middle both parts would lose the digits of a small label
+            middle = ops.tanh(f / 2) if self.prediction == "logits" else p - q
+            gap = ops.alike(ops.abs(middle) > 0.5, gap, (middle - y) / 2)
+        return gap**2

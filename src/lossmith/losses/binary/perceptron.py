@@ -25,7 +25,7 @@ class Perceptron(Margin):
         cons=(
             "a score of zero for everything costs nothing, so its minimum alone says nothing",
             "no margin: a decision that is right by a hair is as good as any",
-            "its Hessian is zero, so second-order boosting needs a floor",
+            "no boosting: it starts from the best constant, and zero is one",
         ),
         use_when=("the perceptron is to be understood or repeated, one example at a time",),
         avoid_when=("a good decision boundary is wanted: the hinge has a margin",),

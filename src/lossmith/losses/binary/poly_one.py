@@ -1,18 +1,15 @@
 """Poly-1 loss: cross-entropy with its first term weighed anew."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class PolyOne(Binary):
+class PolyOne(SoftBinary):
     """Binary cross-entropy plus ``epsilon`` times the probability that the label does not have."""
 
     aliases = ("poly1", "poly_loss", "polyloss", "poly_one_cross_entropy")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
     epsilon = Parameter(
         1.0, domain="[-1, inf)", symbol=r"\epsilon", typical=(-0.5, 5.0), doc="what the first term counts more"
@@ -65,12 +62,21 @@ class PolyOne(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
+        yes, no = self.shares(y)
         log_p, log_q = self.log_probabilities(ops, f)
-        p, q = (ops.sigmoid(f), ops.sigmoid(-f)) if self.prediction == "logits" else self.probabilities(ops, f)
-        return ops.mul0(y, self._of_label(ops, log_p, q)) + ops.mul0(1 - y, self._of_label(ops, log_q, p))
+        p, q = self.probabilities(ops, f)
+        return self._of_label(ops, yes, log_p, p, q, f) + self._of_label(ops, no, log_q, q, p, -f)
 
-    def _of_label(self, ops: Ops, log_p: Value, q: Value) -> Value:
-        """Return the loss where the label has probability p = 1 - q: -log p - q and q, which are never negative."""
-        # Near certainty -log p and q are almost equal, and epsilon can be -1.
-        rest = ops.where(q < 0.5, ops.log1p_excess(-q), -log_p - q)
-        return rest + (1 + self.epsilon) * q
+    def _of_label(self, ops: Ops, share: Value, log_p: Value, p: Value, q: Value, logit: Value) -> Value:
+        """Return the part of a label that has probability p = 1 - q: -log p + epsilon q."""
+        # Near certainty -log p and q are almost equal, and epsilon can be -1: -log p - q and q are never negative.
+        unsure, epsilon = q > 0.5, self.epsilon
+        rest = ops.log1p_excess(-q) + (1 + epsilon) * q
+        value = ops.alike(unsure, ops.mul0(share, -log_p) + share * (epsilon * q), share * rest)
+        if self.prediction == "probabilities":
+            return value
+        # The slope is -q (1 + epsilon p), and with epsilon of size 1 such sums, too, vanish near certainty.
+        slope = -q * ops.alike(unsure, 1 + epsilon * p, (1 + epsilon) - epsilon * q)
+        ends = ops.alike(unsure, (1 - epsilon) + 2 * epsilon * p, (1 + epsilon) - 2 * epsilon * q)
+        bend = p * q * ops.alike(ops.abs(logit) > 1, ends, 1 + epsilon * ops.tanh(logit / 2))
+        return ops.sloped(value, share * ops.sloped(slope, bend, logit), logit)

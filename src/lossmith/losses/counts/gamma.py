@@ -1,23 +1,16 @@
 """Gamma loss: the likelihood of positive amounts whose spread grows with their level."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import REAL, Domain
-from lossmith.core.link import LOG
-from lossmith.core.parameter import Option
+from lossmith.core.domain import Domain
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Pointwise
+from lossmith.structures.mean import Mean, by_power
 
 
-class Gamma(Pointwise):
+class Gamma(Mean):
     """Log of the mean plus target over mean: half the gamma deviance, up to a constant of the target."""
 
     aliases = ("gamma_nll", "gamma_deviance", "gamma_loss")
-    link = LOG
     target = Domain.parse("(0, inf)", hint="a gamma target is positive; with exact zeros use tweedie")
-
-    prediction = Option(
-        "log_mean", ("log_mean", "mean"), doc="what y_pred holds: the logarithm of the mean, or the mean"
-    )
 
     card = Card(
         title="Gamma loss",
@@ -69,17 +62,11 @@ class Gamma(Pointwise):
         ),
     )
 
-    @property
-    def prediction_domain(self) -> Domain:
-        """Any log mean, or a mean above 0."""
-        return _MEAN if self.prediction == "mean" else REAL
+    def of_log_mean(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss at a log mean."""
+        return by_power(ops, f + ops.mul_exp(y, -f), y, f, 2)
 
-    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the loss of target ``y`` at prediction ``f``."""
-        if self.prediction == "mean":
-            return ops.log(f) + y / f
-        root = ops.exp(-f / 2)  # taken twice: its square alone can overflow where y times it does not
-        return f + y * root * root
-
-
-_MEAN = Domain.parse("(0, inf)", hint="a mean is positive; for log means pass prediction='log_mean'")
+    def of_mean(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss at a mean."""
+        slope = ops.sloped((f - y) / f / f, (2 * (y / f) - 1) / f / f, f)
+        return ops.sloped(ops.log(f) + y / f, slope, f)

@@ -1,23 +1,16 @@
 """Inverse Gaussian loss: the likelihood of positive amounts with a very long tail."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import REAL, Domain
-from lossmith.core.link import LOG
-from lossmith.core.parameter import Option
+from lossmith.core.domain import Domain
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Pointwise
+from lossmith.structures.mean import Mean, by_power
 
 
-class InverseGaussian(Pointwise):
+class InverseGaussian(Mean):
     """Target over twice the squared mean, less 1 over the mean: half the deviance, up to a constant of the target."""
 
     aliases = ("inverse_gaussian_nll", "inverse_gaussian_deviance", "wald")
-    link = LOG
     target = Domain.parse("(0, inf)", hint="an inverse Gaussian target is positive; with exact zeros use tweedie")
-
-    prediction = Option(
-        "log_mean", ("log_mean", "mean"), doc="what y_pred holds: the logarithm of the mean, or the mean"
-    )
 
     card = Card(
         title="Inverse Gaussian loss",
@@ -66,17 +59,11 @@ class InverseGaussian(Pointwise):
         ),
     )
 
-    @property
-    def prediction_domain(self) -> Domain:
-        """Any log mean, or a mean above 0."""
-        return _MEAN if self.prediction == "mean" else REAL
+    def of_log_mean(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss at a log mean."""
+        return by_power(ops, ops.mul_exp(ops.mul_exp(y, -f) / 2 - 1, -f), y, f, 3)
 
-    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the loss of target ``y`` at prediction ``f``."""
-        if self.prediction == "mean":
-            return (y / f / 2 - 1) / f
-        inverse = ops.exp(-f)
-        return inverse * (y * inverse / 2 - 1)
-
-
-_MEAN = Domain.parse("(0, inf)", hint="a mean is positive; for log means pass prediction='log_mean'")
+    def of_mean(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss at a mean."""
+        slope = ops.sloped((f - y) / f / f / f, (3 * (y / f) - 2) / f / f / f, f)
+        return ops.sloped((y / f / 2 - 1) / f, slope, f)

@@ -1,18 +1,17 @@
 """Negative binomial loss: the likelihood of counts that vary more than Poisson counts."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import REAL, Domain
-from lossmith.core.link import LOG
-from lossmith.core.parameter import Option, Parameter
+from lossmith.core.domain import Domain
+from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Pointwise
+from lossmith.structures.mean import Mean
 
 
-class NegativeBinomial(Pointwise):
+class NegativeBinomial(Mean):
     """Negative log-likelihood of a count with variance mean + dispersion · mean², up to a constant of the target."""
 
     aliases = ("negative_binomial_nll", "nb2")
-    link = LOG
+    mean = Domain.parse("[0, inf)", hint="a mean is at least 0; for log means pass prediction='log_mean'")
     target = Domain.parse("[0, inf)", hint="a negative binomial target is a count, or another amount at least 0")
 
     dispersion = Parameter(
@@ -22,10 +21,6 @@ class NegativeBinomial(Pointwise):
         typical=(0.1, 5.0),
         doc="variance beyond Poisson's, as a multiple of the squared mean",
     )
-    prediction = Option(
-        "log_mean", ("log_mean", "mean"), doc="what y_pred holds: the logarithm of the mean, or the mean"
-    )
-
     card = Card(
         title="Negative binomial loss",
         task="counts",
@@ -68,20 +63,38 @@ class NegativeBinomial(Pointwise):
         ),
     )
 
-    @property
-    def prediction_domain(self) -> Domain:
-        """Any log mean, or a mean of at least 0."""
-        return _MEAN if self.prediction == "mean" else REAL
+    # -log(1 - p) / dispersion - y log p, where p / (1 - p) is dispersion times mean, on either side of overflow.
 
-    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the loss of target ``y`` at prediction ``f``."""
-        # -log(1 - p) / dispersion - y log p, where p / (1 - p) is dispersion times mean.
-        if self.prediction == "mean":
-            odds = self.dispersion * f
-            log_p = ops.where(odds < 1, ops.log(odds) - ops.log1p(odds), -ops.log1p(ops.div(1, odds)))
-            return ops.log1p(odds) / self.dispersion + ops.mul0(y, -log_p)
-        logit = f + ops.log(self.dispersion)
-        return ops.softplus(logit) / self.dispersion + y * ops.softplus(-logit)
+    def of_log_mean(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss at a log mean."""
+        logit, kappa = f + ops.log(self.dispersion), self.dispersion
+        mean, ratio = ops.exp(f), ops.mul_exp(y, -f)
+        # The logarithm of a small dispersion, or a large one, rounds the logit.
+        ordinary = ops.both(f < 80, ops.abs(logit) < 30)
+        missed = ops.alike(ordinary, ops.log1p(ops.exp(-f) / kappa), ops.softplus(-logit))
+        base = ops.alike(f < 80, self._base(ops, mean), ops.softplus(logit) / kappa)
+        value = base + ops.mul0(y, missed)
+        below, above = 1 + kappa * mean, kappa + ops.exp(-f)
+        low = ops.either(f < 0, ops.both(f < 80, ratio > 0.5))
+        slope = ops.alike(low, (mean - y) / below, (1 - ratio) / above)
+        rise, fall = ops.mul_exp((1 + kappa * y) / below, f), ops.mul_exp((1 + kappa * y) / above, -f)
+        bend = ops.alike(f < 0, rise / below, fall / above)
+        return ops.sloped(value, ops.sloped(slope, bend, f), f)
 
+    def of_mean(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss at a mean."""
+        odds = self.dispersion * f
+        log_odds = ops.log(f) + ops.log(self.dispersion)
+        log_p = ops.alike(odds > 2.0**-100, -ops.log1p(ops.div(1, odds)), log_odds)
+        value = self._base(ops, f) + ops.mul0(y, -log_p)
+        # A target of 0 leaves no pole at 0.
+        none = ops.equal(y, 0)
+        off, fall = ops.where(none, 1, ops.div(f - y, f)), ops.where(none, 0, ops.div(ops.div(y, f), f))
+        spread = 1 + odds
+        bend = (fall - self.dispersion * (off / spread)) / spread
+        return ops.sloped(value, ops.sloped(off / spread, bend, f), f)
 
-_MEAN = Domain.parse("[0, inf)", hint="a mean is at least 0; for log means pass prediction='log_mean'")
+    def _base(self, ops: Ops, mean: Value) -> Value:
+        """Return log(1 + odds) / dispersion, which goes over into the mean as the dispersion goes to 0."""
+        odds = self.dispersion * mean
+        return ops.alike(odds > 2.0**-27, ops.log1p(odds) / self.dispersion, mean * (1 - odds / 2))
