@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.contract import Batch, common_type, masks, numbers, weights
+from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.parameter import Option
+from lossmith.core.rows import prepare_rows
 from lossmith.engines import numpy as engine
-from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.errors import ParameterError
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
@@ -153,42 +154,14 @@ class Distance(Written):
         return True
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        owner = type(self).__name__
-        arrays = {item.symbol: numbers(owner, item.name, given[item.name]) for item in self.inputs}
-        first = self.inputs[0]
-        whole = arrays[first.symbol].shape
-        for item in self.inputs:
-            if arrays[item.symbol].shape != whole:
-                raise ShapeError(
-                    f"{owner}: {first.name} has shape {whole} and {item.name} {arrays[item.symbol].shape}; "
-                    "shapes must be equal, with the embedding along the last axis"
-                )
-        if not whole or whole[-1] == 0:
-            raise ShapeError(
-                f"{owner}: {first.name} has shape {whole}; an embedding needs a last axis with coordinates"
-            )
-        shape, dtype = whole[:-1], common_type(arrays.values())
-        return Batch(
-            owner=owner,
-            inputs={
-                symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1, whole[-1])
-                for symbol, array in arrays.items()
-            },
-            labels={item.symbol: item.name for item in self.inputs},
-            shape=shape,
-            dtype=dtype,
-            weight=None if weight is None else weights(owner, weight, shape),
-            mask=None if mask is None else masks(owner, mask, shape),
-            block=max(1, engine.BLOCK // whole[-1]),
-        )
+        arguments = [(item, given[item.name]) for item in self.inputs]
+        return prepare_rows(type(self).__name__, arguments, weight, mask, along="coordinates")
 
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start in range(0, batch.size, batch.block):
-            stop = min(start + batch.block, batch.size)
-            given = {symbol: array[start:stop].astype(np.float64) for symbol, array in batch.inputs.items()}
+        for start, stop, given in batch.blocks():
             with np.errstate(all="ignore"):
                 valid = np.logical_and.reduce([np.isfinite(array).all(axis=1) for array in given.values()])
-                results = self._row(given, outputs)
+                results = self._row({symbol: array.astype(np.float64) for symbol, array in given.items()}, outputs)
             yield start, stop, {**results, "valid": valid}
 
     def _row(self, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
@@ -241,20 +214,6 @@ class Distance(Written):
                     total = total + parts[key][tail] * (_outer(a, b) if full else a * b)
         first = next(iter(found.values())).by_u
         return np.asarray(total) + np.zeros((*first.shape, first.shape[-1]) if full else first.shape)
-
-    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
-        row = start + int(np.argmax(invalid))
-        for symbol, label in batch.labels.items():
-            wrong = ~np.isfinite(batch.inputs[symbol][row])
-            if wrong.any():
-                column = int(np.argmax(wrong))
-                place = f"{batch.place(row)}, {column}" if batch.shape else str(column)
-                value = batch.inputs[symbol][row][column]
-                return DomainError(
-                    f"{batch.owner}: embeddings must be finite, but {label}[{place}] is {value:g}; "
-                    "drop the row, or leave it out by mask="
-                )
-        raise AssertionError("a row was reported outside the domains, but lies inside")
 
     def _value(self, y: Array, f: Array) -> Array:
         raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
