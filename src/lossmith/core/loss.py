@@ -115,9 +115,9 @@ class Loss(Summable, Configured):
         Outputs are called as ``lossmith.core.outputs`` says.
         """
 
-    @abstractmethod
     def _value(self, y: Array, f: Array) -> Array:
         """Return the losses without checks, also at infinite predictions, where they are limits."""
+        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
         """Return the error for the first of the rows from ``start`` on that lie outside the domains."""

@@ -215,9 +215,6 @@ class Distance(Written):
         first = next(iter(found.values())).by_u
         return np.asarray(total) + np.zeros((*first.shape, first.shape[-1]) if full else first.shape)
 
-    def _value(self, y: Array, f: Array) -> Array:
-        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
-
 
 def _slope(measured: Measured, pair: tuple[str, str], wrt: str) -> Array:
     return measured.by_u if wrt == pair[0] else measured.by_v

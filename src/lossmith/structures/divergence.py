@@ -210,9 +210,6 @@ class Divergence(Written):
         surplus: Array = self.linear * np.sum(difference, axis=1)
         return surplus
 
-    def _value(self, y: Array, f: Array) -> Array:
-        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
-
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
     ) -> Section:

@@ -160,9 +160,6 @@ class Levels(Written):
         softplus = np.maximum(f, 0) + np.log1p(np.exp(-np.abs(f)))
         return np.cumsum(np.concatenate([f[..., :1], softplus[..., 1:]], axis=-1), axis=-1)
 
-    def _value(self, y: Array, f: Array) -> Array:
-        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
-
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
     ) -> Section:
