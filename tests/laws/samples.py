@@ -1,8 +1,7 @@
-"""Valid data for any loss, made from what the loss says of its inputs, and the losses that all of the contract is for."""
+"""Valid data for any loss, made from what it says of its inputs, and the losses that the whole contract is for."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from contextlib import suppress
@@ -162,8 +161,3 @@ def each_part(found: Any) -> Iterator[tuple[str, Array]]:
 def name_of(loss: Loss) -> str:
     """Return the id of a case."""
     return str(loss).replace(" ", "")
-
-
-def pairs_of_methods() -> Iterator[tuple[str, str]]:
-    """Yield pairs of ways to ask."""
-    return itertools.pairwise(("losses", "gradient", "hessian", "cost", "state", "cost_and_gradient"))

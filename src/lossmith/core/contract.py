@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
 _FEW_LOGITS = 16
-_HERE = __name__.partition(".")[0]
+_BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
 
 
 class LossmithWarning(UserWarning):
@@ -347,6 +347,6 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
 def warn(text: str) -> None:
     """Warn of a likely mistake, at the line outside the library that made it."""
     level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _HERE:
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
     warnings.warn(text, LossmithWarning, stacklevel=level)

@@ -20,7 +20,6 @@ from lossmith.core.domain import REAL, Domain
 from lossmith.core.parameter import Option
 from lossmith.core.rows import prepare_rows
 from lossmith.engines import numpy as engine
-from lossmith.errors import ParameterError
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
