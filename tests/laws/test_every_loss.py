@@ -204,8 +204,9 @@ def states_merge_to_one_pass(loss: Loss) -> None:
             assert (merged.rows, merged.count, merged.bad) == (whole.rows, whole.count, whole.bad)
             assert merged.mean == pytest.approx(whole.mean, rel=1e-13, abs=1e-14)
             assert merged.weight == pytest.approx(whole.weight, rel=1e-14)
+    other = next(other for other in EVERY if other != loss)
     with pytest.raises(lm.MergeError, match="only states of one loss merge"):
-        whole.merge(lm.ZeroOne().state([0.0], [1.0]))
+        whole.merge(other.state(**sample(other, 2)))
 
 
 def comes_back_from_text_data_and_pickle(loss: Loss) -> None:
@@ -261,6 +262,19 @@ def the_gradient_is_written_in_place(loss: Loss) -> None:
 EXTREMES = (0.0, -0.0, 5e-324, -1e-310, 1e-160, 1e-8, 1.0, -1.0, 40.0, -745.0, 1e20, -1e20, 1e154, -1e200, 1.7e308)
 
 
+BOUNDS = {
+    "coordinates": (
+        -1e150,
+        1e-100,
+        1e150,
+        "squares of others are no float64 numbers",
+    ),
+    "log_values": (-math.inf, 0.0, 708.0, "exponentials of larger ones are refused"),
+    "inverse_gaussian": (0.0, 1e-300, math.inf, "the reciprocals of smaller means are infinite"),
+}
+"""Where finite input may give no number, and why: the least, the least size but for 0, and the largest."""
+
+
 def finite_input_gives_no_nan_and_no_warning(loss: Loss) -> None:
     """Whatever finite input the domain allows, losses and derivatives are numbers, or infinite, in silence."""
     rng = np.random.default_rng(6)
@@ -274,10 +288,10 @@ def finite_input_gives_no_nan_and_no_warning(loss: Loss) -> None:
             if kind == "indices":
                 data[item.name] = plain
                 continue
-            allowed = [x for x in extremes if np.isfinite(x) and (kind != "numbers" or domain.includes(x))]
-            allowed = allowed or [domain.low, domain.high]
-            if kind == "values":
-                allowed = [x for x in allowed if x >= 0]
+            bounds = BOUNDS.get(kind, BOUNDS.get(loss.name, (domain.low, 0.0, domain.high, "")))
+            low, size, high = bounds[:3]
+            allowed = [x for x in extremes if np.isfinite(x) and (x == 0 or abs(x) >= size) and low <= x <= high]
+            allowed = [x for x in (*allowed, low, high) if abs(x) <= float(np.finfo(dtype).max) and domain.includes(x)]
             if kind in ("probabilities", "log_probabilities"):
                 hard = np.eye(plain.shape[1 - example_axis(loss, item.name)])[rng.integers(0, 3, 300)]
                 hard = hard.T if example_axis(loss, item.name) else hard

@@ -251,16 +251,15 @@ def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -
 
 
 def weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> Array:
-    """Return flat float64 weights; what they are where ``counts`` is false does not matter.
+    """Return flat float64 weights, which are 0 where ``counts`` is false, whatever was given there.
 
     Raises:
         DomainError: for a negative weight, or one that is not finite.
     """
     array = numbers(owner, "weight", weight).astype(np.float64, copy=False)
     full = spread(owner, "weight", array, shape)
+    full = full if counts is None else np.where(counts, full, 0.0)
     wrong = ~((full >= 0) & (full < np.inf))
-    if counts is not None:
-        wrong &= counts
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DomainError(

@@ -180,6 +180,7 @@ class Loss(Summable, Configured):
         """Whether second derivatives across entries of one example exist."""
         return len(self.predicted) > 1
 
+    @np.errstate(over="ignore", invalid="ignore")
     def evaluate(
         self,
         y_true: Any = None,

@@ -20,6 +20,7 @@ from lossmith.errors import DomainError, ShapeError
 Array = npt.NDArray[Any]
 
 SUM_TOLERANCE = 1e-3  # probabilities in float16 miss a sum of 1 by up to half of that
+_LARGEST_LOG = 709.0
 _SHOWN = 6
 _FEW = 2
 
@@ -28,7 +29,7 @@ WANTED = {
     "log_probabilities": "log-probabilities must be at most 0 and their exponentials sum to 1",
     "logits": "logits must be finite or minus infinity, with one at least finite",
     "values": "values must be finite and at least 0",
-    "log_values": "log values must be finite or minus infinity",
+    "log_values": "log values must be minus infinity or numbers below 709, whose exponentials are finite",
 }
 """What rows of each kind must be."""
 
@@ -124,8 +125,8 @@ def valid_rows(rows: Array, kind: str) -> Array:
         # A logit of minus infinity rules a class out; a row needs one class that is left.
         return np.asarray(np.all(rows < np.inf, axis=1) & np.any(rows > -np.inf, axis=1))
     if kind in ("values", "log_values"):
-        least = 0.0 if kind == "values" else -np.inf
-        return np.asarray(np.all((rows >= least) & (rows < np.inf), axis=1))
+        least, most = (0.0, np.inf) if kind == "values" else (-np.inf, _LARGEST_LOG)
+        return np.asarray(np.all((rows >= least) & (rows < most), axis=1))
     p = rows if kind == "probabilities" else np.exp(rows)
     most = 1 if kind == "probabilities" else 1 + SUM_TOLERANCE
     inside = np.all((p >= 0) & (p <= most), axis=1)

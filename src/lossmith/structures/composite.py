@@ -214,11 +214,12 @@ class Sum(Loss):
             start, stop, _ = blocks[0]
             valid = np.logical_and.reduce([block["valid"] for _, _, block in blocks])
             total: dict[str, Array] = {}
-            for (weight, _), (_, _, block) in zip(self.parts, blocks, strict=True):
-                for key in outputs:
-                    # Weight 0 takes nothing, not even from infinity.
-                    share = weight * block[key] if weight else np.zeros_like(block[key])
-                    total[key] = total[key] + share if key in total else share
+            with np.errstate(over="ignore", invalid="ignore"):
+                for (weight, _), (_, _, block) in zip(self.parts, blocks, strict=True):
+                    for key in outputs:
+                        # Weight 0 takes nothing, not even from infinity.
+                        share = weight * block[key] if weight else np.zeros_like(block[key])
+                        total[key] = total[key] + share if key in total else share
             yield start, stop, {**total, "valid": valid}
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:

@@ -8,6 +8,7 @@ carried back to what the caller passed. ``curve`` is the second derivative by th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,8 @@ def gradient(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     if rows.kind == "log_probabilities":
         return pull
     beta = _centred(xp, rows, slope, pull)
-    return beta - rows.p * xp.sum(beta, axis=-1, keepdims=True)
+    found = beta - rows.p * xp.sum(beta, axis=-1, keepdims=True)
+    return _limit(xp, found, pull, lambda one: gradient(xp, rows, one, rows.p * one))
 
 
 def hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
@@ -92,7 +94,8 @@ def hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: 
         return curve
     beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, curve)
     p, rest = rows.p, rows.rest
-    return h * rest * rest + p * p * without_each(xp, h) - xp.sum(beta, axis=-1, keepdims=True) * p * rest
+    found = h * rest * rest + p * p * without_each(xp, h) - xp.sum(beta, axis=-1, keepdims=True) * p * rest
+    return _limit(xp, found, pull, lambda one: hessian(xp, rows, one, rows.p * one, rows.p * one, 0 * one))
 
 
 def full_hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
@@ -139,6 +142,19 @@ def _centred(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     reference = _reference(xp, rows, slope)
     # A slope may be infinite where the pull, its product with the probability, is not.
     return xp.where(xp.abs(slope) < _HUGE, rows.p * (slope - reference), pull - rows.p * reference)
+
+
+def _limit(xp: Any, found: Array, pull: Array, of: Callable[[Array], Array]) -> Array:
+    """Return derivatives with those of rows that have an infinite pull as limits, where infinities meet.
+
+    There only the signs of the infinite slopes matter: ``of`` gives the derivatives that belong to slopes.
+    """
+    endless = xp.isinf(pull)
+    if not endless.any():
+        return found
+    signs = of(xp.where(endless, xp.sign(pull), 0.0))
+    limits = xp.where(signs == 0, 0.0, xp.inf * signs)
+    return xp.where(endless.any(axis=-1, keepdims=True), limits, found)
 
 
 def _centred_curve(xp: Any, rows: View, slope: Array, curve: Array) -> Array:
