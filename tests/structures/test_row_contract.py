@@ -255,16 +255,11 @@ def test_the_best_constant_has_no_slope_and_no_better_neighbour(name: str) -> No
     for options in ({}, {"label_smoothing": 0.1, "class_weight": (1, 2, 0.5)}):
         loss = with_vectors(name, 3, **options)
         y, w = target(loss), RANDOM.uniform(size=12)
-        if not loss.card.traits.smooth:
-            with pytest.raises(lm.NoConstantError, match="kinks"):
-                loss.optimal_constant(y, w)
-            assert loss.context(y, w).constant is None
-            continue
         best = loss.optimal_constant(y, w)
         assert abs(best.mean()) < 1e-14
         rows = np.tile(best, (12, 1))
         cost, gradient = loss.cost_and_gradient(y, rows, w)
-        assert np.max(np.abs(gradient.sum(axis=0))) < 1e-14
+        assert not loss.card.traits.smooth or np.max(np.abs(gradient.sum(axis=0))) < 1e-14
         for near in RANDOM.normal(scale=0.1, size=(20, 3)):
             assert loss.cost(y, rows + near, w) >= cost - 1e-15
         context = loss.context(y, w)

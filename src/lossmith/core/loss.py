@@ -332,10 +332,7 @@ class Loss(Summable, Configured):
             EmptyError: when no example has weight.
         """
         if not self.paired:
-            names = ", ".join(item.name for item in self.inputs)
-            raise NoConstantError(
-                f"{self} has no best constant: it is a loss of {names}, not of a target and a prediction"
-            )
+            raise NoConstantError(f"{self} has no best constant: {self._why_no_constant}")
         loss = self.raw_form
         zeros = np.zeros(np.shape(np.asarray(y_true)))
         batch = loss._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
@@ -347,6 +344,14 @@ class Loss(Summable, Configured):
         if not counts.any():
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
         return loss._best_constant(targets[counts], weights[counts])
+
+    @property
+    def _why_no_constant(self) -> str:
+        names = ", ".join(item.name for item in self.inputs)
+        if "y_true" in (item.name for item in self.inputs):
+            predicted = " and ".join(item.name for item in self.predicted)
+            return f"it is a loss of {names}, and {predicted} are predicted together, not one number for each target"
+        return f"it is a loss of {names}, none of which is a target that one number could be predicted for"
 
     def _best_constant(self, y: Array, w: Array) -> float:
         """Return the best constant raw prediction for checked targets and positive weights."""

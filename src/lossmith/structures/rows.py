@@ -229,23 +229,29 @@ class Rows(Loss):
         unless the loss holds a number for each class.
 
         Raises:
-            NoConstantError: when the cost has no minimum at finite logits, or kinks.
+            NoConstantError: when the cost has no minimum at finite logits.
             EmptyError: when no example has weight.
         """
-        loss = self.raw_form
-        return row_constant.best_constant(loss, *loss._distinct(y_true, weight))
+        return row_constant.best_constant([(1.0, self.raw_form)], y_true, weight)
 
     def context(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Context:
         """Return what a cost on this data is to be compared with; see ``Loss.context``.
 
-        The floor of a cross-entropy is the entropy of soft or smoothed targets. It is NaN where it is
-        not known: for losses with kinks on such targets.
+        The floor is the least loss that any predictions reach on soft or smoothed targets: for a
+        cross-entropy it is their entropy.
         """
-        loss = self.raw_form
-        return row_constant.context(loss, *loss._distinct(y_true, weight))
+        return row_constant.context([(1.0, self.raw_form)], y_true, weight)
 
-    def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, Array]:
-        """Return the target distributions that occur, smoothed as declared, and the weight of each."""
+    def best_row(self, target: Array) -> Array:
+        """Return the logits with the least loss for one target distribution; minus infinity rules a class out.
+
+        Raises:
+            NoConstantError: when the least loss is a limit, at certainty of one of several classes.
+        """
+        return row_constant.newton([(1.0, self)], [target])
+
+    def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, int, Array]:
+        """Return the targets that occur, the number of classes, and the weight of each target."""
         owner = type(self).__name__
         y = numbers(owner, "y_true", y_true)
         if self.indices:
@@ -265,8 +271,7 @@ class Rows(Loss):
         if not np.any(w > 0):
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
         found, places = np.unique(batch.inputs["y"][w > 0], axis=0, return_inverse=True)
-        dense = self._dense(found, classes, np.dtype(np.float64)).astype(np.float64)
-        return dense, np.bincount(places.reshape(-1), weights=w[w > 0])
+        return found, classes, np.bincount(places.reshape(-1), weights=w[w > 0])
 
     def _is_vector(self, name: str) -> bool:
         return isinstance(self._values[name], tuple)
