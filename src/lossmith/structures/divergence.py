@@ -97,6 +97,16 @@ class Divergence(Written):
         return str(self._values["p_kind"]), str(self._values["q_kind"])
 
     @property
+    def raw_form(self) -> Self:
+        """The same divergence of logits q, or of log amounts."""
+        raw = [
+            kind
+            for kind in ("logits", "log_values")
+            if "q_kind" in self._options and kind in self._options["q_kind"].choices
+        ]
+        return self.replace(q_kind=raw[0]) if raw else self
+
+    @property
     def scale(self) -> float:
         """What logits are multiplied by first."""
         return 1.0
