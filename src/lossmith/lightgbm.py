@@ -19,7 +19,7 @@ and yet moving it away has a price.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -88,17 +88,16 @@ class Objective:
                 "for the same extreme, as labels of one class and counts of zero do, so there is nothing to learn"
             )
         self._best = np.clip(self.loss.best_prediction(self.y), *_reach(self.loss))
-        if not np.any(self._derivatives(self.y, self._probe())[0]):
+        if not any(np.any(self._derivatives(self.y, probe)[0]) for probe in self._probes()):
             raise ParameterError(
                 f"{self.loss} cannot be an objective: its gradient is zero everywhere, so nothing moves"
             )
 
-    def _probe(self) -> Array:
-        """Return predictions away from the optimum, where any trainable loss has a gradient."""
-        probe: Array = np.full(self.y.shape, self.start) + (1.0 + abs(self.start)) * np.where(
-            self._best > self.start, -0.5, 0.5
-        )
-        return probe
+    def _probes(self) -> Iterator[Array]:
+        """Yield predictions away from the optimum, far and near: any trainable loss has a gradient at some."""
+        away = (1.0 + abs(self.start)) * np.where(self._best > self.start, -0.5, 0.5)
+        for share in (1.0, 1e-1, 1e-2, 1e-4, 1e-8):  # what redescends has one at its own scale alone
+            yield np.full(self.y.shape, self.start) + share * away
 
     def _derivatives(self, y: Array, raw: Array) -> tuple[Array, Array]:
         parts = self.loss.evaluate(y, raw, ("gradient", "hessian"), trusted=True)
@@ -132,8 +131,12 @@ class Objective:
         floor: Array = np.maximum(np.abs(gradient) / np.maximum(distance, near), _TINY)
         met = distance < near
         if met.any():
-            above, below = (self._derivatives(self.y[met], raw[met] + side)[0] for side in (near, -near))
-            floor[met] = np.maximum(floor[met], (above - below) / (2 * near))
+            domain = self.loss.domains["f"]  # half the way to an end of it at most
+            above = np.minimum(raw[met] + near, raw[met] / 2 + domain.high / 2)
+            below = np.maximum(raw[met] - near, raw[met] / 2 + domain.low / 2)
+            rise = self._derivatives(self.y[met], above)[0] - self._derivatives(self.y[met], below)[0]
+            width = above - below  # nothing where the prediction is too large to move by so little
+            floor[met] = np.maximum(floor[met], np.divide(rise, width, out=np.zeros_like(rise), where=width > 0))
         return floor
 
     def __repr__(self) -> str:

@@ -40,14 +40,24 @@ def programs(draw: Any) -> Program:
 
 
 def naive(program: Program, columns: list[np.ndarray], parameters: dict[str, float]) -> dict[str, Any]:
-    """Evaluate with fresh arrays for every value: no blocks, no buffers."""
-    ops = Ops(
-        lambda name, arguments: engine.IMPLEMENTATION[name](
-            *(np.asarray(x, columns[0].dtype) if isinstance(x, float) else x for x in arguments)
-        )
-    )
+    """Evaluate with fresh arrays for every value: no blocks, no buffers.
+
+    What parameters and constants alone decide is in full precision until it meets an example, or leaves.
+    """
+    dtype = columns[0].dtype
+
+    def apply(name: str, arguments: tuple[Any, ...]) -> Any:
+        values = [np.asarray(x) for x in arguments]
+        if any(x.ndim for x in values):
+            values = [rounded(x) for x in values]
+        return np.asarray(engine.IMPLEMENTATION[name](*values))
+
+    def rounded(x: Any) -> np.ndarray:
+        return np.asarray(x) if np.asarray(x).dtype == np.bool_ else np.asarray(x, dtype)
+
     with np.errstate(all="ignore"):
-        return program.evaluate(ops, columns, {k: np.asarray(v, columns[0].dtype) for k, v in parameters.items()})
+        full = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+        return {name: rounded(value) for name, value in program.evaluate(Ops(apply), columns, full).items()}
 
 
 @given(programs(), st.integers(0, 70), st.sampled_from([np.float32, np.float64]), st.integers(1, 40))

@@ -136,8 +136,10 @@ def misses(
         truth = oracle.truth(loss, target, prediction, order)
         if _near(value, truth, truth, f.dtype):
             continue
-        if inputs_vary and _near(value, truth, truth, f.dtype, _carried(loss, order, target, prediction, f.dtype)):
-            continue
+        if inputs_vary:
+            carried = _carried(loss, order, target, prediction, f.dtype)
+            if _near(value, truth, max(abs(truth), carried), f.dtype, carried):
+                continue
         if any(
             _near(value, *other, f.dtype)
             for allowance in allowances

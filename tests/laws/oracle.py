@@ -5,7 +5,8 @@ its mathematical meaning, and derivatives are numerical: differences of the valu
 with a step so small and a precision so high that what is left is exact for every float.
 
 A formula is analytic except where a *choice* flips: the sign that ``abs`` and ``sign`` see, the
-argument that ``min`` and ``max`` take, the branch of ``where``. The oracle records the choices
+argument that ``min`` and ``max`` take, the branch of ``where``, the number that ``hold`` keeps
+for a constant. The oracle records the choices
 at a point and holds them while it differentiates. Away from kinks that changes nothing; at a
 kink it is the convention of the table, stated without its rules. ``one_sided`` lets choices go.
 """
@@ -42,6 +43,10 @@ def _log(a: mpf) -> mpf:
     return -mpmath.inf if a == 0 else mp.log(a) if a > 0 else mp.nan
 
 
+def _log1p(a: mpf) -> mpf:
+    return -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan
+
+
 def _softplus(a: mpf) -> mpf:
     return mp.log1p(mp.exp(a))
 
@@ -63,6 +68,10 @@ def _mul0(a: mpf, b: mpf) -> mpf:
     return mpf(0) if a == 0 or b == 0 else a * b
 
 
+def _below_normal(z: mpf) -> mpf:
+    return mp.sqrt(2 / mp.pi) * mp.exp(-z * z / 2) - 1 / mp.sqrt(mp.pi)
+
+
 def _bowl(a: mpf, b: mpf) -> mpf:
     return mp.log1p(a * a) / 2 if b == 0 else mp.expm1(b / 2 * mp.log1p(a * a)) / b
 
@@ -76,7 +85,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "pow": _pow,
     "exp": mp.exp,
     "log": _log,
-    "log1p": lambda a: -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan,
+    "log1p": _log1p,
     "tanh": mp.tanh,
     "sigmoid": lambda a: 1 / (1 + mp.exp(-a)),
     "softplus": _softplus,
@@ -85,8 +94,21 @@ MEANING: dict[str, Callable[..., Any]] = {
     "lgamma": _lgamma,
     "expm1": mp.expm1,
     "bell": lambda a: mp.exp(-a * a / 2),
-    "one_minus_bell": lambda a: -mp.expm1(-a * a / 2),
+    "bell_bowl": lambda a, b: -b * b * mp.expm1(-((a / b) ** 2) / 2),
+    "bell_slope": lambda a, b: a * mp.exp(-((a / b) ** 2) / 2),
+    "bell_curvature": lambda a, b: (1 - (a / b) ** 2) * mp.exp(-((a / b) ** 2) / 2),
     "log1p_excess": lambda a: a - mp.log1p(a),
+    "biweight": lambda a, b: b * b * (1 - (1 - (a / b) ** 2) ** 3) / 6,
+    "biweight_slope": lambda a, b: a * (1 - (a / b) ** 2) ** 2,
+    "biweight_curvature": lambda a, b: (1 - (a / b) ** 2) * (1 - 5 * (a / b) ** 2),
+    "log1p_bowl": lambda a, b: b * (a - b * mp.log1p(a / b)),
+    "harmonic": lambda a, b: a * b / (a + b),
+    "log1p_difference": lambda a, b: _log1p(a) - _log1p(b),
+    "hypot": mp.hypot,
+    "log1p_ratio2": lambda a, b: mp.log1p((a / b) ** 2),
+    "lgamma_half": lambda a: _lgamma(a + mpf(0.5)) - _lgamma(a),
+    "normal_within": lambda a: mp.erf(a / mp.sqrt(2)),
+    "crps_normal": lambda a, b: a * mp.erf(a / b / mp.sqrt(2)) + b * _below_normal(a / b),
     "bowl": _bowl,
     "bowl_slope": lambda a, b: a * mp.power(1 + a * a, b / 2 - 1),
     "bowl_curvature": lambda a, b: (1 + (b - 1) * a * a) * mp.power(1 + a * a, b / 2 - 2),
@@ -105,6 +127,7 @@ CHOOSE: dict[str, Callable[..., Any]] = {
     "min": lambda a, b: a <= b,
     "max": lambda a, b: b <= a,
     "where": lambda condition, a, b: bool(condition),
+    "hold": lambda a: a,
 }
 """What an instruction that makes a choice decides; a tie goes to the first argument."""
 
@@ -114,6 +137,7 @@ FOLLOW: dict[str, Callable[..., Any]] = {
     "min": lambda first, a, b: a if first else b,
     "max": lambda first, a, b: a if first else b,
     "where": lambda first, condition, a, b: a if first else b,
+    "hold": lambda held, a: held,
 }
 """The result, once the choice is made."""
 

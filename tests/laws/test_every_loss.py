@@ -136,7 +136,7 @@ def reductions_divide_by_what_they_say(loss: Loss) -> None:
 def weights_broadcast_by_axes_of_size_one(loss: Loss) -> None:
     """A weight a row, or a column, or one for all."""
     data = sample(loss, (3, 4))
-    for shape in ((3, 1), (1, 4), (1, 1), (3, 4)):
+    for shape in ((3, 1), (1, 4), (1, 1), (3, 4), ()):
         weight = np.random.default_rng(1).uniform(0.5, 2, shape)
         full = np.broadcast_to(weight, (3, 4)).copy()
         assert loss.cost(**data, weight=weight) == loss.cost(**data, weight=full)

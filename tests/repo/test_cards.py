@@ -185,5 +185,5 @@ def test_names_and_aliases_are_unique() -> None:
     seen: dict[str, str] = {}
     for name in lm.names():
         for alias in (name, *lm.loss_class(name).aliases):
-            key = alias.replace("_", "").lower()
+            key = alias.replace("_", "").replace("-", "").lower()
             assert seen.setdefault(key, name) == name, f"{alias} names both {seen[key]} and {name}"

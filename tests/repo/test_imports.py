@@ -25,11 +25,12 @@ ROOMS = {
     "losses": {"errors", "program", "core", "structures"},
     "lightgbm": {"errors", "core"},
     "regularizers": {"errors", "core"},
+    "relations": {"core"},
     "frameworks": {"errors", "core", "engines", "structures", ""},
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
     "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
-    "cli": {"errors", "files", "core", "scoring", "plotting", "choosing", ""},
+    "cli": {"errors", "files", "core", "relations", "scoring", "plotting", "choosing", ""},
 }
 # Names resolved when they are used, against the direction of imports: each is one lookup.
 LATE = {

@@ -89,8 +89,9 @@ class Kink:
     Attributes:
         where: the place, for people.
         jumps: what jumps there: ``value``, ``gradient`` or ``hessian``.
-        at: ``(loss, target) -> raw predictions`` of the place. For a loss of other inputs than a target
-            and a prediction it is ``(loss, the other inputs by name) -> values`` of the input ``along``.
+        at: ``(loss, target) -> raw predictions`` of the place. For a pointwise loss of other inputs than a
+            target and a prediction it is ``(loss, the other inputs by name) -> values`` of the input ``along``;
+            for other structures ``(loss, what is held fixed) -> places`` on the line of ``Loss.section``.
         along: the predicted input that crosses the place; by default the first one.
     """
 

@@ -172,7 +172,7 @@ def prepare(
     for item, _ in arguments:
         array = arrays[item.symbol]
         if item.broadcast:
-            arrays[item.symbol] = spread(owner, item.name, array, shape, single=True)
+            arrays[item.symbol] = spread(owner, item.name, array, shape)
         elif array.shape != shape:
             raise ShapeError(_shapes_differ(owner, first.name, arrays[first.symbol], item.name, array))
     # A plain Python number for all examples is of no width.
@@ -281,13 +281,13 @@ def masks(owner: str, mask: Any, shape: tuple[int, ...]) -> Array:
     return spread(owner, "mask", array, shape)
 
 
-def spread(owner: str, label: str, array: Array, shape: tuple[int, ...], *, single: bool = False) -> Array:
-    """Return an array spread over the examples along its axes of size 1, flat; ``single``: a number fits all.
+def spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Array:
+    """Return an array spread over the examples along its axes of size 1, flat; a single number fits all.
 
     Raises:
         ShapeError: when other axes differ.
     """
-    if single and array.ndim == 0:
+    if array.ndim == 0:
         return np.full(math.prod(shape), array)
     fits = array.ndim == len(shape) and all(a in (1, b) for a, b in zip(array.shape, shape, strict=True))
     if not fits:

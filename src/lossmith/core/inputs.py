@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lossmith.errors import ParameterError, did_you_mean
@@ -36,6 +36,7 @@ class Input:
 
 
 TARGET = Input("y", "y_true", predicted=False, doc="targets")
+POSITIVE_TARGET = replace(TARGET, typical=(1.0, 5.0))  # of relative errors, which 0 tells nothing about
 PREDICTION = Input("f", "y_pred", doc="predictions")
 
 

@@ -55,6 +55,11 @@ class Loss(Summable, Configured):
         return [item.name for item in self.inputs] == ["y_true", "y_pred"]
 
     @property
+    def elementwise(self) -> bool:
+        """Whether each example is one target and one prediction, a number each, as in two columns of a table."""
+        return self.paired and not self._couples
+
+    @property
     def predicted(self) -> tuple[Input, ...]:
         """The inputs that derivatives are taken with respect to."""
         return tuple(item for item in self.inputs if item.predicted)

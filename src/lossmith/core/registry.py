@@ -16,6 +16,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from lossmith.core.elsewhere import elsewhere
 from lossmith.core.loss import Loss
 from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
 
@@ -60,7 +61,7 @@ def family(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def loss_class(name: str) -> type[Loss]:
-    """Return the class behind a name, class name or alias; case, ``_`` and ``-`` do not matter.
+    """Return the class behind a name, class name or alias; case, ``_``, ``-`` and a final ``loss`` do not matter.
 
     Raises:
         LossNotFoundError: with the nearest names.
@@ -69,8 +70,11 @@ def loss_class(name: str) -> type[Loss]:
     by_key = {_key(module): module for module in _modules()}
     module = by_key.get(wanted)
     if module is None:
-        alias = _aliases().get(wanted)
+        alias = _aliases().get(wanted) or _aliases().get(short := wanted.removesuffix("loss")) or by_key.get(short)
         if alias is None:
+            instead = elsewhere(wanted)
+            if instead:
+                raise LossNotFoundError(f"no loss is called {name!r}: {instead}. `lossmith list` shows all of them.")
             guess = did_you_mean(name, [*_modules(), *(a for n in names() for a in loss_class(n).aliases)])
             raise LossNotFoundError(f"no loss is called {name!r}.{guess} `lossmith list` shows all of them.")
         module = alias

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines import _numpy_bowls as bowls
+from lossmith.engines._numpy_bowls import store
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Program
 
@@ -43,7 +45,7 @@ def _logcosh(x: Array, out: Array | None = None) -> Array:
     # log1p(2 sinh²(x/2)) keeps the digits of small x; the other form cannot overflow.
     near = np.log1p(2 * np.square(np.sinh(np.minimum(size, 1) / 2)))
     far = size - x.dtype.type(math.log(2)) + np.log1p(np.exp(-2 * size))
-    return _store(np.where(size < 1, near, far), out)
+    return store(np.where(size < 1, near, far), out)
 
 
 def _sech2(x: Array, out: Array | None = None) -> Array:
@@ -52,78 +54,9 @@ def _sech2(x: Array, out: Array | None = None) -> Array:
     return ratio
 
 
-def _bowl(x: Array, shape: Array, out: Array | None = None) -> Array:
-    size, square, power = _bowl_parts(x, shape)
-    log = np.where(size < _FAR, np.log1p(square), 2 * np.log(size))
-    half = shape / 2 * log
-    # Far out by powers: an exponent would carry its own rounding error into the result.
-    grown = np.where((np.abs(half) < 1) | (size < 1), np.expm1(half), power - 1)
-    return _store(np.where(np.abs(half) < 1e-17, log / 2, grown / shape), out)
-
-
-def _bowl_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
-    size, square, power = _bowl_parts(x, shape)
-    far = np.where(size < _FAR, size * (power / (1 + square)), _lowered(size, power, shape, 1))
-    slope = np.where(size < 1, size * np.exp((shape / 2 - 1) * np.log1p(square)), far)
-    return _store(np.copysign(slope, x), out)
-
-
-def _bowl_curvature(x: Array, shape: Array, out: Array | None = None) -> Array:
-    size, square, power = _bowl_parts(x, shape)
-    bend = 1 + (shape - 1) * square
-    near = np.exp((shape / 2 - 2) * np.log1p(square)) * bend
-    far = power / (1 + square) * (bend / (1 + square))
-    farther = _lowered(size, power, shape, 2) * ((shape - 1) + np.square(1 / size))
-    return _store(np.where(size < 1, near, np.where(size < _FAR, far, farther)), out)
-
-
-_FAR = 1e12  # from here on 1 + x² is x² to the last digit, and soon x² overflows
-
-
-def _bowl_parts(x: Array, shape: Array) -> tuple[Array, Array, Array]:
-    """Return |x|, x² and (1 + x²) ** (shape / 2)."""
-    size, square = np.abs(x), x * x
-    return size, square, np.power(np.where(size < _FAR, np.sqrt(1 + square), size), shape)
-
-
-def _lowered(size: Array, power: Array, shape: Array, by: int) -> Array:
-    """Return size ** (shape - by) from size ** shape, whose exponent is exact, unless that overflows."""
-    quotient = power / size if by == 1 else power / size / size
-    return np.where((shape < 1) & (size < np.inf), quotient, np.power(size, shape - by))
-
-
-def _bell(x: Array, out: Array | None = None) -> Array:
-    # The square is taken of a rounded number, which is exact, and of what is left: an exponential
-    # turns the rounding error of its argument into a relative one.
-    size = np.minimum(np.abs(x), 64)
-    head = np.floor(size * 16) / 16
-    bell: Array = np.multiply(np.exp(-head * head / 2), np.exp(-(size - head) * (size + head) / 2), out=out)
-    return bell
-
-
-def _one_minus_bell(x: Array, out: Array | None = None) -> Array:
-    gap: Array = np.negative(np.expm1(-x * x / 2), out=out)
-    return gap
-
-
-_ATANH_TERMS = tuple(1 / (2 * k + 3) for k in range(19))
-
-
-def _log1p_excess(x: Array, out: Array | None = None) -> Array:
-    # Near 0 by log(1 + x) = 2 atanh(t) with t = x / (2 + x), whose first term cancels by hand.
-    near = np.clip(x, -0.5, 1)
-    t = near / (2 + near)
-    square, series = t * t, np.zeros_like(t)
-    for term in reversed(_ATANH_TERMS):
-        series = series * square + x.dtype.type(term)
-    close = t * (near - 2 * square * series)
-    far = np.where(x < np.inf, x - np.log1p(x), x)
-    return _store(np.where((x > -0.5) & (x < 1), close, far), out)
-
-
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
     zero = np.asarray(a == 0) | np.asarray(b == 0)
-    return _store(np.where(zero, np.result_type(a, b).type(0), a * b), out)
+    return store(np.where(zero, np.result_type(a, b).type(0), a * b), out)
 
 
 def _lgamma_scalar(x: float) -> float:
@@ -144,7 +77,7 @@ def _log1p_ratio2(a: Array, b: Array, out: Array | None = None) -> Array:
     size = np.abs(a)
     ratio = np.asarray(size / b)
     far = np.where(ratio < np.inf, 2 * np.log(ratio), 2 * (np.log(size) - np.log(b)))
-    return _store(np.where(ratio < 1e10, np.log1p(ratio * ratio), far), out)
+    return store(np.where(ratio < 1e10, np.log1p(ratio * ratio), far), out)
 
 
 def _lgamma_half_scalar(x: float) -> float:
@@ -177,24 +110,17 @@ def _normal_within(x: Array, out: Array | None = None) -> Array:
 def _crps_normal(a: Array, b: Array, out: Array | None = None) -> Array:
     kind = np.result_type(a, b).type
     z = np.asarray(a / b)
-    below = kind(math.sqrt(2 / math.pi)) * _bell(z) - kind(1 / math.sqrt(math.pi))
-    return _store(a * _normal_within(z) + b * below, out)
+    below = kind(math.sqrt(2 / math.pi)) * bowls.bell(z) - kind(1 / math.sqrt(math.pi))
+    return store(a * _normal_within(z) + b * below, out)
 
 
 def _one_by_one(function: Callable[[float], float], x: Array, out: Array | None) -> Array:
     values = np.fromiter(map(function, np.ravel(x).tolist()), dtype=x.dtype, count=np.size(x))
-    return _store(values.reshape(np.shape(x)), out)
+    return store(values.reshape(np.shape(x)), out)
 
 
 def _where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
-    return _store(np.where(condition, a, b), out)
-
-
-def _store(values: Array, out: Array | None) -> Array:
-    if out is None:
-        return values
-    out[...] = values
-    return out
+    return store(np.where(condition, a, b), out)
 
 
 IMPLEMENTATION: dict[str, Callable[..., Array]] = {
@@ -217,12 +143,20 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "softplus": _softplus,
     "logcosh": _logcosh,
     "sech2": _sech2,
-    "bowl": _bowl,
-    "bowl_slope": _bowl_slope,
-    "bowl_curvature": _bowl_curvature,
-    "bell": _bell,
-    "one_minus_bell": _one_minus_bell,
-    "log1p_excess": _log1p_excess,
+    "bowl": bowls.bowl,
+    "bowl_slope": bowls.bowl_slope,
+    "bowl_curvature": bowls.bowl_curvature,
+    "bell": bowls.bell,
+    "bell_bowl": bowls.bell_bowl,
+    "bell_slope": bowls.bell_slope,
+    "bell_curvature": bowls.bell_curvature,
+    "biweight": bowls.biweight,
+    "biweight_slope": bowls.biweight_slope,
+    "biweight_curvature": bowls.biweight_curvature,
+    "log1p_excess": bowls.log1p_excess,
+    "log1p_bowl": bowls.log1p_bowl,
+    "harmonic": bowls.harmonic,
+    "log1p_difference": bowls.log1p_difference,
     "lgamma": _lgamma,
     "hypot": np.hypot,
     "log1p_ratio2": _log1p_ratio2,

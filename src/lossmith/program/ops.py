@@ -98,6 +98,11 @@ def _tangent_log1p_excess(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], r
     return o.mul(o.where(o.lt(a, 1.0), o.div(a, o.add(1.0, a)), o.div(1.0, o.add(1.0, o.div(1.0, a)))), dx[0])
 
 
+def _tangent_harmonic(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    share = o.div(x[1], o.add(x[0], x[1]))  # squared last: far out the result can be the least number there is
+    return o.mul(o.mul(share, share), dx[0])
+
+
 def _tangent_log1p_ratio2(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     size = o.hypot(x[0], x[1])
     by_a = o.div(o.mul(o.div(x[0], size), dx[0]), size)
@@ -168,19 +173,55 @@ _ROWS = (
         "bowl_curvature", 2, "(1 + (b - 1)*a**2)*(1 + a**2)**(b/2 - 2)", r"\operatorname{{bowl}}''_{{{1}}}({0})",
         None, held=(1,),
     ),
-    # Density of the standard normal distribution without its constant, and what it lacks to 1.
+    # Density of the standard normal distribution without its constant.
     Instruction("bell", 1, "exp(-a**2/2)", r"e^{{-{0}^2/2}}", _chain0(lambda o, a, r: o.neg(o.mul0(a, r)))),
+    # An upturned bell of width b: half of a² near zero, b² far out; then its first and second derivative by a.
     Instruction(
-        "one_minus_bell", 1, "1 - exp(-a**2/2)", r"\left(1 - e^{{-{0}^2/2}}\right)",
-        _chain(lambda o, a, r: o.mul0(a, o.bell(a))),
+        "bell_bowl", 2, "b**2*(1 - exp(-(a/b)**2/2))", r"{1}^2 \left(1 - e^{{-({0}/{1})^2/2}}\right)",
+        lambda o, x, d, r: o.mul(o.bell_slope(*x), d[0]), domain="b > 0", held=(1,),
+    ),
+    Instruction(
+        "bell_slope", 2, "a*exp(-(a/b)**2/2)", r"{0} \cdot e^{{-({0}/{1})^2/2}}",
+        lambda o, x, d, r: o.mul(o.bell_curvature(*x), d[0]), domain="b > 0", held=(1,),
+    ),
+    Instruction(
+        "bell_curvature", 2, "(1 - (a/b)**2)*exp(-(a/b)**2/2)",
+        r"\left(1 - ({0}/{1})^2\right) e^{{-({0}/{1})^2/2}}", None, domain="b > 0", held=(1,),
+    ),
+    # Tukey's biweight, where |a| is less than b: half of a² near zero; then its first and second derivative by a.
+    Instruction(
+        "biweight", 2, "b**2*(1 - (1 - (a/b)**2)**3)/6", r"\frac{{{1}^2}}{{6}} \left(1 - (1 - ({0}/{1})^2)^3\right)",
+        lambda o, x, d, r: o.mul(o.biweight_slope(*x), d[0]), held=(1,),
+    ),
+    Instruction(
+        "biweight_slope", 2, "a*(1 - (a/b)**2)**2", r"{0} \cdot \left(1 - ({0}/{1})^2\right)^2",
+        lambda o, x, d, r: o.mul(o.biweight_curvature(*x), d[0]), held=(1,),
+    ),
+    Instruction(
+        "biweight_curvature", 2, "(1 - (a/b)**2)*(1 - 5*(a/b)**2)",
+        r"\left(1 - ({0}/{1})^2\right) \left(1 - 5 ({0}/{1})^2\right)", None, held=(1,),
     ),
     Instruction("log1p_excess", 1, "a - log(1 + a)", r"\left({0} - \log(1 + {0})\right)", _tangent_log1p_excess,
                 domain="a > -1"),
+    # Half of a² near zero, b a far out, and its derivative, which goes from a to b.
+    Instruction(
+        "log1p_bowl", 2, "b*(a - b*log(1 + a/b))", r"{1} \left({0} - {1} \log(1 + {0}/{1})\right)",
+        lambda o, x, d, r: o.mul(o.harmonic(*x), d[0]), domain="a >= 0, b > 0", held=(1,),
+    ),
+    Instruction(
+        "harmonic", 2, "a*b/(a + b)", r"\frac{{{0} \cdot {1}}}{{{0} + {1}}}", _tangent_harmonic,
+        domain="a >= 0, b > 0", held=(1,),
+    ),
+    Instruction(
+        "log1p_difference", 2, "log(1 + a) - log(1 + b)", r"\left(\log(1 + {0}) - \log(1 + {1})\right)",
+        lambda o, x, d, r: o.sub(o.div(d[0], o.add(1.0, x[0])), o.div(d[1], o.add(1.0, x[1]))),
+        domain="a > -1, b > -1",
+    ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
+    # No derivative at a = b = 0, nor a convention: no loss comes there.
     Instruction(
         "hypot", 2, "sqrt(a**2 + b**2)", r"\sqrt{{{0}^2 + {1}^2}}",
         lambda o, x, d, r: o.add(o.mul(o.div(x[0], r), d[0]), o.mul(o.div(x[1], r), d[1])),
-        kink="none defined at a = b = 0",
     ),
     Instruction(
         "log1p_ratio2", 2, "log(1 + (a/b)**2)", r"\log(1 + ({0}/{1})^2)", _tangent_log1p_ratio2, domain="b > 0"

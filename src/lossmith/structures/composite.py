@@ -23,7 +23,7 @@ from lossmith.core.domain import Domain
 from lossmith.core.halving import least_between
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
-from lossmith.core.section import Section
+from lossmith.core.section import Section, in_common
 from lossmith.errors import NoConstantError, ParameterError
 from lossmith.program import Program, trace
 from lossmith.program.ops import Ops, Value
@@ -197,10 +197,7 @@ class Sum(Loss):
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
     ) -> Section:
         """Return the sum along the line of its terms, as far as any of them goes; see ``Loss.section``."""
-        if between is None:
-            lines = [loss.section(value, 2) for _, loss in self.parts]
-            between = min(float(line.x[0]) for line in lines), max(float(line.x[-1]) for line in lines)
-        lines = [loss.section(value, points, between) for _, loss in self.parts]
+        lines = in_common([loss for _, loss in self.parts], value, points, between)
 
         def added(name: str) -> Array:
             shares = [weight * getattr(line, name) for (weight, _), line in zip(self.parts, lines, strict=True)]
@@ -303,7 +300,7 @@ def _card(parts: tuple[tuple[float, Loss], ...]) -> Card:
     cards = [loss.card for _, loss in parts]
     first = cards[0]
     if len(cards) == 1:
-        return first
+        return replace(first, examples=(), formula=None)  # those are of weight 1
     traits = [card.traits for card in cards]
     estimates = {card.estimates for card in cards}
     agreed = len(estimates) == 1 and first.estimates in _AGREED

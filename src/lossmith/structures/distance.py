@@ -7,6 +7,7 @@ so are those of a cosine with a vector of zeros, whose distance to everything is
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,7 +20,9 @@ from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.parameter import Option
 from lossmith.core.rows import prepare_rows
+from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
+from lossmith.errors import DomainError
 from lossmith.structures.row_math import place
 from lossmith.structures.written import Written
 
@@ -189,6 +192,23 @@ class Distance(Written):
     def _measured(self, given: Mapping[str, Array], full: bool) -> dict[str, Measured]:
         measure = DISTANCES[str(self.distance)]
         return {s: measure(given[u], given[v], full) for s, (u, v) in zip(self.symbols, self.pairs, strict=True)}
+
+    @property
+    @abstractmethod
+    def held(self) -> float:
+        """The second distance, as pictures hold it."""
+
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
+        """Return the loss against its first distance; ``value`` is the second, which is held."""
+        far = self.held if value is None else float(value)
+        first, second = (next(i.name for i in self.inputs if i.symbol == pair[1]) for pair in self.pairs)
+        if not 0 <= far < np.inf:
+            raise DomainError(f"{self}: the distance to the {second} must be finite and at least 0, got {far:g}")
+        x = np.linspace(*(between or (0.0, far + self.held / 2)), points)
+        found = self._along(x, np.full(points, far))
+        return Section(f"at a {second} distance of {far:g}", f"distance to the {first}", far, x, *found, best=0.0)
 
     def _along(self, *distances: Array) -> tuple[Array, Array, Array]:
         """Return the formula and its first and second derivative by the first distance."""

@@ -26,8 +26,8 @@ class GANDiscriminator(Pointwise):
         title="GAN discriminator loss",
         task="adversarial",
         summary="How badly a pair of scores tells a real example from a generated one.",
-        picture="Along the real score, cross-entropy of the label real: flat where the score is high, "
-        "a straight climb where it is low.",
+        picture="Along the real score, cross-entropy of the label real on top of what the fake score costs: flat "
+        "where the score is high, a straight climb where it is low.",
         estimates="density ratio",
         activation="linear (a score; the sigmoid, where there is one, is in the loss)",
         pros=(

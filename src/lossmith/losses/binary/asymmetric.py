@@ -30,7 +30,7 @@ class Asymmetric(Binary):
         title="Asymmetric loss (multi-label)",
         task="binary",
         summary="Cross-entropy in which easy negatives count much less than easy positives, or nothing at all.",
-        picture="Positives: cross-entropy. Negatives: flat zero up to the shift, then a late and steep rise.",
+        picture="Positives, as drawn: cross-entropy. Negatives: flat zero up to the shift, then a late and steep rise.",
         estimates="distorted probability",
         activation="sigmoid",
         pros=(

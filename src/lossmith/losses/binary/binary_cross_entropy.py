@@ -9,7 +9,15 @@ from lossmith.structures.pointwise import Binary
 class BinaryCrossEntropy(Binary):
     """Negative log-probability of the label; soft labels in [0, 1] are allowed."""
 
-    aliases = ("bce", "log_loss", "logistic", "logistic_loss", "binary_crossentropy", "sigmoid_cross_entropy")
+    aliases = (
+        "bce",
+        "bce_with_logits",
+        "log_loss",
+        "logistic",
+        "logistic_loss",
+        "binary_crossentropy",
+        "sigmoid_cross_entropy",
+    )
     target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
     signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
@@ -17,8 +25,8 @@ class BinaryCrossEntropy(Binary):
         title="Binary cross-entropy (log loss)",
         task="binary",
         summary="How surprising the label is under the predicted probability.",
-        picture="Flat where confidently right, a straight climb in the logit where confidently wrong: "
-        "without bound, and without bound in the probability too.",
+        picture="Flat where confidently right, a straight climb in the logit, without end, where confidently wrong; "
+        "against the probability that climb is a wall.",
         estimates="probability",
         activation="sigmoid",
         pros=(

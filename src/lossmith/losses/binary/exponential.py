@@ -28,9 +28,12 @@ class Exponential(Margin):
             "convex and smooth: AdaBoost is what descending it step by step gives",
             "its optimum is half the log-odds, so scores still tell probabilities",
         ),
-        cons=("a wrong label costs without bound, and exponentially so: noise rules the fit", "scores overflow soon"),
+        cons=(
+            "a wrong label costs without bound, and exponentially so: noise rules the fit",
+            "the loss overflows at a score that is wrong by 710, in float32 by 89",
+        ),
         use_when=("AdaBoost is to be understood or repeated",),
-        avoid_when=("labels are noisy: cross-entropy has the same optimum and only a linear arm",),
+        avoid_when=("labels are noisy: cross-entropy has the same optimum, doubled, and only a linear arm",),
         traits=Traits(convex=True, differentiable=True, smooth=True, lipschitz=False, symmetric=False),
         examples=(
             Example(

@@ -40,7 +40,7 @@ class ModifiedHuber(Margin):
         myths=(
             Myth(
                 "Modified Huber is the Huber loss for classes.",
-                "It is shaped like one half of it, at four times the scale, and on margins instead of residuals.",
+                "It is twice the Huber loss with delta 2, not of a residual, but of what is missing to a margin of 1.",
             ),
         ),
         references=(

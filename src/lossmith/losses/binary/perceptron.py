@@ -21,7 +21,7 @@ class Perceptron(Margin):
         picture="Flat zero for positive margins and a straight line to the left of zero: a hinge without a margin.",
         estimates="zero",
         activation="linear (the output is a score, not a probability)",
-        pros=("the oldest learning rule there is: add what was got wrong", "rows on the right side have no pull"),
+        pros=("one of the oldest learning rules: add what was got wrong", "rows on the right side have no pull"),
         cons=(
             "a score of zero for everything costs nothing, so its minimum alone says nothing",
             "no margin: a decision that is right by a hair is as good as any",

@@ -13,7 +13,7 @@ from lossmith.structures.pointwise import Binary
 class ZeroOne(Binary):
     """One for a wrong decision, zero for a right one; its mean is the error rate."""
 
-    aliases = ("zero_one_loss", "misclassification", "error_rate")
+    aliases = ("zero_one_loss", "0-1", "misclassification", "error_rate")
     eps: None = None  # a decision does not change when a probability is kept off 0 and 1
 
     card = Card(

@@ -20,7 +20,8 @@ class BalancedSoftmax(AdjustedSoftmax):
         title="Balanced softmax",
         task="categorical",
         summary="How surprising the true class is under a softmax in which each class counts as often as it occurs.",
-        picture="Cross-entropy moved along the logit: a rare class must win by more before its loss falls.",
+        picture="Cross-entropy, which counts move along the logit: a rare class must win by more before its loss "
+        "falls.",
         estimates="balanced class probabilities",
         activation="softmax",
         pros=(

@@ -8,7 +8,7 @@ from lossmith.structures.softmax import Softmax
 class CategoricalCrossEntropy(Softmax):
     """Expected minus log-probability under the target distribution, which is a row of its own."""
 
-    aliases = ("cross_entropy", "softmax_cross_entropy", "multinomial_deviance")
+    aliases = ("ce", "cross_entropy", "softmax_cross_entropy", "multinomial_deviance")
     fixed_targets = "distributions"
     targets = None
 
@@ -37,10 +37,17 @@ class CategoricalCrossEntropy(Softmax):
         traits=Traits(convex=True, differentiable=True, smooth=True, lipschitz=True, symmetric=False),
         examples=(
             Example(
-                text="One-hot: probability 0.7 for the true class costs 0.357.",
+                text="One-hot, a picture of a cat: probability 0.7 for cat costs 0.357, probability 0.3 costs 1.204.",
+                y_true=((1.0, 0.0, 0.0), (1.0, 0.0, 0.0)),
+                y_pred=((0.7, 0.2, 0.1), (0.3, 0.6, 0.1)),
+                losses=(0.3566749, 1.2039728),
+                options={"prediction": "probabilities"},
+            ),
+            Example(
+                text="Dog 0.5, cat 0.2, wolf 0.3, and it is a dog: 0.693.",
                 y_true=((1.0, 0.0, 0.0),),
-                y_pred=((0.7, 0.2, 0.1),),
-                losses=(0.3566749,),
+                y_pred=((0.5, 0.2, 0.3),),
+                losses=(0.6931472,),
                 options={"prediction": "probabilities"},
             ),
             Example(
@@ -62,7 +69,8 @@ class CategoricalCrossEntropy(Softmax):
             Reference(
                 authors="J. S. Bridle",
                 year=1990,
-                title="Probabilistic interpretation of feedforward classification network outputs",
+                title="Probabilistic interpretation of feedforward classification network outputs, with relationships "
+                "to statistical pattern recognition",
                 venue="Neurocomputing, NATO ASI Series 68, 227-236",
                 doi="10.1007/978-3-642-76153-9_28",
             ),

@@ -57,7 +57,7 @@ class GeneralisedCrossEntropy(Softmax):
                 authors="Z. Zhang and M. R. Sabuncu",
                 year=2018,
                 title="Generalized cross entropy loss for training deep neural networks with noisy labels",
-                venue="Advances in Neural Information Processing Systems 31, 8778-8788",
+                venue="Advances in Neural Information Processing Systems 31",
                 doi="10.48550/arXiv.1805.07836",
             ),
         ),

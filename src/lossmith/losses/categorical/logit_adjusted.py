@@ -23,7 +23,8 @@ class LogitAdjusted(AdjustedSoftmax):
         title="Logit-adjusted cross-entropy",
         task="categorical",
         summary="How surprising the true class is, once the logits are credited with its frequency.",
-        picture="Cross-entropy moved along the logit: a rare class must win by more before its loss falls.",
+        picture="Cross-entropy, which a prior moves along the logit: a rare class must win by more before its loss "
+        "falls.",
         estimates="balanced class probabilities",
         activation="softmax",
         pros=(

@@ -8,7 +8,12 @@ from lossmith.structures.softmax import Softmax
 class SparseCategoricalCrossEntropy(Softmax):
     """Minus log-probability of the true class, which is given by its index."""
 
-    aliases = ("sparse_cross_entropy", "sparse_categorical_crossentropy", "softmax_cross_entropy_with_integer_labels")
+    aliases = (
+        "nll",  # log-probabilities are logits
+        "sparse_cross_entropy",
+        "sparse_categorical_crossentropy",
+        "softmax_cross_entropy_with_integer_labels",
+    )
     fixed_targets = "indices"
     targets = None
 
@@ -55,7 +60,8 @@ class SparseCategoricalCrossEntropy(Softmax):
             Reference(
                 authors="J. S. Bridle",
                 year=1990,
-                title="Probabilistic interpretation of feedforward classification network outputs",
+                title="Probabilistic interpretation of feedforward classification network outputs, with relationships "
+                "to statistical pattern recognition",
                 venue="Neurocomputing, NATO ASI Series 68, 227-236",
                 doi="10.1007/978-3-642-76153-9_28",
             ),

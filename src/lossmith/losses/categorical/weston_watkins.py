@@ -20,7 +20,8 @@ class WestonWatkins(RowMargin):
         title="Multi-class hinge of Weston and Watkins",
         task="categorical",
         summary="What the true class's lead lacks to 1 over each other class, added up.",
-        picture="Flat zero once the true class leads all by 1; a straight line for each class that it does not.",
+        picture="Flat zero once the true class leads all others by 1; below that a straight line, steeper by 1 for "
+        "each class that it does not lead.",
         estimates="class",
         activation="linear (the outputs are scores, not probabilities)",
         pros=("examples that are right by a margin have no pull", "every rival teaches, not only the best one"),

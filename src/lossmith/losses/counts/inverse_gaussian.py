@@ -23,7 +23,8 @@ class InverseGaussian(Pointwise):
         title="Inverse Gaussian loss",
         task="counts",
         summary="How surprising a positive amount is under the predicted mean, when the spread grows faster than it.",
-        picture="In the log mean, a wall where the mean is too low, a shallow dip, then a slope that dies out.",
+        picture="In the log mean, a wall where the mean is too low; beside it the dip at the target is shallow, and "
+        "beyond it the slope dies out.",
         estimates="mean",
         activation="exponential (linear layer giving the log mean)",
         pros=(

@@ -35,7 +35,7 @@ class NegativeBinomial(Pointwise):
         activation="exponential (linear layer giving the log mean)",
         pros=(
             "takes overdispersion into account, so a few huge counts do not rule the fit",
-            "convex in the log mean, with a bounded gradient on the side of too high a mean",
+            "convex in the log mean, with a gradient between minus the count and 1 / dispersion",
             "goes over into Poisson as the dispersion goes to 0",
         ),
         cons=("the dispersion must be known or tuned", "needs targets of at least 0"),

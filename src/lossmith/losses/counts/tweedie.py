@@ -2,7 +2,7 @@
 
 from math import inf
 
-from lossmith.core.card import Card, Example, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Myth, Reference, Traits
 from lossmith.core.domain import Domain
 from lossmith.core.link import LOG
 from lossmith.core.parameter import Option, Parameter
@@ -43,6 +43,14 @@ class Tweedie(Pointwise):
         avoid_when=("targets can be negative",),
         traits=Traits(
             convex=False, differentiable=True, smooth=True, lipschitz=False, symmetric=False, nonnegative=False
+        ),
+        formula=Formula(
+            value=(
+                r"\frac{e^{(2-p)f}}{2-p} - \frac{y e^{(1-p)f}}{1-p}",
+                "z^(2-p) / (2-p) - y z^(1-p) / (1-p)\nwith z = exp(f)",
+            ),
+            gradient=(r"e^{(2-p)f} - y e^{(1-p)f}", "z^(2-p) - y z^(1-p)\nwith z = exp(f)"),
+            hessian=(r"(2-p) e^{(2-p)f} - (1-p) y e^{(1-p)f}", "(2-p) z^(2-p) - (1-p) y z^(1-p)\nwith z = exp(f)"),
         ),
         examples=(
             Example(

@@ -20,7 +20,7 @@ class GeneralisedKL(Divergence):
         title="Generalised Kullback-Leibler divergence (I-divergence)",
         task="distributions",
         summary="The Kullback-Leibler divergence of amounts that need not sum to one, such as counts or spectra.",
-        picture="A bowl with its floor where q is p, a wall towards 0 and a straight climb towards infinity.",
+        picture="Drawn along shares of a fixed total, a bowl with its floor where q is p and a wall at either end.",
         estimates="a distribution",
         activation="exponential",
         pros=(

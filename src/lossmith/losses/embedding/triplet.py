@@ -1,11 +1,8 @@
 """Triplet loss: the own kind shall be nearer than strangers, by a margin."""
 
-import numpy as np
-
 from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Traits
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
-from lossmith.core.section import Section
 from lossmith.program import Ops, Value
 from lossmith.structures.distance import Distance
 
@@ -33,8 +30,14 @@ class Triplet(Distance):
         picture="Flat at 0 while the positive is near enough, then a straight climb in its distance.",
         estimates="distances",
         activation="linear, or unit length",
-        pros=("learns a space of embeddings, for classes never seen in training", "only order matters, not scale"),
-        cons=("most triplets soon cost nothing, so which are chosen decides", "all at one point costs the margin"),
+        pros=(
+            "learns a space of embeddings, for classes never seen in training",
+            "asks for an order of distances, not for their values",
+        ),
+        cons=(
+            "most triplets soon cost nothing, so which are chosen decides",
+            "all embeddings at one point cost no more than the margin: training can settle there",
+        ),
         use_when=("faces, products or texts are to be found again by nearness", "classes are many and change"),
         avoid_when=("classes are few and known: a classifier learns faster",),
         traits=Traits(convex=False, differentiable=False, smooth=False, lipschitz=True, symmetric=False),
@@ -86,11 +89,7 @@ class Triplet(Distance):
         """Return the loss from the distances to the positive and to the negative."""
         return ops.max(0.0, near - far + self.margin)
 
-    def section(
-        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
-    ) -> Section:
-        """Return the loss against the distance to the positive; ``value`` is the distance to the negative."""
-        far = 2 * self.margin if value is None else float(value)
-        x = np.linspace(*(between or (0.0, far + float(self.margin))), points)
-        found = self._along(x, np.full(points, far))
-        return Section(f"at a negative distance of {far:g}", "distance to the positive", far, x, *found, best=0.0)
+    @property
+    def held(self) -> float:
+        """Pictures hold the negative at twice the margin."""
+        return 2 * float(self.margin)

@@ -22,8 +22,8 @@ class GaussianNLL(LocationScale):
         title="Gaussian negative log-likelihood",
         task="probabilistic",
         summary="How surprising the target is under a normal distribution with the predicted mean and variance.",
-        picture="Along the mean a parabola, steep where the predicted variance is small; it starts at the logarithm "
-        "of the variance and so may lie below zero.",
+        picture="Along the mean a parabola, steep where the predicted variance is small; its lowest point is half "
+        "the logarithm of the variance, so it may lie below zero.",
         estimates="mean and variance",
         activation="linear for the mean, softplus or exponential for the variance (linear for its logarithm)",
         pros=(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
 from lossmith.core.constant import weighted_quantile
 from lossmith.core.domain import Domain
+from lossmith.core.inputs import POSITIVE_TARGET, PREDICTION
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -16,6 +17,7 @@ class AbsolutePercentageError(Pointwise):
     """Size of the residual divided by the size of the target, as a fraction: 0.1 is ten percent."""
 
     aliases = ("mape", "mean_absolute_percentage_error", "percentage_error")
+    inputs = (POSITIVE_TARGET, PREDICTION)
     target = Domain.parse(
         "(-inf, inf) without 0", hint="no error is a share of 0: leave such rows out, or use absolute_error"
     )
@@ -30,7 +32,7 @@ class AbsolutePercentageError(Pointwise):
         pros=("has no unit, so series of different size can be averaged", "everybody reads percent"),
         cons=(
             "small targets weigh most, and a target of zero has no loss at all",
-            "too low costs at most 100%, too high costs without bound: optimal predictions are low",
+            "below the target, down to 0, costs at most 100%, above it without bound: optimal predictions are low",
             "its Hessian is zero, so second-order boosting needs a floor",
         ),
         use_when=("targets are well away from zero and errors are judged in percent",),

@@ -20,7 +20,7 @@ class Cauchy(Pointwise):
         task="regression",
         summary="Grows like the logarithm of the residual, so a row far off has less pull than one close by.",
         picture="A bowl whose arms bend outwards and grow ever more slowly, without ever being flat.",
-        estimates="near the mode",
+        estimates="between mean and mode",
         activation="linear",
         pros=(
             "an outlier's pull fades as it moves away, like 1 over its distance",

@@ -19,7 +19,7 @@ class EpsilonInsensitive(Pointwise):
         title="Epsilon-insensitive loss (SVR)",
         task="regression",
         summary="Nothing while the prediction is within epsilon of the target, then the excess.",
-        picture="A V with a flat floor: zero between minus and plus epsilon, straight arms outside.",
+        picture="A V with a flat floor, narrow by default: zero between minus and plus epsilon, straight arms outside.",
         estimates="near the median",
         activation="linear",
         pros=(

@@ -19,7 +19,8 @@ class Expectile(Pointwise):
         title="Expectile loss",
         task="regression",
         summary="A squared error with unequal halves, whose optimum is an expectile: a mean pulled to one side.",
-        picture="A parabola that is steeper on its costlier side, with its lowest point at the target.",
+        picture="A parabola with its lowest point at the target; at levels other than 0.5 it is steeper on its "
+        "costlier side.",
         estimates="expectile",
         activation="linear",
         pros=(

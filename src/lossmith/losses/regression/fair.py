@@ -19,12 +19,12 @@ class Fair(Pointwise):
         title="Fair loss",
         task="regression",
         summary="Between squared and absolute error: the pull grows with the residual towards c, ever more slowly.",
-        picture="A bowl that straightens slowly: its arms come close to lines of slope c only far out.",
+        picture="A bowl that straightens slowly: the slope of its arms comes near c only far out.",
         estimates="between mean and median",
         activation="linear",
         pros=(
             "bounded pull of outliers, convex, with a continuous Hessian that is positive everywhere",
-            "built into several boosting libraries",
+            "built into LightGBM, with the same c",
         ),
         cons=(
             "bends away from squared error at once: at a residual of c it pulls with c / 2",
@@ -61,5 +61,5 @@ class Fair(Pointwise):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
         r = f - y
-        a = ops.max(r, -r) / self.c  # |r| / c with a slope at 0 too: the curvature there is 1
-        return self.c * (self.c * ops.log1p_excess(a))
+        # |r| with a slope at 0 too: the curvature there is 1.
+        return ops.log1p_bowl(ops.max(r, -r), self.c)

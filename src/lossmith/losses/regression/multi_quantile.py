@@ -19,7 +19,8 @@ class MultiQuantile(Levels):
         title="Multi-quantile loss",
         task="regression",
         summary="The quantile losses of several levels of one target, averaged.",
-        picture="Straight pieces with a bend at the target, drawn for one number predicted at all levels.",
+        picture="Drawn for one number at all levels, a V with its point at the target, tilted as the levels are on "
+        "average.",
         estimates="quantiles",
         activation="linear; with increments a softplus between levels",
         pros=(

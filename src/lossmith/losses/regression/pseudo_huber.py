@@ -9,7 +9,7 @@ from lossmith.structures.pointwise import Pointwise
 class PseudoHuber(Pointwise):
     """A hyperbola: about half the squared residual well below ``delta``, a line of slope ``delta`` well above."""
 
-    aliases = ("charbonnier", "l1_l2", "pseudo_huber_loss")
+    aliases = ("charbonnier", "pseudo_huber_loss")
 
     delta = Parameter(
         1.0, domain="(0, inf)", symbol=r"\delta", typical=(0.1, 5.0), doc="size of residual around which it straightens"
@@ -46,7 +46,7 @@ class PseudoHuber(Pointwise):
                 text="A residual of 0.01 costs half its square, one of 100 its size less about 1.",
                 y_true=(0.0, 0.0),
                 y_pred=(0.01, 100.0),
-                losses=(0.00004999875, 99.005),
+                losses=(0.00004999875, 99.0049999),
             ),
         ),
         myths=(

@@ -19,7 +19,8 @@ class SquaredEpsilonInsensitive(Pointwise):
         title="Squared epsilon-insensitive loss (L2-SVR)",
         task="regression",
         summary="Nothing while the prediction is within epsilon of the target, then the square of the excess.",
-        picture="A parabola cut in two and pulled apart: a flat floor of width two epsilon between its halves.",
+        picture="A parabola cut in two and pulled apart: between its halves a flat floor, narrow by default, where "
+        "the Hessian is 0.",
         estimates="near the mean",
         activation="linear",
         pros=("a continuous gradient, where the plain form has corners", "rows within the tolerance have no pull"),

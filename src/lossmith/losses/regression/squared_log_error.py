@@ -8,6 +8,7 @@ import numpy.typing as npt
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.constant import weighted_mean
 from lossmith.core.domain import Domain
+from lossmith.core.inputs import POSITIVE_TARGET, PREDICTION
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -15,7 +16,8 @@ from lossmith.structures.pointwise import Pointwise
 class SquaredLogError(Pointwise):
     """Square of log(1 + prediction) - log(1 + target); both lie above -1."""
 
-    aliases = ("msle", "squared_logarithmic_error", "mean_squared_logarithmic_error", "rmsle")
+    aliases = ("msle", "squared_logarithmic_error", "mean_squared_logarithmic_error")
+    inputs = (POSITIVE_TARGET, PREDICTION)
     target = Domain.parse("(-1, inf)", hint="its logarithm of 1 + y must exist; scale or shift the target")
 
     card = Card(
@@ -69,10 +71,7 @@ class SquaredLogError(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        # Close to each other the difference is taken before the logarithm, and after it where they are far apart.
-        share = (f - y) / (1 + y)
-        gap = ops.where(ops.abs(share) < 0.5, ops.log1p(share), ops.log1p(f) - ops.log1p(y))
-        return gap**2
+        return ops.log1p_difference(f, y) ** 2
 
     def _best_constant(self, y: npt.NDArray[Any], w: npt.NDArray[Any]) -> float:
         return float(np.expm1(weighted_mean(np.log1p(y), w)))

@@ -1,6 +1,7 @@
 """Symmetric percentage error: error as a share of target and prediction together."""
 
-from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Kink, Myth, Reference, Traits
+from lossmith.core.inputs import POSITIVE_TARGET, PREDICTION
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -9,6 +10,7 @@ class SymmetricPercentageError(Pointwise):
     """Twice the size of the residual divided by |target| + |prediction|, from 0 to 2; 0 where both are 0."""
 
     aliases = ("smape", "symmetric_mean_absolute_percentage_error", "symmetric_absolute_percentage_error")
+    inputs = (POSITIVE_TARGET, PREDICTION)
 
     card = Card(
         title="Symmetric percentage error (sMAPE)",
@@ -29,6 +31,18 @@ class SymmetricPercentageError(Pointwise):
         kinks=(
             Kink("f = y, target not 0", "gradient", lambda loss, y: (y,) if y else ()),
             Kink("f = 0, target not 0", "gradient", lambda loss, y: (0.0,) if y else ()),
+        ),
+        formula=Formula(
+            value=(r"\frac{2\,|f - y|}{|f| + |y|} \text{, and } 0 \text{ for } f = y", "2|f - y| / (|f| + |y|)"),
+            gradient=(
+                r"\frac{4\,|y| \operatorname{sign}(f - y)}{(|f| + |y|)^2} \text{ for } f y > 0 \text{, else } 0",
+                "4|y| sign(f - y) / (|f| + |y|)² for f y > 0, else 0",
+            ),
+            hessian=(
+                r"-\frac{8\,|y| \operatorname{sign}(f - y) \operatorname{sign}(f)}{(|f| + |y|)^3}"
+                r" \text{ for } f y > 0 \text{, else } 0",
+                "-8|y| sign(f - y) sign(f) / (|f| + |y|)³ for f y > 0, else 0",
+            ),
         ),
         examples=(
             Example(
@@ -74,5 +88,5 @@ class SymmetricPercentageError(Pointwise):
         error, small = ops.abs(f - y), ops.min(ops.abs(y), ops.abs(f))
         middle = small + error / 2  # the mean of the two sizes, where the signs agree
         # Far apart the loss is what is missing to 2: that keeps the digits of its slope.
-        ratio = ops.where(error < middle, error / middle, 2 - 2 * small / middle)
+        ratio = ops.where(error < middle, ops.div(error, middle), 2 - ops.div(2 * small, middle))
         return ops.where((low <= 0) & (high >= 0), ops.where(low < high, 2, 0), ratio)

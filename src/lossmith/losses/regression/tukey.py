@@ -2,6 +2,7 @@
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
 from lossmith.core.parameter import Parameter
+from lossmith.core.section import Section
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
@@ -61,9 +62,14 @@ class Tukey(Pointwise):
         ),
     )
 
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
+        """Return the loss along the prediction, as far as its plain; see ``Loss.section``."""
+        centre, reach = value or 0.0, 1.5 * float(self.c)
+        return super().section(value, points, between or (centre - reach, centre + reach))
+
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        x = (f - y) / self.c
-        # 1 - (1 - x²)³, in a form that keeps the digits of small x.
-        bowl = -ops.expm1(3 * ops.log1p(-x * x))
-        return self.c * (self.c * ops.where(ops.abs(x) < 1, bowl, 1)) / 6
+        r = f - y
+        return ops.where(ops.abs(r) < self.c, ops.biweight(r, self.c), self.c * self.c / 6)

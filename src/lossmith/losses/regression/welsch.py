@@ -62,4 +62,4 @@ class Welsch(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        return self.scale * (self.scale * ops.one_minus_bell((f - y) / self.scale))
+        return ops.bell_bowl(f - y, self.scale)
