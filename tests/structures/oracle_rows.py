@@ -17,6 +17,7 @@ import numpy as np
 from mpmath import mp, mpf
 
 import lossmith as lm
+from tests.structures import differences
 
 Numbers = Sequence[Any]
 
@@ -181,40 +182,18 @@ def noticed(value: Any, prediction: Numbers, relative: bool) -> Any:
 
 def gradient(f: Callable[[Numbers], Any], x: Numbers, relative: bool = False) -> list[Any]:
     """Return central differences of ``f`` at ``x``."""
-    found = []
-    for k in range(len(x)):
-        h = _step(x[k], relative)
-        found.append((f(_moved(x, {k: h})) - f(_moved(x, {k: -h}))) / (2 * h) if h else mpf(0))
-    return found
+    return differences.gradient(f, x, [_step(value, relative) for value in x])
 
 
 def hessian(f: Callable[[Numbers], Any], x: Numbers, relative: bool = False) -> list[list[Any]]:
     """Return second differences of ``f`` at ``x``."""
-    size, here = len(x), f(x)
-    steps = [_step(value, relative) for value in x]
-    found = [[mpf(0)] * size for _ in range(size)]
-    for i in range(size):
-        for j in range(i + 1):
-            a, b = steps[i], steps[j]
-            if not a or not b:
-                continue
-            if i == j:
-                value = (f(_moved(x, {i: a})) - 2 * here + f(_moved(x, {i: -a}))) / a**2
-            else:
-                corners = [f(_moved(x, {i: a * s, j: b * r})) for s, r in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
-                value = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * a * b)
-            found[i][j] = found[j][i] = value
-    return found
+    return differences.hessian(f, x, [_step(value, relative) for value in x])
 
 
 def _step(value: Any, relative: bool) -> Any:
     if abs(value) == mp.inf:
         return mpf(0)  # a class that is ruled out stays so
     return mpf(10) ** -20 * (value if relative else 1)
-
-
-def _moved(x: Numbers, by: Mapping[int, Any]) -> list[Any]:
-    return [value + by.get(k, 0) for k, value in enumerate(x)]
 
 
 def rows_of(loss: lm.Loss, y_true: Any, y_pred: Any) -> Iterator[tuple[tuple[int, ...], list[Any], Any]]:

@@ -154,7 +154,7 @@ ROW = [[1.0, 2.0]]
         (lambda: lm.Triplet()(ROW, ROW), lm.ParameterError, "takes anchor=, positive=, negative="),
         (lambda: lm.Triplet()(anchor=ROW, positive=ROW), lm.ParameterError, "negative is missing"),
         (lambda: lm.Triplet()(anchor=ROW, positive=ROW, negative=[[1.0]]), lm.ShapeError, "negative"),
-        (lambda: lm.Triplet()(anchor=1.0, positive=1.0, negative=1.0), lm.ShapeError, "last axis"),
+        (lambda: lm.Triplet()(anchor=1.0, positive=1.0, negative=1.0), lm.ShapeError, "no axis -1 for the coordinates"),
         (
             lambda: lm.Triplet()(anchor=ROW, positive=ROW, negative=[[1.0, np.nan]]),
             lm.DomainError,

@@ -94,7 +94,7 @@ def test_weights_states_and_types() -> None:
         (lambda: lm.MultiQuantile((0.5, 1.0)), lm.ParameterError, r"levels\[1\] is 1"),
         (lambda: lm.MultiQuantile(0.5), lm.ParameterError, "sequence of numbers"),
         (lambda: lm.MultiQuantile()(y, f[:, :2]), lm.ShapeError, "each of the 3 levels"),
-        (lambda: lm.MultiQuantile()(y[:4], f), lm.ShapeError, "y_true must have shape"),
+        (lambda: lm.MultiQuantile()(y[:4], f), lm.ShapeError, "y_true, a number for each row, must have shape"),
         (lambda: lm.MultiQuantile()([np.nan], [[0, 1, 2]]), lm.DomainError, r"y_true\[0\] is nan"),
         (lambda: lm.MultiQuantile()([1.0], [[0, 1, np.inf]]), lm.DomainError, r"y_pred\[0, 2\] is inf"),
     ],

@@ -252,6 +252,16 @@ def test_domain_errors_name_argument_and_row(call: Any, message: str) -> None:
         call(np.ones(3))
 
 
+@pytest.mark.parametrize("name", [name for name in lm.names() if not lm.get(name).paired])
+def test_a_loss_of_named_inputs_says_why_there_is_no_constant(name: str) -> None:
+    loss = lm.get(name)
+    target = "y_true" in [item.name for item in loss.inputs]
+    reason = "are predicted together, not one number for each target" if target else "none of which is a target"
+    for ask in (loss.optimal_constant, loss.context, (2 * loss).optimal_constant, (2 * loss).context):
+        with pytest.raises(lm.NoConstantError, match=f"has no best constant: it is a loss of .*{reason}"):
+            ask([1.0, 2.0])
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_what_needs_one_prediction_and_a_target_is_refused(name: str) -> None:
     loss = lm.get(name)

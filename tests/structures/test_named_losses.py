@@ -260,3 +260,46 @@ def test_the_logarithm_of_a_ratio_does_not_overflow() -> None:
         for (x, y), found in zip(pairs, got.tolist(), strict=True):
             expected = mpmath.log1p((mpmath.mpf(x) / mpmath.mpf(y)) ** 2)
             assert abs(mpmath.mpf(found) - expected) <= 4 * np.spacing(float(expected)), (x, y)
+
+
+EXTREME = [
+    *itertools.product((5e-162, 1.5e-160, 3e-30, 2.0**-50, 0.3, 1.0, 1e20), (1e-320, 1e-300, 1e-60, 1.0, 1e200)),
+    (1.5848931924650133e-13, 5e-324),
+    (2e-154, 4e-309),
+]
+"""Residuals and variances whose squares or ratios are no float64 numbers."""
+
+
+@pytest.mark.parametrize("loss", [lm.GaussianNLL(), *(lm.BetaNLL(beta) for beta in (0.0, 0.1, 0.5, 1.0))], ids=str)
+def test_likelihoods_keep_their_digits_where_squares_and_ratios_leave_the_range(loss: lm.Loss) -> None:
+    with mpmath.workdps(60):
+        beta = mpmath.mpf(loss.values.get("beta", 0.0))
+
+        def truth(r: Any, v: Any) -> list[Any]:
+            weight, far = v**beta, r * r / v
+            return [
+                weight * (mpmath.log(v) + far) / 2,
+                weight * r / v,
+                weight * (1 - far) / v / 2,
+                weight / v,
+                weight * (2 * far - 1) / v / v / 2,
+            ]
+
+        for r, v in EXTREME:
+            found = loss.evaluate([0.0], [r], variance=[v])
+            got = [
+                found["losses"],
+                *(found[o][name] for o in ("gradient", "hessian") for name in ("y_pred", "variance")),
+            ]
+            exact = [mpmath.mpf(r), mpmath.mpf(v)]
+            ulps = [mpmath.mpf(float(np.spacing(x))) for x in (r, v)]
+            moved = truth(exact[0] + ulps[0], exact[1]), truth(exact[0], exact[1] + ulps[1])
+            # The weighted square may be subnormal, which has fewer digits than its quotient by the variance.
+            least = [5e-324, 0, 5e-324 / exact[1], 0, 5e-324 / exact[1] ** 2]
+            for number, true, step, *near in zip(got, truth(*exact), least, *moved, strict=True):
+                if abs(true) > mpmath.mpf(float(np.finfo(float).max)):
+                    assert number[0] == float(mpmath.sign(true)) * np.inf, (r, v)
+                else:
+                    carried = mpmath.fsum([step, *(abs(other - true) for other in near)])
+                    off = abs(mpmath.mpf(float(number[0])) - true) - carried
+                    assert off <= 8 * float(np.spacing(abs(float(true)))), (r, v, number, true)

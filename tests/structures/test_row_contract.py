@@ -29,15 +29,15 @@ def target(loss: lm.Loss, y: Any = Y, classes: int = 3) -> Any:
 @pytest.mark.parametrize("name", INDEXED)
 @pytest.mark.parametrize(
     ("bad", "shown", "mend"),
-    [(3, "= 3", "ignore_index=3"), (-1, "= -1", "ignore_index=-1"), (-100, "= -100", "ignore_index=-100"),
-     (1.5, "= 1.5", ""), (np.nan, "= nan", "mask="), (np.inf, "= inf", ""), (12345678, "= 12345678", "")],
+    [(3, "is 3", "ignore_index=3"), (-1, "is -1", "ignore_index=-1"), (-100, "is -100", "ignore_index=-100"),
+     (1.5, "is 1.5", ""), (np.nan, "is nan", "mask="), (np.inf, "is inf", ""), (12345678, "is 12345678", "")],
 )  # fmt: skip
 def test_a_bad_index_is_named_with_its_row_and_a_mend(name: str, bad: float, shown: str, mend: str) -> None:
     y = Y.reshape(4, 3).astype(float)
     y[2, 1] = bad
     with pytest.raises(lm.DomainError, match=re.escape("[0, 3)")) as caught:
         lm.get(name).cost(y, Z.reshape(4, 3, 3))
-    for part in (f"y_true[2, 1] {shown}", mend, "1 of 12"):
+    for part in (f"y_true[2, 1] {shown}", mend, "(1 such of 12)"):
         assert part in str(caught.value)
 
 
@@ -255,16 +255,11 @@ def test_the_best_constant_has_no_slope_and_no_better_neighbour(name: str) -> No
     for options in ({}, {"label_smoothing": 0.1, "class_weight": (1, 2, 0.5)}):
         loss = with_vectors(name, 3, **options)
         y, w = target(loss), RANDOM.uniform(size=12)
-        if not loss.card.traits.smooth:
-            with pytest.raises(lm.NoConstantError, match="kinks"):
-                loss.optimal_constant(y, w)
-            assert loss.context(y, w).constant is None
-            continue
         best = loss.optimal_constant(y, w)
         assert abs(best.mean()) < 1e-14
         rows = np.tile(best, (12, 1))
         cost, gradient = loss.cost_and_gradient(y, rows, w)
-        assert np.max(np.abs(gradient.sum(axis=0))) < 1e-14
+        assert not loss.card.traits.smooth or np.max(np.abs(gradient.sum(axis=0))) < 1e-14
         for near in RANDOM.normal(scale=0.1, size=(20, 3)):
             assert loss.cost(y, rows + near, w) >= cost - 1e-15
         context = loss.context(y, w)

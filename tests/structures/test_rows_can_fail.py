@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,14 +73,13 @@ def weighs_the_smoothed_part(self: Any, z: Any, t: Any, outputs: Sequence[str]) 
     return {**found, "losses": (t * w * u).sum(axis=1) / w[own]}
 
 
-def divides_by_rows(self: Any, weight: Any, shape: Any, targets: Any, classes: int) -> Any:
-    found = Right._row_weights(self, weight, shape, targets, classes)
+def divides_by_rows(self: Any, targets: Any, classes: int) -> Any:
+    found = Right._class_weights(self, targets, classes)
     return None if found is None else found * len(found) / found.sum()
 
 
-def counts_ignored_rows(self: Any, y: Any, classes: int, mask: Any) -> Any:
-    kept, _ = Right._indices(self, y, classes, mask)
-    return kept, mask
+def counts_ignored_rows(self: Any, batch: Any, classes: int) -> Any:
+    return replace(Right._with_targets(self, batch, classes), mask=None)
 
 
 def takes_the_last_axis(self: Any, given: Any, weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
@@ -115,8 +115,8 @@ def test_the_law_of_derivatives_sees_couplings() -> None:
     [
         ({"row": weighs_the_smoothed_part}, ("label smoothing", "class weights"), "cost"),
         ({"row": forgets_smoothing_in_the_gradient}, ("label smoothing", "mask"), "gradient"),
-        ({"_row_weights": divides_by_rows}, ("class weights", "sample weights"), "weight of the state"),
-        ({"_indices": counts_ignored_rows}, ("ignore_index", "sum"), "count of the state"),
+        ({"_class_weights": divides_by_rows}, ("class weights", "sample weights"), "weight of the state"),
+        ({"_with_targets": counts_ignored_rows}, ("ignore_index", "sum"), "count of the state"),
         ({"_batch": takes_the_last_axis}, ("class_axis", "class weights"), "cost"),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else None,

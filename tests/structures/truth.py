@@ -8,6 +8,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
+from tests.structures import differences
+
 mp = mpmath.mp.clone()
 mp.dps = 100
 
@@ -77,27 +79,16 @@ def exact(x: Sequence[float]) -> list[Number]:
     return [mp.mpf(float(number)) for number in x]
 
 
-def moved(x: Sequence[Number], place: int, by: Number) -> list[Number]:
-    return [number + by if at == place else number for at, number in enumerate(x)]
-
-
 def steps(x: Sequence[Number]) -> list[Number]:
     return [STEP * (abs(number) if 0 < abs(number) < 1 else 1) for number in x]
 
 
 def gradient(loss: Callable[..., Number], x: Sequence[Number]) -> list[Number]:
-    return [(loss(moved(x, place, h)) - loss(moved(x, place, -h))) / (2 * h) for place, h in enumerate(steps(x))]
+    return differences.gradient(loss, x, steps(x))
 
 
 def hessian(loss: Callable[..., Number], x: Sequence[Number]) -> list[list[Number]]:
-    sides = [(a, b) for a in (1, -1) for b in (1, -1)]
-    h = steps(x)
-    found = [[mp.zero] * len(x) for _ in x]
-    for i in range(len(x)):
-        for j in range(i + 1):
-            total = mp.fsum(a * b * loss(moved(moved(x, i, a * h[i]), j, b * h[j])) for a, b in sides)
-            found[i][j] = found[j][i] = total / (4 * h[i] * h[j])
-    return found
+    return differences.hessian(loss, x, steps(x))
 
 
 def ulps_off(found: Any, truth: Any, change: Any, *, eps: float = 2.0**-52) -> np.ndarray:
@@ -117,5 +108,5 @@ def change(function: Callable[..., Any], x: Sequence[float]) -> list[Number]:
     """Return what one ulp of each input changes in each output, summed over the inputs."""
     start, given = flat(function(exact(x))), exact(x)
     ulps = [mp.mpf(float(np.spacing(abs(number)))) for number in x]
-    moves = [flat(function(moved(given, place, ulp))) for place, ulp in enumerate(ulps) if ulp]
+    moves = [flat(function(differences.moved(given, {place: ulp}))) for place, ulp in enumerate(ulps) if ulp]
     return [mp.fsum(abs(move[k] - start[k]) for move in moves) for k in range(len(start))]

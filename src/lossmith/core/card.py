@@ -62,13 +62,15 @@ class Traits:
     inputs, they hold in all of them together, over their whole domains: convex along every line that
     changes several at once, Lipschitz when no partial derivative grows without bound. An input
     without derivatives, such as a log-probability of the reference model, is held wherever it is.
+    Divergences are looked at in the raw form of q alone, its logits or log amounts, with p held.
 
     Attributes:
         convex: every chord lies on or above the curve.
         differentiable: neither the value nor the gradient jumps anywhere.
         smooth: nor does the Hessian.
         lipschitz: the gradient is bounded wherever it exists, so one outlier has bounded pull.
-        symmetric: the loss depends on the size of the residual alone.
+        symmetric: the loss depends on the size of the residual alone; a divergence is the same with p
+            and q exchanged.
         nonnegative: the loss is never below zero.
     """
 

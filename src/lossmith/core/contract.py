@@ -6,10 +6,11 @@ may be is the loss's domain and is checked in the same pass that computes.
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ Array = npt.NDArray[Any]
 
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
 _FEW_LOGITS = 16
+_BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
 
 
 class LossmithWarning(UserWarning):
@@ -119,15 +121,25 @@ class Batch:
         """Return the index of a flat row, as one writes it: ``3`` or ``3, 1``."""
         return _place(row, self.shape)
 
-    def entry(self, symbol: str, row: int) -> str:
-        """Return what a message calls the entry of an argument at a flat row: ``y_true[3]``."""
+    def blocks(self) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        """Yield ``start, stop`` and the inputs of those rows, block by block."""
+        for start in range(0, self.size, self.block):
+            stop = min(start + self.block, self.size)
+            yield start, stop, {symbol: array[start:stop] for symbol, array in self.inputs.items()}
+
+    def entry(self, symbol: str, row: int, column: int | None = None) -> str:
+        """Return what a message calls the entry of an argument at a flat row: ``y_true[3]``, ``y_pred[3, 1]``."""
         label, shape = self.labels[symbol], self.shapes.get(symbol, self.shape)
+        if column is not None:
+            index = [int(i) for i in np.unravel_index(row, self.shape)] if self.shape else []
+            index.insert(len(index) if self.class_axis is None else self.class_axis, column)
+            return f"{label}[{', '.join(map(str, index))}]"
         if shape == self.shape:
             return f"{label}[{self.place(row)}]"
         if not shape:
             return label  # one number for all examples
-        index = (0 if size == 1 else int(i) for i, size in zip(np.unravel_index(row, self.shape), shape, strict=True))
-        return f"{label}[{', '.join(map(str, index))}]"
+        spread = zip(np.unravel_index(row, self.shape), shape, strict=True)
+        return f"{label}[{', '.join(str(0 if size == 1 else int(i)) for i, size in spread)}]"
 
 
 @np.errstate(over="ignore")  # of a wider type than float64
@@ -239,16 +251,15 @@ def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -
 
 
 def weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> Array:
-    """Return flat float64 weights; what they are where ``counts`` is false does not matter.
+    """Return flat float64 weights, which are 0 where ``counts`` is false, whatever was given there.
 
     Raises:
         DomainError: for a negative weight, or one that is not finite.
     """
     array = numbers(owner, "weight", weight).astype(np.float64, copy=False)
     full = spread(owner, "weight", array, shape)
+    full = full if counts is None else np.where(counts, full, 0.0)
     wrong = ~((full >= 0) & (full < np.inf))
-    if counts is not None:
-        wrong &= counts
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DomainError(
@@ -297,15 +308,17 @@ def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, fi
     """
     row = first + int(np.argmax(invalid))
     for symbol, domain in domains.items():
-        value = float(batch.inputs[symbol][row])
-        if not domain.includes(value):
+        values = batch.inputs[symbol][row]
+        outside = [place for place, value in enumerate(np.atleast_1d(values).tolist()) if not domain.includes(value)]
+        if outside:
+            value, column = float(np.atleast_1d(values)[outside[0]]), outside[0] if values.ndim else None
             label = batch.labels[symbol]
             wanted = "finite" if domain == Domain(hint=domain.hint) else f"in {domain}"
             hint = f"; {domain.hint}" if domain.hint else ""
             if np.isnan(value):
                 hint = "; a missing value: drop the row, or leave it out by mask="
             return DomainError(
-                f"{batch.owner}: {label} must be {wanted}, but {batch.entry(symbol, row)} is {value:g}{hint}"
+                f"{batch.owner}: {label} must be {wanted}, but {batch.entry(symbol, row, column)} is {value:g}{hint}"
             )
     raise AssertionError("a row was reported outside the domains, but lies inside")
 
@@ -323,10 +336,16 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
     if 0 <= low < high <= 1:
         label = batch.labels[symbol]
         mend = "pass prediction='probabilities'" if offered else "pass the scores from before the sigmoid"
-        warnings.warn(
+        warn(
             f"{batch.owner}: {label} is declared as logits, but all {logits.size} values lie in [0, 1] "
             f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, {mend}; "
-            "as logits they can never say better than 0.5 for the negative class.",
-            LossmithWarning,
-            stacklevel=4,
+            "as logits they can never say better than 0.5 for the negative class."
         )
+
+
+def warn(text: str) -> None:
+    """Warn of a likely mistake, at the line outside the library that made it."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, LossmithWarning, stacklevel=level)

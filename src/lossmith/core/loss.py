@@ -120,9 +120,9 @@ class Loss(Summable, Configured):
         Outputs are called as ``lossmith.core.outputs`` says.
         """
 
-    @abstractmethod
     def _value(self, y: Array, f: Array) -> Array:
         """Return the losses without checks, also at infinite predictions, where they are limits."""
+        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
         """Return the error for the first of the rows from ``start`` on that lie outside the domains."""
@@ -185,6 +185,7 @@ class Loss(Summable, Configured):
         """Whether second derivatives across entries of one example exist."""
         return len(self.predicted) > 1
 
+    @np.errstate(over="ignore", invalid="ignore")
     def evaluate(
         self,
         y_true: Any = None,
@@ -336,10 +337,7 @@ class Loss(Summable, Configured):
             EmptyError: when no example has weight.
         """
         if not self.paired:
-            names = ", ".join(item.name for item in self.inputs)
-            raise NoConstantError(
-                f"{self} has no best constant: it is a loss of {names}, not of a target and a prediction"
-            )
+            raise NoConstantError(f"{self} has no best constant: {self._why_no_constant}")
         loss = self.raw_form
         zeros = np.zeros(np.shape(np.asarray(y_true)))
         batch = loss._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
@@ -351,6 +349,14 @@ class Loss(Summable, Configured):
         if not counts.any():
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
         return loss._best_constant(targets[counts], weights[counts])
+
+    @property
+    def _why_no_constant(self) -> str:
+        names = ", ".join(item.name for item in self.inputs)
+        if "y_true" in (item.name for item in self.inputs):
+            predicted = " and ".join(item.name for item in self.predicted)
+            return f"it is a loss of {names}, and {predicted} are predicted together, not one number for each target"
+        return f"it is a loss of {names}, none of which is a target that one number could be predicted for"
 
     def _best_constant(self, y: Array, w: Array) -> float:
         """Return the best constant raw prediction for checked targets and positive weights."""

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from lossmith.core.configured import Configured
 
 
-class Parameter:
+class Declaration:
+    """What a class declares and its instances hold the value of, by the attribute's name."""
+
+    name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, loss: Configured | None, owner: type) -> Any:
+        return self if loss is None else loss._values[self.name]
+
+
+class Parameter(Declaration):
     """A number that shapes a loss.
 
     Args:
@@ -47,18 +59,11 @@ class Parameter:
         self.typical = typical
         self.doc = doc
         self.in_formula = in_formula
-        self.name = ""
 
     @property
     def optional(self) -> bool:
         """Whether the loss has a form without this parameter."""
         return self.default is None
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, loss: Configured | None, owner: type) -> Any:
-        return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> float | None:
         """Return the value as a float, or ``None`` where that is allowed.
@@ -82,7 +87,7 @@ class Parameter:
         return f"Parameter({self.name}={self.default}, domain={self.domain}, {self.doc!r})"
 
 
-class Vector:
+class Vector(Declaration):
     """A number for each class, such as class weights, or for each of some levels.
 
     Args:
@@ -95,13 +100,6 @@ class Vector:
         self.default = default
         self.domain = Domain.parse(domain)
         self.doc = doc
-        self.name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, loss: Configured | None, owner: type) -> Any:
-        return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> tuple[float, ...] | None:
         """Return the numbers as a tuple, or ``None`` for none.
@@ -129,7 +127,7 @@ class Vector:
         return f"Vector({self.name}, domain={self.domain}, {self.doc!r})"
 
 
-class Integer:
+class Integer(Declaration):
     """A whole number that says where something is, such as an axis; it may be left out.
 
     Args:
@@ -140,13 +138,6 @@ class Integer:
     def __init__(self, default: int | None, *, doc: str) -> None:
         self.default = default
         self.doc = doc
-        self.name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, loss: Configured | None, owner: type) -> Any:
-        return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> int | None:
         """Return the number.
@@ -164,7 +155,7 @@ class Integer:
         return f"Integer({self.name}={self.default!r}, {self.doc!r})"
 
 
-class Option:
+class Option(Declaration):
     """A choice between forms of a loss.
 
     Args:
@@ -179,13 +170,6 @@ class Option:
         self.choices = choices
         self.doc = doc
         self.why = why
-        self.name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, loss: Configured | None, owner: type) -> Any:
-        return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> str | bool:
         """Return the choice.

@@ -17,19 +17,21 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.card import Card, Kink, Traits
+from lossmith.core.constant import Context
 from lossmith.core.contract import Batch
 from lossmith.core.domain import Domain
+from lossmith.core.halving import least_between
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.section import Section, in_common
 from lossmith.errors import NoConstantError, ParameterError
 from lossmith.program import Program, trace
 from lossmith.program.ops import Ops, Value
+from lossmith.structures import row_constant
+from lossmith.structures.rows import Rows
 
 Array = npt.NDArray[Any]
 
-_FARTHEST = 40.0
-_HALVINGS = 200
 _CONVENTIONS = ("prediction", "labels", "targets", "class_axis", "p_kind", "q_kind")
 _AGREED = ("mean", "median", "probability")
 
@@ -151,19 +153,7 @@ class Sum(Loss):
         targets, between = np.unique(np.asarray(y_true, dtype=float)[apart], return_inverse=True)
         found = low.copy()
         first = [int(np.argmax(between == place)) for place in range(len(targets))]
-        found[apart] = self._least(targets, low[apart][first], high[apart][first])[between]
-        return found
-
-    def _least(self, y: Array, low: Array, high: Array) -> Array:
-        """Return where the gradient changes sign between two predictions, by halving."""
-        raw, ends = self.raw_form, (low, high)
-        low, high = np.clip(low, -_FARTHEST, _FARTHEST), np.clip(high, -_FARTHEST, _FARTHEST)
-        for _ in range(_HALVINGS):
-            middle = low + (high - low) / 2
-            rises = raw.evaluate(y, middle, ("gradient",), trusted=True)["gradient"] >= 0
-            low, high = np.where(rises, low, middle), np.where(rises, middle, high)
-        # A sum that still falls at the edge falls for ever.
-        found: Array = np.where(low >= np.nextafter(_FARTHEST, 0), ends[1], np.where(high <= -_FARTHEST, ends[0], high))
+        found[apart] = least_between(self.raw_form, targets, low[apart][first], high[apart][first])[between]
         return found
 
     def _best_constant(self, y: Array, w: Array) -> float:
@@ -173,6 +163,35 @@ class Sum(Loss):
         if len(self.parts) == 1:
             return self.parts[0][1]._best_constant(y, w)
         return super()._best_constant(y, w)
+
+    def optimal_constant(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Any:
+        """Return the best constant raw prediction of the sum; see the terms'."""
+        rows = self._rows
+        return (
+            super().optimal_constant(y_true, weight)
+            if rows is None
+            else row_constant.best_constant(rows, y_true, weight)
+        )
+
+    def context(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Context:
+        """Return what a cost is to be compared with; see ``Loss.context``."""
+        rows = self._rows
+        return super().context(y_true, weight) if rows is None else row_constant.context(rows, y_true, weight)
+
+    @property
+    def _rows(self) -> list[tuple[float, Rows]] | None:
+        """The terms where they are of rows over classes, else nothing.
+
+        Raises:
+            NoConstantError: when they take a row of predictions of another sort.
+        """
+        raw = [(weight, loss.raw_form) for weight, loss in self.parts if weight > 0]
+        rows = [(weight, loss) for weight, loss in raw if isinstance(loss, Rows)]
+        if rows and len(rows) == len(raw):
+            return rows
+        if self.paired and self._couples:
+            raise NoConstantError(f"{self} has no best constant: each of its terms asks for a row of its own")
+        return None
 
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
@@ -211,11 +230,12 @@ class Sum(Loss):
             start, stop, _ = blocks[0]
             valid = np.logical_and.reduce([block["valid"] for _, _, block in blocks])
             total: dict[str, Array] = {}
-            for (weight, _), (_, _, block) in zip(self.parts, blocks, strict=True):
-                for key in outputs:
-                    # Weight 0 takes nothing, not even from infinity.
-                    share = weight * block[key] if weight else np.zeros_like(block[key])
-                    total[key] = total[key] + share if key in total else share
+            with np.errstate(over="ignore", invalid="ignore"):
+                for (weight, _), (_, _, block) in zip(self.parts, blocks, strict=True):
+                    for key in outputs:
+                        # Weight 0 takes nothing, not even from infinity.
+                        share = weight * block[key] if weight else np.zeros_like(block[key])
+                        total[key] = total[key] + share if key in total else share
             yield start, stop, {**total, "valid": valid}
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:

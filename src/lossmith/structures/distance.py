@@ -16,12 +16,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.contract import Batch, common_type, masks, numbers, weights
+from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.parameter import Option
+from lossmith.core.rows import prepare_rows
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
-from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.errors import DomainError
+from lossmith.structures.row_math import place
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
@@ -100,7 +102,8 @@ def cosine(u: Array, v: Array, full: bool) -> Measured:
     else:
         uu, vv = 2 * a * across_a + c * _rest(a), 2 * b * across_b + c * _rest(b)
         uv = -(1 - a * a - b * b + c * a * b)
-    parts = (uu / lengths[0] ** 2, uv / (lengths[0] * lengths[1]), vv / lengths[1] ** 2)
+    # One length after the other: their squares may be no numbers.
+    parts = (uu / lengths[0] / lengths[0], uv / lengths[0] / lengths[1], vv / lengths[1] / lengths[1])
     return Measured(value, by_u, by_v, *(np.where(both, part, 0) for part in parts))
 
 
@@ -155,60 +158,40 @@ class Distance(Written):
         return True
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        owner = type(self).__name__
-        arrays = {item.symbol: numbers(owner, item.name, given[item.name]) for item in self.inputs}
-        first = self.inputs[0]
-        whole = arrays[first.symbol].shape
-        for item in self.inputs:
-            if arrays[item.symbol].shape != whole:
-                raise ShapeError(
-                    f"{owner}: {first.name} has shape {whole} and {item.name} {arrays[item.symbol].shape}; "
-                    "shapes must be equal, with the embedding along the last axis"
-                )
-        if not whole or whole[-1] == 0:
-            raise ShapeError(
-                f"{owner}: {first.name} has shape {whole}; an embedding needs a last axis with coordinates"
-            )
-        shape, dtype = whole[:-1], common_type(arrays.values())
-        return Batch(
-            owner=owner,
-            inputs={
-                symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1, whole[-1])
-                for symbol, array in arrays.items()
-            },
-            labels={item.symbol: item.name for item in self.inputs},
-            shape=shape,
-            dtype=dtype,
-            weight=None if weight is None else weights(owner, weight, shape),
-            mask=None if mask is None else masks(owner, mask, shape),
-            block=max(1, engine.BLOCK // whole[-1]),
-        )
+        arguments = [(item, given[item.name]) for item in self.inputs]
+        return prepare_rows(type(self).__name__, arguments, weight, mask, along="coordinates")
 
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start in range(0, batch.size, batch.block):
-            stop = min(start + batch.block, batch.size)
-            given = {symbol: array[start:stop].astype(np.float64) for symbol, array in batch.inputs.items()}
+        for start, stop, given in batch.blocks():
             with np.errstate(all="ignore"):
                 valid = np.logical_and.reduce([np.isfinite(array).all(axis=1) for array in given.values()])
-                results = self._row(given, outputs)
+                results = self._row({symbol: array.astype(np.float64) for symbol, array in given.items()}, outputs)
             yield start, stop, {**results, "valid": valid}
 
     def _row(self, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
-        full = any(output.startswith("full") for output in outputs)
-        measure = DISTANCES[str(self.distance)]
-        found = {
-            symbol: measure(given[u], given[v], full) for symbol, (u, v) in zip(self.symbols, self.pairs, strict=True)
-        }
+        measured = {full: self._measured(given, full) for full in {False, *(o.startswith("full") for o in outputs)}}
+        single = measured[False]
         names = ["value", *(name for name, _ in self.program(2).outputs if name != "value")]
-        parts = engine.run(self.part(*names), [found[symbol].value for symbol in self.symbols], self.free_parameters)
-        return {
-            output: parts["value"]
-            if output == "losses"
-            else self._gradient(output.partition(":")[2], found, parts)
-            if output.startswith("gradient")
-            else self._second(output, found, parts)
-            for output in outputs
-        }
+        parts = engine.run(self.part(*names), [single[symbol].value for symbol in self.symbols], self.free_parameters)
+        results: dict[str, Array] = {}
+        for output in outputs:
+            what, _, symbols = output.partition(":")
+            if what == "losses":
+                results[output] = parts["value"]
+            elif what == "gradient":
+                results[output] = self._gradient(symbols, single, parts)
+            else:
+                x, z = symbols.split(",")
+                results[output] = self._second(x, z, single, parts)
+                if what == "full_hessian":
+                    blocks = self._second(x, z, measured[True], parts)
+                    # The diagonal has digits of its own.
+                    results[output] = place(np, blocks, results[output]) if x == z else blocks
+        return results
+
+    def _measured(self, given: Mapping[str, Array], full: bool) -> dict[str, Measured]:
+        measure = DISTANCES[str(self.distance)]
+        return {s: measure(given[u], given[v], full) for s, (u, v) in zip(self.symbols, self.pairs, strict=True)}
 
     @property
     @abstractmethod
@@ -238,45 +221,29 @@ class Distance(Written):
         total: Any = 0.0
         for symbol, pair in zip(self.symbols, self.pairs, strict=True):
             if wrt in pair:
-                total = total + parts[f"gradient:{symbol}"][:, None] * _slope(found[symbol], pair, wrt)
+                total = total + _times(parts[f"gradient:{symbol}"], _slope(found[symbol], pair, wrt))
         return np.asarray(total)
 
-    def _second(self, output: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
-        full = output.startswith("full")
-        x, z = output.partition(":")[2].split(",")
-        tail = (slice(None), None, None) if full else (slice(None), None)
-        total: Any = 0.0
+    def _second(self, x: str, z: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
+        """Return second derivatives: the diagonal, or blocks where those of the distances are."""
+        shape = next(iter(found.values())).by_uu.shape
+        total = np.zeros(shape)
         pairs = dict(zip(self.symbols, self.pairs, strict=True))
-        for place, s in enumerate(self.symbols):
+        for place_of, s in enumerate(self.symbols):
             if x in pairs[s] and z in pairs[s]:
-                bend = _bend(found[s], pairs[s], x, z)
-                # A full pass has blocks where a diagonal may be asked for as well.
-                bend = np.einsum("nii->ni", bend) if not full and bend.ndim == 3 else bend
-                total = total + parts[f"gradient:{s}"][tail] * bend
+                total = total + _times(parts[f"gradient:{s}"], _bend(found[s], pairs[s], x, z))
             for t in self.symbols:
                 if x in pairs[s] and z in pairs[t]:
-                    key = f"hessian:{s},{t}" if place <= self.symbols.index(t) else f"hessian:{t},{s}"
+                    key = f"hessian:{s},{t}" if place_of <= self.symbols.index(t) else f"hessian:{t},{s}"
                     a, b = _slope(found[s], pairs[s], x), _slope(found[t], pairs[t], z)
-                    total = total + parts[key][tail] * (_outer(a, b) if full else a * b)
-        first = next(iter(found.values())).by_u
-        return np.asarray(total) + np.zeros((*first.shape, first.shape[-1]) if full else first.shape)
+                    total = total + _times(parts[key], _outer(a, b) if len(shape) > a.ndim else a * b)
+        return total
 
-    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
-        row = start + int(np.argmax(invalid))
-        for symbol, label in batch.labels.items():
-            wrong = ~np.isfinite(batch.inputs[symbol][row])
-            if wrong.any():
-                column = int(np.argmax(wrong))
-                place = f"{batch.place(row)}, {column}" if batch.shape else str(column)
-                value = batch.inputs[symbol][row][column]
-                return DomainError(
-                    f"{batch.owner}: embeddings must be finite, but {label}[{place}] is {value:g}; "
-                    "drop the row, or leave it out by mask="
-                )
-        raise AssertionError("a row was reported outside the domains, but lies inside")
 
-    def _value(self, y: Array, f: Array) -> Array:
-        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
+def _times(factor: Array, derivative: Array) -> Array:
+    """Return a factor of each row times the row's derivatives; what does not count is 0 even of infinities."""
+    factor = factor.reshape(-1, *(1,) * (derivative.ndim - 1))
+    return np.where(factor == 0, 0, factor * derivative)
 
 
 def _slope(measured: Measured, pair: tuple[str, str], wrt: str) -> Array:

@@ -16,13 +16,14 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.contract import Batch, common_type, masks, numbers, weights
+from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Integer, Option
+from lossmith.core.rows import prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
-from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures import simplex_math as rows
 from lossmith.structures.written import Written
@@ -39,7 +40,6 @@ _DOMAINS = {
 }
 Pulls = Callable[[Ops, Value, Value, Value], tuple[Value, Value]]
 
-_ROUNDING = 1e-4
 _SHARES = (0.05, 0.95)
 _AT, _AT_LOGIT = 0.7, 2.0
 
@@ -97,6 +97,16 @@ class Divergence(Written):
         return str(self._values["p_kind"]), str(self._values["q_kind"])
 
     @property
+    def raw_form(self) -> Self:
+        """The same divergence of logits q, or of log amounts."""
+        raw = [
+            kind
+            for kind in ("logits", "log_values")
+            if "q_kind" in self._options and kind in self._options["q_kind"].choices
+        ]
+        return self.replace(q_kind=raw[0]) if raw else self
+
+    @property
     def scale(self) -> float:
         """What logits are multiplied by first."""
         return 1.0
@@ -111,37 +121,31 @@ class Divergence(Written):
         return True
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        owner, names = type(self).__name__, [item.name for item in self.inputs]
-        p, q = (numbers(owner, name, given[name]) for name in names)
-        if p.shape != q.shape:
-            raise ShapeError(
-                f"{owner}: {names[0]} has shape {p.shape} and {names[1]} {q.shape}; shapes must be equal, "
-                "one distribution over the classes a row in each"
-            )
-        axis = find_axis(owner, p.shape, self.class_axis)
-        shape, dtype = p.shape[:axis] + p.shape[axis + 1 :], common_type([p, q])
-        return Batch(
-            owner=owner,
-            inputs={symbol: as_rows(array, axis, dtype) for symbol, array in (("p", p), ("q", q))},
-            labels={item.symbol: item.name for item in self.inputs},
-            shape=shape,
-            dtype=dtype,
-            weight=None if weight is None else weights(owner, weight, shape),
-            mask=None if mask is None else masks(owner, mask, shape),
-            block=max(1, engine.BLOCK // p.shape[axis]),
-            class_axis=axis if axis != p.ndim - 1 else None,
-        )
+        arguments = [(item, given[item.name]) for item in self.inputs]
+        batch = prepare_rows(type(self).__name__, arguments, weight, mask, axis=self.class_axis)
+        for symbol, kind in () if trusted else self._kinds.items():
+            if kind == "logits":
+                mend = f"{symbol}_kind='probabilities'" if f"{symbol}_kind" in self._options else "their logarithms"
+                warn_if_rows_of_probabilities(batch, symbol, mend)
+        return batch
 
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start in range(0, batch.size, batch.block):
-            stop = min(start + batch.block, batch.size)
-            given = [batch.inputs[symbol][start:stop] for symbol in "pq"]
+        for start, stop, given in batch.blocks():
             with np.errstate(all="ignore"):
-                valid = valid_rows(given[0], self.kinds[0]) & valid_rows(given[1], self.kinds[1])
+                valid = np.logical_and.reduce([valid_rows(given[x], kind) for x, kind in self._kinds.items()])
                 # In float64 whatever came in: a row is small, and nothing is lost between its classes.
-                p, q = (array.astype(np.float64) * self.scale for array in given)
+                p, q = (given[symbol].astype(np.float64) * self.scale for symbol in "pq")
                 results = self.row(p, q, outputs)
             yield start, stop, {**results, "valid": valid}
+
+    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
+        options = {symbol: f"or say what they are with {symbol}_kind=" for symbol in "pq"}
+        mends = {symbol: mend for symbol, mend in options.items() if f"{symbol}_kind" in self._options}
+        return row_error(batch, self._kinds, invalid, start, mends)
+
+    @property
+    def _kinds(self) -> dict[str, str]:
+        return dict(zip("pq", self.kinds, strict=True))
 
     def row(self, p: Array, q: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for float64 rows of ``p`` and ``q``, each (rows, classes), in their kinds."""
@@ -216,19 +220,6 @@ class Divergence(Written):
         surplus: Array = self.linear * np.sum(difference, axis=1)
         return surplus
 
-    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
-        row = start + int(np.argmax(invalid))
-        for symbol, kind in zip("pq", self.kinds, strict=True):
-            values = batch.inputs[symbol][row]
-            if not valid_rows(values[None], kind)[0]:
-                label = batch.labels[symbol]
-                option = f"{symbol}_kind" if f"{symbol}_kind" in self._options else ""
-                return row_error(f"{batch.owner}: row [{batch.place(row)}] of {label}", values, kind, option)
-        raise AssertionError("a row was reported outside the domains, but lies inside")
-
-    def _value(self, y: Array, f: Array) -> Array:
-        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
-
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
     ) -> Section:
@@ -293,60 +284,6 @@ def _inner(left: rows.View, right: rows.View, d: Array, weight: Array, by_p: Arr
     return -by_q if right.kind == "probabilities" else -weight
 
 
-def find_axis(owner: str, shape: tuple[int, ...], axis: int) -> int:
-    """Return the axis of the classes, counted from the front.
-
-    Raises:
-        ShapeError: when there is no such axis, or no class along it.
-    """
-    if not -len(shape) <= axis < len(shape):
-        raise ShapeError(f"{owner}: the arrays have shape {shape} and no axis {axis} for the classes")
-    if shape[axis] == 0:
-        raise ShapeError(f"{owner}: the arrays have shape {shape}: no classes along axis {axis}")
-    return axis % len(shape)
-
-
-def as_rows(array: Array, axis: int, dtype: np.dtype[Any]) -> Array:
-    """Return the array as (rows, classes)."""
-    return np.ascontiguousarray(np.moveaxis(array, axis, -1), dtype=dtype).reshape(-1, array.shape[axis])
-
-
-def valid_rows(given: Array, kind: str) -> Array:
-    """Return which rows are what their kind says."""
-    if kind == "logits":
-        # A logit of minus infinity rules a class out; a row needs one class that is left.
-        return np.asarray(np.all(given < np.inf, axis=1) & np.any(given > -np.inf, axis=1))
-    if kind in ("values", "log_values"):
-        least = 0.0 if kind == "values" else -np.inf
-        return np.asarray(np.all((given >= least) & (given < np.inf), axis=1))
-    p = given if kind == "probabilities" else np.exp(given)
-    inside = np.all((p >= 0) & (p <= 1 + (kind != "probabilities") * _ROUNDING), axis=1)
-    return np.asarray(inside & (np.abs(p.sum(axis=1, dtype=np.float64) - 1) <= _ROUNDING))
-
-
-def row_error(place: str, values: Array, kind: str, option: str) -> DomainError:
-    """Return the error for a row that is not what its kind says."""
-    shown = ", ".join(f"{value:g}" for value in values[:6]) + (", ..." if values.size > 6 else "")
-    if kind == "logits":
-        return DomainError(f"{place} is [{shown}]; logits must be finite or minus infinity, with one at least finite")
-    if kind in ("values", "log_values"):
-        wanted = "finite and at least 0" if kind == "values" else "finite or minus infinity"
-        return DomainError(f"{place} is [{shown}]; {kind.replace('_', ' ')} must be {wanted}")
-    other = f", or say what they are with {option}=" if option else ""
-    if kind == "probabilities":
-        total = values.sum(dtype=np.float64)
-        mend = "divide it by its sum" if np.all(values >= 0) and 0 < total < np.inf else "these are no probabilities"
-        return DomainError(
-            f"{place} is [{shown}] with the sum {total:g}; probabilities must lie in [0, 1] and sum to 1: {mend}{other}"
-        )
-    with np.errstate(all="ignore"):
-        total = np.exp(values.astype(np.float64)).sum()
-    return DomainError(
-        f"{place} is [{shown}], whose exponentials sum to {total:g}; log-probabilities must be at most 0 and their "
-        f"exponentials sum to 1: subtract the logarithm of that sum{other}"
-    )
-
-
 def entropy(p: npt.ArrayLike, *, kind: str = "probabilities", class_axis: int = -1) -> Any:
     """Return the entropy of each distribution in nats, -Σ p log p, with 0 log 0 = 0.
 
@@ -365,16 +302,13 @@ def entropy(p: npt.ArrayLike, *, kind: str = "probabilities", class_axis: int = 
         raise ParameterError(
             f"entropy(kind={kind!r}): kind must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}"
         )
-    array = numbers("entropy", "p", p)
-    axis = find_axis("entropy", array.shape, class_axis)
-    shape, dtype = array.shape[:axis] + array.shape[axis + 1 :], common_type([array])
-    given = as_rows(array, axis, np.dtype(np.float64))
+    held = Input("p", "p")
+    batch = prepare_rows("entropy", [(held, p)], axis=class_axis)
+    given = batch.inputs["p"].astype(np.float64)
     with np.errstate(all="ignore"):
         wrong = ~valid_rows(given, kind)
         if wrong.any():
-            row = int(np.argmax(wrong))
-            place = ", ".join(str(int(i)) for i in np.unravel_index(row, shape)) if shape else "()"
-            raise row_error(f"entropy: row [{place}] of p", given[row], kind, "kind")
+            raise row_error(batch, {"p": kind}, wrong, 0, {"p": "or say what they are with kind="})
         view = rows.view(np, kind, given)
         terms = np.where(view.p == 0, 0, -view.p * view.log_p)
-    return terms.sum(axis=1).astype(dtype).reshape(shape)[()]
+    return batch.restore(terms.sum(axis=1).astype(batch.dtype))[()]

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.constant import Context, weighted_quantile
-from lossmith.core.contract import Batch, common_type, masks, numbers, weights
+from lossmith.core.contract import Batch, common_type, numbers, weights
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Option, Vector
+from lossmith.core.rows import prepare_rows
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
 from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError
@@ -115,32 +116,13 @@ class Levels(Written):
         return f
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        owner = type(self).__name__
-        y, f = numbers(owner, "y_true", given["y_true"]), self._predictions(given["y_pred"])
-        if y.shape != f.shape[:-1]:
-            raise ShapeError(
-                f"{owner}: y_pred has shape {f.shape} with the levels along the last axis, so y_true must have shape "
-                f"{f.shape[:-1]}, but has {y.shape}"
-            )
-        dtype = common_type([y, f])
-        return Batch(
-            owner=owner,
-            inputs={
-                "y": np.ascontiguousarray(y, dtype=dtype).reshape(-1),
-                "f": np.ascontiguousarray(f, dtype=dtype).reshape(-1, f.shape[-1]),
-            },
-            labels={"y": "y_true", "f": "y_pred"},
-            shape=y.shape,
-            dtype=dtype,
-            weight=None if weight is None else weights(owner, weight, y.shape),
-            mask=None if mask is None else masks(owner, mask, y.shape),
-            block=max(1, engine.BLOCK // len(self.levels)),
-        )
+        self._predictions(given["y_pred"])
+        arguments = [(item, given[item.name]) for item in self.inputs]
+        return prepare_rows(type(self).__name__, arguments, weight, mask, along="levels", single="y")
 
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start in range(0, batch.size, batch.block):
-            stop = min(start + batch.block, batch.size)
-            y, f = (batch.inputs[symbol][start:stop].astype(np.float64) for symbol in "yf")
+        for start, stop, given in batch.blocks():
+            y, f = (given[symbol].astype(np.float64) for symbol in "yf")
             with np.errstate(all="ignore"):
                 results = self._row(y, f, outputs)
             yield start, stop, {**results, "valid": np.isfinite(y) & np.isfinite(f).all(axis=1)}
@@ -177,22 +159,6 @@ class Levels(Written):
             return f
         softplus = np.maximum(f, 0) + np.log1p(np.exp(-np.abs(f)))
         return np.cumsum(np.concatenate([f[..., :1], softplus[..., 1:]], axis=-1), axis=-1)
-
-    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
-        row = start + int(np.argmax(invalid))
-        for symbol, label in batch.labels.items():
-            values = np.atleast_1d(batch.inputs[symbol][row])
-            if not np.isfinite(values).all():
-                column = int(np.argmin(np.isfinite(values)))
-                place = batch.place(row) if symbol == "y" else f"{batch.place(row)}, {column}"
-                return DomainError(
-                    f"{batch.owner}: {label} must be finite, but {label}[{place}] is {values[column]:g}; "
-                    "drop the row, or leave it out by mask="
-                )
-        raise AssertionError("a row was reported outside the domains, but lies inside")
-
-    def _value(self, y: Array, f: Array) -> Array:
-        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
 
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None

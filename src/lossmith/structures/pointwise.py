@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lossmith.core.contract import Batch, prepare, warn_if_probabilities
 from lossmith.core.domain import REAL, Domain
+from lossmith.core.halving import least_between
 from lossmith.core.link import LOGISTIC, Link
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
@@ -163,7 +164,14 @@ class Binary(Pointwise):
     def best_prediction(self, y_true: npt.ArrayLike) -> Array:
         """Return the logit with the least loss: infinite for a certain label."""
         labels = np.asarray(y_true, dtype=float)
-        return super().best_prediction((labels + 1) / 2 if self.labels == "signed" else labels)
+        found = super().best_prediction((labels + 1) / 2 if self.labels == "signed" else labels)
+        unsure = np.isfinite(found)
+        if self.card.estimates != "probability" and unsure.any():
+            # Other losses answer a soft label with another probability than its own.
+            y, ends = labels[unsure], np.full(int(unsure.sum()), np.inf)
+            found = np.array(found)
+            found[unsure] = least_between(self.raw_form, y, -ends, ends)
+        return found
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = super()._batch(given, weight, mask)

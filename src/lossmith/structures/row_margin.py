@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 class RowMargin(Rows):
     """A piecewise linear loss of the true class's leads; under soft targets the expected one.
 
-    A subclass gives ``card`` and ``of_leads``.
+    A subclass gives ``card``, ``of_leads`` and ``best_scores``.
     """
 
     prediction = Option(
@@ -36,6 +36,17 @@ class RowMargin(Rows):
             missing: 1 + other score - true score, a row for each target; minus infinity for the true
                 class itself and for classes that are ruled out.
         """
+
+    @abstractmethod
+    def best_scores(self, shares: Array) -> Array:
+        """Return scores with the least expected loss, given the probabilities of the classes in falling order."""
+
+    def best_row(self, target: Array) -> Array:
+        """Return scores with the least loss for one target distribution, whose classes may be many."""
+        order = np.argsort(-target, kind="stable")
+        found = np.empty(target.size)
+        found[order] = self.best_scores(target[order])
+        return found
 
     def row(self, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of scores and target distributions; see ``Rows.row``."""

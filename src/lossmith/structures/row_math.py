@@ -52,7 +52,7 @@ def without_each(xp: Any, a: Array) -> Array:
     top = xp.argmax(xp.abs(a), axis=-1)[..., None]
     is_top = xp.arange(a.shape[-1]) == top
     rest = xp.sum(xp.where(is_top, 0, a), axis=-1, keepdims=True)
-    return xp.where(is_top, rest, rest + xp.take_along_axis(a, top, axis=-1) - a)
+    return xp.where(is_top, rest, (rest - a) + xp.take_along_axis(a, top, axis=-1))
 
 
 def without_two(xp: Any, a: Array) -> Array:
@@ -86,10 +86,10 @@ def mixture_full_hessian(xp: Any, s: Softmax, a: Array, b: Array) -> Array:
     """Return the Hessian blocks by logits of Σₖ φₖ(uₖ), one K × K matrix a row."""
     total = xp.sum(a, axis=-1)[..., None, None]
     p, bends = s.p, _times(xp, b, s.q)
-    cross = p[..., :, None] * bends[..., None, :]
+    cross = pairs(p, bends)
     # Pairs first with each other, or the product of two small probabilities underflows too soon.
     pair = p[..., :, None] * _times(xp, without_two(xp, b) - total, p[..., None, :])
-    return _with_diagonal(xp, pair - cross - xp.swapaxes(cross, -1, -2), mixture_hessian(xp, s, a, b))
+    return _symmetric(xp, pair - cross - xp.swapaxes(cross, -1, -2), mixture_hessian(xp, s, a, b))
 
 
 def log_sum_gradient(s: Softmax, strength: float) -> Array:
@@ -104,9 +104,8 @@ def log_sum_hessian(s: Softmax, strength: float) -> Array:
 
 def log_sum_full_hessian(xp: Any, s: Softmax, strength: float) -> Array:
     """Return the Hessian blocks of the z-loss."""
-    outer = s.p[..., :, None] * s.p[..., None, :]
-    full = 2 * strength * (1 - s.log_sum[..., None]) * outer
-    return _with_diagonal(xp, full, log_sum_hessian(s, strength))
+    full = 2 * strength * (1 - s.log_sum[..., None]) * pairs(s.p, s.p)
+    return _symmetric(xp, full, log_sum_hessian(s, strength))
 
 
 def through_softmax(xp: Any, s: Softmax, g: Array) -> Array:
@@ -124,12 +123,22 @@ def full_through_softmax(xp: Any, s: Softmax, g: Array, h: Array) -> Array:
     """Carry a gradient and a diagonal Hessian by probabilities back to Hessian blocks by logits."""
     p, c, bends = s.p, _centred(xp, s, g), h * s.p * s.q
     inner = (c + bends)[..., :, None] + (c + bends)[..., None, :] - without_two(xp, h * p * p)
-    return _with_diagonal(xp, -p[..., :, None] * (p[..., None, :] * inner), diagonal_through_softmax(xp, s, g, h))
+    return _symmetric(xp, -p[..., :, None] * (p[..., None, :] * inner), diagonal_through_softmax(xp, s, g, h))
 
 
 def diagonal_blocks(xp: Any, diagonal: Array) -> Array:
     """Return Hessian blocks of classes that do not couple."""
-    return xp.where(xp.eye(diagonal.shape[-1], dtype=bool), diagonal[..., :, None], 0)
+    return place(xp, xp.zeros_like(diagonal)[..., None], diagonal)
+
+
+def pairs(a: Array, b: Array) -> Array:
+    """Return the product of each class of ``a`` with each of ``b``."""
+    return a[..., :, None] * b[..., None, :]
+
+
+def place(xp: Any, off: Array, diagonal: Array) -> Array:
+    """Return blocks with this diagonal, and elsewhere as in ``off``."""
+    return xp.where(xp.eye(diagonal.shape[-1], dtype=bool), diagonal[..., :, None], off)
 
 
 def _centred(xp: Any, s: Softmax, g: Array) -> Array:
@@ -142,7 +151,6 @@ def _times(xp: Any, bend: Array, share: Array) -> Array:
     return xp.where(share == 0, 0, bend * share)
 
 
-def _with_diagonal(xp: Any, full: Array, diagonal: Array) -> Array:
+def _symmetric(xp: Any, full: Array, diagonal: Array) -> Array:
     """Return Hessian blocks with this diagonal, symmetric to the last bit."""
-    eye = xp.eye(diagonal.shape[-1], dtype=bool)
-    return xp.where(eye, diagonal[..., :, None], (full + xp.swapaxes(full, -1, -2)) / 2)
+    return place(xp, (full + xp.swapaxes(full, -1, -2)) / 2, diagonal)

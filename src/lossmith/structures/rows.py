@@ -6,9 +6,9 @@ are, class weights, ignored rows, smoothing. What a row costs is the subclass's.
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.constant import Context
-from lossmith.core.contract import Batch, LossmithWarning, common_type, masks, numbers, weights
+from lossmith.core.contract import Batch, numbers, prepare
 from lossmith.core.domain import REAL, Domain
+from lossmith.core.inputs import TARGET
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
+from lossmith.core.rows import prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
-from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError
 from lossmith.program import Program
 from lossmith.structures import row_constant
@@ -30,7 +31,6 @@ from lossmith.structures.lines import along_true_class
 Array = npt.NDArray[Any]
 
 _PROBABILITIES = Domain.parse("[0, 1]")
-SUM_TOLERANCE = 1e-3  # probabilities in float16 miss a sum of 1 by up to half of that
 
 
 class Rows(Loss):
@@ -107,92 +107,76 @@ class Rows(Loss):
         return along_true_class(self, value, points, between)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        owner = type(self).__name__
-        f, y = numbers(owner, "y_pred", given["y_pred"]), numbers(owner, "y_true", given["y_true"])
-        axis = self._axis(f)
-        shape = f.shape[:axis] + f.shape[axis + 1 :]
-        expected = shape if self.indices else f.shape
-        if y.shape != expected:
-            what = "a class index for each row" if self.indices else "a distribution for each row"
-            raise ShapeError(
-                f"{owner}: y_pred has shape {f.shape} with classes along axis {axis}, so y_true, {what}, must have "
-                f"shape {expected}, but has {y.shape}. {self._other_targets(y.shape, shape, f.shape)}"
-            )
-        dtype = common_type([f] if self.indices else [f, y])
-        classes = f.shape[axis]
-        rows = np.ascontiguousarray(np.moveaxis(f, axis, -1), dtype=dtype).reshape(-1, classes)
-        counted = None if mask is None else masks(owner, mask, shape)
-        if self.indices:
-            targets, counted = self._indices(y, classes, counted)
-        else:
-            targets = np.ascontiguousarray(np.moveaxis(y, axis, -1), dtype=dtype).reshape(-1, classes)
-        batch = Batch(
-            owner=owner,
-            inputs={"y": targets, "f": rows},
-            labels={"y": "y_true", "f": "y_pred"},
-            shape=shape,
-            dtype=dtype,
-            weight=self._row_weights(weight, shape, targets, classes),
-            mask=counted,
-            block=max(1, BLOCK // max(1, classes)),
-            class_axis=axis if axis != f.ndim - 1 else None,
+        batch = prepare_rows(
+            type(self).__name__,
+            [(item, given[item.name]) for item in self.inputs],
+            weight,
+            mask,
+            axis=self.class_axis,
+            single="y" if self.indices else "",
+            labels="y" if self.indices else "",
+            hint=self._other_targets,
+            counted=lambda arrays, mask: self._counted(arrays["y"], mask),
         )
+        batch = self._with_targets(batch, batch.inputs["f"].shape[1])
         if not trusted and not self.probabilities:
-            self._warn_if_probabilities(rows if counted is None else rows[counted])
+            self._warn_if_probabilities(batch)
         return batch
 
-    def _axis(self, f: Array) -> int:
-        if f.ndim == 0 or not -f.ndim <= self.class_axis < f.ndim:
-            raise ShapeError(
-                f"{type(self).__name__}: y_pred has shape {f.shape} and no axis {self.class_axis} for the classes"
-            )
-        axis = int(self.class_axis) % f.ndim
-        if f.shape[axis] == 0:
-            raise ShapeError(f"{type(self).__name__}: y_pred has shape {f.shape}: no classes along axis {axis}")
-        return axis
+    def _with_targets(self, batch: Batch, classes: int) -> Batch:
+        """Return the batch with targets as indices where they are, and with the weights that classes have."""
+        targets = self._class_indices(batch, classes) if self.indices else batch.inputs["y"]
+        by_class = self._class_weights(targets, classes)
+        weight = batch.weight if by_class is None else by_class * (1 if batch.weight is None else batch.weight)
+        return replace(batch, inputs={**batch.inputs, "y": targets}, weight=weight)
 
-    def _other_targets(self, got: tuple[int, ...], rows: tuple[int, ...], full: tuple[int, ...]) -> str:
-        if self.indices and got == full:
+    def _other_targets(self, got: tuple[int, ...], expected: tuple[int, ...]) -> str:
+        if self.indices and len(got) == len(expected) + 1:
             return "For distributions, one-hot or soft, use CategoricalCrossEntropy or targets='distributions'"
-        if not self.indices and got == rows:
+        if not self.indices and len(got) == len(expected) - 1:
             return "For class indices use SparseCategoricalCrossEntropy or targets='indices'"
-        if len(got) == len(full) and len(got) > 1:
+        if len(got) == len(expected) > 1:
             return "If the classes lie along another axis, pass class_axis="
         return ""
 
-    def _indices(self, y: Array, classes: int, mask: Array | None) -> tuple[Array, Array | None]:
-        flat = y.reshape(-1)
-        if self.ignore_index is not None:
-            kept = flat != self.ignore_index
-            mask = kept if mask is None else kept & mask
-        counted = np.ones(flat.shape, dtype=bool) if mask is None else mask
+    def _counted(self, y: Array, mask: Array | None) -> Array | None:
+        """Return the mask without the rows whose target says that they be ignored."""
+        if self.ignore_index is None:
+            return mask
+        kept: Array = y != self.ignore_index
+        return kept if mask is None else kept & mask
+
+    def _class_indices(self, batch: Batch, classes: int) -> Array:
+        """Return the targets as indices, and 0 for rows that do not count."""
+        y = batch.inputs["y"]
+        counted = np.ones(y.shape, dtype=bool) if batch.mask is None else batch.mask
         with np.errstate(invalid="ignore"):
-            wrong = counted & ~((flat >= 0) & (flat < classes) & (flat == np.floor(flat)))
+            wrong = counted & ~((y >= 0) & (y < classes) & (y == np.floor(y)))
         if wrong.any():
             row = int(np.argmax(wrong))
-            place = ", ".join(str(int(i)) for i in np.unravel_index(row, y.shape)) if y.shape else "()"
-            first = flat[row].item()
+            first = y[row].item()
             mend = f"; if {first:.17g} marks rows to leave out, pass ignore_index={first:.17g}"
             if first != np.floor(first) or abs(first) == np.inf:
                 mend = "; a missing value: drop the row, or leave it out by mask=" if first != first else ""
             raise DomainError(
-                f"{type(self).__name__}: {int(wrong.sum())} of {flat.size} class indices are no whole number in "
-                f"[0, {classes}): the first is y_true[{place}] = {first:.17g}{mend}"
+                f"{batch.owner}: class indices must be whole numbers in [0, {classes}), but {batch.entry('y', row)} is "
+                f"{first:.17g} ({int(wrong.sum())} such of {y.size}){mend}"
             )
-        return np.where(counted, flat, 0).astype(np.intp), mask
+        return np.where(counted, y, 0).astype(np.intp)
 
-    def _row_weights(self, weight: Any, shape: tuple[int, ...], targets: Array, classes: int) -> Array | None:
-        owner = type(self).__name__
-        own = None if weight is None else weights(owner, weight, shape)
+    def _class_weights(self, targets: Array, classes: int) -> Array | None:
+        """Return the weight that each row has by its class, or ``None`` for one each."""
         if self.class_weight is None:
-            return own
+            return None
         by_class = np.asarray(self.class_weight)
         if by_class.size != classes:
-            raise ShapeError(f"{owner}: class_weight has {by_class.size} numbers, but y_pred has {classes} classes")
+            raise ShapeError(
+                f"{type(self).__name__}: class_weight has {by_class.size} numbers, but y_pred has {classes} classes"
+            )
         # A soft row counts with the weight that its classes have on average.
         with np.errstate(invalid="ignore"):  # rows that do not count may hold anything
-            of_row = by_class[targets] if self.indices else targets.astype(np.float64) @ by_class
-            return of_row if own is None else own * of_row
+            found: Array = by_class[targets] if self.indices else targets.astype(np.float64) @ by_class
+        return found
 
     def _dense(self, targets: Array, classes: int, dtype: np.dtype[Any]) -> Array:
         """Return targets as distributions, smoothed as declared."""
@@ -204,68 +188,31 @@ class Rows(Loss):
         return t if not share else t * dtype.type(1 - share) + dtype.type(share / classes)
 
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        f, y = batch.inputs["f"], batch.inputs["y"]
-        for start in range(0, batch.size, batch.block):
-            stop = min(start + batch.block, batch.size)
-            z = f[start:stop]
+        for start, stop, given in batch.blocks():
+            z = given["f"]
             with np.errstate(all="ignore"):
-                results = self.row(z, self._dense(y[start:stop], z.shape[1], batch.dtype), outputs)
-                valid = self._valid_rows(z, probabilities=self.probabilities)
-                if not self.indices:
-                    valid &= self._valid_rows(y[start:stop], probabilities=True)
+                results = self.row(z, self._dense(given["y"], z.shape[1], batch.dtype), outputs)
+                valid = np.logical_and.reduce([valid_rows(given[x], kind) for x, kind in self._kinds.items()])
             yield start, stop, {**results, "valid": valid}
 
-    def _warn_if_probabilities(self, rows: Array) -> None:
-        """Warn when logits look like probabilities: all in [0, 1], and rows that sum to 1."""
-        if len(rows) < 2 or rows.shape[1] < 2 or not (rows[0].min() >= 0 and rows[0].max() <= 1):
-            return
-        sums = rows.sum(axis=1, dtype=np.float64)
-        if rows.min() >= 0 and rows.max() <= 1 and np.all(np.abs(sums - 1) <= SUM_TOLERANCE):
-            certain = np.eye(1, rows.shape[1])
-            least = float(self._value(np.zeros(1, dtype=np.intp) if self.indices else certain, certain)[0])
-            offered = "prediction" in self._options and "probabilities" in self._options["prediction"].choices
-            mend = "prediction='probabilities'" if offered else "the scores from before the softmax instead"
-            warnings.warn(
-                f"{type(self).__name__}: y_pred is declared as logits, but all values lie in [0, 1] and {len(rows)} of "
-                f"{len(rows)} rows sum to 1, as probabilities do. As logits, even a certain row costs {least:.3g}. "
-                f"If they are probabilities, pass {mend}.",
-                LossmithWarning,
-                stacklevel=5,
-            )
-
-    @staticmethod
-    def _valid_rows(rows: Array, *, probabilities: bool) -> Array:
-        if probabilities:
-            inside = np.all((rows >= 0) & (rows <= 1), axis=1)
-            return np.asarray(inside & (np.abs(rows.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE))
-        # A logit of minus infinity rules a class out; a row needs one class that is left.
-        return np.asarray(np.all(rows < np.inf, axis=1) & np.any(rows > -np.inf, axis=1))
+    @property
+    def _kinds(self) -> dict[str, str]:
+        """What the rows of each input hold; class indices are no rows."""
+        targets = {} if self.indices else {"y": "probabilities"}
+        return {**targets, "f": "probabilities" if self.probabilities else "logits"}
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
-        row = start + int(np.argmax(invalid))
-        checks = [("f", "y_pred", self.probabilities)] + ([] if self.indices else [("y", "y_true", True)])
-        for symbol, label, probabilities in checks:
-            values = batch.inputs[symbol][row]
-            if self._valid_rows(values[None], probabilities=probabilities)[0]:
-                continue
-            where = f"row [{batch.place(row)}] of {label}"
-            if not probabilities:
-                return DomainError(
-                    f"{batch.owner}: logits must be finite or minus infinity, with one at least finite, "
-                    f"but {where} is {_few(values)}"
-                )
-            mend = (
-                "divide it by its sum"
-                if np.all(values >= 0) and np.isfinite(values.sum())
-                else "these are no probabilities"
-            )
-            if label == "y_pred" and "prediction" in self._options:
-                mend += "; for logits pass prediction='logits'"
-            return DomainError(
-                f"{batch.owner}: each row of {label} must lie in [0, 1] and sum to 1, but {where} is {_few(values)} "
-                f"with the sum {values.sum(dtype=np.float64):g}; {mend}"
-            )
-        raise AssertionError("a row was reported outside the domains, but lies inside")
+        offered = self.probabilities and "logits" in self._options["prediction"].choices
+        return row_error(
+            batch, self._kinds, invalid, start, {"f": "for logits pass prediction='logits'"} if offered else {}
+        )
+
+    def _warn_if_probabilities(self, batch: Batch) -> None:
+        certain = np.eye(1, batch.inputs["f"].shape[1])
+        least = float(self._value(np.zeros(1, dtype=np.intp) if self.indices else certain, certain)[0])
+        offered = "prediction" in self._options and "probabilities" in self._options["prediction"].choices
+        mend = "prediction='probabilities'" if offered else "the scores from before the softmax instead"
+        warn_if_rows_of_probabilities(batch, "f", mend, f" As logits, even a certain row costs {least:.3g}.")
 
     def _value(self, y: Array, f: Array) -> Array:
         t = self._dense(y, f.shape[-1], np.dtype(np.float64))
@@ -282,42 +229,49 @@ class Rows(Loss):
         unless the loss holds a number for each class.
 
         Raises:
-            NoConstantError: when the cost has no minimum at finite logits, or kinks.
+            NoConstantError: when the cost has no minimum at finite logits.
             EmptyError: when no example has weight.
         """
-        loss = self.raw_form
-        return row_constant.best_constant(loss, *loss._distinct(y_true, weight))
+        return row_constant.best_constant([(1.0, self.raw_form)], y_true, weight)
 
     def context(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Context:
         """Return what a cost on this data is to be compared with; see ``Loss.context``.
 
-        The floor of a cross-entropy is the entropy of soft or smoothed targets. It is NaN where it is
-        not known: for losses with kinks on such targets.
+        The floor is the least loss that any predictions reach on soft or smoothed targets: for a
+        cross-entropy it is their entropy.
         """
-        loss = self.raw_form
-        return row_constant.context(loss, *loss._distinct(y_true, weight))
+        return row_constant.context([(1.0, self.raw_form)], y_true, weight)
 
-    def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, Array]:
-        """Return the target distributions that occur, smoothed as declared, and the weight of each."""
+    def best_row(self, target: Array) -> Array:
+        """Return the logits with the least loss for one target distribution; minus infinity rules a class out.
+
+        Raises:
+            NoConstantError: when the least loss is a limit, at certainty of one of several classes.
+        """
+        return row_constant.newton([(1.0, self)], [target])
+
+    def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, int, Array]:
+        """Return the targets that occur, the number of classes, and the weight of each target."""
         owner = type(self).__name__
         y = numbers(owner, "y_true", y_true)
         if self.indices:
-            counted = y if self.ignore_index is None else y[y != self.ignore_index]
+            # Without rows of predictions, which would be as many as there are targets.
+            batch = prepare(owner, [(TARGET, y)], weight, self._counted(y, None))
+            seen = batch.inputs["y"] if batch.mask is None else batch.inputs["y"][batch.mask]
             declared = [len(self._values[name]) for name, item in self._others.items() if self._is_vector(name)]
-            classes = declared[0] if declared else int(np.nan_to_num(counted.max(initial=0), posinf=0)) + 1
-            rows, mask = self._indices(y, classes, None)
-            own = self._row_weights(weight, y.shape, rows, classes)
+            classes = declared[0] if declared else int(np.nan_to_num(seen.max(initial=0), posinf=0)) + 1
+            batch = self._with_targets(batch, classes)
         else:
             batch = self._batch({"y_true": y, "y_pred": np.zeros(y.shape)}, weight, None, trusted=True)
             for start, stop, block in self._stream(batch, ()):
                 self._refuse_invalid(batch, start, stop, block["valid"])
-            rows, mask, own, classes = batch.inputs["y"].astype(np.float64), None, batch.weight, y.shape[self._axis(y)]
-        w = np.ones(len(rows)) if own is None else own
-        w = w if mask is None else np.where(mask, w, 0.0)
+            classes = batch.inputs["f"].shape[1]
+        w = np.ones(batch.size) if batch.weight is None else batch.weight
+        w = w if batch.mask is None else np.where(batch.mask, w, 0.0)
         if not np.any(w > 0):
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
-        found, places = np.unique(rows[w > 0], axis=0, return_inverse=True)
-        return self._dense(found, classes, np.dtype(np.float64)), np.bincount(places.reshape(-1), weights=w[w > 0])
+        found, places = np.unique(batch.inputs["y"][w > 0], axis=0, return_inverse=True)
+        return found, classes, np.bincount(places.reshape(-1), weights=w[w > 0])
 
     def _is_vector(self, name: str) -> bool:
         return isinstance(self._values[name], tuple)
@@ -329,8 +283,3 @@ class Rows(Loss):
     def _centred(self, z: Array) -> Array:
         """Return logits that mean the same, as they are shown: with a mean of zero."""
         return np.asarray(z - np.mean(z[np.isfinite(z)]))
-
-
-def _few(values: Array) -> str:
-    shown = ", ".join(f"{value:g}" for value in values[:6])
-    return f"[{shown}{', ...' if values.size > 6 else ''}]"

@@ -8,10 +8,11 @@ carried back to what the caller passed. ``curve`` is the second derivative by th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lossmith.structures.row_math import softmax
+from lossmith.structures.row_math import pairs, place, softmax, without_each, without_two
 
 Array = Any
 
@@ -81,7 +82,8 @@ def gradient(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     if rows.kind == "log_probabilities":
         return pull
     beta = _centred(xp, rows, slope, pull)
-    return beta - rows.p * xp.sum(beta, axis=-1, keepdims=True)
+    found = beta - rows.p * xp.sum(beta, axis=-1, keepdims=True)
+    return _limit(xp, found, pull, lambda one: gradient(xp, rows, one, rows.p * one))
 
 
 def hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
@@ -92,19 +94,20 @@ def hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: 
         return curve
     beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, curve)
     p, rest = rows.p, rows.rest
-    return h * rest * rest + p * p * _others(xp, h) - xp.sum(beta, axis=-1, keepdims=True) * p * rest
+    found = h * rest * rest + p * p * without_each(xp, h) - xp.sum(beta, axis=-1, keepdims=True) * p * rest
+    return _limit(xp, found, pull, lambda one: hessian(xp, rows, one, rows.p * one, rows.p * one, 0 * one))
 
 
 def full_hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
     """Return the Hessian blocks by what was given, one K x K matrix a row."""
     diagonal = hessian(xp, rows, slope, pull, curve, bend)
     if rows.kind != "logits":
-        return _place(xp, xp.zeros((*diagonal.shape, diagonal.shape[-1])), diagonal)
+        return place(xp, xp.zeros((*diagonal.shape, diagonal.shape[-1])), diagonal)
     beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, curve)
     total = xp.sum(beta, axis=-1)[..., None, None]
-    off = _pairs(rows.p, rows.p) * (total + _others_but_two(xp, h))
-    off = off - _pairs(h * rows.rest, rows.p) - _pairs(rows.p, h * rows.rest)
-    return _place(xp, off, diagonal)
+    off = pairs(rows.p, rows.p) * (total + without_two(xp, h))
+    off = off - pairs(h * rows.rest, rows.p) - pairs(rows.p, h * rows.rest)
+    return place(xp, off, diagonal)
 
 
 def cross_hessian(xp: Any, left: View, right: View, weight: Array, inner: Array) -> Array:
@@ -119,15 +122,15 @@ def cross_hessian(xp: Any, left: View, right: View, weight: Array, inner: Array)
     """
     k = inner.shape[-1]
     if "logits" not in (left.kind, right.kind):
-        return _place(xp, xp.zeros((*inner.shape, k)), inner)
+        return place(xp, xp.zeros((*inner.shape, k)), inner)
     if right.kind != "logits":
-        return _place(xp, -_pairs(left.p, inner), inner * left.rest)
+        return place(xp, -pairs(left.p, inner), inner * left.rest)
     if left.kind != "logits":
-        return _place(xp, -_pairs(inner, right.p), inner * right.rest)
-    diagonal = weight * left.rest * right.rest + left.p * right.p * _others(xp, weight)
-    off = _pairs(left.p, right.p) * _others_but_two(xp, weight)
-    off = off - _pairs(weight * left.rest, right.p) - _pairs(left.p, weight * right.rest)
-    return -_place(xp, off, diagonal)
+        return place(xp, -pairs(inner, right.p), inner * right.rest)
+    diagonal = weight * left.rest * right.rest + left.p * right.p * without_each(xp, weight)
+    off = pairs(left.p, right.p) * without_two(xp, weight)
+    off = off - pairs(weight * left.rest, right.p) - pairs(left.p, weight * right.rest)
+    return -place(xp, off, diagonal)
 
 
 def _centred(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
@@ -141,6 +144,19 @@ def _centred(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     return xp.where(xp.abs(slope) < _HUGE, rows.p * (slope - reference), pull - rows.p * reference)
 
 
+def _limit(xp: Any, found: Array, pull: Array, of: Callable[[Array], Array]) -> Array:
+    """Return derivatives with those of rows that have an infinite pull as limits, where infinities meet.
+
+    There only the signs of the infinite slopes matter: ``of`` gives the derivatives that belong to slopes.
+    """
+    endless = xp.isinf(pull)
+    if not endless.any():
+        return found
+    signs = of(xp.where(endless, xp.sign(pull), 0.0))
+    limits = xp.where(signs == 0, 0.0, xp.inf * signs)
+    return xp.where(endless.any(axis=-1, keepdims=True), limits, found)
+
+
 def _centred_curve(xp: Any, rows: View, slope: Array, curve: Array) -> Array:
     """Return the second derivative by the logarithm with the same constant taken from the slopes."""
     return curve - rows.p * _reference(xp, rows, slope)
@@ -149,32 +165,3 @@ def _centred_curve(xp: Any, rows: View, slope: Array, curve: Array) -> Array:
 def _reference(xp: Any, rows: View, slope: Array) -> Array:
     top = xp.argmax(rows.p, axis=-1)[..., None]
     return xp.take_along_axis(slope, top, axis=-1)
-
-
-def _largest(xp: Any, h: Array) -> Array:
-    return xp.arange(h.shape[-1]) == xp.argmax(xp.abs(h), axis=-1)[..., None]
-
-
-def _others(xp: Any, h: Array) -> Array:
-    """Return, for each class, the sum over the other classes, never taken from a sum that one class rules."""
-    largest = _largest(xp, h)
-    small = xp.where(largest, 0, h)
-    rest = xp.sum(small, axis=-1, keepdims=True)
-    return xp.where(largest, rest, rest - small + xp.sum(h - small, axis=-1, keepdims=True))
-
-
-def _others_but_two(xp: Any, h: Array) -> Array:
-    """Return, for each pair of classes, the sum over the classes that are neither."""
-    largest = _largest(xp, h)
-    small = xp.where(largest, 0, h)
-    ruling = xp.sum(h - small, axis=-1)[..., None, None]
-    rest = xp.sum(small, axis=-1)[..., None, None] - small[..., :, None] - small[..., None, :]
-    return rest + xp.where(largest[..., :, None] | largest[..., None, :], 0, ruling)
-
-
-def _pairs(a: Array, b: Array) -> Array:
-    return a[..., :, None] * b[..., None, :]
-
-
-def _place(xp: Any, off: Array, diagonal: Array) -> Array:
-    return xp.where(xp.eye(diagonal.shape[-1], dtype=bool), diagonal[..., :, None], off)

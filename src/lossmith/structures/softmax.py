@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.parameter import Option, Parameter
+from lossmith.core.rows import SUM_TOLERANCE
 from lossmith.engines import numpy as engine
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows
-from lossmith.structures.rows import SUM_TOLERANCE, Rows
+from lossmith.structures.rows import Rows
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]

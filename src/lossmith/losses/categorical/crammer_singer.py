@@ -77,3 +77,7 @@ class CrammerSinger(RowMargin):
         rival = np.argmax(missing, axis=1)[:, None]
         worst = np.take_along_axis(missing, rival, axis=1)
         return np.maximum(worst[:, 0], 0), (np.arange(missing.shape[1]) == rival) & (worst > 0)
+
+    def best_scores(self, shares: Array) -> Array:
+        """Return a lead of 1 for a class with more than half of the probability, and else no lead for any."""
+        return np.where((np.arange(shares.size) == 0) & (shares[0] > 0.5), 1.0, 0.0)

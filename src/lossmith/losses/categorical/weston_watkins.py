@@ -74,3 +74,20 @@ class WestonWatkins(RowMargin):
     def of_leads(self, missing: Array) -> tuple[Array, Array]:
         """Return losses and slopes, given what is missing to a lead of 1 over each other class."""
         return np.maximum(missing, 0).sum(axis=1), missing > 0
+
+    def best_scores(self, shares: Array) -> Array:
+        """Return whole scores: steps of 1 between groups of classes, which groups are least in sum."""
+        size, cumulated = shares.size, np.concatenate([[0.0], np.cumsum(shares)])
+        least, cut = np.zeros(size + 1), np.zeros(size + 1, dtype=int)
+        for end in range(1, size + 1):
+            start = np.arange(end)
+            inside = (end - start - 1) * (cumulated[end] - cumulated[start])
+            # A step costs every class below it 1 for each class above it, and leads of 0 cost each its 1.
+            below = start * (cumulated[end] - cumulated[start]) + start * (cumulated[size] - cumulated[start])
+            found = least[start] + inside + below
+            cut[end], least[end] = np.argmin(found), np.min(found)
+        scores, end = np.zeros(size), size
+        while end:
+            scores[: cut[end]] += 1.0
+            end = int(cut[end])
+        return scores

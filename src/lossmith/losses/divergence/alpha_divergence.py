@@ -36,7 +36,7 @@ class AlphaDivergence(Divergence):
         cons=("alpha has to be chosen", "outside [0, 1] a single ruled-out class makes it infinite"),
         use_when=("forward Kullback-Leibler spreads too wide and the reverse drops too much",),
         avoid_when=("one of the named divergences says what is meant",),
-        traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=True, symmetric=False),
+        traits=Traits(convex=False, differentiable=True, smooth=True, lipschitz=False, symmetric=False),
         formula=class_sum(
             (
                 r"\frac{p_k^\alpha q_k^{1 - \alpha} - \alpha p_k - \left(1 - \alpha\right) q_k}"

@@ -1,10 +1,13 @@
 """Beta-NLL: Gaussian likelihood that does not give up on the mean where it is unsure."""
 
-from lossmith.core.card import Card, Example, Myth, Reference, Traits
+from lossmith.core.card import Card, Example, Formula, Myth, Reference, Traits
 from lossmith.core.inputs import PREDICTION, TARGET
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
 from lossmith.structures.location_scale import VARIANCE, LocationScale
+
+_WEIGHT = (r"\operatorname{hold}\left(v^{\beta}\right) ", "hold(v^β)")
+_NLL = (r"\left(\frac{\log v}{2} + \frac{\left(f - y\right)^2}{2 v}\right)", "(log(v) / 2 + (f - y)² / (2 v))")
 
 
 class BetaNLL(LocationScale):
@@ -44,6 +47,11 @@ class BetaNLL(LocationScale):
         traits=Traits(
             convex=False, differentiable=True, smooth=True, lipschitz=False, symmetric=True, nonnegative=False
         ),
+        formula=Formula(
+            value=(_WEIGHT[0] + _NLL[0], f"{_WEIGHT[1]} {_NLL[1]}"),
+            gradient=(rf"{_WEIGHT[0]} \frac{{f - y}}{{v}}", f"{_WEIGHT[1]} (f - y) / v"),
+            hessian=(rf"{_WEIGHT[0]} \frac{{1}}{{v}}", f"{_WEIGHT[1]} / v"),
+        ),
         examples=(
             Example(
                 text="An error of 2 costs 2 at variance 1. At variance 4 the likelihood's 1.193 counts double.",
@@ -73,6 +81,7 @@ class BetaNLL(LocationScale):
 
     def formula(self, ops: Ops, y: Value, f: Value, v: Value) -> Value:
         """Return the loss of target ``y`` at mean ``f`` and variance ``v``."""
-        r = f - y
-        weight = ops.hold(ops.pow(v, self.beta))
-        return (weight * ops.log(v) + ops.mul0(r, weight * (r / v))) / 2
+        weight, held = ops.hold(ops.pow(v, self.beta)), ops.hold(v)
+        # Moved is 1 and carries the derivative by the variance: nothing is divided by a variance on its own.
+        z, moved = (f - y) / ops.hold(ops.pow(v / weight, 0.5)), v / held
+        return weight * ops.log(held) / 2 + (weight * ops.log(moved) + z * (z / 2) / moved * 2) / 2

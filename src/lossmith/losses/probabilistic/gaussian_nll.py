@@ -83,8 +83,9 @@ class GaussianNLL(LocationScale):
         """Return the loss of target ``y`` at mean ``f`` and a spread of the declared kind."""
         r = f - y
         if self.scale == "variance":
-            # By the size of the error, what could overflow on the way comes last.
-            value = ops.log(spread) / 2 + ops.where(ops.abs(r) < 1, r * r / 2 / spread, r * (r / spread / 2))
+            # By the size of the error, what could overflow or underflow on the way comes last.
+            middle = ops.both(ops.le(2.0**-50, ops.abs(r)), ops.lt(ops.abs(r), 1))
+            value = ops.log(spread) / 2 + ops.where(middle, r * r / 2 / spread, r * (r / spread) / 2)
         elif self.scale == "scale":
             z = r / spread
             value = ops.log(spread) + z * (z / 2)
