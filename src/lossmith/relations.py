@@ -89,7 +89,7 @@ RELATIONS: tuple[Relation, ...] = (
     Relation("gamma(prediction='mean')", "gamma", at={"y_pred": "log(y_pred)"}),
     Relation("inverse_gaussian(prediction='mean')", "inverse_gaussian", at={"y_pred": "log(y_pred)"}),
     Relation("negative_binomial(prediction='mean')", "negative_binomial", at={"y_pred": "log(y_pred)"}),
-    Relation("poisson(full=True)", "poisson", plus="lgamma(y_true + 1)"),
+    Relation("poisson(full=True)", "poisson", plus="log_factorial(y_true)"),
     Relation("negative_binomial(dispersion={t})", "poisson", plus="-y_true * log(t)", t="t → 0"),
     Relation(
         "negative_binomial(dispersion=1)",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mpmath import mp
 from scipy import special
 
 import lossmith as lm
@@ -50,7 +51,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "max": np.maximum,
     "sigmoid": special.expit,
     "softplus": lambda x: np.logaddexp(0, x),
-    "lgamma": np.vectorize(math.lgamma),
+    "log_factorial": np.vectorize(lambda x: float(mp.loggamma(mp.fadd(x, 1, exact=True))), otypes=[float]),
     "pi": math.pi,
     "sum": lambda x: np.sum(x, axis=-1),
 }
@@ -168,7 +169,7 @@ def expanded(text: str, columns: Inputs, by: list[str], t: float) -> Expanded:
     return Expanded(plain, slope, bend)
 
 
-_OPS = frozenset(("log", "log1p", "exp", "abs", "max", "sigmoid", "softplus", "lgamma"))
+_OPS = frozenset(("log", "log1p", "exp", "abs", "max", "sigmoid", "softplus"))
 
 
 # --- both sides as dense derivatives ------------------------------------------------------------------

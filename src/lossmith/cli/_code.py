@@ -37,7 +37,7 @@ def code(loss: Loss) -> str:
         calls += [(f"loss.gradient({call})", slopes)]
     longest = max(len(call) for call, _ in calls)
     lines += [f"{call.ljust(longest)}  # {meaning}" for call, meaning in calls]
-    if loss.elementwise and has_slope and loss.card.estimates != "nothing":
+    if loss.elementwise and has_slope and loss.card.estimates not in ("nothing", "zero"):
         lines += ["", "from lossmith.lightgbm import train"]
         lines += ["model = train(loss, X, y)  # boosted trees, of your table X with targets y"]
     return "\n".join(lines)

@@ -59,3 +59,11 @@ def by_power(ops: Ops, value: Value, y: Value, f: Value, power: Value) -> Value:
     turn = ops.alike(f > -80, 2 * ops.mul_exp(rise * (mean / 2) - fall * (y / 2), fall * f), tiny)
     bend = ops.alike(near, turn, ops.mul_exp(rise - fall * ratio, rise * f))
     return ops.sloped(value, ops.sloped(slope, bend, f), f)
+
+
+def grown(ops: Ops, size: Value, rate: Value, f: Value) -> Value:
+    """Return size · exp(rate f) / rate; for small rates with a constant that cancels the pole at 0."""
+    far, step = ops.mul_exp(size, rate * f), ops.div(ops.expm1(rate * f), rate)
+    found = ops.alike(ops.abs(rate * f) > 1, ops.div(far - size, rate), ops.mul0(size, step))
+    near = ops.where(ops.equal(rate, 0), size * f, found) + size * (4 * rate)
+    return ops.where(ops.abs(rate) < 0.5, near, ops.div(far, rate))

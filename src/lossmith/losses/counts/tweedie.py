@@ -7,7 +7,7 @@ from lossmith.core.domain import Domain
 from lossmith.core.link import LOG
 from lossmith.core.parameter import Option, Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.mean import by_power
+from lossmith.structures.mean import by_power, grown
 from lossmith.structures.pointwise import Pointwise
 
 
@@ -86,7 +86,7 @@ class Tweedie(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        rise, fall = self._grown(ops, 1, 2 - (p := self.power), f), self._grown(ops, y, 1 - p, f)
+        rise, fall = grown(ops, 1, 2 - (p := self.power), f), grown(ops, y, 1 - p, f)
         # Where the first term overflows so does the loss: infinity less infinity would be no number.
         value = ops.alike(ops.abs(rise) < inf, rise - fall, ops.abs(rise))
         # Far from powers 1 and 2 both can overflow with either sign of the difference: what they share comes last.
@@ -94,13 +94,6 @@ class Tweedie(Pointwise):
         above = ops.mul_exp(ops.div(1, 2 - p) - ops.div(ops.mul_exp(y, -f), 1 - p), (2 - p) * f)
         value = ops.alike(p > 0.5, ops.alike(p < 2.5, value, above), below)
         return by_power(ops, value, y, f, p)
-
-    def _grown(self, ops: Ops, size: Value, rate: Value, f: Value) -> Value:
-        """Return size · exp(rate f) / rate; for small rates with a constant that cancels the pole at 0."""
-        far, step = ops.mul_exp(size, rate * f), ops.div(ops.expm1(rate * f), rate)
-        grown = ops.alike(ops.abs(rate * f) > 1, ops.div(far - size, rate), ops.mul0(size, step))
-        near = ops.where(ops.equal(rate, 0), size * f, grown) + size * (4 * rate)
-        return ops.where(ops.abs(rate) < 0.5, near, ops.div(far, rate))
 
 
 _NOT_NEGATIVE = Domain.parse("[0, inf)", hint="a Tweedie target is at least 0")
