@@ -121,8 +121,8 @@ def left_over(a: Array, b: Array, quotient: Array) -> Array:
 
 
 def _halves(x: Array) -> tuple[Array, Array]:
-    """Return two numbers with half of the digits each, whose products are exact."""
-    head = (np.asarray(x).view(np.int64) & ~0x3FFFFFF).view(np.float64)
+    """Return two numbers of 26 and 27 digits, whose products with one another are exact."""
+    head = (np.asarray(x).view(np.int64) & ~0x7FFFFFF).view(np.float64)
     return head, x - head
 
 
