@@ -2,29 +2,40 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+# Two set-ups of one environment: to run Lossmith, and to work on it. The second contains the first.
+LAB := $(VENV)/.lab
+DEV := $(VENV)/.dev
+FILES := pyproject.toml constraints.txt hatch_build.py
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .PHONY: demo test lint setup bench clean
 
-setup: $(READY)
+setup: $(DEV)
 
-$(READY): pyproject.toml constraints.txt hatch_build.py
-	@echo "==> setting up $(VENV)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV)
+
+$(LAB): $(FILES) | $(BIN)/python
+	@echo "==> setting up $(VENV) to run Lossmith (0.6 GB, about half a minute)"
+	@$(PIP) ".[lab]"
 	@touch $@
 
-demo: $(READY)
+$(DEV): $(FILES) | $(BIN)/python
+	@echo "==> setting up $(VENV) to work on Lossmith (2 GB: the tests compare with PyTorch, JAX and Keras)"
+	@$(PIP) ".[dev]"
+	@touch $(LAB) $@
+
+demo: $(LAB)
 	@echo "==> choosing a loss for the wages of 5,000 football players"
 	@mkdir -p demo
 	$(BIN)/lossmith choose examples/data/player_wages.csv --target wage_eur --report demo/report.html
 	@echo "==> open demo/report.html"
 
-test: $(READY)
+test: $(DEV)
 	@echo "==> tests"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-lint: $(READY)
+lint: $(DEV)
 	@echo "==> lint"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,7 +43,7 @@ lint: $(READY)
 	@$(BIN)/python -m lossmith.frameworks.stubs
 	$(BIN)/mypy
 
-bench: $(READY)
+bench: $(DEV)
 	$(BIN)/python -m benchmarks.startup
 
 clean:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-import lossmith as lm
-
 # The same examples on every machine: a failure is one to repeat, and slow machines are no failure.
 settings.register_profile(
     "lossmith", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -22,4 +20,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         metafunc.parametrize("case", CASES, ids=name_of)
     if "kind" in metafunc.fixturenames and "kind" not in own:
-        metafunc.parametrize("kind", [lm.loss_class(name) for name in lm.names()], ids=lm.names())
+        from tests.laws.grid import kinds
+
+        metafunc.parametrize("kind", kinds(), ids=lambda kind: kind.name)

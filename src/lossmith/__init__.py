@@ -26,6 +26,9 @@ _HOMES = {
     "lossmith.core.state": ("CostState",),
     "lossmith.core.constant": ("Context",),
     "lossmith.structures.pointwise": ("Binary", "Pointwise"),
+    "lossmith.structures.divergence": ("Divergence", "entropy"),
+    "lossmith.structures.composite": ("Sum",),
+    "lossmith.regularizers": ("L1", "L2", "ElasticNet"),
     "lossmith.program": ("Program",),
     "lossmith.choosing": ("choose",),
     "lossmith.errors": (

@@ -19,7 +19,7 @@ and yet moving it away has a price.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,7 +63,8 @@ class Objective:
         start: the best constant raw prediction, which the model starts from.
 
     Raises:
-        ParameterError: when the loss cannot be trained with (it has no minimum or no gradient).
+        ParameterError: when the loss cannot be trained with (it takes several predictions, or has no
+            minimum, one that says nothing, or no gradient).
         DomainError: for targets outside the domain, or targets that ask for an infinite start,
             such as labels of one class only.
     """
@@ -73,10 +74,15 @@ class Objective:
     ) -> None:
         if hessian not in ("floor", "exact"):
             raise ParameterError(f"hessian={hessian!r} is not known; it is 'floor' or 'exact'")
-        self.loss = parse(loss).raw_form
+        self.loss = _one_number_a_row(parse(loss)).raw_form
         self.hessian = hessian
         self.y = np.ascontiguousarray(y, dtype=np.float64)
         self.weight = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
+        if self.loss.card.estimates == "zero":
+            raise ParameterError(
+                f"{self.loss} cannot be an objective: zero for every row costs nothing, whatever the targets, so its "
+                "minimum says nothing about them; take a loss with a margin, such as Hinge()"
+            )
         try:
             self.start = self.loss.optimal_constant(self.y, self.weight)
         except NoConstantError as error:
@@ -87,20 +93,21 @@ class Objective:
                 "for the same extreme, as labels of one class and counts of zero do, so there is nothing to learn"
             )
         self._best = np.clip(self.loss.best_prediction(self.y), *_reach(self.loss))
-        if not np.any(self._derivatives(self.y, self._probe())[0]):
+        if not any(np.any(self._derivatives(self.y, probe)[0]) for probe in self._probes()):
             raise ParameterError(
                 f"{self.loss} cannot be an objective: its gradient is zero everywhere, so nothing moves"
             )
 
-    def _probe(self) -> Array:
-        """Return predictions away from the optimum, where any trainable loss has a gradient."""
-        return np.full(self.y.shape, self.start) + (1.0 + abs(self.start)) * np.where(
-            self._best > self.start, -0.5, 0.5
-        )
+    def _probes(self) -> Iterator[Array]:
+        """Yield predictions away from the optimum, far and near: any trainable loss has a gradient at some."""
+        away = (1.0 + abs(self.start)) * np.where(self._best > self.start, -0.5, 0.5)
+        for share in (1.0, 1e-1, 1e-2, 1e-4, 1e-8):  # what redescends has one at its own scale alone
+            yield np.full(self.y.shape, self.start) + share * away
 
     def _derivatives(self, y: Array, raw: Array) -> tuple[Array, Array]:
         parts = self.loss.evaluate(y, raw, ("gradient", "hessian"), trusted=True)
-        return parts["gradient"], parts["hessian"]
+        gradient: Array = parts["gradient"]
+        return gradient, parts["hessian"]
 
     def __call__(self, trees: Array, data: Any = None) -> tuple[Array, Array]:
         """Return weighted gradient and Hessian at the trees' sum, as ``lightgbm.train`` asks for them.
@@ -129,12 +136,33 @@ class Objective:
         floor: Array = np.maximum(np.abs(gradient) / np.maximum(distance, near), _TINY)
         met = distance < near
         if met.any():
-            above, below = (self._derivatives(self.y[met], raw[met] + side)[0] for side in (near, -near))
-            floor[met] = np.maximum(floor[met], (above - below) / (2 * near))
+            domain = self.loss.domains["f"]  # half the way to an end of it at most
+            above = np.minimum(raw[met] + near, raw[met] / 2 + domain.high / 2)
+            below = np.maximum(raw[met] - near, raw[met] / 2 + domain.low / 2)
+            rise = self._derivatives(self.y[met], above)[0] - self._derivatives(self.y[met], below)[0]
+            width = above - below  # nothing where the prediction is too large to move by so little
+            floor[met] = np.maximum(floor[met], np.divide(rise, width, out=np.zeros_like(rise), where=width > 0))
         return floor
 
     def __repr__(self) -> str:
         return f"Objective({self.loss}, start={self.start:.6g}, link={self.loss.link.name}, hessian={self.hessian!r})"
+
+
+def _one_number_a_row(loss: Loss) -> Loss:
+    """Return the loss, refusing those that a model of one number a row cannot be trained with."""
+    if not loss.paired:
+        names = ", ".join(item.name for item in loss.inputs)
+        raise ParameterError(
+            f"{loss} cannot be an objective: it is a loss of {names}, and LightGBM predicts one number a row for one "
+            "target; it trains with losses of y_true and y_pred"
+        )
+    if loss._couples:
+        mend = "; LightGBM's own objective='multiclass' trains softmax cross-entropy"
+        raise ParameterError(
+            f"{loss} cannot be an objective: it needs several predictions a row, and this objective trains one"
+            + (mend if loss.card.task == "categorical" else "")
+        )
+    return loss
 
 
 def _reach(loss: Loss) -> tuple[float, float]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossmith.choosing import choose, figures, report, svg
+from lossmith import files
+from lossmith.choosing import choose, figures, svg
 from lossmith.choosing.choice import Choice
 from lossmith.errors import TableError
 
@@ -234,7 +235,7 @@ def test_all_pictures_are_drawn_without_the_page(choice: Choice) -> None:
 def test_writing_replaces_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "report.html"
     target.write_text("old")
-    report.write(target, "new")
+    files.write(target, "new")
     assert target.read_text() == "new"
     assert target.stat().st_mode & 0o777 == 0o666 & ~_umask()
 
@@ -243,7 +244,7 @@ def test_writing_replaces_in_one_step(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(TableError, match=r"cannot write .*No space left on device"):
-        report.write(target, "newer")
+        files.write(target, "newer")
     assert target.read_text() == "new"
     assert os.listdir(tmp_path) == ["report.html"]  # nothing half written is left
 
@@ -260,7 +261,7 @@ def test_an_interrupt_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
-        report.write(tmp_path / "report.html", "text")
+        files.write(tmp_path / "report.html", "text")
     assert os.listdir(tmp_path) == []
 
 
@@ -272,6 +273,6 @@ def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
         (tmp_path, "it is a folder"),
     ):
         with pytest.raises(TableError, match=message):
-            report.check_writable(path)
-    report.check_writable(tmp_path / "r.html")
+            files.check_writable(path)
+    files.check_writable(tmp_path / "r.html")
     assert os.listdir(tmp_path) == ["file"]

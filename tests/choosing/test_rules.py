@@ -20,6 +20,7 @@ TARGETS = {
     "uniform": RNG.uniform(-1.0, 1.0, 500),
     "wages": RNG.lognormal(9.0, 1.0, 500),
     "counts": RNG.negative_binomial(1, 0.2, 500).astype(float),
+    "rain": RNG.gamma(0.7, 4.0, 500) * (RNG.random(500) < 0.6),
     "profits": RNG.lognormal(0.0, 1.0, 500) - 1.0,
     "large": 1e6 * RNG.standard_t(3, 500),
     "balanced": (RNG.random(500) < 0.5).astype(float),
@@ -61,7 +62,7 @@ def figures(s: Situation) -> set[str]:
     exact = [t.mean, t.median, t.maximum, t.robust_deviation, level]
     derived = [3 * t.robust_deviation, 1.345 * t.robust_deviation, t.maximum / t.mean, t.dispersion or 1.0, 1 - level]
     text = {number(v, digits) for v in exact + derived for digits in (2, 3, 4)}
-    text |= {share(v) for v in (t.outlier_share, t.minority_share, t.positive_share)}
+    text |= {share(v) for v in (t.outlier_share, t.minority_share, t.positive_share, t.zero_share)}
     text |= {number(float(v)) for c in found for v in c.loss.values.values() if isinstance(v, float)}
     text |= {number(1.0 - float(v)) for c in found for k, v in c.loss.values.items() if k == "alpha" and v}
     return text | {"1.345", "3", f"{100 * level:g}%"}
@@ -116,6 +117,13 @@ def test_poisson_needs_targets_from_zero_up() -> None:
     assert "poisson" not in names(PROFILES["bell"], Goal("mean"))  # positive, but no lean for a ratio to explain
 
 
+def test_gamma_needs_amounts_that_lean_and_tweedie_zeros_among_them() -> None:
+    found = {target: set(names(PROFILES[target], Goal("mean"))) & {"gamma", "tweedie"} for target in PROFILES}
+    expected = {"wages": {"gamma"}, "rain": {"tweedie"}}
+    assert found == {target: expected.get(target, set()) for target in PROFILES}
+    assert not {"gamma", "tweedie"} & set(names(PROFILES["wages"], Goal("median")))
+
+
 def test_log_cosh_needs_a_target_of_its_own_size() -> None:
     assert "log_cosh" in names(PROFILES["bell"], Goal("mean"))
     assert "log_cosh" not in names(PROFILES["wages"], Goal("mean"))
@@ -150,6 +158,8 @@ def test_given_losses_are_read_and_taken_once() -> None:
     [
         ("hubre", LossNotFoundError, "huber"),
         ("huber(delta=-1)", ParameterError, "delta"),
+        ("triplet", ParameterError, "loss of anchor, positive, negative, and the models here predict one number a row"),
+        ("softmax_focal", ParameterError, "y_true, y_pred, a row of predictions each, and the models here"),
         ("hinge", ParameterError, "is a loss for two classes, but the target 'bell' is a number"),
     ],
 )

@@ -80,7 +80,7 @@ def test_version(run: Run) -> None:
     ("words", "said"),
     [
         (["shwo", "huber"], "error: no such command: shwo. Did you mean 'show'?"),
-        (["qqq"], "error: no such command: qqq. Commands: choose, list, show, score."),
+        (["qqq"], "error: no such command: qqq. Commands: choose, list, show, plot, score."),
         (["--nope"], "error: No such option '--nope'."),
         (["show"], "error: Missing argument 'LOSS'. Try `lossmith show --help`."),
         (["show", "hubr"], "error: no loss is called 'hubr'. Did you mean 'huber'?"),
@@ -245,9 +245,10 @@ def completions(run: Run, line: str) -> list[str]:
 def test_completion(run: Run, tmp_path: Path) -> None:
     assert completions(run, "lossmith s") == ["show", "score"]
     assert completions(run, "lossmith show hu") == ["huber"]
-    assert completions(run, "lossmith show ms") == ["mse"]
+    assert completions(run, "lossmith show mse") == ["mse"]
     assert "quantile" in completions(run, "lossmith score x.csv --loss q")
     assert completions(run, "lossmith list --task b") == ["binary"]
+    assert completions(run, "lossmith list --family em") == ["embedding"]
     assert "--lipschitz" in completions(run, "lossmith list --l")
     (tmp_path / "t.csv").write_text("wage,wage_before,age\n1,2,3\n")
     assert completions(run, "lossmith score t.csv --target wa") == ["wage", "wage_before"]

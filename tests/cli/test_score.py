@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -162,6 +163,9 @@ def test_an_infinite_cost_is_above_every_threshold(tmp_path: Path) -> None:
         (["--fail-above", "huber(delta=2)"], "'2)' is no number"),
         (["--missing", "drop"], "'error', 'skip'"),
         (["-l", "rmse"], "Its square is the cost of mse."),
+        (["-l", "rmsle"], "Its square is the cost of msle."),
+        (["-l", "triplet"], "takes the inputs anchor, positive, negative"),
+        (["-l", "categorical_cross_entropy"], "takes a row of predictions for each target"),
         (["-l", "roc_auc"], "is a metric and no loss"),
         (["-l", "pinball:0.9"], "Write quantile(level=0.9)."),
         (["-l", "huber delta=2"], "Write huber(delta=2), in quotes."),
@@ -186,6 +190,29 @@ def test_missing_values(tmp_path: Path) -> None:
     result = score(str(tmp_path / "t.csv"), *COLUMNS, "-l", "mae", "--missing", "skip")
     assert result.exit_code == 0
     assert result.stderr == "note: 2 of 3 rows lack a value and were skipped.\n"
+
+
+@pytest.mark.parametrize("name", [name for name in lm.names() if lm.get(name).elementwise])
+def test_every_elementwise_loss_scores(name: str, path: str) -> None:
+    targets, predictions = np.array([1.0, 1.0, 1.0]), np.array([0.9, 0.2, 0.6])
+    Path(path).write_text("y,p\n1,0.9\n1,0.2\n1,0.6\n")
+    loss = lm.get(name)
+    assert means(path, *COLUMNS, "-l", name) == {str(loss): loss.cost(targets, predictions)}
+
+
+@pytest.mark.parametrize("name", [name for name in lm.names() if not lm.get(name).elementwise])
+def test_other_losses_say_what_they_take(name: str, path: str) -> None:
+    result = score(path, *COLUMNS, "-l", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "one column of targets and one of predictions" in result.stderr
+
+
+def test_a_sum_scores(path: str) -> None:
+    found = means(path, *COLUMNS, "-l", "0.7 * huber + 0.3 * mae, mse")
+    assert found == {
+        "0.7 * Huber(delta=1) + 0.3 * AbsoluteError()": pytest.approx(0.7 * 0.04625 + 0.3 * 0.275),
+        "SquaredError()": pytest.approx(0.0925),
+    }
 
 
 def test_a_pipe(run: Callable[..., Done]) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import re
 import sys
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import lossmith as lm
+from lossmith.cli._code import code, sample
 from lossmith.cli._root import root
-from lossmith.cli.show import Page, code, symbol
+from lossmith.cli.show import Page, symbol
 
 
 def show(*words: str) -> str:
@@ -42,8 +46,11 @@ def test_the_page_says_all_that_the_card_knows(name: str) -> None:
         assert f"{parameter.name} ({symbol(parameter.symbol)})" in page
         assert parameter.doc in page
         assert str(parameter.domain) in page
-    for option in loss.options().values():
-        assert option.doc in page
+    for item in loss.declared().values():
+        assert item.doc in page
+    for item in loss.inputs:
+        if not loss.paired:
+            assert item.doc in page
     for kink in card.kinks:
         assert kink.where in page
     for heading in (
@@ -60,10 +67,25 @@ def test_the_page_says_all_that_the_card_knows(name: str) -> None:
         assert f" {heading} " in page
 
 
+def forms(name: str) -> list[lm.Loss]:
+    """Return a loss in all its forms."""
+    options = lm.loss_class(name).options()
+    found = []
+    for choices in itertools.product(*(option.choices for option in options.values())):
+        with contextlib.suppress(lm.ParameterError):  # some do not go together
+            found.append(lm.get(name, **dict(zip(options, choices, strict=True))))
+    return found
+
+
 @pytest.mark.parametrize("name", lm.names())
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_the_page_fits(name: str, width: int) -> None:
-    lines = Page(lm.get(name), width).lines()
+    for loss in forms(name) if width == 80 else [lm.get(name)]:
+        fits(loss, width)
+
+
+def fits(loss: lm.Loss, width: int) -> None:
+    lines = Page(loss, width).lines()
     assert [line for line in lines if len(line) > max(width, 76) and "https://" not in line] == []
     assert not any(line != line.rstrip() for line in lines)
     assert not any(a == b == "" for a, b in pairwise(lines))
@@ -77,14 +99,31 @@ def test_json_has_the_same_facts(name: str) -> None:
     assert found["title"] == loss.card.title
     assert set(found["formula"]) == {"loss", "gradient", "hessian"}
     assert [entry["name"] for entry in found["parameters"]] == list(loss.parameters())
+    assert [entry["name"] for entry in found["inputs"]] == [item.name for item in loss.inputs]
+    settings = [entry["name"] for part in ("parameters", "options", "further") for entry in found[part]]
+    assert sorted(settings) == sorted(loss.declared())
+    for key in ("summary", "picture", "estimates", "activation", "task"):
+        assert found[key] == getattr(loss.card, key)
+    for entry, reference in zip(found["references"], loss.card.references, strict=True):
+        assert entry["doi"] == reference.doi
     assert len(found["examples"]) == len(loss.card.examples)
     for worked, example in zip(found["examples"], loss.card.examples, strict=True):
-        np.testing.assert_allclose(worked["losses"], example.losses, rtol=1e-5, atol=1e-12)
+        losses = [np.inf if value is None else value for value in worked["losses"]]  # JSON has no infinity
+        np.testing.assert_allclose(losses, example.losses, rtol=1e-5, atol=1e-12)
 
 
 def test_examples_are_computed_and_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lm.Huber, "losses", lambda self, y, f: np.full(len(y), 77.25))
+    monkeypatch.setattr(lm.Huber, "losses", lambda self, y_true, y_pred: np.full(len(y_true), 77.25))
     assert "77.25" in show("huber")
+
+
+def test_examples_name_every_input() -> None:
+    lines = show("gaussian_nll").splitlines()
+    heads = [line.split() for line in lines if line.split()[:2] == ["y_true", "y_pred"] and line.endswith("loss")]
+    assert heads == [["y_true", "y_pred", "variance", "loss"]] * 2
+    assert "(0.6, 0.8)" in show("triplet")
+    narrow = Page(lm.get("dpo"), 60).lines()
+    assert any(line.split()[:2] == ["reference_rejected", "-50"] for line in narrow)  # one column after another
 
 
 def test_values_are_those_asked_for() -> None:
@@ -97,16 +136,84 @@ def test_values_are_those_asked_for() -> None:
     assert show("mse") == show("squared_error")
 
 
+def executed(loss: lm.Loss, text: str) -> dict[str, Any]:
+    y = np.tile(np.asarray(sample(loss).get("y_true", ()), dtype=float), 40)
+    if loss.card.task == "binary":  # of both classes
+        y[1::2] = {-1: 1, 0: 1, 1: -1.0 if loss.values.get("labels") == "signed" else 0.0}[y[0]]
+    space: dict[str, Any] = {"X": np.arange(float(y.size))[:, None], "y": y} if y.ndim == 1 else {}
+    exec(text, space)
+    return space
+
+
 @pytest.mark.parametrize("name", lm.names())
 def test_the_code_runs(name: str) -> None:
-    loss = lm.get(name)
-    y = np.array([0.0, 1.0, 1.0, 0.0] * 20)
-    space = {"y_true": y, "y_pred": y - 0.25, "X": np.arange(80.0)[:, None], "y": y}
-    if "lightgbm" in code(loss):
-        pytest.importorskip("lightgbm")
-    exec(code(loss), space)  # the page tells people to run it
-    assert space["loss"] == loss
-    assert ("model" in space) == (loss.card.estimates != "nothing" and name != "zero_one")
+    for loss in forms(name):
+        text = code(loss).partition("\n\nfrom lossmith.lightgbm")[0]
+        assert executed(loss, text)["loss"] == loss
+        assert sample(loss)
+
+
+@pytest.mark.parametrize("name", [name for name in lm.names() if "lightgbm" in code(lm.get(name))])
+def test_the_code_for_boosted_trees_runs(name: str) -> None:
+    pytest.importorskip("lightgbm")
+    assert "model" in executed(lm.get(name), code(lm.get(name)))
+
+
+def test_the_code_offers_what_the_loss_has() -> None:
+    offered = {name for name in lm.names() if "lightgbm" in code(lm.get(name))}
+    assert offered == {name for name in lm.names() if lm.get(name).elementwise} - {
+        "zero_one",
+        "mean_error",
+        "perceptron",
+    }
+    assert "gradient" not in code(lm.get("zero_one"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "barron(alpha=-inf)",
+        "0.7 * huber + 0.3 * mae",
+        "2 * tweedie",
+        "0.5 * asymmetric(shift=0.125) + 0.25 * focal(gamma=1, alpha=0.25) + 0.25 * brier",
+        "multi_quantile(levels=(0.1, 0.2, 0.3, 0.4, 0.5))",
+        "balanced_softmax(counts=(1, 2, 3, 4))",
+        "sparse_categorical_cross_entropy(class_axis=0, class_weight=(1, 2))",
+        "kl_divergence(class_axis=0)",
+    ],
+)
+def test_the_code_of_values_and_sums_runs(text: str) -> None:
+    loss = lm.parse(text)
+    assert executed(loss, code(loss).partition("\n\nfrom lossmith.lightgbm")[0])["loss"] == loss
+    assert max(map(len, code(loss).splitlines())) <= 74
+    fits(loss, 80)
+    assert json.loads(show(text, "--json"))["text"] == str(loss)
+
+
+def test_data_that_no_example_resembles_is_left_to_the_reader() -> None:
+    assert "np.array" not in code(lm.get("kl_divergence", class_axis=3))
+    assert "loss(p=p, q=q)" in code(lm.get("kl_divergence", class_axis=3))
+
+
+def test_a_formula_by_hand_has_what_is_computed_beside_it() -> None:
+    page = flat(show("kl_divergence"))
+    assert "sum over k of p[k] log(p[k] / q[k])" in page
+    assert "The library computes it from: p⋅(log(p) - log(q))" in page
+    assert (
+        json.loads(show("kl_divergence", "--json"))["computed_from"]
+        == r"p \left(\log{\left(p \right)} - \log{\left(q \right)}\right)"
+    )
+    assert json.loads(show("huber", "--json"))["computed_from"] is None
+    assert "computes it from" not in show("huber")
+
+
+def test_a_sum_shows_its_terms() -> None:
+    page = flat(show("0.7 * huber + 0.3 * mae"))
+    assert "0.7 times" in page
+    assert "0.3 times │f - y│" in page
+    found = json.loads(show("0.7 * huber + 0.3 * mae", "--json"))
+    assert found["family"] is None
+    assert found["formula"]["loss"].endswith(r"+ 0.3 \left(\left|{f - y}\right|\right)")
 
 
 def test_without_sympy_the_rest_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,3 +229,7 @@ def test_symbols() -> None:
     assert symbol(r"\delta") == "δ"
     assert symbol(r"\alpha") == "α"
     assert symbol("k") == "k"
+    assert symbol(r"\varepsilon") == "ε"
+    assert symbol(r"\gamma_{+}") == "γ₊"
+    assert symbol("c_0") == "c₀"
+    assert "γ₊" in show("asymmetric").partition("Picture")[0]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith.core import registry
+from lossmith.core.configured import snake_case
 from lossmith.core.domain import Domain
 from lossmith.core.link import LINKS
-from lossmith.core.loss import snake_case
 from lossmith.core.state import ExactSum
 from lossmith.program import Ops
 

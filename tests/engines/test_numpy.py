@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lossmith as lm
+from lossmith.engines import _numpy_bowls as bowls
 from lossmith.engines import numpy as engine
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Ops, Program, Step, trace
@@ -40,14 +42,24 @@ def programs(draw: Any) -> Program:
 
 
 def naive(program: Program, columns: list[np.ndarray], parameters: dict[str, float]) -> dict[str, Any]:
-    """Evaluate with fresh arrays for every value: no blocks, no buffers."""
-    ops = Ops(
-        lambda name, arguments: engine.IMPLEMENTATION[name](
-            *(np.asarray(x, columns[0].dtype) if isinstance(x, float) else x for x in arguments)
-        )
-    )
+    """Evaluate with fresh arrays for every value: no blocks, no buffers.
+
+    What parameters and constants alone decide is in full precision until it meets an example, or leaves.
+    """
+    dtype = columns[0].dtype
+
+    def apply(name: str, arguments: tuple[Any, ...]) -> Any:
+        values = [np.asarray(x) for x in arguments]
+        if any(x.ndim for x in values):
+            values = [rounded(x) for x in values]
+        return np.asarray(engine.IMPLEMENTATION[name](*values))
+
+    def rounded(x: Any) -> np.ndarray:
+        return np.asarray(x) if np.asarray(x).dtype == np.bool_ else np.asarray(x, dtype)
+
     with np.errstate(all="ignore"):
-        return program.evaluate(ops, columns, {k: np.asarray(v, columns[0].dtype) for k, v in parameters.items()})
+        full = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+        return {name: rounded(value) for name, value in program.evaluate(Ops(apply), columns, full).items()}
 
 
 @given(programs(), st.integers(0, 70), st.sampled_from([np.float32, np.float64]), st.integers(1, 40))
@@ -160,3 +172,11 @@ def test_product_in_which_zero_wins() -> None:
     with np.errstate(all="ignore"):
         got = engine.IMPLEMENTATION["mul0"](np.array([0.0, -np.inf, 2.0, np.nan]), np.array([-np.inf, 0.0, 3.0, 1.0]))
     np.testing.assert_array_equal(got, [0.0, 0.0, 6.0, np.nan])
+
+
+def test_what_a_quotient_leaves_over_keeps_its_digits() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(0.1, 10, (2, 500))
+    left = bowls.left_over(a, b, a / b)
+    for x, y, got in zip(a.tolist(), b.tolist(), left.tolist(), strict=True):
+        assert got == pytest.approx(float(Fraction(x) - Fraction(y) * Fraction(x / y)), rel=1e-9, abs=0)

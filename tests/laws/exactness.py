@@ -48,12 +48,6 @@ class Allowance:
     also: Also
 
 
-def _largest_term(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    rate = mp.exp(f) if loss.values["prediction"] == "log_rate" else mpf(f)
-    linear = rate - oracle.truth(loss.replace(full=False), y, f, 0)
-    yield oracle.truth(loss, y, f, 0), max(1, rate, abs(linear))
-
-
 def _larger_part(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
     low, high = loss.domains["y"].low, loss.domains["y"].high
     if low < y < high:
@@ -62,10 +56,10 @@ def _larger_part(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iter
         yield oracle.truth(loss, y, f, order), max((1 - share) * sizes[0], share * sizes[1])
 
 
-def _certain_label(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
-    if 0 < 1 - abs(y) < 2.0**-52:
-        truth = oracle.truth(loss, math.copysign(1.0, y), f, order)
-        yield truth, abs(truth)
+def _power_of_rounded(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
+    truth = oracle.truth(loss, y, f, order)
+    parts = [abs(oracle.truth(loss, loss.domains["y"].low, f, below)) for below in range(1, order + 1)]
+    yield truth, (1 + mpf(loss.values["gamma_negative"]) / 2) * mp.fsum(parts or [truth])
 
 
 def _normal_range(loss: Loss, order: int, y: float, f: float, dtype: Any) -> Iterator[tuple[mpf, mpf]]:
@@ -80,14 +74,6 @@ def _takes_soft_labels(loss: Loss) -> bool:
 
 ALLOWANCES = (
     Allowance(
-        "Poisson with log y!",
-        "log(y!) and y log(rate) nearly cancel where a large count is predicted well, and log(y!) is computed "
-        "from y + 1: the error is that of the largest term. It does not depend on the prediction, so gradient "
-        "and Hessian are exact.",
-        lambda loss, order: loss.name == "poisson" and loss.values["full"] and order == 0,
-        _largest_term,
-    ),
-    Allowance(
         "derivatives at soft labels",
         "A soft label weighs the losses of both labels, whose slopes point in opposite directions and "
         "cancel near the optimum: the error is that of the larger part.",
@@ -95,15 +81,17 @@ ALLOWANCES = (
         _larger_part,
     ),
     Allowance(
-        "signed soft labels next to certainty",
-        "Labels in [-1, 1] are brought to [0, 1], where one within half a unit in the last place of 1 is 1.",
-        lambda loss, order: _takes_soft_labels(loss) and loss.values["labels"] == "signed",
-        _certain_label,
+        "asymmetric loss of a negative",
+        "What a probability exceeds the shift by is rounded, and raised to a power of 4 or 5 the error with it. The "
+        "Hessian, where it changes sign, is what is left of parts as large as it and the gradient together.",
+        lambda loss, order: loss.name == "asymmetric" and loss.values["prediction"] == "logits",
+        _power_of_rounded,
     ),
     Allowance(
-        "focal Hessian below the normal range",
-        "In the far tail it is exp(-|f|) times up to gamma |f|; where exp(-|f|) is subnormal, it has few digits.",
-        lambda loss, order: loss.name == "focal" and order == 2,
+        "focal losses below the normal range",
+        "In the far tail derivatives are exp(-|f|) times up to gamma |f|, or times a power of 1 over the shift; where "
+        "exp(-|f|) is subnormal, it has few digits.",
+        lambda loss, order: (loss.name == "asymmetric" and order > 0) or (loss.name == "focal" and order == 2),
         _normal_range,
     ),
 )
@@ -136,8 +124,10 @@ def misses(
         truth = oracle.truth(loss, target, prediction, order)
         if _near(value, truth, truth, f.dtype):
             continue
-        if inputs_vary and _near(value, truth, truth, f.dtype, _carried(loss, order, target, prediction, f.dtype)):
-            continue
+        if inputs_vary:
+            carried = _carried(loss, order, target, prediction, f.dtype)
+            if _near(value, truth, max(abs(truth), carried), f.dtype, carried):
+                continue
         if any(
             _near(value, *other, f.dtype)
             for allowance in allowances

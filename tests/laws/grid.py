@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -48,8 +49,16 @@ def variants(cls: type[Loss]) -> Iterator[Loss]:
                     yield cls(**{**form, name: value})
 
 
+def kinds() -> list[type[Loss]]:
+    """Return the losses of a target and a prediction, element by element: those that these laws are about.
+
+    Losses of other structures and inputs have laws of their own, in ``tests/structures``.
+    """
+    return [kind for kind in map(loss_class, lm.names()) if issubclass(kind, lm.Pointwise) and kind().paired]
+
+
 def _cases() -> list[Loss]:
-    return list(dict.fromkeys(loss for name in lm.names() for loss in variants(loss_class(name))))
+    return list(dict.fromkeys(loss for kind in kinds() for loss in variants(kind)))
 
 
 CASES: tuple[Loss, ...] = tuple(_cases())
@@ -71,6 +80,25 @@ def within(domain: Domain, numbers: Iterable[float], dtype: Any = np.float64) ->
     with np.errstate(over="ignore", under="ignore"):
         rounded = [float(dtype(number)) for number in numbers]
     return [float.fromhex(h) for h in dict.fromkeys(n.hex() for n in rounded if domain.includes(n))]
+
+
+def inside(domain: Domain, rng: np.random.Generator, shape: int | tuple[int, ...], scale: float = 2.0) -> Array:
+    """Return random numbers well inside a domain, spread by ``scale`` where it has no end."""
+    if domain.values:
+        return rng.choice(domain.values, shape)
+    if math.isfinite(domain.low) and math.isfinite(domain.high):
+        return domain.low + (domain.high - domain.low) * rng.uniform(0.05, 0.95, shape)
+    numbers = rng.normal(0, scale, shape)
+    if math.isfinite(domain.low):
+        return domain.low + np.exp(numbers / 2)
+    if math.isfinite(domain.high):
+        return domain.high - np.exp(numbers / 2)
+    return numbers
+
+
+def extreme(domain: Domain, far: float) -> float:
+    """Return where losses are largest: an end that belongs to the domain, or ``far`` where none does."""
+    return next((end for end in (domain.low, domain.high) if domain.includes(end)), far)
 
 
 def targets(loss: Loss, dtype: Any = np.float64) -> list[float]:

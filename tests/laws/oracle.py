@@ -5,7 +5,8 @@ its mathematical meaning, and derivatives are numerical: differences of the valu
 with a step so small and a precision so high that what is left is exact for every float.
 
 A formula is analytic except where a *choice* flips: the sign that ``abs`` and ``sign`` see, the
-argument that ``min`` and ``max`` take, the branch of ``where``. The oracle records the choices
+argument that ``min`` and ``max`` take, the branch of ``where``, the number that ``hold`` keeps
+for a constant. The oracle records the choices
 at a point and holds them while it differentiates. Away from kinks that changes nothing; at a
 kink it is the convention of the table, stated without its rules. ``one_sided`` lets choices go.
 """
@@ -28,7 +29,7 @@ DIGITS = 25
 NEGLIGIBLE = -340
 """Power of ten below which a truth is zero for every float."""
 
-_LADDER = (80, 160, 360, 720, 1440)
+_LADDER = (80, 160, 360, 720, 1440, 2880)
 
 
 class Undecided(AssertionError):
@@ -40,6 +41,10 @@ class Undecided(AssertionError):
 
 def _log(a: mpf) -> mpf:
     return -mpmath.inf if a == 0 else mp.log(a) if a > 0 else mp.nan
+
+
+def _log1p(a: mpf) -> mpf:
+    return -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan
 
 
 def _softplus(a: mpf) -> mpf:
@@ -59,8 +64,22 @@ def _lgamma(a: mpf) -> mpf:
         return mpmath.inf if a == 0 else mp.loggamma(a) if a > 0 else mp.nan
 
 
+@cache
+def _log_factorial(a: mpf) -> mpf:
+    with mp.workdps(250):  # to which 1 + a may be 1
+        return mp.loggamma(1 + a) if a > mpf(10) ** -100 else a * (a * mp.pi**2 / 12 - mp.euler)
+
+
 def _mul0(a: mpf, b: mpf) -> mpf:
     return mpf(0) if a == 0 or b == 0 else a * b
+
+
+def _below_normal(z: mpf) -> mpf:
+    return mp.sqrt(2 / mp.pi) * mp.exp(-z * z / 2) - 1 / mp.sqrt(mp.pi)
+
+
+def _bowl(a: mpf, b: mpf) -> mpf:
+    return mp.log1p(a * a) / 2 if b == 0 else mp.expm1(b / 2 * mp.log1p(a * a)) / b
 
 
 MEANING: dict[str, Callable[..., Any]] = {
@@ -72,13 +91,38 @@ MEANING: dict[str, Callable[..., Any]] = {
     "pow": _pow,
     "exp": mp.exp,
     "log": _log,
-    "log1p": lambda a: -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan,
+    "log1p": _log1p,
     "tanh": mp.tanh,
     "sigmoid": lambda a: 1 / (1 + mp.exp(-a)),
     "softplus": _softplus,
     "logcosh": lambda a: mp.log1p(2 * mp.sinh(a / 2) ** 2),
     "sech2": lambda a: mp.sech(a) ** 2,
     "lgamma": _lgamma,
+    "expm1": mp.expm1,
+    "bell": lambda a: mp.exp(-a * a / 2),
+    "bell_bowl": lambda a, b: -b * b * mp.expm1(-((a / b) ** 2) / 2),
+    "bell_slope": lambda a, b: a * mp.exp(-((a / b) ** 2) / 2),
+    "bell_curvature": lambda a, b: (1 - (a / b) ** 2) * mp.exp(-((a / b) ** 2) / 2),
+    "log1p_excess": lambda a: a - mp.log1p(a),
+    "biweight": lambda a, b: b * b * (1 - (1 - (a / b) ** 2) ** 3) / 6,
+    "biweight_slope": lambda a, b: a * (1 - (a / b) ** 2) ** 2,
+    "biweight_curvature": lambda a, b: (1 - (a / b) ** 2) * (1 - 5 * (a / b) ** 2),
+    "log1p_bowl": lambda a, b: b * (a - b * mp.log1p(a / b)),
+    "harmonic": lambda a, b: a * b / (a + b),
+    "log1p_difference": lambda a, b: _log1p(a) - _log1p(b),
+    "hypot": mp.hypot,
+    "log1p_ratio2": lambda a, b: mp.log1p((a / b) ** 2),
+    "lgamma_half": lambda a: _lgamma(a + mpf(0.5)) - _lgamma(a),
+    "normal_within": lambda a: mp.erf(a / mp.sqrt(2)),
+    "crps_normal": lambda a, b: a * mp.erf(a / b / mp.sqrt(2)) + b * _below_normal(a / b),
+    "bowl": _bowl,
+    "bowl_slope": lambda a, b: a * mp.power(1 + a * a, b / 2 - 1),
+    "bowl_curvature": lambda a, b: (1 + (b - 1) * a * a) * mp.power(1 + a * a, b / 2 - 2),
+    "expm1_excess": lambda a: mp.expm1(a) - a,
+    "log_factorial_excess": lambda a: _log_factorial(a) - _mul0(a, _log(a)) + a,
+    "sloped": lambda a, b, c: a,
+    "alike": lambda a, b, c: b,
+    "mul_exp": lambda a, b: a * mp.exp(b),
     "mul0": _mul0,
     "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b,
@@ -94,6 +138,7 @@ CHOOSE: dict[str, Callable[..., Any]] = {
     "min": lambda a, b: a <= b,
     "max": lambda a, b: b <= a,
     "where": lambda condition, a, b: bool(condition),
+    "hold": lambda a: a,
 }
 """What an instruction that makes a choice decides; a tie goes to the first argument."""
 
@@ -103,6 +148,7 @@ FOLLOW: dict[str, Callable[..., Any]] = {
     "min": lambda first, a, b: a if first else b,
     "max": lambda first, a, b: a if first else b,
     "where": lambda first, condition, a, b: a if first else b,
+    "hold": lambda held, a: held,
 }
 """The result, once the choice is made."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lossmith import Loss
-from tests.laws.grid import CASES, SMALL, TINY, kinks_at, name_of, points, targets
+from lossmith import Domain, Loss
+from tests.laws.grid import CASES, SMALL, TINY, extreme, inside, kinks_at, name_of, points, targets
 
 
 def test_every_choice_and_every_edge_is_a_case(kind: type[Loss]) -> None:
@@ -36,6 +36,23 @@ def test_the_grid_of_a_loss_is_whole(kind: type[Loss]) -> None:
             assert not wanted or number in values
     for target in targets(loss):
         assert set(kinks_at(loss, target)) <= set(f[y == target])
+
+
+def test_drawn_numbers_lie_inside_their_domain(kind: type[Loss]) -> None:
+    rng = np.random.default_rng(0)
+    for domain in kind().domains.values():
+        drawn = inside(domain, rng, (200, 3), 5.0)
+        assert drawn.shape == (200, 3)
+        assert all(domain.includes(value) for value in drawn.flat)
+        assert domain.includes(extreme(domain, far=1e200))
+
+
+@pytest.mark.parametrize("text", ["(0, inf)", "(-1, inf)", "[0, inf)", "(-inf, 3)", "[0, 1]", "{0, 1}", "(-inf, inf)"])
+def test_every_form_of_domain_is_drawn_from(text: str) -> None:
+    domain = Domain.parse(text)
+    drawn = inside(domain, np.random.default_rng(0), 500, 5.0)
+    assert all(domain.includes(value) for value in drawn)
+    assert len(set(drawn)) > 1
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

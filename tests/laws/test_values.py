@@ -66,14 +66,20 @@ def test_examples_are_true(kind: type[Loss]) -> None:
 
 
 # The worked numbers of the field's tutorials: learners look for exactly these.
+PROBABILITIES = {"prediction": "probabilities"}
 TUTORIALS = (
     ("mean_error", {}, "errors of +100 and -100", (100.0, -100.0), 0.0),
     ("squared_error", {}, "actual 30, predicted 28 and 20", (4.0, 100.0), None),
     ("absolute_error", {}, "actual 120, predicted 100", (20.0,), None),
     ("absolute_error", {}, "prices 5 and 3 guessed 4 and 6", (1.0, 3.0), None),
-    ("binary_cross_entropy", {"prediction": "probabilities"}, "-ln 0.9 and -ln 0.1", (0.1053605, 2.3025851), None),
-    ("binary_cross_entropy", {"prediction": "probabilities"}, "1 at 0.8, 0 at 0.2", (0.2231436, 0.2231436), None),
+    ("binary_cross_entropy", PROBABILITIES, "-ln 0.9 and -ln 0.1", (0.1053605, 2.3025851), None),
+    ("binary_cross_entropy", PROBABILITIES, "1 at 0.8, 0 at 0.2", (0.2231436, 0.2231436), None),
     ("hinge", {}, "+1 at scores 2.5, 0.8, -0.5", (0.0, 0.2, 1.5), None),
+    ("sparse_categorical_cross_entropy", PROBABILITIES, "cat at 0.7 and 0.3", (0.3566749, 1.2039728), None),
+    ("sparse_categorical_cross_entropy", PROBABILITIES, "dog 0.5, cat 0.2, wolf 0.3: dog", (0.6931472,), None),
+    ("categorical_cross_entropy", PROBABILITIES, "the same one-hot: cat at 0.7 and 0.3", (0.3566749, 1.2039728), None),
+    ("categorical_cross_entropy", PROBABILITIES, "the same one-hot: a dog at 0.5", (0.6931472,), None),
+    ("triplet", {"margin": 1.5}, "two photos of one person and a stranger", (0.5,), None),
 )
 
 

@@ -57,6 +57,28 @@ class NegatedCrossEntropy(lm.BinaryCrossEntropy):
         return -(ops.mul0(y, -ops.softplus(-f)) + ops.mul0(1 - y, -ops.softplus(f)))
 
 
+class MisstatedGamma(lm.Gamma):
+    """States a slope that is not its own."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        return ops.sloped(super().formula(ops, y, f), 1 - 1.000001 * ops.mul_exp(y, -f), f)
+
+
+class UnlikeGamma(lm.Gamma):
+    """Takes for one number in two forms what are two numbers."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        return ops.alike(f < 17, super().formula(ops, y, f), f)
+
+
+class RoundedLabels(lm.Brier):
+    """Brings labels of -1 to 1 to labels of 0 to 1, where small ones have no digits left."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        yes, (p, q) = (y + 1) / 2, self.probabilities(ops, f)
+        return ((1 - yes) * p - yes * q) ** 2
+
+
 class BakedHuber(lm.Huber):
     """Writes its parameter into the program as a constant."""
 
@@ -199,10 +221,9 @@ class Widening(lm.SquaredError):
 class Broadcasting(lm.SquaredError):
     """Squeezes what does not fit."""
 
-    def _batch(self, y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
-        return super()._batch(
-            *(np.squeeze(np.asarray(item, dtype=float)) for item in (y_true, y_pred)), *args, **options
-        )
+    def _batch(self, given: Any, *args: Any, **options: Any) -> Any:
+        squeezed = {name: np.squeeze(np.asarray(item, dtype=float)) for name, item in given.items()}
+        return super()._batch(squeezed, *args, **options)
 
 
 class Scribbling(lm.SquaredError):

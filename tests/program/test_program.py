@@ -16,6 +16,7 @@ import lossmith as lm
 from lossmith.engines import numpy as engine
 from lossmith.errors import ProgramError
 from lossmith.program import Ops, Program, Step, derive, trace
+from lossmith.structures.written import Written
 
 HUBER = """\
 program(y, f; delta)
@@ -168,12 +169,21 @@ def test_json_keeps_every_bit(constants: list[float]) -> None:
     assert hash(back) == hash(program)
 
 
-@pytest.mark.parametrize("name", lm.names())
+WRITTEN = [name for name in lm.names() if issubclass(lm.loss_class(name), Written)]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_every_loss_goes_through_json_and_pickle(name: str) -> None:
     program = lm.get(name).program(2)
     assert Program.from_json(program.to_json()) == program
     assert pickle.loads(pickle.dumps(program)) == program
     assert json.loads(program.to_json())["format"] == "lossmith.program"
+
+
+@pytest.mark.parametrize("name", [name for name in lm.names() if name not in WRITTEN])
+def test_a_loss_without_a_formula_has_no_program_and_says_so(name: str) -> None:
+    with pytest.raises(ProgramError, match=f"{lm.loss_class(name).__name__} is no function of a few inputs"):
+        lm.get(name).program()
 
 
 @pytest.mark.parametrize(

@@ -17,22 +17,28 @@ PACKAGE = Path(lossmith.__file__).parent
 # Each room and the rooms that it may know. `errors` is a leaf that everyone knows.
 ROOMS = {
     "errors": set(),
+    "files": {"errors"},
     "program": {"errors"},
     "engines": {"errors", "program"},
     "core": {"errors", "program", "engines"},
     "structures": {"errors", "program", "engines", "core"},
     "losses": {"errors", "program", "core", "structures"},
     "lightgbm": {"errors", "core"},
+    "regularizers": {"errors", "core"},
+    "relations": {"core"},
     "frameworks": {"errors", "core", "engines", "structures", ""},
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
-    "choosing": {"errors", "core", "scoring", "plotting", "lightgbm", ""},
-    "cli": {"errors", "core", "scoring", "plotting", "choosing", ""},
+    "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
+    "cli": {"errors", "files", "core", "relations", "scoring", "plotting", "choosing", ""},
 }
 # Names resolved when they are used, against the direction of imports: each is one lookup.
 LATE = {
     ("core/registry.py", "losses"),  # finds losses by walking their folder
     ("core/loss.py", "plotting"),  # loss.plot()
+    ("core/sums.py", "structures"),  # a + b
+    ("core/registry.py", "structures"),  # sums from their configuration
+    ("core/registry.py", "regularizers"),  # regularisers from theirs
 }
 
 

@@ -12,10 +12,11 @@ from lossmith import errors
 from lossmith.frameworks.stubs import stub
 
 NAMES = {
-    "Binary", "Card", "Context", "CostState", "Domain", "DomainError", "EmptyError", "Example", "KindError", "Kink",
-    "Loss", "LossNotFoundError", "LossmithError", "LossmithWarning", "MergeError", "MissingDependencyError", "Myth",
-    "NoConstantError", "Option", "Parameter", "ParameterError", "Pointwise", "Program", "ProgramError", "Reference",
-    "ShapeError", "TableError", "Traits", "choose", "family", "from_config", "get", "loss_class", "names", "parse",
+    "Binary", "Card", "Context", "CostState", "Divergence", "Domain", "DomainError", "ElasticNet", "EmptyError",
+    "Example", "KindError", "Kink", "L1", "L2", "Loss", "LossNotFoundError", "LossmithError", "LossmithWarning",
+    "MergeError", "MissingDependencyError", "Myth", "NoConstantError", "Option", "Parameter", "ParameterError",
+    "Pointwise", "Program", "ProgramError", "Reference", "ShapeError", "Sum", "TableError", "Traits", "choose",
+    "entropy", "family", "from_config", "get", "loss_class", "names", "parse",
 }  # fmt: skip
 CLASSES = {lm.loss_class(name).__name__ for name in lm.names()}
 

@@ -44,6 +44,7 @@ def mean(values: np.ndarray, w: np.ndarray) -> float:
 
 TEXTBOOK: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     "rmse": lambda y, p, w: math.sqrt(mean((y - p) ** 2, w)),
+    "rmsle": lambda y, p, w: math.sqrt(mean((np.log1p(y) - np.log1p(p)) ** 2, w)),
     "mae": lambda y, p, w: mean(abs(y - p), w),
     "r2": lambda y, p, w: 1 - mean((y - p) ** 2, w) / mean((y - mean(y, w)) ** 2, w),
     "median_absolute_error": lambda y, p, w: weighted_median(abs(y - p), w),
@@ -58,6 +59,8 @@ TEXTBOOK: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
 
 
 def data(name: str) -> tuple[np.ndarray, np.ndarray]:
+    if name == "rmsle":  # for what is above -1
+        return np.abs(Y), np.abs(P)
     return (LABELS, CHANCES) if metrics.get(name).kind == "binary" else (Y, P)
 
 
@@ -120,12 +123,16 @@ def test_names_are_forgiving_and_stable() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("rmsle", "Did you mean 'rmse'"),
+        ("rmsee", "Did you mean 'rmse'"),
         ("zzz", "Metrics are rmse, mae"),
         ("pinball", "such as pinball:0.9"),
         ("pinball:2", "level between 0 and 1"),
         ("hinge", "scores without a scale"),
         ("mean_error", "cannot judge"),
+        ("triplet", r"takes the inputs anchor, positive, negative.*cost\(anchor=\.\.\., positive="),
+        ("gaussian_nll", "takes the inputs y_true, y_pred, variance"),
+        ("softmax_focal", "takes a row of predictions for each target"),
+        ("multi_quantile", "takes a row of predictions for each target"),
         ("huber(delta=-1)", "delta"),
         ("huber(", "cannot read"),
         ("", "no metric"),

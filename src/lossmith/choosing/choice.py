@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossmith import files
 from lossmith.choosing.contest import ContestResult, Plan
 from lossmith.choosing.features import Dropped
 from lossmith.choosing.goal import Goal
@@ -104,6 +105,4 @@ class Choice:
         Raises:
             TableError: The path cannot be written.
         """
-        from lossmith.choosing import report
-
-        report.write(path, self.to_html())
+        files.write(path, self.to_html())

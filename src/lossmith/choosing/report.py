@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossmith.choosing import document, figures, story
 from lossmith.choosing.words import capital, compact, join, number, plural, share
-from lossmith.errors import TableError
+from lossmith.files import write
 
 if TYPE_CHECKING:
     from lossmith.choosing.choice import Choice
 
-__all__ = ["check_writable", "render", "write", "write_json"]
+__all__ = ["render", "write_json"]
 
 
 def render(choice: Choice) -> str:
@@ -89,52 +87,6 @@ def _cell(value: float, undefined: int, *, best: bool) -> dict[str, Any]:
     text = compact(float(value)) if finite else "∞"
     note = "" if finite or not undefined else plural(undefined, "row")
     return {"text": text, "note": note, "best": best and finite}
-
-
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Find out whether a file can be written, before any work is done for it.
-
-    Raises:
-        TableError: The folder is not there or cannot be written to, or the path is a folder.
-    """
-    target = Path(path)
-    folder = target.parent
-    if target.is_dir():
-        raise TableError(f"cannot write '{target}': it is a folder; give the name of a file in it")
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise TableError(f"cannot write '{target}': the folder '{folder}' {what}")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise TableError(f"cannot write '{target}': {error.strerror or error}") from None
-
-
-def write(path: str | os.PathLike[str], text: str) -> None:
-    """Write a file in one step: what is there stays whole until the new file is complete.
-
-    Raises:
-        TableError: The file cannot be written.
-    """
-    target = Path(path)
-    check_writable(target)
-    scrap = ""
-    try:
-        handle, scrap = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        # A scrap file is private; a report has the mode that any new file would get.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(scrap, 0o666 & ~mask)
-        os.replace(scrap, target)
-        scrap = ""
-    except OSError as error:
-        raise TableError(f"cannot write '{target}': {error.strerror or error}") from None
-    finally:
-        if scrap:
-            Path(scrap).unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], choice: Choice) -> None:

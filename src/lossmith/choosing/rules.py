@@ -173,6 +173,26 @@ RULES: tuple[Rule, ...] = (
         _poisson_reason,
     ),
     Rule(
+        "grow in proportion",
+        ("mean",),
+        "gamma",
+        lambda s: s.target.kind == "positive" and s.target.skew > 1.0,
+        lambda s: (
+            f"All targets are positive and half of them lie below {number(s.target.median)}, with a mean of "
+            f"{number(s.target.mean)}; gamma aims at the mean, and an error counts as a share of the size."
+        ),
+    ),
+    Rule(
+        "zeros beside amounts",
+        ("mean",),
+        "tweedie",
+        lambda s: s.target.kind == "continuous" and _not_negative(s) and s.target.zeros > 0 and s.target.skew > 1.0,
+        lambda s: (
+            f"Exactly zero are {share(s.target.zero_share)} of the targets, and the others are positive amounts; "
+            "Tweedie at power 1.5, between Poisson and gamma, takes both as one and aims at their mean."
+        ),
+    ),
+    Rule(
         "tame the outliers",
         ("mean",),
         "huber",
@@ -314,13 +334,19 @@ def given(losses: Sequence[Any], target: TargetProfile) -> tuple[Candidate, ...]
 
     Raises:
         LossNotFoundError: A name that is no loss.
-        ParameterError: A loss for two classes on a target of numbers, or a text that cannot be read.
+        ParameterError: A loss for two classes on a target of numbers, one that takes more than a target and a
+            prediction, or a text that cannot be read.
     """
     import lossmith as lm
 
     found: dict[str, Candidate] = {}
     for item in losses:
         loss = lm.parse(item) if isinstance(item, str) else item
+        if not loss.elementwise:
+            raise ParameterError(
+                f"{loss} cannot take part: it is a loss of {', '.join(each.name for each in loss.inputs)}"
+                f"{', a row of predictions each' if loss.paired else ''}, and the models here predict one number a row"
+            )
         if loss.card.task == "binary" and target.kind != "binary":
             raise ParameterError(
                 f"{loss} is a loss for two classes, but the target '{target.name}' is a number; see the losses for "

@@ -72,7 +72,11 @@ def parse_loss(text: str) -> Loss:
         key = text.partition(":")[0].lower()
         if key not in {known.partition(":")[0] for known in metrics.names()}:
             raise
-        hint = {"rmse": "Its square is the cost of mse.", "pinball": "Write quantile(level=0.9)."}
+        hint = {
+            "rmse": "Its square is the cost of mse.",
+            "rmsle": "Its square is the cost of msle.",
+            "pinball": "Write quantile(level=0.9).",
+        }
         more = hint.get(key, "A metric judges whole tables: `lossmith choose --metric` takes it.")
         raise ParameterError(f"{text!r} is a metric and no loss. {more}") from None
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "choose": ("lossmith.cli.choose:command", "Find the loss that fits a table, by a fair contest."),
     "list": ("lossmith.cli.list:command", "List the losses, and find one by its properties."),
     "show": ("lossmith.cli.show:command", "Explain one loss: formula, picture, advice, examples."),
+    "plot": ("lossmith.cli.plot:command", "Draw losses, in the terminal or as a picture."),
     "score": ("lossmith.cli.score:command", "Measure the predictions in a file with any losses."),
 }
 

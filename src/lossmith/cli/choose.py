@@ -96,8 +96,8 @@ def command(
     lossmith choose orders.csv -t demand --goal quantile:0.9 --drop order_id
     lossmith choose mails.parquet -t spam -l "focal(gamma=3)" --metric average_precision
     """
-    from lossmith.choosing.report import check_writable
     from lossmith.choosing.setup import set_up
+    from lossmith.files import check_writable
 
     if report is not None:
         check_writable(report)  # before minutes of training, not after

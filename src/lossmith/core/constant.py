@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.minimum import minimise
 from lossmith.errors import NoConstantError
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
 
 Array = npt.NDArray[Any]
-
-_FARTHEST = 40.0  # logits beyond this are certainty in float64
-_GRID = 129
-_STEPS = 200
-_PRECISION = 1e-15
-_ROUNDING = 4e-16
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -46,7 +40,7 @@ def best_constant(loss: Loss, y: Array, w: Array) -> float:
         return weighted_quantile(y, w, 0.5)
     if estimates == "quantile":
         return weighted_quantile(y, w, float(loss.values["level"]))
-    return _minimise(loss, y, w)
+    return minimise(loss, y, w)
 
 
 def weighted_mean(y: Array, w: Array) -> float:
@@ -67,86 +61,32 @@ def weighted_quantile(y: Array, w: Array, level: float) -> float:
     return float(values[low] / 2 + values[high] / 2) if low != high else float(values[low])
 
 
-def _minimise(loss: Loss, y: Array, w: Array) -> float:
-    """Find the constant: a grid brackets the least cost, then the sign of the gradient decides."""
-    singles = np.unique(loss.best_prediction(y))
-    if len(singles) == 1:
-        return float(singles[0])  # every row asks for the same, which may be infinite
-
-    def cost(constant: float) -> float:
-        return float(np.sum(w * loss.evaluate(y, np.full(len(y), constant), ("losses",), trusted=True)["losses"]))
-
-    def slope(constant: float) -> tuple[float, float]:
-        parts = loss.evaluate(y, np.full(len(y), constant), ("gradient", "hessian"), trusted=True)
-        pulls = w * parts["gradient"]
-        balance = float(np.sum(pulls))
-        # Pulls that cancel but for rounding are balanced, or a flat stretch would go unseen.
-        flat = abs(balance) <= _ROUNDING * float(np.sum(np.abs(pulls)))
-        return 0.0 if flat else balance, float(np.sum(w * parts["hessian"]))
-
-    low, high = np.clip(singles[[0, -1]], -_FARTHEST, _FARTHEST) if np.isinf(singles).any() else singles[[0, -1]]
-    grid = np.linspace(low, high, _GRID)
-    best = int(np.argmin([cost(float(point)) for point in grid]))
-    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)])
-    root, flat = _root(slope, low, high)
-    if not flat:
-        return root
-    # A flat stretch can reach beyond the bracket of the grid.
-    left = _edge(slope, float(grid[0]), root, lambda value: value < 0)
-    right = _edge(slope, root, float(grid[-1]), lambda value: value <= 0)
-    return left + (right - left) / 2
-
-
-def _root(slope: Callable[[float], tuple[float, float]], low: float, high: float) -> tuple[float, bool]:
-    """Return where the slope changes sign, by Newton steps that fall back to halving, and whether it is flat there."""
-    here, step, last = low + (high - low) / 2, high - low, high - low
-    for _ in range(_STEPS):
-        value, curvature = slope(here)
-        if value == 0:
-            return here, curvature == 0
-        low, high = (here, high) if value < 0 else (low, here)
-        # Newton only while it stays inside and at least halves the step before last.
-        newton = here - value / curvature if curvature > 0 else math.inf
-        fast = low < newton < high and abs(newton - here) < abs(last) / 2
-        following = newton if fast else low + (high - low) / 2
-        last, step = step, following - here
-        if following in (low, high) or (fast and abs(step) <= _PRECISION * abs(here)):
-            return following, False
-        here = following
-    return here, False
-
-
-def _edge(
-    slope: Callable[[float], tuple[float, float]], low: float, high: float, before: Callable[[float], bool]
-) -> float:
-    """Return the point up to which ``before(slope)`` holds, by halving."""
-    while low < (middle := low + (high - low) / 2) < high:
-        if before(slope(middle)[0]):
-            low = middle
-        else:
-            high = middle
-    return low + (high - low) / 2
-
-
 @dataclass(frozen=True)
 class Context:
     """What a cost is to be compared with.
 
     Attributes:
         floor: the least cost that any predictions could reach on these targets.
-        constant: the best constant raw prediction, or ``None`` where there is none.
+        constant: the best constant raw prediction, a row of logits with classes, or ``None`` where
+            there is none.
         constant_cost: its cost, or ``None``.
         can_be_negative: whether the loss can fall below zero.
     """
 
     floor: float
-    constant: float | None
+    constant: Any
     constant_cost: float | None
     can_be_negative: bool
 
     @classmethod
     def of(cls, loss: Loss, y_true: npt.ArrayLike, weight: npt.ArrayLike | None) -> Context:
-        """Return the context of a loss on some targets."""
+        """Return the context of a loss on some targets.
+
+        Raises:
+            NoConstantError: when the loss takes other inputs than a target and a prediction.
+        """
+        if not loss.paired:
+            loss.optimal_constant(y_true)  # refuses, and says why
         raw = loss.raw_form
         can_be_negative = not loss.card.traits.nonnegative
         try:

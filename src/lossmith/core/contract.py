@@ -6,22 +6,28 @@ may be is the loss's domain and is checked in the same pass that computes.
 
 from __future__ import annotations
 
+import inspect
+import math
 import sys
 import warnings
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.domain import Domain
+from lossmith.core.inputs import Input
+from lossmith.core.outputs import room
+from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, KindError, ShapeError
 
 Array = npt.NDArray[Any]
 
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
 _FEW_LOGITS = 16
+_BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
 
 
 class LossmithWarning(UserWarning):
@@ -30,74 +36,126 @@ class LossmithWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Batch:
-    """Arrays that passed the contract, flattened.
+    """Arrays that passed the contract, with one axis for the examples.
 
     Attributes:
         owner: the loss, as messages name it.
-        inputs: by the formula's symbol, one-dimensional, contiguous, all of one float type.
+        inputs: by the formula's symbol; contiguous, examples along the first axis, classes (if the
+            loss has any) along the last.
         labels: the argument name behind each symbol, for messages.
-        shape: shape of the arguments.
-        weight: float64 weights, or ``None`` for one each.
+        shape: shape of the examples, that is, of the losses.
+        dtype: float32 or float64, the type of the results.
+        weight: float64 weights by example, or ``None`` for one each.
         mask: which examples count, or ``None`` for all.
+        block: rows in a block of work, which is also the unit of exact sums.
+        shapes: shape of each argument, for results that have it.
+        class_axis: where the classes stood in the arguments, or ``None`` without classes.
     """
 
     owner: str
     inputs: Mapping[str, Array]
     labels: Mapping[str, str]
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
     weight: Array | None
     mask: Array | None
+    block: int = BLOCK
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    class_axis: int | None = None
 
     @property
     def size(self) -> int:
         """Number of examples."""
-        return int(next(iter(self.inputs.values())).size)
+        return math.prod(self.shape)
 
     def weighted(self, start: int, stop: int, values: Array) -> Array:
         """Return weight times value of some rows; weight zero or a mask gives zero whatever the value."""
+        tail = (1,) * (values.ndim - 1)
         if self.weight is not None:
-            weight = self.weight[start:stop]
+            weight = self.weight[start:stop].reshape(-1, *tail)
             with np.errstate(invalid="ignore", over="ignore"):
                 values = np.where(weight > 0, weight * values.astype(np.float64), 0.0)
         if self.mask is not None:
-            values = np.where(self.mask[start:stop], values, 0.0)
+            values = np.where(self.mask[start:stop].reshape(-1, *tail), values, 0.0)
         return values
 
-    def output(self, out: Array | None) -> Array:
-        """Return an array for a result of each example: the caller's, checked, or a new one."""
-        dtype = self.inputs["f"].dtype
-        if out is None:
-            return np.empty(self.shape, dtype=dtype)
-        if (
-            not isinstance(out, np.ndarray)
-            or out.dtype != dtype
-            or not (out.flags.c_contiguous and out.flags.writeable)
-        ):
+    def room(self, part: str) -> Array:
+        """Return an array to fill with a part of the outputs, row by row; see ``lossmith.core.outputs``."""
+        tails = {symbol: array.shape[1:] for symbol, array in self.inputs.items()}
+        return room((self.size,), part, tails, self.dtype)
+
+    def rows_of(self, out: Any, part: str) -> Array:
+        """Check an array that a part is to be written into, and return it as rows, or others where that cannot be.
+
+        Raises:
+            KindError: for what is no writeable array of the right type.
+            ShapeError: for another shape than the predictions have.
+        """
+        if not isinstance(out, np.ndarray) or out.dtype != self.dtype or not out.flags.writeable:
             got = f"{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
-            raise KindError(f"{self.owner}: out must be a writeable, contiguous {dtype} array, got a {got}")
-        if out.shape != self.shape:
-            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {self.shape}")
-        return out
+            raise KindError(f"{self.owner}: out must be a writeable {self.dtype} array, got a {got}")
+        rows = self.room(part)
+        if out.shape != (shape := self.restore(rows).shape):
+            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {shape}")
+        in_place = out.flags.c_contiguous and self.class_axis is None
+        return out.reshape(rows.shape) if in_place else rows
+
+    def restore(self, values: Array, *, full: bool = False) -> Array:
+        """Return a result of rows in the shape in which the arguments came."""
+        tail = values.shape[1:]
+        restored = values.reshape(self.shape + tail)
+        if tail and not full and self.class_axis is not None:
+            restored = np.moveaxis(restored, -1, self.class_axis)
+        return restored
+
+    def own(self, symbol: str, gradient: Array) -> Array:
+        """Return a gradient in its argument's own shape: summed over the axes along which that was spread."""
+        shape = self.shapes.get(symbol, gradient.shape)
+        if shape == gradient.shape:
+            return gradient
+        spread_along = tuple(axis for axis, size in enumerate(shape) if size != gradient.shape[axis])
+        total = gradient.sum(axis=spread_along if shape else None, keepdims=bool(shape), dtype=np.float64)
+        return np.asarray(total, dtype=gradient.dtype)
 
     def place(self, row: int) -> str:
         """Return the index of a flat row, as one writes it: ``3`` or ``3, 1``."""
         return _place(row, self.shape)
 
+    def blocks(self) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        """Yield ``start, stop`` and the inputs of those rows, block by block."""
+        for start in range(0, self.size, self.block):
+            stop = min(start + self.block, self.size)
+            yield start, stop, {symbol: array[start:stop] for symbol, array in self.inputs.items()}
+
+    def entry(self, symbol: str, row: int, column: int | None = None) -> str:
+        """Return what a message calls the entry of an argument at a flat row: ``y_true[3]``, ``y_pred[3, 1]``."""
+        label, shape = self.labels[symbol], self.shapes.get(symbol, self.shape)
+        if column is not None:
+            index = [int(i) for i in np.unravel_index(row, self.shape)] if self.shape else []
+            index.insert(len(index) if self.class_axis is None else self.class_axis, column)
+            return f"{label}[{', '.join(map(str, index))}]"
+        if shape == self.shape:
+            return f"{label}[{self.place(row)}]"
+        if not shape:
+            return label  # one number for all examples
+        spread = zip(np.unravel_index(row, self.shape), shape, strict=True)
+        return f"{label}[{', '.join(str(0 if size == 1 else int(i)) for i, size in spread)}]"
+
 
 @np.errstate(over="ignore")  # of a wider type than float64
 def prepare(
     owner: str,
-    arguments: Mapping[str, tuple[str, Any]],
+    arguments: Sequence[tuple[Input, Any]],
     weight: Any = None,
     mask: Any = None,
     *,
     unsigned_zero: Collection[str] = (),
 ) -> Batch:
-    """Check the arguments of a call and bring them to the form that engines take.
+    """Check the arguments of a pointwise call and bring them to the form that engines take.
 
     Args:
         owner: the loss, as messages shall name it.
-        arguments: by the formula's symbol, the argument's name and what the user gave.
+        arguments: each input with what the user gave.
         weight: a weight for each example, at least zero; size-1 axes broadcast.
         mask: true for the examples that count.
         unsigned_zero: symbols for which -0.0 becomes 0.0.
@@ -107,18 +165,20 @@ def prepare(
         ShapeError: when shapes differ.
         DomainError: for negative or non-finite weights and a mask that is not boolean.
     """
-    arrays = {symbol: _numbers(owner, label, value) for symbol, (label, value) in arguments.items()}
-    labels = {symbol: label for symbol, (label, _) in arguments.items()}
-    first = next(iter(arrays))
-    for symbol, array in arrays.items():
-        if array.shape != arrays[first].shape:
-            raise ShapeError(_shapes_differ(owner, labels[first], arrays[first], labels[symbol], array))
-    shape = arrays[first].shape
-    floats = {array.dtype for array in arrays.values() if array.dtype.kind == "f"}
-    # Labels are often integers: they take the type of the predictions instead of widening them.
-    common = np.result_type(*floats) if floats else np.dtype(np.float64)
-    dtype = np.dtype(np.float32 if common.itemsize < 4 else np.float64 if common.itemsize > 8 else common)
-    counts = None if mask is None else _mask(owner, mask, shape)
+    arrays = {item.symbol: numbers(owner, item.name, value) for item, value in arguments}
+    rigid = [item for item, _ in arguments if not item.broadcast]
+    first = rigid[0]
+    shape = arrays[first.symbol].shape
+    for item, _ in arguments:
+        array = arrays[item.symbol]
+        if item.broadcast:
+            arrays[item.symbol] = spread(owner, item.name, array, shape)
+        elif array.shape != shape:
+            raise ShapeError(_shapes_differ(owner, first.name, arrays[first.symbol], item.name, array))
+    # A plain Python number for all examples is of no width.
+    plain = {item.symbol for item, value in arguments if item.broadcast and isinstance(value, (int, float))}
+    dtype = common_type(array for symbol, array in arrays.items() if symbol not in plain)
+    counts = None if mask is None else masks(owner, mask, shape)
     inputs = {symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()}
     for symbol in unsigned_zero:
         if np.signbit(inputs[symbol]).any():
@@ -126,18 +186,33 @@ def prepare(
     return Batch(
         owner=owner,
         inputs=inputs,
-        labels=labels,
+        labels={item.symbol: item.name for item, _ in arguments},
         shape=shape,
-        weight=None if weight is None else _weights(owner, weight, shape, counts),
+        dtype=dtype,
+        weight=None if weight is None else weights(owner, weight, shape, counts),
         mask=counts,
+        shapes={item.symbol: np.shape(value) for item, value in arguments if item.broadcast},
     )
+
+
+def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
+    """Return the type to compute in: the widest float among the arrays, at least float32, at most float64."""
+    floats = {array.dtype for array in arrays if array.dtype.kind == "f"}
+    # Labels are often integers: they take the type of the predictions instead of widening them.
+    common = np.result_type(*floats) if floats else np.dtype(np.float64)
+    return np.dtype(np.float32 if common.itemsize <= 4 else np.float64)
 
 
 def _place(row: int, shape: tuple[int, ...]) -> str:
     return ", ".join(str(int(i)) for i in np.unravel_index(row, shape)) if shape else "()"
 
 
-def _numbers(owner: str, label: str, value: Any) -> Array:
+def numbers(owner: str, label: str, value: Any) -> Array:
+    """Return an argument as an array of real numbers, whatever their type.
+
+    Raises:
+        KindError: for strings, complex numbers, objects, and arrays of libraries that have no engine.
+    """
     module = type(value).__module__.partition(".")[0]
     if module in _OTHER_LIBRARIES:
         raise KindError(
@@ -175,12 +250,16 @@ def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -
     return message
 
 
-def _weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None) -> Array:
-    array = _numbers(owner, "weight", weight).astype(np.float64, copy=False)
-    full = _spread(owner, "weight", array, shape)
+def weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> Array:
+    """Return flat float64 weights, which are 0 where ``counts`` is false, whatever was given there.
+
+    Raises:
+        DomainError: for a negative weight, or one that is not finite.
+    """
+    array = numbers(owner, "weight", weight).astype(np.float64, copy=False)
+    full = spread(owner, "weight", array, shape)
+    full = full if counts is None else np.where(counts, full, 0.0)
     wrong = ~((full >= 0) & (full < np.inf))
-    if counts is not None:
-        wrong &= counts
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DomainError(
@@ -190,14 +269,26 @@ def _weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | No
     return full
 
 
-def _mask(owner: str, mask: Any, shape: tuple[int, ...]) -> Array:
+def masks(owner: str, mask: Any, shape: tuple[int, ...]) -> Array:
+    """Return a flat boolean mask.
+
+    Raises:
+        KindError: when it is not boolean.
+    """
     array = np.asarray(mask)
     if array.dtype != np.bool_:
         raise KindError(f"{owner}: mask must be boolean (True counts), got {array.dtype}; write mask.astype(bool)")
-    return _spread(owner, "mask", array, shape)
+    return spread(owner, "mask", array, shape)
 
 
-def _spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Array:
+def spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Array:
+    """Return an array spread over the examples along its axes of size 1, flat; a single number fits all.
+
+    Raises:
+        ShapeError: when other axes differ.
+    """
+    if array.ndim == 0:
+        return np.full(math.prod(shape), array)
     fits = array.ndim == len(shape) and all(a in (1, b) for a, b in zip(array.shape, shape, strict=True))
     if not fits:
         raise ShapeError(
@@ -217,15 +308,17 @@ def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, fi
     """
     row = first + int(np.argmax(invalid))
     for symbol, domain in domains.items():
-        value = float(batch.inputs[symbol][row])
-        if not domain.includes(value):
+        values = batch.inputs[symbol][row]
+        outside = [place for place, value in enumerate(np.atleast_1d(values).tolist()) if not domain.includes(value)]
+        if outside:
+            value, column = float(np.atleast_1d(values)[outside[0]]), outside[0] if values.ndim else None
             label = batch.labels[symbol]
             wanted = "finite" if domain == Domain(hint=domain.hint) else f"in {domain}"
             hint = f"; {domain.hint}" if domain.hint else ""
             if np.isnan(value):
                 hint = "; a missing value: drop the row, or leave it out by mask="
             return DomainError(
-                f"{batch.owner}: {label} must be {wanted}, but {label}[{batch.place(row)}] is {value:g}{hint}"
+                f"{batch.owner}: {label} must be {wanted}, but {batch.entry(symbol, row, column)} is {value:g}{hint}"
             )
     raise AssertionError("a row was reported outside the domains, but lies inside")
 
@@ -243,10 +336,16 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
     if 0 <= low < high <= 1:
         label = batch.labels[symbol]
         mend = "pass prediction='probabilities'" if offered else "pass the scores from before the sigmoid"
-        warnings.warn(
+        warn(
             f"{batch.owner}: {label} is declared as logits, but all {logits.size} values lie in [0, 1] "
             f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, {mend}; "
-            "as logits they can never say better than 0.5 for the negative class.",
-            LossmithWarning,
-            stacklevel=4,
+            "as logits they can never say better than 0.5 for the negative class."
         )
+
+
+def warn(text: str) -> None:
+    """Warn of a likely mistake, at the line outside the library that made it."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, LossmithWarning, stacklevel=level)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lossmith.program import Ops, Value
 
-_INTERVAL = re.compile(r"^\s*([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+)\s*([\])])\s*$")
+_INTERVAL = re.compile(r"^\s*([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+)\s*([\])])\s*(?:without\s+(\S+)\s*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,10 @@ class Domain:
 
     Attributes:
         low, high: ends of the interval.
-        low_included, high_included: whether an end belongs to it. Infinity never does.
+        low_included, high_included: whether an end belongs to it. Infinity never does, but for parameters.
         values: when not empty, only these numbers belong.
         hint: what to do when a number lies outside, for error texts.
+        hole: a number inside the interval that does not belong.
     """
 
     low: float = -math.inf
@@ -32,10 +33,11 @@ class Domain:
     high_included: bool = False
     values: tuple[float, ...] = ()
     hint: str = ""
+    hole: float | None = None
 
     @classmethod
     def parse(cls, text: str, hint: str = "") -> Domain:
-        """Read ``"(0, inf)"``, ``"[0, 1]"`` or ``"{0, 1}"``.
+        """Read ``"(0, inf)"``, ``"[0, 1]"``, ``"{0, 1}"`` or ``"(-inf, inf) without 0"``.
 
         Raises:
             ValueError: when the text is none of these, or the interval is empty.
@@ -50,7 +52,8 @@ class Domain:
         low, high = float(match[2]), float(match[3])
         if not low < high:
             raise ValueError(f"empty domain: {text!r}")
-        return cls(low, high, match[1] == "[", match[4] == "]", (), hint)
+        hole = None if match[5] is None else float(match[5])
+        return cls(low, high, match[1] == "[", match[4] == "]", (), hint, hole)
 
     def contains(self, ops: Ops, x: Value) -> Value:
         """Return the condition that ``x`` belongs, in any namespace; NaN never belongs."""
@@ -61,7 +64,10 @@ class Domain:
             return condition
         above = ops.le(self.low, x) if self.low_included else ops.lt(self.low, x)
         below = ops.le(x, self.high) if self.high_included else ops.lt(x, self.high)
-        return ops.both(above, below)
+        inside = ops.both(above, below)
+        if self.hole is None:
+            return inside
+        return ops.both(inside, ops.either(ops.lt(x, self.hole), ops.lt(self.hole, x)))
 
     def includes(self, x: float) -> bool:
         """Return whether one number belongs."""
@@ -69,13 +75,14 @@ class Domain:
             return x in self.values
         above = self.low <= x if self.low_included else self.low < x
         below = x <= self.high if self.high_included else x < self.high
-        return above and below
+        return above and below and x != self.hole
 
     def __str__(self) -> str:
         if self.values:
             return "{" + ", ".join(f"{value:g}" for value in self.values) + "}"
         left, right = "[" if self.low_included else "(", "]" if self.high_included else ")"
-        return f"{left}{self.low:g}, {self.high:g}{right}"
+        without = "" if self.hole is None else f" without {self.hole:g}"
+        return f"{left}{self.low:g}, {self.high:g}{right}{without}"
 
 
 REAL = Domain(hint="the value must be a finite number")

@@ -1,154 +1,73 @@
 """The loss: what every loss of the catalogue offers, whatever its structure.
 
-A loss is an immutable value. Its class declares parameters, options, domains, a card and a
-formula; everything below is read from those.
+A loss is an immutable value. Its class declares inputs, parameters, options, domains, a card and
+a formula; everything below is read from those.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
-import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.card import Card
+from lossmith.core.configured import Configured
 from lossmith.core.constant import Context, best_constant
 from lossmith.core.contract import Batch, domain_error
 from lossmith.core.domain import Domain
+from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
-from lossmith.core.parameter import Option, Parameter
+from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol
 from lossmith.core.reduction import check_reduction
+from lossmith.core.section import Section
 from lossmith.core.state import CostState
-from lossmith.errors import EmptyError, ParameterError, did_you_mean
+from lossmith.core.sums import Summable
+from lossmith.errors import EmptyError, NoConstantError, ParameterError
 from lossmith.program import Program
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[Any]
-T = TypeVar("T")
-
-OUTPUTS = ("losses", "gradient", "hessian")
-"""What can be asked of each example."""
 
 
-def snake_case(name: str) -> str:
-    """Return ``binary_cross_entropy`` for ``BinaryCrossEntropy`` and ``gaussian_nll`` for ``GaussianNLL``."""
-    words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
-
-
-class Loss(ABC):
+class Loss(Summable, Configured):
     """Base of all losses. Instances are immutable, comparable, hashable and picklable."""
 
-    name: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     card: ClassVar[Card]
     link: Link = IDENTITY
-    _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})
-    _options: ClassVar[Mapping[str, Option]] = MappingProxyType({})
-    _values: Mapping[str, Any]
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        cls.name = snake_case(cls.__name__)
-        cls._parameters = MappingProxyType(_declared(cls, Parameter))
-        cls._options = MappingProxyType(_declared(cls, Option))
-        cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # inspect reads it
-            [
-                inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=declared.default)
-                for name, declared in cls.declared().items()
-            ]
-        )
-
-    def __init__(self, *values: Any, **named: Any) -> None:
-        """Make a loss with these parameters and options; see the class for which there are.
-
-        Raises:
-            ParameterError: for an unknown name or a value outside its domain.
-        """
-        cls = type(self)
-        declared = cls.declared()
-        if len(values) > len(declared):
-            raise ParameterError(
-                f"{cls.__name__} takes {len(declared)} values ({', '.join(declared)}), got {len(values)}"
-            )
-        given = dict(zip(declared, values, strict=False))
-        for name, value in named.items():
-            if name not in declared:
-                known = f"it takes {', '.join(declared)}" if declared else "it takes none"
-                raise ParameterError(
-                    f"{cls.__name__} has no parameter {name!r}; {known}.{did_you_mean(name, declared)}"
-                )
-            if name in given:
-                raise ParameterError(f"{cls.__name__} got {name} twice, by place and by name")
-            given[name] = value
-        checked = {name: item.validate(cls.__name__, given.get(name, item.default)) for name, item in declared.items()}
-        object.__setattr__(self, "_values", MappingProxyType(checked))
-        self._check()
-
-    def _check(self) -> None:  # noqa: B027  # a hook: most losses have nothing to refuse
-        """Refuse combinations of parameters that make no sense together."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{self} cannot be changed; make another, for example {type(self).__name__}({name}=...)")
 
     # --- what the loss is -------------------------------------------------------------------
 
-    @classmethod
-    def parameters(cls) -> Mapping[str, Parameter]:
-        """Return the declared parameters by name."""
-        return cls._parameters
-
-    @classmethod
-    def options(cls) -> Mapping[str, Option]:
-        """Return the declared options by name."""
-        return cls._options
-
-    @classmethod
-    def declared(cls) -> dict[str, Parameter | Option]:
-        """Return parameters and options together, in the order in which they are passed by place."""
-        return {**cls._parameters, **cls._options}
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The arrays that it takes. A class declares others as an attribute, or here where an option decides."""
+        return (TARGET, PREDICTION)
 
     @property
-    def values(self) -> Mapping[str, Any]:
-        """Value of each parameter and option."""
-        return self._values
+    def paired(self) -> bool:
+        """Whether it takes a target and a prediction and nothing else, as most losses do."""
+        return [item.name for item in self.inputs] == ["y_true", "y_pred"]
 
-    def replace(self, **changes: Any) -> Self:
-        """Return the same loss with some parameters or options changed."""
-        return type(self)(**{**self._values, **changes})
+    @property
+    def elementwise(self) -> bool:
+        """Whether each example is one target and one prediction, a number each, as in two columns of a table."""
+        return self.paired and not self._couples
 
-    def to_config(self) -> dict[str, Any]:
-        """Return the loss as plain data, which ``lossmith.from_config`` turns back into it."""
-        return {"loss": self.name, "parameters": dict(self._values)}
+    @property
+    def predicted(self) -> tuple[Input, ...]:
+        """The inputs that derivatives are taken with respect to."""
+        return tuple(item for item in self.inputs if item.predicted)
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Loss) and self._values == other._values
-
-    def __hash__(self) -> int:
-        return hash((type(self), tuple(self._values.items())))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), dict(self._values))
-
-    def __repr__(self) -> str:
-        shown = []
-        for name, value in self._values.items():
-            item = self._options.get(name)
-            if (item is None and value is not None) or (item is not None and value != item.default):
-                shown.append(
-                    f"{name}={value:g}"
-                    if isinstance(value, float) and float(f"{value:g}") == value
-                    else f"{name}={value!r}"
-                )
-        return f"{type(self).__name__}({', '.join(shown)})"
+    @property
+    def focus(self) -> Input:
+        """The predicted input that pictures and formulas are about: the first, unless a structure says otherwise."""
+        return self.predicted[0]
 
     @property
     def raw_form(self) -> Self:
@@ -175,87 +94,140 @@ class Loss(ABC):
     # --- what a structure provides ------------------------------------------------------------
 
     @abstractmethod
-    def _batch(self, y_true: Any, y_pred: Any, weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
+        """Return the loss and its derivatives along a line through its inputs, which is what pictures show.
+
+        Args:
+            value: what is held fixed: the target, or the index of the true class; by default a typical one.
+            points: how many points of the line.
+            between: its ends; by default around what is interesting.
+
+        Raises:
+            DomainError: for a value outside its domain.
+            ParameterError: for a value where there is none to choose.
+        """
+
+    @abstractmethod
+    def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         """Check the arguments of a call; ``trusted`` leaves out warnings about likely mistakes."""
 
     @abstractmethod
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        """Yield ``start, stop`` and the outputs of those rows, with ``valid`` for the domains."""
+        """Yield ``start, stop`` and, for those rows, the outputs and ``valid``, whether they lie in the domains.
 
-    @abstractmethod
+        Outputs are called as ``lossmith.core.outputs`` says.
+        """
+
     def _value(self, y: Array, f: Array) -> Array:
         """Return the losses without checks, also at infinite predictions, where they are limits."""
+        raise ParameterError(f"{type(self).__name__} has no limits at infinite predictions")
+
+    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
+        """Return the error for the first of the rows from ``start`` on that lie outside the domains."""
+        return domain_error(batch, self.domains, invalid, start)
 
     # --- what people ask of it ------------------------------------------------------------------
 
-    def __call__(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, **options: Any) -> Any:
+    def __call__(self, y_true: Any = None, y_pred: Any = None, **options: Any) -> Any:
         """Return the cost; see ``cost``."""
         return self.cost(y_true, y_pred, **options)
 
-    def losses(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Array:
+    def losses(self, y_true: Any = None, y_pred: Any = None, **named: Any) -> Array:
         """Return the loss of each example.
 
         Args:
             y_true: targets.
             y_pred: predictions, of the same shape, in the kind that the loss declares.
+            named: inputs by name; a loss of other inputs than these two takes all of them so.
 
         Returns:
-            An array of that shape: float32 when that holds every float that came in, else float64.
+            An array of the examples' shape: float32 when that holds every float that came in, else float64.
 
         Raises:
             ShapeError, KindError, DomainError: when the data break the contract; the first bad row is named.
         """
-        return self.evaluate(y_true, y_pred, ("losses",))["losses"]
+        found: Array = self.evaluate(y_true, y_pred, ("losses",), **named)["losses"]
+        return found
 
-    def gradient(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Array:
-        """Return the derivative of each example's loss with respect to its prediction; see ``losses``."""
-        return self.evaluate(y_true, y_pred, ("gradient",))["gradient"]
+    def gradient(self, y_true: Any = None, y_pred: Any = None, **named: Any) -> Results:
+        """Return the derivative of each example's loss with respect to its prediction; see ``losses``.
 
-    def hessian(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *, kind: str = "diagonal") -> Array:
+        A loss of several predicted inputs gives a dict by their names.
+        """
+        return self.evaluate(y_true, y_pred, ("gradient",), **named)["gradient"]
+
+    def hessian(self, y_true: Any = None, y_pred: Any = None, *, kind: str = "diagonal", **named: Any) -> Results:
         """Return the second derivative of each example's loss with respect to its prediction; see ``losses``.
 
         Args:
             y_true: targets.
             y_pred: predictions.
-            kind: ``diagonal``. ``full`` is for losses whose entries couple.
+            kind: ``diagonal`` (default), or ``full`` where the entries of an example couple: with
+                classes, a matrix for each example; with several predicted inputs, a dict by pairs of
+                names.
+            named: inputs by name.
         """
-        if kind != "diagonal":
-            reason = "its entries do not couple, so the diagonal is all there is" if kind == "full" else "unknown kind"
-            raise ParameterError(f"{type(self).__name__}.hessian(kind={kind!r}): {reason}; use kind='diagonal'")
-        return self.evaluate(y_true, y_pred, ("hessian",))["hessian"]
+        if kind == "diagonal":
+            return self.evaluate(y_true, y_pred, ("hessian",), **named)["hessian"]
+        if kind != "full":
+            raise ParameterError(f"hessian(kind={kind!r}): unknown kind; it is 'diagonal' or 'full'")
+        if not self._couples:
+            raise ParameterError(
+                f"{type(self).__name__}.hessian(kind='full'): its entries do not couple, "
+                "so the diagonal is all there is; use kind='diagonal'"
+            )
+        return self.evaluate(y_true, y_pred, ("full_hessian",), **named)["full_hessian"]
 
+    @property
+    def _couples(self) -> bool:
+        """Whether second derivatives across entries of one example exist."""
+        return len(self.predicted) > 1
+
+    @np.errstate(over="ignore", invalid="ignore")
     def evaluate(
-        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, outputs: Sequence[str] = OUTPUTS, *, trusted: bool = False
-    ) -> dict[str, Array]:
-        """Return several of ``losses``, ``gradient`` and ``hessian`` in one pass; see ``losses``.
+        self,
+        y_true: Any = None,
+        y_pred: Any = None,
+        outputs: Sequence[str] = ("losses", "gradient", "hessian"),
+        *,
+        trusted: bool = False,
+        **named: Any,
+    ) -> dict[str, Any]:
+        """Return several of ``losses``, ``gradient``, ``hessian`` and ``full_hessian`` in one pass; see ``losses``.
 
         Args:
             y_true: targets.
             y_pred: predictions.
             outputs: which to compute.
             trusted: leave out warnings about likely mistakes, for callers that made the predictions themselves.
+            named: inputs by name.
         """
         unknown = [name for name in outputs if name not in OUTPUTS]
         if unknown:
             raise ParameterError(f"outputs must be among {', '.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}")
-        batch = self._batch(y_true, y_pred, None, None, trusted=trusted)
-        results = {name: np.empty(batch.size, dtype=batch.inputs["f"].dtype) for name in outputs}
-        for start, stop, block in self._stream(batch, outputs):
+        batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
+        keys = [key for name in outputs for key in parts(name, self.predicted)]
+        flat = {key: batch.room(key) for key in keys}
+        for start, stop, block in self._stream(batch, keys):
             self._refuse_invalid(batch, start, stop, block["valid"])
-            for name, result in results.items():
-                result[start:stop] = block[name]
-        return {name: result.reshape(batch.shape)[()] for name, result in results.items()}
+            for key, result in flat.items():
+                result[start:stop] = batch.weighted(start, stop, block[key])  # by the loss's own weights
+        shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
+        return {name: gather(name, self.predicted, shaped) for name in outputs}
 
     @np.errstate(over="ignore", invalid="ignore")
     def cost(
         self,
-        y_true: npt.ArrayLike,
-        y_pred: npt.ArrayLike,
+        y_true: Any = None,
+        y_pred: Any = None,
         weight: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         reduction: str = "mean",
         *,
         empty: str = "error",
+        **named: Any,
     ) -> Any:
         """Return the losses of a data set put together.
 
@@ -267,6 +239,7 @@ class Loss(ABC):
             reduction: ``mean`` (Σwl/Σw, default), ``count_mean`` (Σwl/n), ``sum`` (Σwl), or
                 ``none`` for the array of weighted losses, 0 where masked.
             empty: what a mean over nothing is: ``error`` (default), ``zero`` or ``nan``.
+            named: inputs by name.
 
         Returns:
             A float; an array with ``reduction="none"``. It is infinite where the loss is, such
@@ -276,24 +249,25 @@ class Loss(ABC):
             ShapeError, KindError, DomainError, EmptyError, ParameterError
         """
         if check_reduction(reduction) != "none":
-            return self.state(y_true, y_pred, weight, mask).reduce(reduction, empty=empty)
-        batch = self._batch(y_true, y_pred, weight, mask)
-        result = np.empty(batch.size, dtype=batch.inputs["f"].dtype)
+            return self.state(y_true, y_pred, weight, mask, **named).reduce(reduction, empty=empty)
+        batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
+        result = batch.room("losses")
         for start, stop, block in self._stream(batch, ("losses",)):
             self._refuse_invalid(batch, start, stop, block["valid"])
             result[start:stop] = batch.weighted(start, stop, block["losses"])
-        return result.reshape(batch.shape)[()]
+        return batch.restore(result)[()]
 
     @np.errstate(over="ignore", invalid="ignore")
     def state(
         self,
-        y_true: npt.ArrayLike,
-        y_pred: npt.ArrayLike,
+        y_true: Any = None,
+        y_pred: Any = None,
         weight: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        **named: Any,
     ) -> CostState:
         """Return the mergeable sums behind the cost; arguments and errors as in ``cost``."""
-        batch = self._batch(y_true, y_pred, weight, mask)
+        batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         state = CostState.begin(self, batch)
         for start, stop, block in self._stream(batch, ("losses",)):
             self._refuse_invalid(batch, start, stop, block["valid"])
@@ -303,54 +277,70 @@ class Loss(ABC):
     @np.errstate(over="ignore", invalid="ignore")
     def cost_and_gradient(
         self,
-        y_true: npt.ArrayLike,
-        y_pred: npt.ArrayLike,
+        y_true: Any = None,
+        y_pred: Any = None,
         weight: npt.ArrayLike | None = None,
         reduction: str = "mean",
         out: Array | None = None,
         *,
         mask: npt.ArrayLike | None = None,
         empty: str = "error",
-    ) -> tuple[Any, Array]:
+        **named: Any,
+    ) -> tuple[Any, Results]:
         """Return the cost and its derivative with respect to each prediction, in one pass.
 
         Args:
-            y_true, y_pred, weight, reduction, mask, empty: as in ``cost``.
-            out: an array of the predictions' shape and of the result's type, to write the gradient into.
+            y_true, y_pred, weight, reduction, mask, empty, named: as in ``cost``.
+            out: an array of the predictions' shape and of the result's type, to write the gradient
+                into; only where there is one predicted input.
 
         Returns:
-            The cost, and the gradient of that very cost: with ``mean`` it carries w/Σw.
+            The cost, and the gradient of that very cost: with ``mean`` it carries w/Σw. An input
+            that was spread over the examples gets the sum of its gradients, in its own shape.
         """
         chosen = check_reduction(reduction)
-        batch = self._batch(y_true, y_pred, weight, mask)
-        dtype = batch.inputs["f"].dtype
-        gradient = batch.output(out)
-        flat = gradient.reshape(-1)
+        batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
+        keys = parts("gradient", self.predicted)
+        flat = {key: batch.room(key) for key in keys}
+        if out is not None:
+            if len(keys) > 1:
+                raise ParameterError(
+                    f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
+                )
+            flat[keys[0]] = batch.rows_of(out, keys[0])
         state = CostState.begin(self, batch)
         divisor = state.divisor(chosen) or math.inf  # nothing counts: the gradient is zero
-        losses = np.empty(batch.size, dtype=dtype) if chosen == "none" else None
-        for start, stop, block in self._stream(batch, ("losses", "gradient")):
+        losses = batch.room("losses") if chosen == "none" else None
+        for start, stop, block in self._stream(batch, ("losses", *keys)):
             self._refuse_invalid(batch, start, stop, block["valid"])
-            flat[start:stop] = batch.weighted(start, stop, block["gradient"]) / divisor
+            for key, result in flat.items():
+                result[start:stop] = batch.weighted(start, stop, block[key]) / divisor
             if losses is None:
                 state = state.add(batch, start, stop, block["losses"])
             else:
                 losses[start:stop] = batch.weighted(start, stop, block["losses"])
-        cost = state.reduce(chosen, empty=empty) if losses is None else losses.reshape(batch.shape)[()]
-        return cost, gradient
+        cost = state.reduce(chosen, empty=empty) if losses is None else batch.restore(losses)[()]
+        shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
+        if out is not None:
+            out[...] = shaped[keys[0]]  # onto itself where it was written in place
+            return cost, out
+        return cost, gather("gradient", self.predicted, shaped)
 
-    def optimal_constant(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    def optimal_constant(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Any:
         """Return the constant raw prediction with the least cost: where boosting should start.
 
         In closed form where there is one (means, medians, quantiles), else by safeguarded Newton
         steps. When a whole interval is best, its midpoint. Infinite when the data ask for certainty.
 
         Raises:
-            NoConstantError: when the cost has no minimum.
+            NoConstantError: when the cost has no minimum, or the loss takes more than one prediction.
             EmptyError: when no example has weight.
         """
+        if not self.paired:
+            raise NoConstantError(f"{self} has no best constant: {self._why_no_constant}")
         loss = self.raw_form
-        batch = loss._batch(y_true, np.zeros(np.shape(np.asarray(y_true))), weight, None, trusted=True)
+        zeros = np.zeros(np.shape(np.asarray(y_true)))
+        batch = loss._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
         for start, stop, block in loss._stream(batch, ()):
             self._refuse_invalid(batch, start, stop, block["valid"])
         targets = batch.inputs["y"].astype(np.float64)
@@ -359,6 +349,14 @@ class Loss(ABC):
         if not counts.any():
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
         return loss._best_constant(targets[counts], weights[counts])
+
+    @property
+    def _why_no_constant(self) -> str:
+        names = ", ".join(item.name for item in self.inputs)
+        if "y_true" in (item.name for item in self.inputs):
+            predicted = " and ".join(item.name for item in self.predicted)
+            return f"it is a loss of {names}, and {predicted} are predicted together, not one number for each target"
+        return f"it is a loss of {names}, none of which is a target that one number could be predicted for"
 
     def _best_constant(self, y: Array, w: Array) -> float:
         """Return the best constant raw prediction for checked targets and positive weights."""
@@ -380,21 +378,14 @@ class Loss(ABC):
         axes: Axes = import_module("lossmith.plotting.curves").plot(self, y_true, ax=ax)
         return axes
 
+    def _bind(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the inputs by argument name, refusing unknown ones and missing ones."""
+        places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
+        return bind(type(self).__name__, self.inputs, {**named, **places})
+
     def _refuse_invalid(self, batch: Batch, start: int, stop: int, valid: Array) -> None:
         if valid.all():
             return
         invalid = ~valid if batch.mask is None else ~valid & batch.mask[start:stop]
         if invalid.any():
-            raise domain_error(batch, self.domains, invalid, start)
-
-
-def _declared(cls: type, kind: type[T]) -> dict[str, T]:
-    # The loss's own come first, since those are the ones passed by place; a base's can be taken away.
-    nearest: dict[str, Any] = {}
-    for base in cls.__mro__:
-        nearest = {**nearest, **{name: item for name, item in vars(base).items() if name not in nearest}}
-    return {name: item for name, item in nearest.items() if isinstance(item, kind)}
-
-
-def _rebuild(cls: type[Loss], values: dict[str, Any]) -> Loss:
-    return cls(**values)
+            raise self._invalid(batch, invalid, start)

@@ -16,10 +16,22 @@ from lossmith.core.domain import Domain
 from lossmith.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
-    from lossmith.core.loss import Loss
+    from lossmith.core.configured import Configured
 
 
-class Parameter:
+class Declaration:
+    """What a class declares and its instances hold the value of, by the attribute's name."""
+
+    name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, loss: Configured | None, owner: type) -> Any:
+        return self if loss is None else loss._values[self.name]
+
+
+class Parameter(Declaration):
     """A number that shapes a loss.
 
     Args:
@@ -28,28 +40,30 @@ class Parameter:
         symbol: LaTeX of the symbol.
         typical: the range that sliders, plots and tests use.
         doc: what it means, one phrase.
+        in_formula: whether the formula uses it; else only the structure around it does.
     """
 
     def __init__(
-        self, default: float | None, *, domain: str, symbol: str, typical: tuple[float, float], doc: str
+        self,
+        default: float | None,
+        *,
+        domain: str,
+        symbol: str,
+        typical: tuple[float, float],
+        doc: str,
+        in_formula: bool = True,
     ) -> None:
         self.default = default
         self.domain = Domain.parse(domain)
         self.symbol = symbol
         self.typical = typical
         self.doc = doc
-        self.name = ""
+        self.in_formula = in_formula
 
     @property
     def optional(self) -> bool:
         """Whether the loss has a form without this parameter."""
         return self.default is None
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, loss: Loss | None, owner: type) -> Any:
-        return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> float | None:
         """Return the value as a float, or ``None`` where that is allowed.
@@ -73,7 +87,75 @@ class Parameter:
         return f"Parameter({self.name}={self.default}, domain={self.domain}, {self.doc!r})"
 
 
-class Option:
+class Vector(Declaration):
+    """A number for each class, such as class weights, or for each of some levels.
+
+    Args:
+        default: the numbers when none are given; ``None`` where they may be left out.
+        domain: where each number may lie.
+        doc: what it means, one phrase.
+    """
+
+    def __init__(self, default: tuple[float, ...] | None = None, *, domain: str, doc: str) -> None:
+        self.default = default
+        self.domain = Domain.parse(domain)
+        self.doc = doc
+
+    def validate(self, owner: str, value: Any) -> tuple[float, ...] | None:
+        """Return the numbers as a tuple, or ``None`` for none.
+
+        Raises:
+            ParameterError: for what is no sequence of numbers in the domain.
+        """
+        if value is None and self.default is None:
+            return None
+        try:
+            numbers = tuple(float(item) for item in value)
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f"{owner}({self.name}={value!r}): {self.name} must be a sequence of numbers in {self.domain} "
+                f"({self.doc})"
+            ) from None
+        for place, number in enumerate(numbers):
+            if not self.domain.includes(number):
+                raise ParameterError(
+                    f"{owner}: {self.name}[{place}] is {number:g}, but must lie in {self.domain} ({self.doc})"
+                )
+        return numbers
+
+    def __repr__(self) -> str:
+        return f"Vector({self.name}, domain={self.domain}, {self.doc!r})"
+
+
+class Integer(Declaration):
+    """A whole number that says where something is, such as an axis; it may be left out.
+
+    Args:
+        default: value when none is given.
+        doc: what it means, one phrase.
+    """
+
+    def __init__(self, default: int | None, *, doc: str) -> None:
+        self.default = default
+        self.doc = doc
+
+    def validate(self, owner: str, value: Any) -> int | None:
+        """Return the number.
+
+        Raises:
+            ParameterError: for what is no whole number.
+        """
+        if value is None and self.default is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise ParameterError(f"{owner}({self.name}={value!r}): {self.name} must be a whole number ({self.doc})")
+        return int(value)
+
+    def __repr__(self) -> str:
+        return f"Integer({self.name}={self.default!r}, {self.doc!r})"
+
+
+class Option(Declaration):
     """A choice between forms of a loss.
 
     Args:
@@ -88,13 +170,6 @@ class Option:
         self.choices = choices
         self.doc = doc
         self.why = why
-        self.name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, loss: Loss | None, owner: type) -> Any:
-        return self if loss is None else loss._values[self.name]
 
     def validate(self, owner: str, value: Any) -> str | bool:
         """Return the choice.

@@ -5,21 +5,45 @@ SymPy is imported only when a formula is to be shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from textwrap import wrap
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.card import Card
+from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
-from lossmith.errors import MissingDependencyError
+from lossmith.errors import MissingDependencyError, ProgramError
 from lossmith.program import TABLE, Ops, Program, Value
 
 
 class Readable(Protocol):
-    """What a reading needs of a loss: its formula, on symbols."""
+    """What a reading needs of a loss: a card with a formula set by hand, or else a formula on symbols."""
+
+    @property
+    def card(self) -> Card:
+        """The facts about the loss."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the formula calls its inputs."""
+
+    @property
+    def focus(self) -> Input:
+        """The predicted input that pictures and formulas are about."""
 
     @property
     def free_parameters(self) -> Mapping[str, float]:
         """The parameters that are present."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Value of each parameter and option."""
 
     def parameters(self) -> Mapping[str, Parameter]:
         """Return the declared parameters."""
@@ -30,10 +54,22 @@ class Readable(Protocol):
     def program(self, order: int = 2) -> Program:
         """Return the loss and its derivatives as a program."""
 
+    def reads(self, sympy: Any, output: str, part: Callable[..., Any]) -> Any:
+        """Return an output as people read it, made of what ``part(loss, name)`` gives."""
+
 
 # Kept as named functions: their expansions say less than their names.
-_NAMED = ("sigmoid", "lgamma")
+_NAMED = ("sigmoid", "lgamma", "hold")
+_IRRATIONAL = ("log(2)", "log(pi)/2", "log(2*pi)/2", "1/sqrt(pi)", "sqrt(2/pi)")
 _LONG = 40
+_SAMPLES = 500
+_NUMERIC = {
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "lgamma": np.vectorize(math.lgamma, otypes=[float]),
+    "loggamma": np.vectorize(math.lgamma, otypes=[float]),
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "hold": lambda x: x,
+}
 
 
 def _sympy() -> Any:
@@ -57,49 +93,114 @@ def _namespace() -> Ops:
 
 
 def _exact(sympy: Any, value: Value) -> Any:
-    """Return a number as the fraction it is, so that 2 does not print as 2.0."""
-    return sympy.nsimplify(value, rational=True) if isinstance(value, float) else sympy.sympify(value)
+    """Return a number as the fraction or constant it is, so that 2 does not print as 2.0."""
+    if not isinstance(value, float):
+        return sympy.sympify(value)
+    return _constants().get(value, None) or sympy.nsimplify(value, rational=True)
+
+
+@lru_cache(maxsize=1)
+def _constants() -> dict[float, Any]:
+    """Return the irrational constants of formulas and rules, by their rounded value."""
+    known = [_sympy().sympify(text) for text in _IRRATIONAL]
+    return {float(sign * number.evalf(30)): sign * number for number in known for sign in (1, -1)}
+
+
+def _needed(sympy: Any, condition: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    """Return the branches that a reader needs: one where the other says the same, or is a limit, or is for digits.
+
+    What is the same is seen at points drawn at random, where branches of another meaning differ.
+    """
+    if a == b or (a.count_ops() < _LONG and b.count_ops() < _LONG and sympy.expand(a - b) == 0):
+        return (a,)
+    taken, one, two = (_sampled(sympy, part) for part in (condition, a, b))
+    alike = np.isclose(one, two, rtol=1e-6, atol=1e-9)
+    known = np.isfinite(one) & np.isfinite(two)
+
+    def agree(where: npt.NDArray[Any]) -> bool:
+        return not where.any() or bool((known & where).any() and alike[known & where].all())
+
+    whole = {place: agree(where) for place, where in ((1, taken), (0, ~taken))}
+    kept = [(a, b)[place] for place in (0, 1) if whole[place]]
+    return (min(kept, key=lambda branch: branch.count_ops()),) if kept else (a, b)
+
+
+def _size(sympy: Any, sides: tuple[Any, ...]) -> Any:
+    """Return the absolute value that is written as the larger of a number and its opposite."""
+    return sympy.Abs(sides[0]) if len(sides) == 2 and sympy.expand(sides[0] + sides[1]) == 0 else None
+
+
+def _sampled(sympy: Any, found: Any) -> npt.NDArray[Any]:
+    """Return an expression at points drawn at random, the same for all; NaN where it is no real number."""
+    symbols = sorted(found.free_symbols, key=str)
+    draws = [np.random.default_rng(sum(map(ord, symbol.name))) for symbol in symbols]
+    points = [
+        draw.uniform(0.05, 2, _SAMPLES) if symbol.is_positive else draw.uniform(-3, 3, _SAMPLES)
+        for symbol, draw in zip(symbols, draws, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        values = sympy.lambdify(symbols, found, modules=[_NUMERIC, "numpy"])(*points)
+    return np.asarray(np.broadcast_to(values, (_SAMPLES,)))
 
 
 def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
     row = TABLE[name]
     if name in _NAMED:
-        head, _, _ = row.latex.partition("(")
+        head, _, _ = row.latex.format("", "").partition("(")
 
         class Named(sympy.Function):  # type: ignore[misc]  # SymPy has no types
             def _latex(self, printer: Any, exp: str | None = None) -> str:
-                call = rf"{head}\left({printer._print(self.args[0])}\right)"
+                call = rf"{head}\left({', '.join(map(printer._print, self.args))}\right)"
                 return call if exp is None else rf"{call}^{{{exp}}}"
 
         Named.__name__ = name
         return Named
     if name == "where":
-        # Unevaluated, the conditions stay as the formula wrote them.
-        return lambda condition, a, b: sympy.Piecewise((a, condition), (b, True), evaluate=False)
+        return lambda condition, a, b: _piecewise(sympy, condition, a, b)
     expression = sympy.sympify(row.meaning, locals=dict(zip("abc", letters, strict=True)))
     return lambda *arguments: expression.xreplace(dict(zip(letters, arguments, strict=False)))
 
 
+def _piecewise(sympy: Any, condition: Any, a: Any, b: Any) -> Any:
+    """Return the branches, with the conditions as the formula wrote them, or the one branch that there really is."""
+    if condition in (sympy.true, sympy.false):
+        return a if condition == sympy.true else b
+    branches = _needed(sympy, condition, a, b)
+    if len(branches) == 1:
+        return branches[0]
+    return sympy.Piecewise((a, condition), (b, True), evaluate=False)
+
+
 def expression(loss: Readable, output: str = "value") -> Any:
-    """Return the loss or a derivative as a SymPy expression in ``y``, ``f`` and its parameters' symbols.
+    """Return the loss or a derivative as a SymPy expression in its inputs' and parameters' symbols.
 
     Args:
         loss: the loss; its parameters stay symbols.
-        output: ``value``, ``gradient:f`` or ``hessian:f,f``.
+        output: ``value``, ``gradient:f``, ``hessian:f,f`` and so on.
     """
+    return loss.reads(_sympy(), output, _part)
+
+
+def _part(loss: Readable, output: str, *, collected: bool = True) -> Any:
+    """Return the formula or a derivative by its symbols, as a reader or as the rule table would write it."""
     sympy = _sympy()
-    y, f = sympy.symbols("y f", real=True)
+    inputs = [sympy.Symbol(name, real=True) for name in loss.symbols]
     symbols = {
         name: sympy.Symbol(loss.parameters()[name].symbol, positive=True)
         for name in loss.free_parameters
         if name != "eps"
     }
     if output == "value":
-        found = loss.symbolic(symbols).formula(_namespace(), y, f)
+        found = loss.symbolic(symbols).formula(_namespace(), *inputs)
     else:
-        found = loss.program(2).evaluate(_namespace(), [y, f], {"eps": sympy.Symbol("epsilon"), **symbols})[output]
+        parts = loss.program(2).evaluate(_namespace(), inputs, {"eps": sympy.Symbol("epsilon"), **symbols})
+        if output not in parts:
+            raise ProgramError(f"{loss} has no formula for {output}: its program has {', '.join(parts)}")
+        found = parts[output]
     found = _exact(sympy, found)
-    if output == "value" or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
+    found = found.xreplace({number: _exact(sympy, float(number)) for number in found.atoms(sympy.Float)})
+    found = found.replace(sympy.Max, lambda *sides: _size(sympy, sides) or sympy.Max(*sides))
+    if output == "value" or not collected or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
         return found
     # Short derivatives come out of the rule table with terms that a reader would collect.
     return sympy.simplify(found)
@@ -110,27 +211,101 @@ def latex(loss: Readable) -> str:
     return _latex(loss, "value")
 
 
-def latex_gradient(loss: Readable) -> str:
-    """Return the derivative with respect to the prediction as LaTeX."""
-    return _latex(loss, "gradient:f")
+def latex_gradient(loss: Readable, wrt: str = "") -> str:
+    """Return the derivative as LaTeX, with respect to a symbol, by default the one that pictures show."""
+    return _latex(loss, f"gradient:{wrt or loss.focus.symbol}")
 
 
-def latex_hessian(loss: Readable) -> str:
-    """Return the second derivative as LaTeX."""
-    return _latex(loss, "hessian:f,f")
+def latex_hessian(loss: Readable, wrt: str = "") -> str:
+    """Return the second derivative as LaTeX, with respect to a symbol, by default the one that pictures show."""
+    return _latex(loss, f"hessian:{wrt or loss.focus.symbol},{wrt or loss.focus.symbol}")
 
 
 def _latex(loss: Readable, output: str) -> str:
-    return str(_sympy().latex(expression(loss, output), ln_notation=False))
+    terms = [(_weight(weight), _latex(part, output)) for weight, part in getattr(loss, "parts", ())]
+    if terms:
+        return " + ".join(rf"{weight} \left({text}\right)" for weight, text in terms)
+    by_hand = _by_hand(loss, output)
+    if by_hand:
+        return by_hand[0]
+    return _typeset(expression(loss, output))
 
 
-def pretty(loss: Readable, output: str = "value") -> str:
-    """Return the formula drawn with Unicode characters, on several lines."""
+def _typeset(found: Any) -> str:
+    text = str(_sympy().latex(found, ln_notation=False))
+    return re.sub(r"\b10{15,}\b", lambda power: f"10^{{{len(power[0]) - 1}}}", text)
+
+
+def _by_hand(loss: Readable, output: str) -> tuple[str, str] | None:
+    """Return the LaTeX and the text that the card holds, if it does."""
+    formula = loss.card.formula
+    what, _, symbols = output.partition(":")
+    if formula is None or symbols.partition(",")[0] not in ("", loss.focus.symbol):
+        return None  # what is set by hand is about the input that pictures show
+    kinds = [str(loss.values.get(option, "")) for option in ("prediction", f"{loss.focus.symbol}_kind")]
+    formula = next((formula.kinds[kind] for kind in kinds if kind in formula.kinds), formula)
+    found: tuple[str, str] = getattr(formula, what)
+    return found
+
+
+def pretty(loss: Readable, output: str = "value", width: int | None = None) -> str:
+    """Return the formula drawn with Unicode characters, on several lines.
+
+    Args:
+        loss: the loss.
+        output: ``value``, ``gradient:f``, ``hessian:f,f`` and so on.
+        width: columns to keep to: a wider sum is drawn term by term, and what is wider still comes as LaTeX.
+    """
+    parts: Sequence[tuple[float, Readable]] = getattr(loss, "parts", ())
+    if parts:
+        return "\n".join(f"{_weight(weight)} times\n{pretty(part, output, width)}" for weight, part in parts)
+    by_hand = _by_hand(loss, output)
+    return _folded(by_hand[1], width) if by_hand else _drawn(expression(loss, output), width)
+
+
+def beside(loss: Readable, width: int | None = None) -> tuple[str, str] | None:
+    """Return as LaTeX and as text what the library computes with, where the card has another formula set by hand."""
+    if loss.card.formula is None or not hasattr(loss, "symbolic"):
+        return None
+    found = expression(loss)
+    text = _drawn(found, width)
+    return None if text == pretty(loss, "value", width) else (_typeset(found), text)
+
+
+def _weight(weight: float) -> str:
+    return f"{weight:g}" if float(f"{weight:g}") == weight else repr(weight)
+
+
+def _drawn(found: Any, width: int | None) -> str:
     sympy = _sympy()
-    found = expression(loss, output)
     names = {
-        symbol: sympy.Symbol(symbol.name.lstrip("\\"), positive=True)
+        symbol: sympy.Symbol(re.sub(r"\\(var)?|[{}]", "", symbol.name), positive=True)
         for symbol in found.free_symbols
         if "\\" in symbol.name
     }
-    return str(sympy.pretty(found.xreplace(names), use_unicode=True, wrap_line=False))
+    found = found.xreplace(names).replace(sympy.Max, sympy.Function("max")).replace(sympy.Min, sympy.Function("min"))
+    whole = [_lines(sympy, found)]
+    if width is None or _fits(whole, width):
+        return "\n".join(whole[0])
+    terms = found.as_ordered_terms()
+    minus = [term.could_extract_minus_sign() for term in terms]
+    blocks = [_lines(sympy, -term if less else term) for term, less in zip(terms, minus, strict=True)]
+    if not _fits(blocks, width):
+        return _folded(str(sympy.latex(found, ln_notation=False)), width)
+    lines = []
+    for place, (block, less) in enumerate(zip(blocks, minus, strict=True)):
+        sign = "-" if less else "+" if place else " "
+        lines += [f"{sign if number == len(block) // 2 else ' '} {line}" for number, line in enumerate(block)]
+    return "\n".join(lines)
+
+
+def _lines(sympy: Any, found: Any) -> list[str]:
+    return str(sympy.pretty(found, use_unicode=True, wrap_line=False)).splitlines()
+
+
+def _fits(blocks: Sequence[Sequence[str]], width: int) -> bool:
+    return max(len(line) for block in blocks for line in block) + 2 <= width
+
+
+def _folded(text: str, width: int | None) -> str:
+    return text if width is None else "\n".join(wrap(text, width, break_long_words=False, break_on_hyphens=False))

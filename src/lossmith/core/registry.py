@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import os
 import pkgutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from lossmith.core.elsewhere import elsewhere
 from lossmith.core.loss import Loss
 from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
 
@@ -46,7 +48,7 @@ def names(task: str | None = None) -> tuple[str, ...]:
     """Return the canonical names of all losses, by family; with ``task`` only those for such a target.
 
     Args:
-        task: ``regression``, ``counts`` or ``binary``.
+        task: ``regression``, ``counts``, ``binary``, ``probabilistic``, ``adversarial`` or ``preference``.
     """
     found = tuple(sorted(_modules(), key=lambda name: (_modules()[name].split(".")[-2], name)))
     return found if task is None else tuple(name for name in found if loss_class(name).card.task == task)
@@ -59,7 +61,7 @@ def family(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def loss_class(name: str) -> type[Loss]:
-    """Return the class behind a name, class name or alias; case, ``_`` and ``-`` do not matter.
+    """Return the class behind a name, class name or alias; case, ``_``, ``-`` and a final ``loss`` do not matter.
 
     Raises:
         LossNotFoundError: with the nearest names.
@@ -68,8 +70,11 @@ def loss_class(name: str) -> type[Loss]:
     by_key = {_key(module): module for module in _modules()}
     module = by_key.get(wanted)
     if module is None:
-        alias = _aliases().get(wanted)
+        alias = _aliases().get(wanted) or _aliases().get(short := wanted.removesuffix("loss")) or by_key.get(short)
         if alias is None:
+            instead = elsewhere(wanted)
+            if instead:
+                raise LossNotFoundError(f"no loss is called {name!r}: {instead}. `lossmith list` shows all of them.")
             guess = did_you_mean(name, [*_modules(), *(a for n in names() for a in loss_class(n).aliases)])
             raise LossNotFoundError(f"no loss is called {name!r}.{guess} `lossmith list` shows all of them.")
         module = alias
@@ -107,6 +112,9 @@ def parse(text: str | Loss) -> Loss:
     """
     if isinstance(text, Loss):
         return text
+    combined = _parse_sum(text)
+    if combined is not None:
+        return combined
     name, bracket, _ = text.strip().partition("(")
     if not bracket:
         return get(name.strip())
@@ -127,18 +135,46 @@ def parse(text: str | Loss) -> Loss:
     return found(*places, **words)
 
 
+def _parse_sum(text: str) -> Loss | None:
+    """Return the loss behind ``0.7 * huber + 0.3 * mae``, or ``None`` when the text is no such sum."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+    if not isinstance(node, ast.BinOp):
+        return None
+    if isinstance(node.op, ast.Add):
+        return parse(ast.unparse(node.left)) + parse(ast.unparse(node.right))
+    if isinstance(node.op, ast.Mult):
+        for factor, other in ((node.left, node.right), (node.right, node.left)):
+            sign = -1 if isinstance(factor, ast.UnaryOp) and isinstance(factor.op, ast.USub) else 1
+            number = factor.operand if isinstance(factor, ast.UnaryOp) else factor
+            if isinstance(number, ast.Constant) and isinstance(number.value, int | float):
+                return sign * number.value * parse(ast.unparse(other))
+    return None
+
+
 def _literal(node: ast.expr) -> Any:
-    # A bare word is a choice: quotes are a nuisance in a shell.
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+    # A bare word is a choice: quotes are a nuisance in a shell. Infinity is how it prints.
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _literal(node.operand) == math.inf:
+        return -math.inf
+    if isinstance(node, ast.Name):
+        return math.inf if node.id == "inf" else node.id
+    return ast.literal_eval(node)
 
 
-def from_config(config: Mapping[str, Any]) -> Loss:
-    """Return the loss that ``to_config`` described.
+def from_config(config: Mapping[str, Any]) -> Any:
+    """Return the loss or regulariser that ``to_config`` described.
 
     Raises:
         ParameterError: when the mapping is no such description.
         LossNotFoundError: for an unknown name.
     """
+    if isinstance(config, Mapping) and set(config) == {"regularizer", "parameters"}:
+        return import_module("lossmith.regularizers").from_config(config)
     if not isinstance(config, Mapping) or set(config) != {"loss", "parameters"}:
         raise ParameterError(f"a configuration is {{'loss': name, 'parameters': {{...}}}}, got {config!r}")
+    if config["loss"] == "sum":
+        terms = [(weight, from_config(inner)) for weight, inner in config["parameters"]["terms"]]
+        return import_module("lossmith.structures.composite").Sum(terms)
     return get(config["loss"], **config["parameters"])

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from lossmith.core.contract import Batch
 from lossmith.core.reduction import Empty, Reduction, check_empty, check_reduction
-from lossmith.engines.numpy import BLOCK
 from lossmith.errors import EmptyError, MergeError, ParameterError
 
 if TYPE_CHECKING:
@@ -97,7 +96,9 @@ class CostState:
         weights = ExactSum((float(count),)) if count else ExactSum()
         if batch.weight is not None:
             counted = batch.weighted(0, batch.size, np.ones(batch.size))
-            weights = ExactSum().add(*(float(np.sum(counted[i : i + BLOCK])) for i in range(0, batch.size, BLOCK)))
+            weights = ExactSum().add(
+                *(float(np.sum(counted[i : i + batch.block])) for i in range(0, batch.size, batch.block))
+            )
         return cls(loss, weights=weights, rows=batch.size, count=count)
 
     def add(self, batch: Batch, start: int, stop: int, losses: npt.NDArray[Any]) -> CostState:

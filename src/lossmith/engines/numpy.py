@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines import _numpy_bowls as bowls
+from lossmith.engines import _numpy_counts as counts
+from lossmith.engines._numpy_bowls import store
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Program
 
@@ -43,7 +46,7 @@ def _logcosh(x: Array, out: Array | None = None) -> Array:
     # log1p(2 sinh²(x/2)) keeps the digits of small x; the other form cannot overflow.
     near = np.log1p(2 * np.square(np.sinh(np.minimum(size, 1) / 2)))
     far = size - x.dtype.type(math.log(2)) + np.log1p(np.exp(-2 * size))
-    return _store(np.where(size < 1, near, far), out)
+    return store(np.where(size < 1, near, far), out)
 
 
 def _sech2(x: Array, out: Array | None = None) -> Array:
@@ -52,9 +55,14 @@ def _sech2(x: Array, out: Array | None = None) -> Array:
     return ratio
 
 
+def _sloped(value: Array, slope: Array, of: Array, out: Array | None = None) -> Array:
+    same: Array = np.positive(value, out=out)
+    return same
+
+
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
     zero = np.asarray(a == 0) | np.asarray(b == 0)
-    return _store(np.where(zero, np.result_type(a, b).type(0), a * b), out)
+    return store(np.where(zero, np.result_type(a, b).type(0), a * b), out)
 
 
 def _lgamma_scalar(x: float) -> float:
@@ -68,19 +76,61 @@ def _lgamma_scalar(x: float) -> float:
 
 def _lgamma(x: Array, out: Array | None = None) -> Array:
     # NumPy has no log-gamma; the C library's is right to the last digits and this is the reference.
-    values = np.fromiter(map(_lgamma_scalar, np.ravel(x).tolist()), dtype=x.dtype, count=np.size(x))
-    return _store(values.reshape(np.shape(x)), out)
+    return _one_by_one(_lgamma_scalar, x, out)
+
+
+def _log_factorial_excess(x: Array, out: Array | None = None) -> Array:
+    return _one_by_one(counts.log_factorial_excess, x, out)
+
+
+def _log1p_ratio2(a: Array, b: Array, out: Array | None = None) -> Array:
+    size = np.abs(a)
+    ratio = np.asarray(size / b)
+    far = np.where(ratio < np.inf, 2 * np.log(ratio), 2 * (np.log(size) - np.log(b)))
+    return store(np.where(ratio < 1e10, np.log1p(ratio * ratio), far), out)
+
+
+def _lgamma_half_scalar(x: float) -> float:
+    if not x > 0:
+        return -math.inf if x == 0 else math.nan
+    # Up to 10 by the recurrence, then by the series: the difference of two log-gammas would lose digits.
+    first, product = 0.0, 1.0
+    if x < 1:
+        first, x = math.log(x + 0.5) - math.log(x), x + 1
+    while x < 10:
+        product *= 1 + 0.5 / x
+        x += 1
+    series = sum(c * (1 / x) ** (2 * k + 1) for k, c in enumerate(_HALF_STEP))
+    return math.log(x) / 2 - series - math.log(product) - first
+
+
+# (1 - 4^-k) B(2k) / (k (2k - 1)) with the Bernoulli numbers B, from k = 1 on
+_HALF_STEP = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224, 5461 / 425984)
+
+
+def _lgamma_half(x: Array, out: Array | None = None) -> Array:
+    return _one_by_one(_lgamma_half_scalar, x, out)
+
+
+def _normal_within(x: Array, out: Array | None = None) -> Array:
+    # NumPy has no error function either.
+    return _one_by_one(math.erf, x * x.dtype.type(math.sqrt(0.5)), out)
+
+
+def _crps_normal(a: Array, b: Array, out: Array | None = None) -> Array:
+    kind = np.result_type(a, b).type
+    z = np.asarray(a / b)
+    below = kind(math.sqrt(2 / math.pi)) * bowls.bell(z) - kind(1 / math.sqrt(math.pi))
+    return store(a * _normal_within(z) + b * below, out)
+
+
+def _one_by_one(function: Callable[[float], float], x: Array, out: Array | None) -> Array:
+    values = np.fromiter(map(function, np.ravel(x).tolist()), dtype=x.dtype, count=np.size(x))
+    return store(values.reshape(np.shape(x)), out)
 
 
 def _where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
-    return _store(np.where(condition, a, b), out)
-
-
-def _store(values: Array, out: Array | None) -> Array:
-    if out is None:
-        return values
-    out[...] = values
-    return out
+    return store(np.where(condition, a, b), out)
 
 
 IMPLEMENTATION: dict[str, Callable[..., Array]] = {
@@ -95,6 +145,7 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "max": np.maximum,
     "pow": np.power,
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
     "log1p": np.log1p,
     "tanh": np.tanh,
@@ -102,9 +153,34 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "softplus": _softplus,
     "logcosh": _logcosh,
     "sech2": _sech2,
+    "bowl": bowls.bowl,
+    "bowl_slope": bowls.bowl_slope,
+    "bowl_curvature": bowls.bowl_curvature,
+    "bell": bowls.bell,
+    "bell_bowl": bowls.bell_bowl,
+    "bell_slope": bowls.bell_slope,
+    "bell_curvature": bowls.bell_curvature,
+    "biweight": bowls.biweight,
+    "biweight_slope": bowls.biweight_slope,
+    "biweight_curvature": bowls.biweight_curvature,
+    "log1p_excess": bowls.log1p_excess,
+    "log1p_bowl": bowls.log1p_bowl,
+    "harmonic": bowls.harmonic,
+    "log1p_difference": bowls.log1p_difference,
     "lgamma": _lgamma,
+    "hypot": np.hypot,
+    "log1p_ratio2": _log1p_ratio2,
+    "lgamma_half": _lgamma_half,
+    "normal_within": _normal_within,
+    "crps_normal": _crps_normal,
+    "sloped": _sloped,
+    "hold": np.positive,
+    "mul_exp": counts.mul_exp,
+    "expm1_excess": counts.expm1_excess,
+    "log_factorial_excess": _log_factorial_excess,
     "mul0": _mul0,
     "where": _where,
+    "alike": _where,
     "lt": np.less,
     "le": np.less_equal,
     "equal": np.equal,
@@ -179,10 +255,14 @@ def stream(
     literals = [parameters[name] for name in program.parameters] + list(program.constants)
     with np.errstate(all="ignore"):
         for number, literal in enumerate(literals, start=fixed):
-            values[number] = np.asarray(literal, dtype=dtype)
+            values[number] = np.asarray(literal, dtype=np.float64)
         for number, step in enumerate(program.steps, start=program.first_step):
             if program.uniform[number]:
                 values[number] = np.asarray(IMPLEMENTATION[step.op](*(values[arg] for arg in step.args)))
+        # What parameters alone decide is computed once, in full precision, and rounded at the end.
+        for number, kind in enumerate(program.types):
+            if values[number] is not None and kind == "real":
+                values[number] = values[number].astype(dtype)
         for number, result in results.items():
             if program.uniform[number]:
                 result[...] = values[number]

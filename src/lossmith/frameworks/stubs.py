@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lossmith import _HOMES
-from lossmith.core.parameter import Option, Parameter
+from lossmith.core.configured import Declared
+from lossmith.core.parameter import Integer, Parameter, Vector
 from lossmith.core.registry import loss_class, names
 
 STUB = "__init__.pyi"
@@ -17,7 +18,12 @@ STUB = "__init__.pyi"
 
 def stub() -> str:
     """Return the text of the stub."""
-    lines = ["# Made from the registry of losses; not to be edited.", "from typing import Any, Literal", ""]
+    lines = [
+        "# Made from the registry of losses; not to be edited.",
+        "from collections.abc import Sequence",
+        "from typing import Any, Literal",
+        "",
+    ]
     for module, public in sorted(_HOMES.items()):
         lines += [f"from {module} import {name} as {name}" for name in public]
     lines += ["", "__version__: str", "_HOMES: dict[str, tuple[str, ...]]", ""]
@@ -31,7 +37,11 @@ def stub() -> str:
     return "\n".join(lines)
 
 
-def _type(item: Parameter | Option) -> str:
+def _type(item: Declared) -> str:
+    if isinstance(item, Integer):
+        return "int" if item.default is not None else "int | None"
+    if isinstance(item, Vector):
+        return "Sequence[float] | None" if item.default is None else "Sequence[float]"
     if isinstance(item, Parameter):
         return "float | None" if item.optional else "float"
     if all(isinstance(choice, bool) for choice in item.choices):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lossmith.core.loss import Loss
-from lossmith.plotting import sampling
-from lossmith.plotting.sampling import Array
+from lossmith.core.section import Array, Section
+from lossmith.plotting.curves import folded, heights
 
+_NARROWEST, _MARGIN = 30, 10
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
@@ -15,39 +16,55 @@ def curve(loss: Loss, width: int = 60, height: int = 12, y_true: float | None = 
     """Return the loss and its gradient as two text plots, one above the other.
 
     Args:
-        loss: any pointwise loss.
+        loss: any loss.
         width: characters across, axis labels included; at least 30.
         height: lines of the upper plot; the lower one has half as many.
-        y_true: the target; by default one that is typical for the loss.
+        y_true: the target, or what else is held fixed; by default one that is typical. See ``Loss.section``.
     """
-    columns = max(width, 30) - 10
-    sampled = sampling.curve(loss, y_true, points=columns * 2)
-    upper = _panel(sampled.losses, columns, height)
-    lower = _panel(sampled.gradient, columns, max(height // 2, 3))
-    first, last = f"{sampled.prediction[0]:.3g}", f"{sampled.prediction[-1]:.3g}"
-    axis = first + sampled.label.center(columns - len(first) - len(last)) + last
-    head = f"loss at a target of {sampled.target:g}"
-    return "\n".join([head, *upper, "gradient", *lower, " " * 9 + axis])
+    return drawn(loss.section(y_true, points=points(width)), width, height)
+
+
+def points(width: int) -> int:
+    """Return how many points a line has that is drawn so many characters wide."""
+    return 2 * (max(width, _NARROWEST) - _MARGIN)
+
+
+def drawn(line: Section, width: int, height: int) -> str:
+    """Return the text plots of a section with as many points as ``points`` says; see ``curve``."""
+    columns = points(width) // 2
+    upper = _panel(line.losses, columns, height)
+    lower = _panel(line.gradient, columns, max(height // 2, 3))
+    first, last = f"{line.x[0]:.3g}", f"{line.x[-1]:.3g}"
+    room = columns - len(first) - len(last)
+    labels = (line.label, line.label.partition(",")[0], line.label.partition(" of ")[0])
+    label = next((label for label in labels if len(label) <= room - 2), "")
+    axis = first + label.center(room) + last
+    head = f"loss {line.case}".strip()
+    return "\n".join([*folded(head, max(width, _NARROWEST)), *upper, "gradient", *lower, " " * (_MARGIN - 1) + axis])
 
 
 def _panel(values: Array, columns: int, height: int) -> list[str]:
-    low, high = float(np.min(values)), float(np.max(values))
-    low, high = min(low, 0.0), max(high, 0.0)
+    low, high = heights([values])
     span = high - low or 1.0
-    rows = np.clip(((high - values) / span * (height * 4 - 1)).round().astype(int), 0, height * 4 - 1)
+    last = height * 4 - 1
+    rows = np.clip((high - values) / span * last, -1, last + 1).round().astype(int)
     cells = np.zeros((height, columns), dtype=int)
     previous = int(rows[0])
     for place, row in enumerate(rows.tolist()):
-        # Steep parts are filled, so that the curve stays connected.
-        for dot in range(min(previous, row), max(previous, row) + 1):
+        # Steep parts are filled, so that the curve stays connected; what lies above or below is left out.
+        for dot in range(max(min(previous, row), 0), min(max(previous, row), last) + 1):
             cells[dot // 4, place // 2] |= _DOTS[dot % 4, place % 2]
         previous = row
-    zero = round(high / span * (height * 4 - 1)) // 4
+    zero = round(high / span * last) // 4
     lines = []
     for number, line in enumerate(cells.tolist()):
-        label = (
-            f"{high:.3g}" if number == 0 else f"{low:.3g}" if number == height - 1 else "0" if number == zero else ""
-        )
+        label = _short(high) if number == 0 else _short(low) if number == height - 1 else "0" if number == zero else ""
         blank = "·" if number == zero else " "
         lines.append(f"{label:>7} ┤" + "".join(chr(0x2800 + cell) if cell else blank for cell in line))
     return lines
+
+
+def _short(value: float) -> str:
+    """Return a number in at most 7 characters."""
+    text = f"{value:.3g}"
+    return text if len(text) <= 7 else f"{value:.1g}"

@@ -42,6 +42,7 @@ def derive(program: Program, wrt: Sequence[str], order: int = 1) -> Program:
             {name: graph.symbols[name] for name in program.parameters},
         ).items()
     }
+    graph.differentiating = True
     if order >= 1:
         for name in wrt:
             outputs[f"gradient:{name}"] = tangent(graph, outputs["value"], name)
@@ -65,6 +66,11 @@ def tangent(graph: Graph, value: Symbol, wrt: str) -> Symbol:
         if all(tangents[arg].number == zero.number for arg in args):
             tangents[number] = zero
             continue
+        varying = [place for place in TABLE[op].held if tangents[args[place]].number != zero.number]
+        if varying:
+            raise ProgramError(
+                f"argument {varying[0] + 1} of instruction {op!r} must not depend on {wrt!r}: it has no derivative rule"
+            )
         rule = TABLE[op].tangent
         if rule is None:
             raise ProgramError(f"instruction {op!r} has no derivative rule, and {wrt!r} reaches it")

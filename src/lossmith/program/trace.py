@@ -102,6 +102,10 @@ class Graph:
         self.inputs = tuple(inputs)
         self.parameters = tuple(parameters)
         self._nodes: list[tuple[str, tuple[int, ...]]] = []
+        self._varies: list[bool] = []  # whether a value differs between examples
+        self._below: list[frozenset[int]] = []
+        self._merging = False
+        self.differentiating = False  # what a formula divides stays divided as written; what rules divide may merge
         self._index: dict[tuple[str, tuple[int, ...]], int] = {}
         self._constants: dict[str, int] = {}
         self._values: dict[int, float] = {}
@@ -113,6 +117,10 @@ class Graph:
         if key not in self._index:
             self._index[key] = len(self._nodes)
             self._nodes.append(key)
+            inner = op in TABLE
+            varies = any(self._varies[arg] for arg in args) if inner else op == "input" and args[0] < len(self.inputs)
+            self._varies.append(varies)
+            self._below.append(self._denominators(op, args) if inner and self.differentiating else frozenset())
         return Symbol(self, self._index[key])
 
     def constant(self, value: float) -> Symbol:
@@ -160,12 +168,14 @@ class Graph:
         if op in _FOLD and len(known) == len(args):
             folded = _FOLD[op](*known)
             return self.constant(folded) if math.isfinite(folded) else None
-        if op == "where":
+        if op in ("where", "alike"):
             return args[1] if args[1].number == args[2].number else None
         if op == "neg" and self._nodes[args[0].number][0] == "neg":
             return Symbol(self, self._nodes[args[0].number][1][0])
         if op == "add" and args[0].number == args[1].number:
             return self.apply("mul", (2.0, args[0]))
+        if op in ("add", "sub") and not known:
+            return self._together(op, *args)
         if not known or len(args) != 2:
             return None
         left, right = values
@@ -187,10 +197,19 @@ class Graph:
             return self.constant(0.0) if left == 0 else None
         if op == "pow":
             return args[0] if right == 1 else None
+        if op == "mul_exp":
+            return self.constant(0.0) if left == 0 else args[0] if right == 0 else None
         return None
 
     def _divide(self, op: str, factor: Symbol, other: Symbol) -> Symbol | None:
-        """Return ``factor / c`` for ``factor * (1 / c)``: one rounding, and no overflow where ``c`` is tiny."""
+        """Return ``a`` for ``c * (a / c)`` with a parameter ``c``, and ``a / c`` for ``a * (1 / c)``.
+
+        The first saves two roundings, the second one, and neither overflows where ``c`` is tiny.
+        """
+        numerator, denominator = self._quotient(other)
+        parameters = range(len(self.inputs), len(self.inputs) + len(self.parameters))
+        if numerator is not None and op == "mul" and denominator == factor.number and denominator in parameters:
+            return numerator
         node, args = self._nodes[other.number]
         if node == "neg":
             positive = self._divide("mul", factor, Symbol(self, args[0]))
@@ -203,11 +222,64 @@ class Graph:
             return quotient
         return self.apply("where", (self.apply("equal", (factor, 0.0)), 0.0, quotient))
 
+    def _quotient(self, symbol: Symbol) -> tuple[Symbol | None, int]:
+        """Return numerator and denominator of a quotient, whose sign or power of two goes into the numerator."""
+        node, args = self._nodes[symbol.number]
+        if node == "div":
+            return Symbol(self, args[0]), args[1]
+        if node == "neg":
+            numerator, denominator = self._quotient(Symbol(self, args[0]))
+            return None if numerator is None else self.apply("neg", (numerator,)), denominator
+        if node == "mul":
+            for factor, rest in (args, args[::-1]):
+                if factor in self._values and _is_power_of_two(self._values[factor]):
+                    numerator, denominator = self._quotient(Symbol(self, rest))
+                    return None if numerator is None else self.apply(
+                        "mul", (self._values[factor], numerator)
+                    ), denominator
+        return None, -1
+
+    def _together(self, op: str, left: Symbol, right: Symbol) -> Symbol | None:
+        """Return ``(a ± b) / c`` for ``a / c ± b / c`` of derivatives: a tiny ``c`` would give infinity - infinity."""
+        common = self._below[left.number] & self._below[right.number]
+        if not common or self._merging:
+            return None
+        below = min(common)
+        self._merging = True  # once: what is left is ratios of like sizes, which shall stay so
+        above = self.apply(op, (self._over(left.number, below), self._over(right.number, below)))
+        self._merging = False
+        return self.apply("div", (above, Symbol(self, below)))
+
+    def _denominators(self, op: str, args: tuple[int, ...]) -> frozenset[int]:
+        """Return what an instruction's result is divided by as a whole, among values that differ between examples."""
+        if op == "div":
+            return self._below[args[0]] | ({args[1]} if self._varies[args[1]] else set())
+        if op in ("mul", "mul0"):
+            return self._below[args[0]] | self._below[args[1]]
+        if op in ("where", "alike"):
+            return self._below[args[1]] & self._below[args[2]]
+        return self._below[args[0]] if op == "neg" else frozenset()
+
+    def _over(self, number: int, below: int) -> Symbol:
+        """Return a value times one of its denominators, by leaving out the division."""
+        op, args = self._nodes[number]
+        if op in ("where", "alike"):
+            return self.apply(op, (Symbol(self, args[0]), *(self._over(arg, below) for arg in args[1:])))
+        if op == "div" and args[1] == below:
+            return Symbol(self, args[0])
+        if op in ("mul", "mul0"):  # of two such factors, the newer one is the derivative
+            newer = max(arg for arg in args if below in self._below[arg])
+            other = args[1] if args[0] == newer else args[0]
+            return self.apply(op, (self._over(newer, below), Symbol(self, other)))
+        return self.apply(op, (self._over(args[0], below), *(Symbol(self, arg) for arg in args[1:])))
+
     def _scale(self, factor: float, symbol: Symbol) -> Symbol | None:
         """Return ``factor * symbol`` where it is known: one, or a factor that merges with the symbol's own."""
         if factor == 1:
             return symbol
         op, args = self._nodes[symbol.number]
+        if op == "div" and args[0] in self._values and _is_power_of_two(factor):
+            return self.apply("div", (factor * self._values[args[0]], Symbol(self, args[1])))
         inner = next((arg for arg in args if arg in self._values), None) if op == "mul" else None
         if inner is None or not (_is_power_of_two(factor) or _is_power_of_two(self._values[inner])):
             return None  # merging other factors would round differently

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lossmith.core.contract import LossmithWarning
 from lossmith.errors import DomainError, EmptyError, ParameterError, TableError
+from lossmith.scoring.metrics import require_columns
 from lossmith.scoring.source import BATCH_ROWS, Table
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def score(
     Raises:
         TableError: The file or a column cannot be used, or a value is missing; the row is named, counted from 1.
         DomainError: A value is outside what a loss allows; the row of the file is named.
-        LossNotFoundError, ParameterError: For a loss that does not exist, or an impossible ``missing``.
+        LossNotFoundError, ParameterError: For a loss that does not exist or that two columns cannot feed, or an
+            impossible ``missing``.
         EmptyError: No row is left, or all weights are zero.
     """
     import lossmith as lm
@@ -150,6 +152,8 @@ def score(
     chosen = [lm.parse(loss) for loss in losses]
     if not chosen:
         raise ParameterError("name at least one loss, such as 'mae'.")
+    for loss in chosen:
+        require_columns(loss)
     if isinstance(path, Table):
         return _Run(path, target, prediction, weight, chosen).over(missing, batch_rows)
     with Table.open(path) as table:

@@ -128,12 +128,31 @@ def _of_loss(text: str) -> Metric:
         hint = did_you_mean(text, (*names(), *lm.names()))
         known = ", ".join(names())
         raise ParameterError(f"{text!r} is no metric.{hint} Metrics are {known}, and the losses.") from None
+    require_columns(loss)
     if loss.card.estimates == "nothing":
         raise ParameterError(f"{loss} cannot judge: it rewards predictions that are too high or too low.")
     binary = loss.card.task == "binary"
     if binary and loss.link.name == "identity":
         raise ParameterError(f"{loss} judges scores without a scale, and a metric reads probabilities.")
     return Metric(str(loss), loss.card.title, "binary" if binary else "regression", False, _cost(loss))
+
+
+def require_columns(loss: Loss) -> None:
+    """Refuse a loss that a column of targets and a column of predictions cannot feed.
+
+    Raises:
+        ParameterError: With what it takes, and what to do.
+    """
+    if loss.elementwise:
+        return
+    names = ", ".join(f"{item.name}=..." for item in loss.inputs)
+    takes = f"the inputs {', '.join(item.name for item in loss.inputs)}"
+    if loss.paired:
+        takes = "a row of predictions for each target"
+    raise ParameterError(
+        f"{loss} takes {takes}, and not one column of targets and one of predictions. "
+        f"Load the arrays in Python and call loss.cost({names})."
+    )
 
 
 def _cost(loss: str | Loss) -> Function:
@@ -203,7 +222,8 @@ _TABLE: dict[str, tuple[str, Kind, bool, Function]] = {
     "mae": ("mean absolute error", "regression", False, _cost("absolute_error")),
     "r2": ("coefficient of determination", "regression", True, _r2),
     "median_absolute_error": ("median absolute error", "regression", False, _sklearn("median_absolute_error")),
-    "mape": ("mean absolute percentage error", "regression", False, lambda y, p, w: _mean(np.abs((y - p) / y), w)),
+    "rmsle": ("root mean squared logarithmic error", "regression", False, _root(_cost("squared_log_error"))),
+    "mape": ("mean absolute percentage error", "regression", False, _cost("absolute_percentage_error")),
     "log_loss": ("log loss", "binary", False, _cost("binary_cross_entropy")),
     "brier": ("Brier score", "binary", False, _cost("squared_error")),
     "zero_one": ("share of wrong decisions", "binary", False, _cost("zero_one")),

@@ -35,7 +35,7 @@ class Margin(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at score ``f``."""
-        return self.of_margin(ops, (2 * y - 1) * f)
+        return self.of_margin(ops, (y if self.labels == "signed" else 2 * y - 1) * f)
 
     def best_prediction(self, y_true: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the score at which the margin is reached."""

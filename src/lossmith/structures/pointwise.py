@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.contract import Batch, prepare, warn_if_probabilities
 from lossmith.core.domain import REAL, Domain
+from lossmith.core.halving import least_between
 from lossmith.core.link import LOGISTIC, Link
-from lossmith.core.loss import Loss
 from lossmith.core.parameter import Option, Parameter
+from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
 from lossmith.errors import ParameterError
-from lossmith.program import Ops, Program, Value, derive, trace
+from lossmith.program import Ops, Value
+from lossmith.structures.lines import along_focus
+from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
 
-_OUTPUT_NAMES = {"losses": "value", "gradient": "gradient:f", "hessian": "hessian:f,f"}
 _PROBABILITIES = Domain.parse("[0, 1]", hint="for logits pass prediction='logits'")
-_PROGRAMS: WeakKeyDictionary[type, dict[Any, Program]] = WeakKeyDictionary()
 
 
-class Pointwise(Loss):
-    """A loss of one target and one prediction, element by element.
+class Pointwise(Written):
+    """A loss of a target and a prediction, element by element, or of several inputs declared by name.
 
-    A subclass gives ``card``, ``formula``, and what differs from the real line in ``target`` and
-    ``prediction_domain``.
+    A subclass gives ``card``, ``formula``, and what differs: ``target`` and ``prediction_domain``, or
+    ``inputs`` and ``domains`` where it takes others than a target and a prediction (see ``Loss.inputs``).
     """
 
     target: ClassVar[Domain] = REAL
 
-    @abstractmethod
-    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the loss of target ``y`` at prediction ``f``, written with ``ops`` and arithmetic alone."""
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of its inputs."""
+        return tuple(item.symbol for item in self.inputs)
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """The symbols of its predicted inputs."""
+        return tuple(item.symbol for item in self.predicted)
 
     @property
     def prediction_domain(self) -> Domain:
@@ -52,75 +58,44 @@ class Pointwise(Loss):
 
     @property
     def domains(self) -> Mapping[str, Domain]:
-        """Domain of the target ``y`` and of the prediction ``f``."""
-        return MappingProxyType({"y": self.target_domain, "f": self.prediction_domain})
+        """Domain of each input, by symbol; other inputs than target and prediction may be any number."""
+        known = {"y": self.target_domain, "f": self.prediction_domain}
+        return MappingProxyType({symbol: known.get(symbol, REAL) for symbol in self.symbols})
 
-    def program(self, order: int = 2) -> Program:
-        """Return the loss as a program: ``value`` and, by order, ``gradient:f`` and ``hessian:f,f``."""
-        if order not in (0, 1, 2):
-            raise ParameterError(f"{type(self).__name__}.program(order={order!r}): order must be 0, 1 or 2")
-        return self._part(*tuple(_OUTPUT_NAMES.values())[: order + 1])
+    def valid(self, ops: Ops, symbols: Mapping[str, Value]) -> Value:
+        """Return the condition that every input lies in its domain."""
+        conditions = [domain.contains(ops, symbols[symbol]) for symbol, domain in self.domains.items()]
+        return reduce(ops.both, conditions)
 
-    def written(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the formula on what the caller passes, labels and kinds included.
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
+        """Return the loss along the input in its focus; ``value`` is the target. See ``Loss.section``."""
+        return along_focus(self, value, points, between)
 
-        Structures bring the caller's conventions to the formula's here.
-        """
-        return self.formula(ops, y, f)
-
-    def symbolic(self, values: Mapping[str, Value]) -> Self:
-        """Return a twin whose parameters are the given symbols, for tracing and typesetting its formula."""
-        twin = object.__new__(type(self))
-        object.__setattr__(twin, "_values", MappingProxyType({**self._values, **values}))
-        return twin
-
-    @property
-    def free_parameters(self) -> dict[str, float]:
-        """The parameters that are present, which are inputs of the program."""
-        return {name: self._values[name] for name in self._parameters if self._values[name] is not None}
-
-    def _part(self, *outputs: str) -> Program:
-        """Return the program of some outputs, traced once for each form of the loss."""
-        # Parameters are inputs of the program: losses that differ only in those share it.
-        form = tuple((value if name in self._options else value is None) for name, value in self._values.items())
-        parts = _PROGRAMS.setdefault(type(self), {})
-        if (form, ()) not in parts:
-            parts[form, ()] = derive(trace(self._outputs, ("y", "f"), tuple(self.free_parameters)), wrt=("f",), order=2)
-        if (form, outputs) not in parts:
-            parts[form, outputs] = parts[form, ()].select(outputs)
-        return parts[form, outputs]
-
-    def _outputs(self, ops: Ops, symbols: Mapping[str, Value]) -> dict[str, Value]:
-        twin = self.symbolic({name: symbols[name] for name in self.free_parameters})
-        y, f = symbols["y"], symbols["f"]
-        valid = ops.both(self.domains["y"].contains(ops, y), self.domains["f"].contains(ops, f))
-        return {"value": twin.written(ops, y, f), "valid": valid}
-
-    def _batch(self, y_true: Any, y_pred: Any, weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        arguments = {"y": ("y_true", y_true), "f": ("y_pred", y_pred)}
+    def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.
         at_zero = [symbol for symbol, domain in self.domains.items() if domain.low == 0]
+        arguments = [(item, given[item.name]) for item in self.inputs]
         return prepare(type(self).__name__, arguments, weight, mask, unsigned_zero=at_zero)
 
     def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        program = self._part(*(_OUTPUT_NAMES[name] for name in outputs), "valid")
-        blocks = engine.stream(program, [batch.inputs["y"], batch.inputs["f"]], self.free_parameters)
-        for start, stop, block in blocks:
-            results = {name: block[_OUTPUT_NAMES[name]] for name in outputs}
-            yield start, stop, {**results, "valid": block["valid"]}
+        names = {key: "value" if key == "losses" else key.removeprefix("full_") for key in outputs}
+        program = self.part(*dict.fromkeys(names.values()), "valid")
+        columns = [batch.inputs[symbol] for symbol in self.symbols]
+        for start, stop, block in engine.stream(program, columns, self.free_parameters, block=batch.block):
+            yield start, stop, {**{key: block[name] for key, name in names.items()}, "valid": block["valid"]}
 
     def _value(self, y: Array, f: Array) -> Array:
-        """Return the losses without checks, also at infinite predictions, where they are limits."""
-        program = self._part("value")
         flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in (y, f)]
-        return engine.run(program, flat, self.free_parameters)["value"].reshape(np.shape(y))
+        return engine.run(self.part("value"), flat, self.free_parameters)["value"].reshape(np.shape(y))
 
 
 class Binary(Pointwise):
     """A pointwise loss of a label that is no or yes.
 
-    The formula sees labels 0 and 1, or probabilities of 1 where the loss allows soft labels. It takes
-    what it needs of the prediction from ``log_probabilities`` and ``probabilities``, which keep to ``eps``.
+    The formula takes what it needs of the label from ``shares``, which knows the declared labels, and of the
+    prediction from ``log_probabilities`` and ``probabilities``, which keep to ``eps``.
     """
 
     link: Link = LOGISTIC
@@ -161,9 +136,9 @@ class Binary(Pointwise):
                 "since their logarithms are never infinite. Leave it out, or pass prediction='probabilities'"
             )
 
-    def written(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the formula with labels brought to 0 and 1."""
-        return self.formula(ops, (y + 1) / 2 if self.labels == "signed" else y, f)
+    def shares(self, y: Value) -> tuple[Value, Value]:
+        """Return how much a label is a yes and how much a no, which add up to 1."""
+        return ((1 + y) / 2, (1 - y) / 2) if self.labels == "signed" else (y, 1 - y)
 
     def log_probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
         """Return log p and log(1 - p) of the positive class."""
@@ -174,7 +149,9 @@ class Binary(Pointwise):
         return self._kept(ops, f, low, ops.log(f), high), self._kept(ops, f, high, ops.log1p(-f), low)
 
     def probabilities(self, ops: Ops, f: Value) -> tuple[Value, Value]:
-        """Return p and 1 - p of the positive class, for predictions that are probabilities."""
+        """Return p and 1 - p of the positive class."""
+        if self.prediction == "logits":
+            return ops.sigmoid(f), ops.sigmoid(-f)
         low, high = (0, 1) if self.eps is None else (self.eps, 1 - self.eps)
         return self._kept(ops, f, low, f, high), self._kept(ops, f, high, 1 - f, low)
 
@@ -187,10 +164,24 @@ class Binary(Pointwise):
     def best_prediction(self, y_true: npt.ArrayLike) -> Array:
         """Return the logit with the least loss: infinite for a certain label."""
         labels = np.asarray(y_true, dtype=float)
-        return super().best_prediction((labels + 1) / 2 if self.labels == "signed" else labels)
+        found = super().best_prediction((labels + 1) / 2 if self.labels == "signed" else labels)
+        unsure = np.isfinite(found)
+        if self.card.estimates != "probability" and unsure.any():
+            # Other losses answer a soft label with another probability than its own.
+            y, ends = labels[unsure], np.full(int(unsure.sum()), np.inf)
+            found = np.array(found)
+            found[unsure] = least_between(self.raw_form, y, -ends, ends)
+        return found
 
-    def _batch(self, y_true: Any, y_pred: Any, weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        batch = super()._batch(y_true, y_pred, weight, mask)
+    def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
+        batch = super()._batch(given, weight, mask)
         if self.prediction == "logits" and not trusted:
             warn_if_probabilities(batch, "f", offered="probabilities" in self._options["prediction"].choices)
         return batch
+
+
+class SoftBinary(Binary):
+    """A loss of a label that may be a probability."""
+
+    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
+    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")

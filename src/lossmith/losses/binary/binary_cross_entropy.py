@@ -1,24 +1,29 @@
 """Binary cross-entropy: the likelihood of a label."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class BinaryCrossEntropy(Binary):
+class BinaryCrossEntropy(SoftBinary):
     """Negative log-probability of the label; soft labels in [0, 1] are allowed."""
 
-    aliases = ("bce", "log_loss", "logistic", "logistic_loss", "binary_crossentropy", "sigmoid_cross_entropy")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
+    aliases = (
+        "bce",
+        "bce_with_logits",
+        "log_loss",
+        "logistic",
+        "logistic_loss",
+        "binary_crossentropy",
+        "sigmoid_cross_entropy",
+    )
 
     card = Card(
         title="Binary cross-entropy (log loss)",
         task="binary",
         summary="How surprising the label is under the predicted probability.",
-        picture="Flat where confidently right, a straight climb in the logit where confidently wrong: "
-        "without bound, and without bound in the probability too.",
+        picture="Flat where confidently right, a straight climb in the logit, without end, where confidently wrong; "
+        "against the probability that climb is a wall.",
         estimates="probability",
         activation="sigmoid",
         pros=(
@@ -69,4 +74,5 @@ class BinaryCrossEntropy(Binary):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
         log_p, log_q = self.log_probabilities(ops, f)
-        return ops.mul0(y, -log_p) + ops.mul0(1 - y, -log_q)
+        yes, no = self.shares(y)
+        return ops.mul0(yes, -log_p) + ops.mul0(no, -log_q)

@@ -1,18 +1,15 @@
 """Focal loss: cross-entropy that turns down what is already right."""
 
 from lossmith.core.card import Card, Example, Myth, Reference, Traits
-from lossmith.core.domain import Domain
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.pointwise import Binary
+from lossmith.structures.pointwise import SoftBinary
 
 
-class Focal(Binary):
+class Focal(SoftBinary):
     """Binary cross-entropy times ``(1 - probability of the label) ** gamma``; ``alpha`` weighs the positive class."""
 
     aliases = ("focal_loss", "binary_focal", "sigmoid_focal")
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
-    signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")
 
     gamma = Parameter(
         2.0, domain="[0, inf)", symbol=r"\gamma", typical=(0.5, 5.0), doc="how strongly easy examples are turned down"
@@ -76,15 +73,16 @@ class Focal(Binary):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``."""
+        yes, no = self.shares(y)
         log_p, log_q = self.log_probabilities(ops, f)
         positive, negative = (1, 1) if self.alpha is None else (self.alpha, 1 - self.alpha)
         if self.prediction == "logits":
             # mul0 keeps the limits at infinite logits, where certainty costs nothing and error everything.
             far_p, far_q = ops.exp(ops.mul0(self.gamma, log_q)), ops.exp(ops.mul0(self.gamma, log_p))
-            return positive * ops.mul0(y, far_p * -log_p) + negative * ops.mul0(1 - y, far_q * -log_q)
+            return positive * ops.mul0(yes, far_p * -log_p) + negative * ops.mul0(no, far_q * -log_q)
         p, q = self.probabilities(ops, f)
         # Where a factor is 1 it is held, or its derivatives would set infinity against infinity.
-        far_p, far_q = ops.where(p > 0, ops.pow(q, self.gamma), 1.0), ops.where(q > 0, ops.pow(p, self.gamma), 1.0)
+        far_p, far_q = ops.alike(p > 0, ops.pow(q, self.gamma), 1), ops.alike(q > 0, ops.pow(p, self.gamma), 1)
         # Below 2**-53, log(1 - p) is -p to the last digit, and one power overflows later than two factors.
-        no = ops.where(p < 2.0**-53, ops.pow(p, self.gamma + 1), ops.mul0(far_q, -log_q))
-        return positive * ops.mul0(ops.mul0(y, far_p), -log_p) + negative * ops.mul0(1 - y, no)
+        of_no = ops.alike(p > 2.0**-53, ops.mul0(far_q, -log_q), ops.pow(p, self.gamma + 1))
+        return positive * ops.mul0(ops.mul0(yes, far_p), -log_p) + negative * ops.mul0(no, of_no)

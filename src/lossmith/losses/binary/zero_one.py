@@ -13,7 +13,7 @@ from lossmith.structures.pointwise import Binary
 class ZeroOne(Binary):
     """One for a wrong decision, zero for a right one; its mean is the error rate."""
 
-    aliases = ("zero_one_loss", "misclassification", "error_rate")
+    aliases = ("zero_one_loss", "0-1", "misclassification", "error_rate")
     eps: None = None  # a decision does not change when a probability is kept off 0 and 1
 
     card = Card(
@@ -59,7 +59,7 @@ class ZeroOne(Binary):
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of label ``y`` at prediction ``f``; a tie at the threshold says no."""
         threshold = 0 if self.prediction == "logits" else 0.5
-        return ops.abs(y - ops.where(f > threshold, 1.0, 0.0))
+        return ops.abs(self.shares(y)[0] - ops.where(f > threshold, 1.0, 0.0))
 
     def _best_constant(self, y: npt.NDArray[Any], w: npt.NDArray[Any]) -> float:
         positive = 1.0 if self.labels == "signed" else 0.5

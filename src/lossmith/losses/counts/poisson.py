@@ -73,12 +73,28 @@ class Poisson(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
+        if self.full:
+            return self._whole(ops, y, f)
         rate, log_rate = (ops.exp(f), f) if self.prediction == "log_rate" else (f, ops.log(f))
         value = rate - ops.mul0(y, log_rate)  # at a count of 0 only the rate is left
+        # Where the rate overflows so does the loss: infinity less infinity would be no number.
+        return value if self.prediction == "rate" else ops.where(rate < inf, value, rate)
+
+    def _whole(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss with log y!, as half the deviance and what is left: the terms themselves cancel."""
+        none = ops.equal(y, 0)
         if self.prediction == "log_rate":
-            # Where the rate overflows so does the loss: infinity less infinity would be no number.
-            value = ops.where(rate < inf, value, rate)
-        return ops.where(value > -inf, value + ops.lgamma(y + 1), value) if self.full else value
+            rate, log = ops.exp(f), f - ops.log(y)
+            far, excess, slope = ops.either(none, ops.abs(log) > 1), ops.expm1_excess(log), rate - y
+        else:
+            rate, ratio, off = f, ops.div(f, y), ops.div(f - y, y)
+            ordinary = ops.both(ratio > 2.0**-100, ratio < 2.0**100)
+            log = ops.alike(ordinary, ops.log(ratio), ops.log(f) - ops.log(y))
+            far, excess = ops.either(none, ops.abs(off) > 0.5), ops.log1p_excess(off)
+            bend = ops.where(none, 0, ops.div(ops.div(y, f), f))  # a count of 0 leaves no pole at 0
+            slope = ops.sloped(ops.where(none, 1, ops.div(f - y, f)), bend, f)
+        deviance = ops.alike(rate < inf, ops.alike(far, rate - y - ops.mul0(y, log), y * excess), rate)
+        return ops.sloped(deviance + ops.log_factorial_excess(y), slope, f)
 
 
 _RATE = Domain.parse("[0, inf)", hint="a rate is at least 0; for log rates pass prediction='log_rate'")

@@ -13,7 +13,7 @@ class LogCosh(Pointwise):
     card = Card(
         title="Log-cosh loss",
         task="regression",
-        summary="About half the squared residual below 1, about the residual's size minus log 2 above it.",
+        summary="About half the squared residual well below 1, about the residual's size minus log 2 well above it.",
         picture="A round bowl that straightens into lines without a corner or a seam.",
         estimates="between mean and median",
         activation="linear",
@@ -24,7 +24,7 @@ class LogCosh(Pointwise):
             "its curvature vanishes in the tails, so second-order boosting needs a floor",
         ),
         use_when=("a smooth and robust loss is needed and residuals are of size about 1",),
-        avoid_when=("targets are in thousands: there it is absolute error in all but name",),
+        avoid_when=("residuals are in the thousands: there it is absolute error in all but name",),
         traits=Traits(convex=True, differentiable=True, smooth=True, lipschitz=True, symmetric=True),
         examples=(
             Example(

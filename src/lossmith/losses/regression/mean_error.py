@@ -19,7 +19,8 @@ class MeanError(Pointwise):
         title="Mean error (bias)",
         task="regression",
         summary="The prediction minus the target, sign kept, so that errors of both signs cancel.",
-        picture="A straight line through zero: it rewards ever lower predictions, so nothing can be trained with it.",
+        picture="A straight line that crosses zero at the target: it rewards ever lower predictions, so nothing can "
+        "be trained with it.",
         estimates="nothing",
         activation="linear",
         pros=("shows at a glance whether a model says too much or too little", "has the unit of the target"),

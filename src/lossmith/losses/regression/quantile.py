@@ -19,7 +19,8 @@ class Quantile(Pointwise):
         title="Quantile loss (pinball)",
         task="regression",
         summary="An absolute error with unequal arms, whose optimum is a quantile instead of the median.",
-        picture="A tilted V with its point at the target; the arm on the costlier side is steeper.",
+        picture="A V with its point at the target; at levels other than 0.5 it is tilted, steeper on the costlier "
+        "side.",
         estimates="quantile",
         activation="linear",
         pros=(

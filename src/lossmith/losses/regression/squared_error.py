@@ -41,6 +41,11 @@ class SquaredError(Pointwise):
                 "This is the full square; several libraries halve it, and boosting libraries print the full square "
                 "but follow the gradient of the half.",
             ),
+            Myth(
+                "The model with the lower loss is the better one.",
+                "Only under the same loss, on rows that neither was trained on, and if that loss is the goal: halving "
+                "a loss halves its number and changes no model.",
+            ),
         ),
         references=(
             Reference(

@@ -1,0 +1,58 @@
+"""Outputs: what can be asked of each example, and what structures call the parts of it.
+
+Parts are called ``losses``, ``gradient:x``, ``hessian:x,x`` and, where the entries of an example
+couple, ``full_hessian:x,z``; ``x`` and ``z`` are symbols of predicted inputs, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.inputs import Input
+
+Array = npt.NDArray[Any]
+Results = Any
+"""An array, or a dict of arrays by argument where a loss has several predicted inputs."""
+
+OUTPUTS = ("losses", "gradient", "hessian", "full_hessian")
+"""What can be asked of each example."""
+
+
+def parts(output: str, predicted: Sequence[Input]) -> list[str]:
+    """Return the parts of an output of a loss with these predicted inputs."""
+    symbols = [item.symbol for item in predicted]
+    if output == "losses":
+        return ["losses"]
+    if output == "gradient":
+        return [f"gradient:{x}" for x in symbols]
+    if output == "hessian":
+        return [f"hessian:{x},{x}" for x in symbols]
+    return [f"full_hessian:{x},{z}" for place, x in enumerate(symbols) for z in symbols[place:]]
+
+
+def symbol(part: str) -> str:
+    """Return the first symbol that a part is a derivative by."""
+    return part.partition(":")[2].partition(",")[0]
+
+
+def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) -> Results:
+    """Return an output from its parts: as it is where there is one, else by the names of the inputs."""
+    keys = parts(output, predicted)
+    if output == "losses" or len(predicted) == 1:
+        return found[keys[0]]
+    names = {item.symbol: item.name for item in predicted}
+    if output == "full_hessian":
+        return {tuple(names[x] for x in key.partition(":")[2].split(",")): found[key] for key in keys}
+    return {names[symbol(key)]: found[key] for key in keys}
+
+
+def room(shape: tuple[int, ...], part: str, tails: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Array:
+    """Return an array to fill with a part, given the shape of the examples and of each input beyond them."""
+    if part == "losses":
+        return np.empty(shape, dtype=dtype)
+    tail = tails[symbol(part)]
+    return np.empty((*shape, *tail, *(tail if part.startswith("full") else ())), dtype=dtype)

@@ -1,0 +1,1 @@
+"""Losses of two models that play against each other."""

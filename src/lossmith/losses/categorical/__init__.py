@@ -1,0 +1,1 @@
+"""Losses of one class out of several."""

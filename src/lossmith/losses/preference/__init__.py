@@ -1,0 +1,1 @@
+"""Losses of which of two answers is preferred."""

@@ -1,0 +1,314 @@
+"""The divergence structure: how far a distribution q is from a distribution p, one loss a row.
+
+The loss of a row is the sum over classes of a formula of p and q. Such a formula is homogeneous:
+its slopes depend on d = log(p/q) alone. So a loss is computed from p, q and a d that has its own
+digits, and its derivatives are carried back in closed form to what the caller passed, which is
+probabilities, log-probabilities or logits.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.contract import Batch
+from lossmith.core.domain import REAL, Domain
+from lossmith.core.inputs import Input
+from lossmith.core.parameter import Integer, Option
+from lossmith.core.rows import prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
+from lossmith.core.section import Section
+from lossmith.engines import numpy as engine
+from lossmith.errors import ParameterError
+from lossmith.program import Ops, Value
+from lossmith.structures import simplex_math as rows
+from lossmith.structures.written import Written
+
+Array = npt.NDArray[Any]
+
+KINDS = ("probabilities", "log_probabilities", "logits")
+_DOMAINS = {
+    "probabilities": Domain.parse("[0, 1]"),
+    "log_probabilities": Domain(high=0.0, high_included=True),
+    "logits": REAL,
+    "values": Domain.parse("[0, inf)"),
+    "log_values": REAL,
+}
+Pulls = Callable[[Ops, Value, Value, Value], tuple[Value, Value]]
+
+_SHARES = (0.05, 0.95)
+_AT, _AT_LOGIT = 0.7, 2.0
+
+
+def _kind(symbol: str) -> Option:
+    return Option("probabilities", KINDS, doc=f"what {symbol} holds: {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+
+
+class Divergence(Written):
+    """A divergence of q from p.
+
+    A subclass gives ``card``, ``formula(ops, p, q)`` of one class as it is defined, and ``terms`` and
+    ``pulls``, the same and its derivatives by log p and log q, from p, q and d = log(p/q). Where the
+    definition has a multiple of p - q beyond ``terms``, which is nothing on rows that sum to one, it
+    states that as ``linear`` and gives ``defined_pulls``.
+    """
+
+    symbols = ("p", "q")
+    wrt: ClassVar[tuple[str, ...]] = ("p", "q")
+    inputs: ClassVar[tuple[Input, ...]] = (
+        Input("p", "p", typical=_SHARES, doc="the distribution that q is compared with"),
+        Input("q", "q", typical=_SHARES, doc="the distribution that is judged"),
+    )
+    linear: ClassVar[float] = 0.0
+    """The multiple of p - q that the definition has beyond ``terms``."""
+
+    p_kind = _kind("p")
+    q_kind = _kind("q")
+    class_axis = Integer(-1, doc="axis along which the classes lie")
+
+    @abstractmethod
+    def terms(self, ops: Ops, p: Value, q: Value, d: Value) -> Value:
+        """Return the loss of a class from p, q and d, never negative, and zero with zero slopes at d = 0."""
+
+    @abstractmethod
+    def pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
+        """Return the derivatives of ``terms`` by log p and by log q."""
+
+    def defined_pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
+        """Return the derivatives of the definition itself, where ``linear`` tells it from ``terms``."""
+        return self.pulls(ops, p, q, d)
+
+    def slopes(self, ops: Ops, d: Value, pulls: Pulls) -> tuple[Value, Value]:
+        """Return the derivatives by p and by q that belong to some pulls: these at p = 1 and at q = 1."""
+        return pulls(ops, 1.0, ops.exp(-d), d)[0], pulls(ops, ops.exp(d), 1.0, d)[1]
+
+    @property
+    def focus(self) -> Input:
+        """The distribution that is judged."""
+        return self.predicted[-1]
+
+    @property
+    def kinds(self) -> tuple[str, str]:
+        """What p and q hold."""
+        return str(self._values["p_kind"]), str(self._values["q_kind"])
+
+    @property
+    def raw_form(self) -> Self:
+        """The same divergence of logits q, or of log amounts."""
+        raw = [
+            kind
+            for kind in ("logits", "log_values")
+            if "q_kind" in self._options and kind in self._options["q_kind"].choices
+        ]
+        return self.replace(q_kind=raw[0]) if raw else self
+
+    @property
+    def scale(self) -> float:
+        """What logits are multiplied by first."""
+        return 1.0
+
+    @property
+    def domains(self) -> Mapping[str, Domain]:
+        """Domain of the entries of ``p`` and ``q``."""
+        return MappingProxyType(dict(zip("pq", (_DOMAINS[kind] for kind in self.kinds), strict=True)))
+
+    @property
+    def _couples(self) -> bool:
+        return True
+
+    def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
+        arguments = [(item, given[item.name]) for item in self.inputs]
+        batch = prepare_rows(type(self).__name__, arguments, weight, mask, axis=self.class_axis)
+        for symbol, kind in () if trusted else self._kinds.items():
+            if kind == "logits":
+                mend = f"{symbol}_kind='probabilities'" if f"{symbol}_kind" in self._options else "their logarithms"
+                warn_if_rows_of_probabilities(batch, symbol, mend)
+        return batch
+
+    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start, stop, given in batch.blocks():
+            with np.errstate(all="ignore"):
+                valid = np.logical_and.reduce([valid_rows(given[x], kind) for x, kind in self._kinds.items()])
+                # In float64 whatever came in: a row is small, and nothing is lost between its classes.
+                p, q = (given[symbol].astype(np.float64) * self.scale for symbol in "pq")
+                results = self.row(p, q, outputs)
+            yield start, stop, {**results, "valid": valid}
+
+    def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
+        options = {symbol: f"or say what they are with {symbol}_kind=" for symbol in "pq"}
+        mends = {symbol: mend for symbol, mend in options.items() if f"{symbol}_kind" in self._options}
+        return row_error(batch, self._kinds, invalid, start, mends)
+
+    @property
+    def _kinds(self) -> dict[str, str]:
+        return dict(zip("pq", self.kinds, strict=True))
+
+    def row(self, p: Array, q: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        """Return the outputs for float64 rows of ``p`` and ``q``, each (rows, classes), in their kinds."""
+        kinds = [_PLAIN.get(kind, kind) for kind in self.kinds]
+        left, right = (rows.view(np, kind, array) for kind, array in zip(kinds, (p, q), strict=True))
+        d = rows.log_ratio(np, left, right)
+        results: dict[str, Array] = {}
+        if "losses" in outputs:
+            terms = self._run("terms", _terms, {"p": left.p, "q": right.p, "d": d})["value"]
+            results["losses"] = terms.sum(axis=1) + self._surplus(left, right, d)
+        if not any(":" in output for output in outputs):
+            return results
+        found = {
+            symbol: self._derivatives(symbol, view.kind, left.p, right.p, d)
+            for symbol, view in (("p", left), ("q", right))
+        }
+        bends = found["p"].bend, found["q"].bend
+        # p² times the second derivative by p, which is q² times that by q too: from the one that is exact or moderate.
+        by_q = (np.abs(np.log(bends[1])) < np.abs(np.log(bends[0]))) | ~np.isfinite(bends[0])
+        weight = np.where(by_q, right.p * bends[1], left.p * bends[0])
+        for symbol, view in (("p", left), ("q", right)):
+            slope, pull, curve, bend = found[symbol]
+            second = (slope, pull, curve, _over(bend, view.p))
+            if f"gradient:{symbol}" in outputs:
+                results[f"gradient:{symbol}"] = rows.gradient(np, view, slope, pull) * self.scale
+            if f"hessian:{symbol},{symbol}" in outputs:
+                results[f"hessian:{symbol},{symbol}"] = rows.hessian(np, view, *second) * self.scale**2
+            if f"full_hessian:{symbol},{symbol}" in outputs:
+                results[f"full_hessian:{symbol},{symbol}"] = rows.full_hessian(np, view, *second) * self.scale**2
+        if "full_hessian:p,q" in outputs:
+            inner = _inner(left, right, d, weight, *bends)
+            results["full_hessian:p,q"] = rows.cross_hessian(np, left, right, weight, inner) * self.scale**2
+        return results
+
+    def _derivatives(self, symbol: str, kind: str, p: Array, q: Array, d: Array) -> _Derivatives:
+        """Return the derivatives by p or by q."""
+        # Logits sum to one whatever they are, and then multiples of p and q are constants.
+        form = "general" if kind == "logits" else "defined"
+        place = "pq".index(symbol)
+
+        def pulls(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": loss.forms[form](ops, s["p"], s["q"], s["d"])[place]}
+
+        def slopes(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": loss.slopes(ops, s["d"], loss.forms[form])[place]}
+
+        pull = self._run(f"pull:{symbol} {form}", pulls, {"p": p, "q": q, "d": d}, wrt=symbol + "d")
+        slope = self._run(f"slope:{symbol} {form}", slopes, {"d": d}, wrt="d")
+        own, side = (p, 1) if symbol == "p" else (q, -1)
+        # By the logarithm, the probability moves by itself and d by one.
+        direct = np.where(own == 0, 0, own * pull[f"gradient:{symbol}"])
+        curve = direct + side * pull["gradient:d"]
+        return _Derivatives(slope["value"], pull["value"], curve, side * slope["gradient:d"])
+
+    @property
+    def forms(self) -> Mapping[str, Pulls]:
+        """The pulls of the general form and of the definition."""
+        return {"general": self.pulls, "defined": self.defined_pulls}
+
+    def _run(self, label: str, function: Any, arrays: Mapping[str, Array], wrt: str = "") -> dict[str, Array]:
+        program = self.kernel(label, function, tuple(arrays), wrt)
+        shape = arrays["d"].shape
+        flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays.values()]
+        return {name: values.reshape(shape) for name, values in engine.run(program, flat, self.free_parameters).items()}
+
+    def _surplus(self, left: rows.View, right: rows.View, d: Array) -> Array | float:
+        """Return what the multiples of p and q add to the loss: the rounding of the rows' sums, or nothing."""
+        if self.linear == 0 or left.kind == right.kind == "logits":
+            return 0.0
+        # Where logarithms came in, d has digits of the difference that p and q have not.
+        difference = np.where(np.abs(d) < 1, right.p * np.expm1(d), left.p - right.p)
+        surplus: Array = self.linear * np.sum(difference, axis=1)
+        return surplus
+
+    def section(
+        self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
+    ) -> Section:
+        """Return the loss of two classes along what q says of the first; ``value`` is what p says of it.
+
+        Both are drawn as probabilities, or as logits beside a logit of 0 where the loss takes nothing else.
+        """
+        of_logits = "q_kind" not in self._options
+        changes = {name: self._options[name].choices[0] for name in ("p_kind", "q_kind") if name in self._options}
+        first = (_AT_LOGIT if of_logits else _AT) if value is None else float(value)
+        x = np.linspace(*(between or ((first - 6, first + 6) if of_logits else (0.001, 0.999))), points)
+        ends = np.zeros(points) if of_logits else 1 - x
+        p, q = (item.name for item in self.inputs)
+        second = 0.0 if of_logits else 1 - first
+        arrays: dict[str, Any] = {p: np.full((points, 2), [first, second]), q: np.stack([x, ends], axis=1)}
+        outputs = ("losses", "gradient", "full_hessian")
+        found = self.replace(class_axis=-1, **changes).evaluate(outputs=outputs, **arrays)
+        gradient, hessian = found["gradient"], found["full_hessian"]
+        if isinstance(gradient, dict):
+            gradient, hessian = gradient[q], hessian[q, q]
+        # Along probabilities the second class gives what the first takes.
+        way = np.array([1.0, 0.0]) if of_logits else np.array([1.0, -1.0])
+        return Section(
+            case=f"at {p} = ({first:g}, {second:g})",
+            label=f"{q} of the first class",
+            value=first,
+            x=x,
+            losses=found["losses"],
+            gradient=gradient @ way,
+            hessian=hessian @ way @ way,
+            best=first,
+        )
+
+
+_PLAIN = {"values": "probabilities", "log_values": "log_probabilities"}
+
+
+class _Derivatives(NamedTuple):
+    """Derivatives of each class by p or by q: see ``simplex_math``; ``bend`` is that of the slope by d or -d."""
+
+    slope: Array
+    pull: Array
+    curve: Array
+    bend: Array
+
+
+def _terms(loss: Divergence, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+    return {"value": loss.terms(ops, s["p"], s["q"], s["d"])}
+
+
+def _over(bend: Array, p: Array) -> Array:
+    """Return the second derivative by a probability; a slope that never bends has none at 0 either."""
+    return np.where(bend == 0, 0, bend / p)
+
+
+def _inner(left: rows.View, right: rows.View, d: Array, weight: Array, by_p: Array, by_q: Array) -> Array:
+    """Return the mixed second derivative of each class, by probabilities or by their logarithms."""
+    if left.kind == right.kind == "probabilities":
+        return -np.where(d < 0, _over(by_p, right.p), _over(by_q, left.p))
+    if left.kind == "probabilities":
+        return -by_p
+    return -by_q if right.kind == "probabilities" else -weight
+
+
+def entropy(p: npt.ArrayLike, *, kind: str = "probabilities", class_axis: int = -1) -> Any:
+    """Return the entropy of each distribution in nats, -Σ p log p, with 0 log 0 = 0.
+
+    It is the least cross-entropy that predictions of targets p can reach, and log K at most.
+
+    Args:
+        p: distributions over the classes.
+        kind: what p holds: ``probabilities``, ``log_probabilities`` or ``logits``.
+        class_axis: axis along which the classes lie.
+
+    Raises:
+        ParameterError: for another kind.
+        DomainError: when a row is no distribution; the first is named.
+    """
+    if kind not in KINDS:
+        raise ParameterError(
+            f"entropy(kind={kind!r}): kind must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}"
+        )
+    held = Input("p", "p")
+    batch = prepare_rows("entropy", [(held, p)], axis=class_axis)
+    given = batch.inputs["p"].astype(np.float64)
+    with np.errstate(all="ignore"):
+        wrong = ~valid_rows(given, kind)
+        if wrong.any():
+            raise row_error(batch, {"p": kind}, wrong, 0, {"p": "or say what they are with kind="})
+        view = rows.view(np, kind, given)
+        terms = np.where(view.p == 0, 0, -view.p * view.log_p)
+    return batch.restore(terms.sum(axis=1).astype(batch.dtype))[()]

@@ -1,0 +1,86 @@
+"""Divergences of one class as formulas of p, q and d = log(p/q), written so that no digits are lost.
+
+Each comes in its general form, for numbers that need not sum to one: it is never negative, and
+zero with zero slopes where p = q. ``terms`` is the loss of the class, ``pulls`` its derivatives by
+log p and by log q. With d at hand, nothing has to be taken from the difference of two logarithms
+or of two nearly equal probabilities, and nothing overflows where p or q underflows.
+"""
+
+from __future__ import annotations
+
+import math
+
+from lossmith.program import Ops, Value
+
+_SERIES = 18
+LOG_2 = math.log(2)
+
+
+def exp_rest(ops: Ops, x: Value) -> Value:
+    """Return exp(x) - 1 - x, also where that is the small difference of larger numbers."""
+    small = ops.where(ops.lt(ops.abs(x), 1.0), x, 0.0)
+    series: Value = 1 / math.factorial(_SERIES)
+    for n in range(_SERIES - 1, 1, -1):
+        series = series * small + 1 / math.factorial(n)
+    return ops.where(ops.lt(ops.abs(x), 1.0), series * small * small, ops.expm1(x) - x)
+
+
+def entropy_terms(ops: Ops, p: Value, q: Value, d: Value) -> Value:
+    """Return p log(p/q) - p + q, the generalised Kullback-Leibler divergence of a class."""
+    return ops.where(ops.lt(ops.abs(d), 1.0), p * exp_rest(ops, -d), q + ops.mul0(p, d - 1))
+
+
+def entropy_pulls(ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
+    """Return its derivatives by log p and log q: p d and q - p."""
+    return ops.mul0(p, d), ops.where(ops.lt(ops.abs(d), 1.0), -q * ops.expm1(d), q - p)
+
+
+def power_terms(ops: Ops, p: Value, q: Value, d: Value, alpha: Value) -> Value:
+    """Return (pᵅ q¹⁻ᵅ - α p - (1 - α) q) / (α (α - 1)), continued to α = 0 and 1."""
+    # The divergence at α is that at 1 - α with p and q exchanged, and the smaller of the two keeps its digits.
+    swap = ops.lt(0.5, alpha)
+    a = ops.where(swap, 1 - alpha, alpha)
+    p, q, d = ops.where(swap, q, p), ops.where(swap, p, q), ops.where(swap, -d, d)
+    bend = ops.where(ops.equal(a, 0), 0.0, exp_rest(ops, a * d) / a) - exp_rest(ops, d)
+    rise = ops.mul0(q, _power(ops, a, d)) - (p - q)
+    return ops.where(ops.lt(ops.abs(d), 1.0), q * bend, rise) / (a - 1)
+
+
+def power_pulls(ops: Ops, p: Value, q: Value, d: Value, alpha: Value) -> tuple[Value, Value]:
+    """Return its derivatives by log p and log q."""
+    return _pull(ops, p, q, -d, 1 - alpha, alpha), _pull(ops, q, p, d, alpha, 1 - alpha)
+
+
+def power_slopes(ops: Ops, d: Value, alpha: Value) -> tuple[Value, Value]:
+    """Return its derivatives by p and by q."""
+    return -_power(ops, 1 - alpha, -d), -_power(ops, alpha, d)
+
+
+def _power(ops: Ops, a: Value, d: Value) -> Value:
+    """Return (exp(a d) - 1) / a, which is d at a = 0."""
+    return ops.where(ops.equal(a, 0), d, ops.expm1(a * d) / a)
+
+
+def _pull(ops: Ops, p: Value, q: Value, d: Value, a: Value, b: Value) -> Value:
+    """Return -p (exp(a d) - 1) / a with d = log(q/p) and b = 1 - a; the power may be large where p is nothing."""
+    far = ops.lt(0.5, ops.mul0(a, d))
+    return ops.where(far, (p - ops.mul0(q, ops.exp(-ops.mul0(b, d)))) / a, -ops.mul0(p, _power(ops, a, d)))
+
+
+def mean_terms(ops: Ops, p: Value, q: Value, d: Value) -> Value:
+    """Return (p log(p/m) + q log(q/m)) / 2 with m = (p + q) / 2, the Jensen-Shannon divergence of a class."""
+    x, size = d / 2, ops.abs(d)
+    near = x * ops.tanh(x) - ops.logcosh(x)
+    # Far apart it is log 2 less the entropy of the odds p : q.
+    far = LOG_2 - ops.mul0(ops.sigmoid(-size), size) - ops.softplus(-size)
+    return (p + q) / 2 * ops.where(ops.lt(size, 3.0), near, far)
+
+
+def mean_pulls(ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
+    """Return its derivatives by log p and log q."""
+    return ops.mul0(p, _to_mean(ops, d)) / 2, ops.mul0(q, _to_mean(ops, -d)) / 2
+
+
+def _to_mean(ops: Ops, d: Value) -> Value:
+    """Return log(p/m)."""
+    return ops.where(ops.lt(ops.abs(d), 1.0), d / 2 - ops.logcosh(d / 2), LOG_2 - ops.softplus(-d))

@@ -1,0 +1,201 @@
+"""The softmax structure: losses of the log-probability that a row gives to its target.
+
+With target distribution t the loss of a row is Σₖ tₖ φ(pₖ). For a class index that is φ(p) of the
+true class; for soft and smoothed targets it is the expected loss under t. The formula is φ. From
+logits it is a function of u = -log p, and its derivatives are carried back in closed form; from
+probabilities it is a function of p itself.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.link import IDENTITY, Link
+from lossmith.core.parameter import Option, Parameter
+from lossmith.core.rows import SUM_TOLERANCE
+from lossmith.engines import numpy as engine
+from lossmith.errors import ParameterError, ShapeError
+from lossmith.program import Ops, Value
+from lossmith.structures import row_math as rows
+from lossmith.structures.rows import Rows
+from lossmith.structures.written import Written
+
+Array = npt.NDArray[Any]
+
+
+class Softmax(Written, Rows):
+    """A loss φ of the probability of the true class.
+
+    A subclass gives ``card`` and ``of_true_class``.
+    """
+
+    link: Link = IDENTITY
+
+    prediction = Option(
+        "logits", ("logits", "probabilities"), doc="what y_pred holds: logits, or probabilities that sum to 1 by row"
+    )
+    z_loss = Parameter(
+        None,
+        domain="(0, inf)",
+        symbol=r"\zeta",
+        typical=(1e-5, 1e-2),
+        doc="strength of (log Σ exp z)², which keeps logits from drifting; none by default",
+        in_formula=False,
+    )
+
+    def _check(self) -> None:
+        super()._check()
+        if self.z_loss is not None and self.probabilities:
+            raise ParameterError(f"{type(self).__name__}: z_loss is of logits; probabilities have none to keep small")
+
+    @abstractmethod
+    def of_true_class(self, ops: Ops, u: Value, p: Value, q: Value) -> Value:
+        """Return φ, given u = -log p, the probability p of the true class and q = 1 - p.
+
+        They say the same, each with its own digits: whichever a formula takes, it loses none.
+        """
+
+    def formula(self, ops: Ops, x: Value) -> Value:
+        """Return φ at ``x``: u = -log p from logits, p from probabilities."""
+        if self.probabilities:
+            return self.of_true_class(ops, -ops.log(x), x, 1 - x)
+        return self.of_true_class(ops, x, ops.exp(-x), -ops.expm1(-x))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """``u`` for logits, ``p`` for probabilities."""
+        return ("p",) if self.probabilities else ("u",)
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """The same: there is no other."""
+        return self.symbols
+
+    def reads(self, sympy: Any, output: str, part: Callable[..., Any]) -> Any:
+        """Return an output in the probability of the true class, with derivatives carried back to each class."""
+        p, other, rest = sympy.symbols("p_y p_k rest", positive=True)
+        true_class = sympy.KroneckerDelta(sympy.Symbol("k"), sympy.Symbol("y"))
+
+        def at(name: str) -> Any:
+            found = part(self.raw_form, name, collected=False).subs(sympy.Symbol("u", real=True), -sympy.log(p))
+            found = found.replace(sympy.exp, lambda power: p ** (power / sympy.log(p)))
+            # SymPy collects powers of 1 - p rightly only when it knows that this is positive.
+            return found if name == "value" else collected(found)
+
+        def collected(found: Any) -> Any:
+            short = sympy.powsimp(sympy.expand(found.subs(1 - p, rest)))
+            return sympy.factor_terms(short).subs(rest, 1 - p)
+
+        if output == "value":
+            return at("value")
+        first = at("gradient:u")
+        if self.probabilities:
+            step = -first / p if output == "gradient:f" else (at("hessian:u,u") + first) / p**2
+            return collected(step) * true_class
+        step = other - true_class
+        return first * step if output == "gradient:f" else at("hessian:u,u") * step**2 + first * other * (1 - other)
+
+    def shifted(self, z: Array) -> Array:
+        """Return the logits that the softmax sees; losses that adjust them by class do so here."""
+        return z
+
+    def _offsets(self, classes: int) -> Array:
+        return np.asarray(self.shifted(np.zeros((1, classes)))[0])
+
+    def _centred(self, z: Array) -> Array:
+        return z if self.z_loss is not None else super()._centred(z)
+
+    def row(self, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        """Return the outputs for rows of predictions and target distributions; see ``Rows.row``."""
+        if self.probabilities:
+            return self._from_probabilities(z, t, outputs)
+        s = rows.softmax(np, self.shifted(z))
+        value, a, b = self._terms(s.u, t, outputs)
+        zeta = self.z_loss
+        results: dict[str, Array] = {}
+        if "losses" in outputs:
+            results["losses"] = value.sum(axis=1) + (zeta * s.log_sum[:, 0] ** 2 if zeta else 0)
+        if "gradient:f" in outputs:
+            results["gradient:f"] = rows.mixture_gradient(np, s, a) + (rows.log_sum_gradient(s, zeta) if zeta else 0)
+        if "hessian:f,f" in outputs:
+            results["hessian:f,f"] = rows.mixture_hessian(np, s, a, b) + (rows.log_sum_hessian(s, zeta) if zeta else 0)
+        if "full_hessian:f,f" in outputs:
+            full = rows.mixture_full_hessian(np, s, a, b)
+            results["full_hessian:f,f"] = full + (rows.log_sum_full_hessian(np, s, zeta) if zeta else 0)
+        return results
+
+    def _from_probabilities(self, p: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        value, gradient, diagonal = self._terms(p, t, outputs)
+        results = {"losses": value.sum(axis=1), "gradient:f": gradient, "hessian:f,f": diagonal}
+        if "full_hessian:f,f" in outputs:
+            results["full_hessian:f,f"] = rows.diagonal_blocks(np, diagonal)
+        return results
+
+    def _terms(self, x: Array, t: Array, outputs: Sequence[str]) -> tuple[Array, Array, Array]:
+        """Return t φ, t φ′ and t φ″ class by class, as far as needed, evaluating φ only where there is target."""
+        (name,) = self.symbols
+        needed = {
+            "value": "losses" in outputs,
+            f"gradient:{name}": any(":" in output for output in outputs),
+            f"hessian:{name},{name}": any("hessian" in output for output in outputs),
+        }
+        parts = [part for part, wanted in needed.items() if wanted]
+        hit = t > 0
+        terms = {part: np.zeros_like(x) for part in needed}
+        if parts:
+            found = engine.run(self.part(*parts), [np.ascontiguousarray(x[hit])], self.free_parameters)
+            for part in parts:
+                terms[part][hit] = t[hit] * found[part]
+        value, first, second = terms.values()
+        return value, first, second
+
+
+class AdjustedSoftmax(Softmax):
+    """A softmax loss of logits to which each class adds a number of its own.
+
+    A subclass gives ``adjustment`` besides.
+    """
+
+    prediction = Option(
+        "logits",
+        ("logits",),
+        doc="what y_pred holds: logits, before the adjustment",
+        why="The adjustment is for logits in training; probabilities are already divided by their sum.",
+    )
+
+    @abstractmethod
+    def adjustment(self) -> Array | None:
+        """Return what is added to the logits of each class, or ``None`` for nothing."""
+
+    def shares(self, name: str) -> Array:
+        """Return a vector of the loss, divided by its sum."""
+        values: Array = np.asarray(self._values[name], dtype=np.float64)
+        return np.asarray(values / values.sum())
+
+    def require_shares(self, name: str) -> None:
+        """Refuse a vector that does not sum to 1.
+
+        Raises:
+            ParameterError: with the sum.
+        """
+        total = sum(self._values[name] or (1.0,))
+        if abs(total - 1) > SUM_TOLERANCE:
+            raise ParameterError(
+                f"{type(self).__name__}: {name} must sum to 1, but sums to {total:g}; divide it by that"
+            )
+
+    def shifted(self, z: Array) -> Array:
+        """Return the adjusted logits."""
+        added = self.adjustment()
+        if added is None:
+            return z
+        if added.size != z.shape[1]:
+            raise ShapeError(
+                f"{type(self).__name__}: its adjustment has {added.size} numbers, but y_pred has {z.shape[1]} classes"
+            )
+        return np.asarray(z + added.astype(z.dtype))

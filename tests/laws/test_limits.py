@@ -1,0 +1,121 @@
+"""What losses are, or go over into, at special parameters: exact relations between losses of counts and labels."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith import Loss
+from tests.laws.exactness import OUTPUTS, misses
+from tests.laws.grid import kinds, points
+
+LOG_MEANS = np.linspace(-6, 6, 25)
+AMOUNTS = np.array([0.2, 1.0, 2.5, 40.0])
+
+
+def crossed() -> tuple[np.ndarray, np.ndarray]:
+    """Return every amount with every log mean."""
+    pairs = np.array(list(itertools.product(AMOUNTS, LOG_MEANS)))
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+
+def test_tweedie_at_whole_powers_is_the_named_loss() -> None:
+    y, f = crossed()
+    for power, loss, constant in (
+        (1, lm.Poisson(), -y * 0 + 4),  # constants: 4 (2 - power) for the mean's term, 4 (1 - power) y for the target's
+        (2, lm.Gamma(), 0),
+        (3, lm.InverseGaussian(), 0),
+    ):
+        tweedie = lm.Tweedie(power=power)
+        for output in OUTPUTS:
+            shift = tweedie.evaluate(y, f)[output] - loss.evaluate(y, f)[output]
+            spread = np.ptp((shift - constant if output == "losses" else shift).reshape(len(AMOUNTS), -1), axis=1)
+            np.testing.assert_allclose(spread, 0, atol=1e-12 * np.max(np.abs(loss.evaluate(y, f)[output])))
+    # At power 0 it is half of the squared error of the mean, less what the target alone costs.
+    half = (np.exp(f) - y) ** 2 / 2 - y**2 / 2
+    np.testing.assert_allclose(lm.Tweedie(power=0).losses(y, f), half, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("power", "loss"), [(1, lm.Poisson()), (2, lm.Gamma())], ids=["poisson", "gamma"])
+def test_tweedie_has_the_very_values_of_poisson_and_gamma(power: float, loss: Loss) -> None:
+    y, f = crossed()
+    np.testing.assert_allclose(lm.Tweedie(power=power).losses(y, f), loss.losses(y, f), rtol=1e-14, atol=1e-13)
+
+
+@pytest.mark.parametrize("power", [1e-17, 0.5, 1 - 2**-53, 1, 1 + 2**-52, 1.000001, 2 - 2**-52, 2, 2.5, 3 - 2**-51])
+def test_tweedie_is_exact_at_and_next_to_special_powers(power: float) -> None:
+    loss = lm.Tweedie(power=power)
+    y, f = points(loss)
+    # Values at 1e20: where the slope vanishes, what power times log mean is rounded by is carried by nothing.
+    y, f = (array[y < 1e19][:60] for array in (y, f))
+    for order, output in enumerate(OUTPUTS):
+        assert misses(loss, order, y, f, loss.evaluate(y, f)[output]) == []
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0, 3.0])
+def test_tweedie_does_not_jump_at_a_power(power: float) -> None:
+    y, f = crossed()
+    here = lm.Tweedie(power=power).losses(y, f)
+    for near in (power - 1e-9, power + 1e-9):
+        if 0 <= near <= 3:
+            there = lm.Tweedie(power=near).losses(y, f)
+            np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-6)
+
+
+def test_negative_binomial_goes_over_into_poisson() -> None:
+    y, f = crossed()
+    for prediction, kind, place in (("log_mean", "log_rate", f), ("mean", "rate", np.exp(f))):
+        poisson = lm.Poisson(prediction=kind)
+        for dispersion in (1e-4, 1e-8, 1e-12):
+            loss = lm.NegativeBinomial(dispersion=dispersion, prediction=prediction)
+            for output in ("gradient", "hessian"):
+                want = poisson.evaluate(y, place)[output]
+                size = 1e3 * dispersion * (1 + np.max(np.abs(want))) * 1e3
+                np.testing.assert_allclose(loss.evaluate(y, place)[output], want, rtol=1e-14, atol=size)
+            constant = (loss.losses(y, place) - poisson.losses(y, place)).reshape(len(AMOUNTS), -1)
+            np.testing.assert_allclose(constant - constant[:, :1], 0, atol=1e6 * dispersion + 1e-12 * constant.max())
+
+
+def test_the_whole_poisson_loss_is_the_likelihood() -> None:
+    scipy = pytest.importorskip("scipy.stats")
+    counts, rates = (np.ravel(a) for a in np.meshgrid([0.0, 1.0, 2.0, 7.0, 50.0, 1e4], [0.1, 1.0, 6.9, 50.0, 1.01e4]))
+    want = -scipy.poisson.logpmf(counts, rates)
+    np.testing.assert_allclose(lm.Poisson(full=True).losses(counts, np.log(rates)), want, rtol=1e-10)
+    np.testing.assert_allclose(lm.Poisson(full=True, prediction="rate").losses(counts, rates), want, rtol=1e-10)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_asymmetric_without_a_shift_is_focal_and_cross_entropy(gamma: float) -> None:
+    y, f = (np.ravel(a) for a in np.meshgrid([0.0, 0.3, 1.0], np.linspace(-9, 9, 37)))
+    same = [lm.Asymmetric(gamma_positive=gamma, gamma_negative=gamma, shift=0), lm.Focal(gamma=gamma)]
+    same += [lm.BinaryCrossEntropy(), lm.PolyOne(epsilon=0)] if gamma == 0 else []
+    for loss in same[1:]:
+        for output in OUTPUTS:
+            np.testing.assert_allclose(
+                loss.evaluate(y, f)[output], same[0].evaluate(y, f)[output], rtol=1e-12, atol=1e-15
+            )
+
+
+SIGNED = [kind for kind in kinds() if "labels" in kind.options()]
+
+
+@pytest.mark.parametrize("kind", SIGNED, ids=lambda kind: kind.name)
+def test_signed_labels_are_the_same_loss(kind: type[Loss]) -> None:
+    scores = np.linspace(-3, 3, 13)
+    for prediction in kind.options()["prediction"].choices:
+        places = scores if prediction == "logits" else 1 / (1 + np.exp(-scores))
+        soft = not kind(prediction=prediction).domains["y"].values
+        for label in (0.0, 0.25, 0.5, 1.0) if soft else (0.0, 1.0):
+            y = np.full(len(scores), label)
+            binary = kind(prediction=prediction).evaluate(y, places)
+            signed = kind(prediction=prediction, labels="signed").evaluate(2 * y - 1, places)
+            for output in OUTPUTS:
+                np.testing.assert_allclose(signed[output], binary[output], rtol=1e-13, atol=1e-15)
+    assert kind(labels="signed").optimal_constant([-1, 1, 1]) == kind().optimal_constant([0, 1, 1])
+
+
+def test_every_binary_loss_takes_signed_labels() -> None:
+    assert {kind.name for kind in SIGNED} == {kind.name for kind in kinds() if kind.card.task == "binary"}
