@@ -3,7 +3,8 @@
 A result is right when it lies within 8 units in the last place of the truth (float32: within
 1e-6 of it), plus what one unit in the last place of the inputs would change, so that a
 cancellation which the inputs themselves carry does not count. A truth beyond the range of the
-type must come out infinite. What is allowed beyond that stands in ``ALLOWANCES``, by name.
+type must come out infinite. What is allowed beyond that stands in ``ALLOWANCES``, by name; why stands in
+``tests/exceptions.py``.
 """
 
 from __future__ import annotations
@@ -35,15 +36,13 @@ class Allowance:
     """A place where less is promised.
 
     Attributes:
-        name: what it is called in reports.
-        reason: why.
+        name: what it is called in the table of exceptions, where its reason stands.
         concerns: the losses and orders of derivative that it is about.
         also: ``(loss, order, y, f, type) -> (truth, size)``: a result is also right when it is as near to
             this truth as a number of this size has to be; nothing where the allowance does not apply.
     """
 
     name: str
-    reason: str
     concerns: Callable[[Loss, int], bool]
     also: Also
 
@@ -75,22 +74,16 @@ def _takes_soft_labels(loss: Loss) -> bool:
 ALLOWANCES = (
     Allowance(
         "derivatives at soft labels",
-        "A soft label weighs the losses of both labels, whose slopes point in opposite directions and "
-        "cancel near the optimum: the error is that of the larger part.",
         lambda loss, order: _takes_soft_labels(loss) and order > 0,
         _larger_part,
     ),
     Allowance(
         "asymmetric loss of a negative",
-        "What a probability exceeds the shift by is rounded, and raised to a power of 4 or 5 the error with it. The "
-        "Hessian, where it changes sign, is what is left of parts as large as it and the gradient together.",
         lambda loss, order: loss.name == "asymmetric" and loss.values["prediction"] == "logits",
         _power_of_rounded,
     ),
     Allowance(
         "focal losses below the normal range",
-        "In the far tail derivatives are exp(-|f|) times up to gamma |f|, or times a power of 1 over the shift; where "
-        "exp(-|f|) is subnormal, it has few digits.",
         lambda loss, order: (loss.name == "asymmetric" and order > 0) or (loss.name == "focal" and order == 2),
         _normal_range,
     ),

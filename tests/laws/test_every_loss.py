@@ -16,6 +16,7 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from tests import exceptions
 from tests.laws.samples import (
     EVERY,
     Array,
@@ -262,17 +263,8 @@ def the_gradient_is_written_in_place(loss: Loss) -> None:
 EXTREMES = (0.0, -0.0, 5e-324, -1e-310, 1e-160, 1e-8, 1.0, -1.0, 40.0, -745.0, 1e20, -1e20, 1e154, -1e200, 1.7e308)
 
 
-BOUNDS = {
-    "coordinates": (
-        -1e150,
-        1e-100,
-        1e150,
-        "squares of others are no float64 numbers",
-    ),
-    "log_values": (-math.inf, 0.0, 708.0, "exponentials of larger ones are refused"),
-    "inverse_gaussian": (0.0, 1e-300, math.inf, "the reciprocals of smaller means are infinite"),
-}
-"""Where finite input may give no number, and why: the least, the least size but for 0, and the largest."""
+BOUNDS = exceptions.of("finite")
+"""Where finite input may give no number: the least, the least size but for 0, and the largest."""
 
 
 def finite_input_gives_no_nan_and_no_warning(loss: Loss) -> None:
@@ -288,8 +280,8 @@ def finite_input_gives_no_nan_and_no_warning(loss: Loss) -> None:
             if kind == "indices":
                 data[item.name] = plain
                 continue
-            bounds = BOUNDS.get(kind, BOUNDS.get(loss.name, (domain.low, 0.0, domain.high, "")))
-            low, size, high = bounds[:3]
+            bounds = BOUNDS.get(kind, BOUNDS.get(loss.name, (domain.low, 0.0, domain.high)))
+            low, size, high = bounds
             allowed = [x for x in extremes if np.isfinite(x) and (x == 0 or abs(x) >= size) and low <= x <= high]
             allowed = [x for x in (*allowed, low, high) if abs(x) <= float(np.finfo(dtype).max) and domain.includes(x)]
             if kind in ("probabilities", "log_probabilities"):

@@ -21,6 +21,7 @@ from lossmith.structures.distance import Distance
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.levels import Levels
 from lossmith.structures.rows import Rows
+from tests import exceptions
 
 Array = np.ndarray
 Inputs = dict[str, Array]
@@ -37,14 +38,7 @@ FAR = 1e-6
 HARD = (0.0, 0.3, 0.5, 1.0, 2.0, 2.5)
 HARDER = (1e-100, 1e-30, 1e-9, 1e-3, 17.0, 36.0, 300.0)
 
-EXCEPTIONS = {
-    ("poly_one(epsilon={t})", "softmax_poly_one(epsilon={t})", "hessian"): (
-        1e-16,
-        "with epsilon 1 the curvature of a class that is ruled out is the square of its probability, which is what "
-        "two terms of the size of that probability leave of each other",
-    ),
-}
-"""Where a side cannot keep all digits: how far it may be off, and why."""
+EXCEPTIONS = exceptions.of("relations")
 
 _FUNCTIONS: Mapping[str, Any] = {
     **{name: getattr(np, name) for name in ("log", "log1p", "exp", "abs")},
@@ -358,7 +352,7 @@ def deviations(relation: Relation, t: float) -> Iterator[tuple[str, Array, Array
         assert reached.mean() > 0.5, f"{relation}: {name} compared in {reached.mean():.0%} of all places"
         one, two, size = (np.where(reached, array, 0) for array in (one, two, size))
         size = np.maximum(np.abs(one), size)
-        allowed = ROUNDING * size + 1e-300 + EXCEPTIONS.get((relation.left, relation.right, name), (0.0, ""))[0]
+        allowed = ROUNDING * size + 1e-300 + EXCEPTIONS.get((relation.left, relation.right, name), 0.0)
         for nearer, farther in beside:
             # Between one and two units away there is no jump left, if one was at the point: it is not forgiven.
             with np.errstate(invalid="ignore"):

@@ -12,19 +12,10 @@ from mpmath import mpf
 import lossmith as lm
 from lossmith.core.parameter import Vector
 from lossmith.structures.rows import Rows
+from tests import exceptions
 from tests.structures import oracle_rows as oracle
 
-EXCEPTIONS = {
-    ("softmax_focal", "full_hessian", "logits"): (
-        3.0,
-        "for soft targets the terms of several classes cancel, each right to one ulp of its own -log p",
-    ),
-    ("generalised_cross_entropy", "full_hessian", "probabilities"): (
-        1.5,
-        "the exponent q - 2 of a tiny probability is rounded twice",
-    ),
-}
-"""Where 8 ulp are not kept: loss, output and prediction kind; by which factor they are missed, and why."""
+EXCEPTIONS = exceptions.of("rows")
 
 NAMES = tuple(name for name in lm.names() if issubclass(lm.loss_class(name), Rows))
 ULPS = 8

@@ -10,6 +10,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.structures.divergence import KINDS
+from tests import exceptions
 from tests.structures import truth
 
 ORDINARY = ([0.3, -1.2, 0.8], [-0.4, 0.1, 1.7])
@@ -30,16 +31,7 @@ LOGITS = {
 }
 PAIRS = list(itertools.product(KINDS, KINDS))
 
-EXCEPTIONS = {
-    # An exponential of (alpha - 1) d or alpha d loses digits in proportion to it, and d is 62 in the opposed rows.
-    ("AlphaDivergence(alpha=0.3)", "gradient"): 32,
-    ("AlphaDivergence(alpha=1.5)", "gradient"): 32,
-    ("AlphaDivergence(alpha=-1)", "gradient"): 32,
-    # A mixed derivative of a rare class and a common one is what is left of two nearly equal products.
-    ("ReverseKLDivergence()", "hessian"): 128,
-    ("AlphaDivergence(alpha=0)", "hessian"): 128,
-}
-"""Ulps that are allowed beyond the usual number, with the reason."""
+EXCEPTIONS = exceptions.of("divergences")
 
 
 def kinds_of(name: str) -> list[tuple[str, str]]:
@@ -71,7 +63,8 @@ def halves(x: list[float], dtype: type = np.float64) -> dict[str, np.ndarray]:
 
 
 def allowed(name: str, output: str) -> int:
-    return EXCEPTIONS.get((name, output), truth.ULPS)
+    ulps: int = EXCEPTIONS.get((name, output), truth.ULPS)
+    return ulps
 
 
 @pytest.mark.parametrize(("name", "p_kind", "q_kind"), CASES)

@@ -13,6 +13,7 @@ from scipy import stats
 import lossmith as lm
 from lossmith.engines import numpy as engine
 from lossmith.program import trace
+from tests import exceptions
 from tests.structures.test_named_inputs import NAMED, sample
 
 RNG = np.random.default_rng(7)
@@ -268,6 +269,7 @@ EXTREME = [
     (2e-154, 4e-309),
 ]
 """Residuals and variances whose squares or ratios are no float64 numbers."""
+EXCEPTIONS = exceptions.of("likelihoods")
 
 
 @pytest.mark.parametrize("loss", [lm.GaussianNLL(), *(lm.BetaNLL(beta) for beta in (0.0, 0.1, 0.5, 1.0))], ids=str)
@@ -294,8 +296,8 @@ def test_likelihoods_keep_their_digits_where_squares_and_ratios_leave_the_range(
             exact = [mpmath.mpf(r), mpmath.mpf(v)]
             ulps = [mpmath.mpf(float(np.spacing(x))) for x in (r, v)]
             moved = truth(exact[0] + ulps[0], exact[1]), truth(exact[0], exact[1] + ulps[1])
-            # The weighted square may be subnormal, which has fewer digits than its quotient by the variance.
-            least = [5e-324, 0, 5e-324 / exact[1], 0, 5e-324 / exact[1] ** 2]
+            few = EXCEPTIONS["a subnormal weighted square"] * mpmath.mpf(5e-324)
+            least = [few, 0, few / exact[1], 0, few / exact[1] ** 2]
             for number, true, step, *near in zip(got, truth(*exact), least, *moved, strict=True):
                 if abs(true) > mpmath.mpf(float(np.finfo(float).max)):
                     assert number[0] == float(mpmath.sign(true)) * np.inf, (r, v)

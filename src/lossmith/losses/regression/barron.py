@@ -74,7 +74,7 @@ class Barron(Pointwise):
             Myth(
                 "Code needs special cases and a small epsilon near alpha 0 and 2.",
                 "The family is smooth in alpha. Only its textbook formula divides by zero there; "
-                "here every alpha is exact, the limits and their neighbours too.",
+                "here the limits and their neighbours keep their digits without either.",
             ),
         ),
         references=(
