@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lossmith as lm
-from lossmith.engines import _numpy_bowls as bowls
 from lossmith.engines import numpy as engine
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Ops, Program, Step, trace
@@ -172,11 +170,3 @@ def test_product_in_which_zero_wins() -> None:
     with np.errstate(all="ignore"):
         got = engine.IMPLEMENTATION["mul0"](np.array([0.0, -np.inf, 2.0, np.nan]), np.array([-np.inf, 0.0, 3.0, 1.0]))
     np.testing.assert_array_equal(got, [0.0, 0.0, 6.0, np.nan])
-
-
-def test_what_a_quotient_leaves_over_keeps_its_digits() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.uniform(0.1, 10, (2, 500))
-    left = bowls.left_over(a, b, a / b)
-    for x, y, got in zip(a.tolist(), b.tolist(), left.tolist(), strict=True):
-        assert got == pytest.approx(float(Fraction(x) - Fraction(y) * Fraction(x / y)), rel=1e-9, abs=0)

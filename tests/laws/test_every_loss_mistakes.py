@@ -28,7 +28,7 @@ METHODS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _refused(loss: Loss, data: dict[str, Any], error: type[Exception], *says: str) -> None:
+def refused(loss: Loss, data: dict[str, Any], error: type[Exception], *says: str) -> None:
     """Fail unless every method refuses the data with this error, which says these parts."""
     for name, method in METHODS.items():
         with pytest.raises(error) as caught:
@@ -53,8 +53,8 @@ def wrong_types_are_refused(loss: Loss) -> None:
             (Tensor(), ("is a torch Tensor",)),
             (np.ma.array(plain, mask=False), ("is a masked array", f"mask=~{name}.mask")),
         ):
-            _refused(loss, {**data, name: change}, lm.KindError, f": {name} ", *says)
-        _refused(loss, {**data, name: [[1.0], [1.0, 2.0]]}, lm.ShapeError, f": {name} is no rectangular array")
+            refused(loss, {**data, name: change}, lm.KindError, f": {name} ", *says)
+        refused(loss, {**data, name: [[1.0], [1.0, 2.0]]}, lm.ShapeError, f": {name} is no rectangular array")
 
 
 def other_shapes_are_refused(loss: Loss) -> None:
@@ -68,7 +68,7 @@ def other_shapes_are_refused(loss: Loss) -> None:
         if not item.broadcast:
             changes += [array[0], array[:, :1] if example_axis(loss, item.name) else array[:1]]
         for changed in changes:
-            _refused(loss, {**data, item.name: changed}, lm.ShapeError, "shape", item.name, str(changed.shape))
+            refused(loss, {**data, item.name: changed}, lm.ShapeError, "shape", item.name, str(changed.shape))
 
 
 def missing_and_infinite_values_are_named(loss: Loss) -> None:
@@ -76,13 +76,13 @@ def missing_and_infinite_values_are_named(loss: Loss) -> None:
     data = sample(loss, 6)
     for item in loss.inputs:
         bad = spoiled(loss, data, item.name, 4, np.nan)
-        _refused(loss, bad, lm.DomainError, item.name, "[4" if axis_of(loss) == -1 else "4]", "nan", "mask=")
+        refused(loss, bad, lm.DomainError, item.name, "[4" if axis_of(loss) == -1 else "4]", "nan", "mask=")
         kind = kind_of(loss, item.symbol)
         for value in (np.inf, -np.inf):
             if value < 0 and kind in ("logits", "log_probabilities", "log_values"):
                 continue  # a class that is ruled out
             bad = spoiled(loss, data, item.name, 2, value)
-            _refused(loss, bad, lm.DomainError, item.name, "inf", "2")
+            refused(loss, bad, lm.DomainError, item.name, "inf", "2")
 
 
 def values_outside_domains_are_named(loss: Loss) -> None:
@@ -94,12 +94,12 @@ def values_outside_domains_are_named(loss: Loss) -> None:
             ends = [np.nextafter(domain.low, -np.inf), np.nextafter(domain.high, np.inf), 0.5, -3.0]
             for value in [end for end in ends if math.isfinite(end) and not domain.includes(end)]:
                 bad = spoiled(loss, data, item.name, 2, value)
-                _refused(loss, bad, lm.DomainError, f"{item.name} must be in {domain}, but {item.name}[2] is")
+                refused(loss, bad, lm.DomainError, f"{item.name} must be in {domain}, but {item.name}[2] is")
         elif kind == "indices":
             for value in (CLASSES, -1, 0.5, 1e300):
                 bad = spoiled(loss, data, item.name, 2, value)
                 says = (f"whole numbers in [0, {CLASSES})", f"{item.name}[2] is {value:.17g}")
-                _refused(loss, bad, lm.DomainError, *says)
+                refused(loss, bad, lm.DomainError, *says)
         elif kind in ("probabilities", "log_probabilities", "values"):
             row = f"row [2] of {item.name} is ["
             for value, says in {
@@ -108,7 +108,7 @@ def values_outside_domains_are_named(loss: Loss) -> None:
                 "values": ((-1e-300, "finite and at least 0"),),
             }[kind]:
                 bad = spoiled(loss, data, item.name, 2, value)
-                _refused(loss, bad, lm.DomainError, row, says)
+                refused(loss, bad, lm.DomainError, row, says)
 
 
 def bad_weights_and_masks_are_refused(loss: Loss) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ from lossmith.core.reduction import check_reduction
 from lossmith.core.section import Section
 from lossmith.core.state import CostState
 from lossmith.core.sums import Summable
+from lossmith.engines.choice import Findings
 from lossmith.errors import EmptyError, NoConstantError, ParameterError
 from lossmith.program import Program
 
@@ -114,11 +115,67 @@ class Loss(Summable, Configured):
         """Check the arguments of a call; ``trusted`` leaves out warnings about likely mistakes."""
 
     @abstractmethod
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         """Yield ``start, stop`` and, for those rows, the outputs and ``valid``, whether they lie in the domains.
+
+        Blocks begin at row ``first``, itself the beginning of one.
 
         Outputs are called as ``lossmith.core.outputs`` says.
         """
+
+    def _fill(
+        self, batch: Batch, into: Mapping[str, Array], state: CostState | None = None, *, divisor: float = 1.0
+    ) -> CostState | None:
+        """Write parts of the outputs, weighted, and add the losses to a state, all in one pass.
+
+        Args:
+            batch: what came in.
+            into: flat arrays to write, by part.
+            state: what the losses are added to, if anything.
+            divisor: what derivatives are divided by.
+
+        Returns:
+            The state with the losses added.
+        """
+        first = self._rows_for_kernel(batch, into) if batch.size else 0
+        if first:
+            found = self._run_kernel(first, batch, into, summed=state is not None, divisor=divisor)
+            state = self._heed(found, batch, state)
+            if first == batch.size:
+                return state
+        wanted = tuple(into) if state is None else tuple(dict.fromkeys(("losses", *into)))
+        for start, stop, block in self._stream(batch, wanted, first):
+            self._refuse_invalid(batch, start, stop, block["valid"])
+            for part, result in into.items():
+                weighted = batch.weighted(start, stop, block[part])
+                result[start:stop] = weighted if part == "losses" or divisor == 1 else weighted / divisor
+            if state is not None:
+                state = state.add(batch, start, stop, block["losses"])
+        return state
+
+    def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
+        """Return how many rows, from the first on, a compiled kernel takes; a structure that has none takes no row."""
+        return 0
+
+    def _run_kernel(
+        self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
+    ) -> Findings:
+        """Fill the first rows by a kernel."""
+        raise NotImplementedError(f"{type(self).__name__} has no kernels")
+
+    def _heed(self, found: Findings, batch: Batch, state: CostState | None) -> CostState | None:
+        """Go over the blocks in which a kernel found something wrong, and return the state with all sums added."""
+        for block in found.wrong:
+            start, stop, outputs = next(self._stream(batch, (), block * batch.block))
+            self._refuse_invalid(batch, start, stop, outputs["valid"])
+        if state is None:
+            return None
+        for block in found.bad:
+            start, stop, outputs = next(self._stream(batch, ("losses",), block * batch.block))
+            state = state.count_bad(batch, start, stop, outputs["losses"])
+        return state.add_sums(found.sums)
 
     def _value(self, y: Array, f: Array) -> Array:
         """Return the losses without checks, also at infinite predictions, where they are limits."""
@@ -210,10 +267,7 @@ class Loss(Summable, Configured):
         batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
         keys = [key for name in outputs for key in parts(name, self.predicted)]
         flat = {key: batch.room(key) for key in keys}
-        for start, stop, block in self._stream(batch, keys):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            for key, result in flat.items():
-                result[start:stop] = batch.weighted(start, stop, block[key])  # by the loss's own weights
+        self._fill(batch, flat)
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
         return {name: gather(name, self.predicted, shaped) for name in outputs}
 
@@ -252,9 +306,7 @@ class Loss(Summable, Configured):
             return self.state(y_true, y_pred, weight, mask, **named).reduce(reduction, empty=empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         result = batch.room("losses")
-        for start, stop, block in self._stream(batch, ("losses",)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            result[start:stop] = batch.weighted(start, stop, block["losses"])
+        self._fill(batch, {"losses": result})
         return batch.restore(result)[()]
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -268,10 +320,8 @@ class Loss(Summable, Configured):
     ) -> CostState:
         """Return the mergeable sums behind the cost; arguments and errors as in ``cost``."""
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        state = CostState.begin(self, batch)
-        for start, stop, block in self._stream(batch, ("losses",)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            state = state.add(batch, start, stop, block["losses"])
+        state = self._fill(batch, {}, CostState.begin(self, batch))
+        assert state is not None
         return state
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -310,16 +360,15 @@ class Loss(Summable, Configured):
             flat[keys[0]] = batch.rows_of(out, keys[0])
         state = CostState.begin(self, batch)
         divisor = state.divisor(chosen) or math.inf  # nothing counts: the gradient is zero
-        losses = batch.room("losses") if chosen == "none" else None
-        for start, stop, block in self._stream(batch, ("losses", *keys)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            for key, result in flat.items():
-                result[start:stop] = batch.weighted(start, stop, block[key]) / divisor
-            if losses is None:
-                state = state.add(batch, start, stop, block["losses"])
-            else:
-                losses[start:stop] = batch.weighted(start, stop, block["losses"])
-        cost = state.reduce(chosen, empty=empty) if losses is None else batch.restore(losses)[()]
+        cost: Any
+        if chosen == "none":
+            losses = batch.room("losses")
+            self._fill(batch, {"losses": losses, **flat})
+            cost = batch.restore(losses)[()]
+        else:
+            filled = self._fill(batch, flat, state, divisor=divisor)
+            assert filled is not None
+            cost = filled.reduce(chosen, empty=empty)
         shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
         if out is not None:
             out[...] = shaped[keys[0]]  # onto itself where it was written in place
