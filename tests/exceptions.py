@@ -29,6 +29,7 @@ class Less:
 
 LAWS = {
     "grid": "8 ulp on the law grid, losses of a target and a prediction; amount: a way of measuring in exactness.py",
+    "parameters": "8 ulp between the parameters of the law grid and beyond; about: loss; amount: ulp, and ulp per unit",
     "rows": "8 ulp of losses over classes; about: loss, output, prediction kind; amount: times the 8 ulp",
     "divergences": "8 ulp of divergences; about: loss, output; amount: ulp",
     "likelihoods": "8 ulp of likelihoods; about: where; amount: smallest subnormals of the squared residual",
@@ -40,6 +41,8 @@ LAWS = {
 _EXPONENT = (
     "an exponential of (alpha - 1) d or alpha d loses digits in proportion to it, and d is 62 in the opposed rows"
 )
+_POWER = "a base or an exponent is rounded, and a power multiplies that error by the exponent"
+_SCALE = "over a scale a subnormal residual loses digits, which the scale then brings into sight"
 _MIXED = "a mixed derivative of a rare class and a common one is what is left of two nearly equal products"
 
 EXCEPTIONS = (
@@ -64,6 +67,13 @@ EXCEPTIONS = (
         "in the far tail derivatives are exp(-|f|) times up to gamma |f|, or times a power of 1 over the shift; where "
         "exp(-|f|) is subnormal, it has few digits",
     ),
+    Less("parameters", "asymmetric", (24, 2), _POWER),
+    Less("parameters", "barron", (8, 3), _POWER),
+    Less("parameters", "cauchy", (8, 0.5), _SCALE),
+    Less("parameters", "geman_mcclure", (8, 0.5), _SCALE),
+    Less("parameters", "pseudo_huber", (8, 0.5), _SCALE),
+    Less("parameters", "focal", (24, 2), _POWER),
+    Less("parameters", "tweedie", (200, 0), "an exponent is rounded, and two exponentials cancel near the optimum"),
     Less(
         "rows",
         ("softmax_focal", "full_hessian", "logits"),
@@ -96,7 +106,6 @@ EXCEPTIONS = (
     ),
     Less("finite", "coordinates", (-1e150, 1e-100, 1e150), "squares of others are no float64 numbers"),
     Less("finite", "log_values", (-math.inf, 0.0, 708.0), "exponentials of larger ones are refused"),
-    Less("finite", "inverse_gaussian", (0.0, 1e-300, math.inf), "the reciprocals of smaller means are infinite"),
 )
 
 

@@ -174,6 +174,16 @@ def test_product_in_which_zero_wins() -> None:
     np.testing.assert_array_equal(got, [0.0, 0.0, 6.0, np.nan])
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_least_number_is_multiplied_up_to_the_largest(dtype: Any) -> None:
+    least, largest = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max
+    rate = dtype(np.floor(np.log(float(largest)) - np.log(float(least))))
+    with np.errstate(all="ignore"):
+        got = engine.IMPLEMENTATION["mul_exp"](np.array([least]), np.array([rate]))
+    assert got.dtype == dtype
+    assert float(got[0]) == pytest.approx(np.exp(float(rate) + np.log(float(least))), rel=1e-5)
+
+
 def test_what_a_quotient_leaves_over_keeps_its_digits() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.uniform(0.1, 10, (2, 500))

@@ -99,6 +99,7 @@ def misses(
     allowances: Sequence[Allowance] = ALLOWANCES,
     *,
     inputs_vary: bool = True,
+    within: float = ULPS,
 ) -> list[str]:
     """Return a line for each result that is not right, empty when all are.
 
@@ -110,19 +111,20 @@ def misses(
         got: what the engine says.
         allowances: places where less is promised.
         inputs_vary: whether one unit in the last place of the inputs counts.
+        within: how many units in the last place a result may be off.
     """
     found = []
     allowances = [allowance for allowance in allowances if allowance.concerns(loss, order)]
     for target, prediction, value in zip(y.tolist(), f.tolist(), got.tolist(), strict=True):
         truth = oracle.truth(loss, target, prediction, order)
-        if _near(value, truth, truth, f.dtype):
+        if _near(value, truth, truth, f.dtype, within=within):
             continue
         if inputs_vary:
             carried = _carried(loss, order, target, prediction, f.dtype)
-            if _near(value, truth, max(abs(truth), carried), f.dtype, carried):
+            if _near(value, truth, max(abs(truth), carried), f.dtype, carried, within):
                 continue
         if any(
-            _near(value, *other, f.dtype)
+            _near(value, *other, f.dtype, within=within)
             for allowance in allowances
             for other in allowance.also(loss, order, target, prediction, f.dtype)
         ):
@@ -141,14 +143,14 @@ def ulps(value: float, truth: mpf, dtype: Any = np.float64) -> float:
     return float(abs(mpf(value) - truth) / _unit(truth, dtype))
 
 
-def _near(value: float, truth: mpf, size: mpf, dtype: Any, carried: mpf | int = 0) -> bool:
+def _near(value: float, truth: mpf, size: mpf, dtype: Any, carried: mpf | int = 0, within: float = ULPS) -> bool:
     with np.errstate(over="ignore"):
         rounded = float(np.dtype(dtype).type(float(truth)))
     if math.isnan(value):
         return False
     if math.isinf(rounded) or math.isinf(value):
         return value == rounded
-    allowed = ULPS * _unit(size, dtype)
+    allowed = within * _unit(size, dtype)
     if dtype == np.float32:
         allowed = max(allowed, FLOAT32 * abs(size))
     return bool(abs(mpf(value) - truth) <= allowed + carried)

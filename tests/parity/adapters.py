@@ -79,6 +79,26 @@ def second_order(name: str) -> bool:
     return name.startswith("sklearn._loss.")
 
 
+@dataclass(frozen=True)
+class Call:
+    """What a peer is called with: its name and options, arrays in the order of ``arguments``, and a weight.
+
+    ``wanted`` are the arguments that the gradient is asked for.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    arguments: Sequence[str]
+    given: Mapping[str, Array]
+    wanted: Sequence[str]
+    weight: Weight
+
+    @property
+    def weighted(self) -> dict[str, Array]:
+        """The keyword of the weight, if there is one."""
+        return {} if self.weight is None else dict([self.weight])
+
+
 def call(
     name: str,
     options: Mapping[str, Any],
@@ -89,102 +109,70 @@ def call(
     weight: Weight = None,
 ) -> Found:
     """Return what the peer gives for arrays by name, passed in the order of ``arguments``."""
-    keywords = dict(options) if reduction == "returned" else {**options, "reduction": reduction}
+    keywords = options if reduction == "returned" else {**options, "reduction": reduction}
     wanted = [key for key in predicted if key in arguments]
-    adapter = ADAPTERS[name.split(".")[0]]
-    return adapter(name, keywords, arguments, given, wanted, weight)
+    return ADAPTERS[name.split(".")[0]](Call(name, keywords, arguments, given, wanted, weight))
 
 
-def _torch(
-    name: str,
-    options: dict[str, Any],
-    arguments: Sequence[str],
-    given: Mapping[str, Array],
-    wanted: list[str],
-    w: Weight,
-) -> Found:
-    torch, target = import_module("torch"), resolve(name)
-    dtype = torch.tensor(given[arguments[0]]).dtype
+def _torch(call: Call) -> Found:
+    torch, target = import_module("torch"), resolve(call.name)
+    dtype = torch.tensor(call.given[call.arguments[0]]).dtype
     options = {
-        key: torch.tensor(item, dtype=dtype) if isinstance(item, list) else item for key, item in options.items()
+        key: torch.tensor(item, dtype=dtype) if isinstance(item, list) else item for key, item in call.options.items()
     }
-    extra = {} if w is None else {w[0]: torch.tensor(w[1])}
     if inspect.isclass(target):
-        return _backward(target(**options), arguments, given, wanted)
-    return _backward(lambda *places: target(*places, **options, **extra), arguments, given, wanted)
+        return _backward(target(**options), call)
+    extra = {key: torch.tensor(array) for key, array in call.weighted.items()}
+    return _backward(lambda *places: target(*places, **options, **extra), call)
 
 
-def _keras(
-    name: str,
-    options: dict[str, Any],
-    arguments: Sequence[str],
-    given: Mapping[str, Array],
-    wanted: list[str],
-    w: Weight,
-) -> Found:
-    target = resolve(name)
+def _keras(call: Call) -> Found:
+    target = resolve(call.name)
     assert resolve("keras.backend.backend")() == "torch", "these tests run Keras on PyTorch: unset KERAS_BACKEND"
-    if name.startswith("keras.distillation"):
-        return _backward(target(**options).compute_loss, arguments, given, wanted)
+    if call.name.startswith("keras.distillation"):
+        return _backward(target(**call.options).compute_loss, call)
     if not inspect.isclass(target):
-        return _backward(lambda *places: target(*places, **options), arguments, given, wanted)
-    dtype = str(np.result_type(*(array for array in given.values() if array.dtype.kind == "f")))
-    extra = {} if w is None else {w[0]: import_module("torch").tensor(w[1])}
-    loss = target(**{"dtype": dtype, **options})
-    return _backward(lambda *places: loss(*places, **extra), arguments, given, wanted)
+        return _backward(lambda *places: target(*places, **call.options), call)
+    dtype = str(np.result_type(*(array for array in call.given.values() if array.dtype.kind == "f")))
+    extra = {key: import_module("torch").tensor(array) for key, array in call.weighted.items()}
+    loss = target(**{"dtype": dtype, **call.options})
+    return _backward(lambda *places: loss(*places, **extra), call)
 
 
-def _backward(
-    loss: Callable[..., Any], arguments: Sequence[str], given: Mapping[str, Array], wanted: Sequence[str]
-) -> Found:
+def _backward(loss: Callable[..., Any], call: Call) -> Found:
     torch = import_module("torch")
-    tensors = {key: torch.tensor(given[key], requires_grad=key in wanted) for key in arguments}
-    value = loss(*(tensors[key] for key in arguments))
-    if wanted:
+    tensors = {key: torch.tensor(call.given[key], requires_grad=key in call.wanted) for key in call.arguments}
+    value = loss(*(tensors[key] for key in call.arguments))
+    if call.wanted:
         value.sum().backward()
-    return Found(value.detach().numpy(), {key: tensors[key].grad.numpy() for key in wanted})
+    return Found(value.detach().numpy(), {key: tensors[key].grad.numpy() for key in call.wanted})
 
 
-def _optax(
-    name: str,
-    options: dict[str, Any],
-    arguments: Sequence[str],
-    given: Mapping[str, Array],
-    wanted: list[str],
-    w: Weight,
-) -> Found:
-    jax, target = import_module("jax"), resolve(name)
+def _optax(call: Call) -> Found:
+    jax, target = import_module("jax"), resolve(call.name)
 
     def total(predicted: Mapping[str, Any]) -> tuple[Any, Any]:
-        value = target(*({**arrays, **predicted}[key] for key in arguments), **options)
+        value = target(*({**arrays, **predicted}[key] for key in call.arguments), **call.options)
         return value.sum(), value
 
     with jax.enable_x64(True):
-        arrays = {key: jax.numpy.asarray(given[key]) for key in arguments}
-        slopes, value = jax.grad(total, has_aux=True)({key: arrays[key] for key in wanted})
+        arrays = {key: jax.numpy.asarray(call.given[key]) for key in call.arguments}
+        slopes, value = jax.grad(total, has_aux=True)({key: arrays[key] for key in call.wanted})
         return Found(np.asarray(value), {key: np.asarray(slope) for key, slope in slopes.items()})
 
 
-def _sklearn(
-    name: str,
-    options: dict[str, Any],
-    arguments: Sequence[str],
-    given: Mapping[str, Array],
-    wanted: list[str],
-    w: Weight,
-) -> Found:
-    target, places = resolve(name), [given[key] for key in arguments]
-    extra = {} if w is None else {w[0]: w[1]}
-    if name.startswith("sklearn.metrics."):
-        return Found(np.asarray(target(*places, **options, **extra)))
-    loss = target(**options)
-    if name.startswith("sklearn._loss."):
-        y, f = _boosting(arguments, given)
-        value, slope = loss.loss(y, f, **extra), loss.gradient(y, f, **extra)
-        return Found(np.asarray(value), {key: np.asarray(slope) for key in wanted})
+def _sklearn(call: Call) -> Found:
+    target, places = resolve(call.name), [call.given[key] for key in call.arguments]
+    if call.name.startswith("sklearn.metrics."):
+        return Found(np.asarray(target(*places, **call.options, **call.weighted)))
+    loss = target(**call.options)
+    if call.name.startswith("sklearn._loss."):
+        y, f = _boosting(call.arguments, call.given)
+        value, slope = loss.loss(y, f, **call.weighted), loss.gradient(y, f, **call.weighted)
+        return Found(np.asarray(value), {key: np.asarray(slope) for key in call.wanted})
     value = np.array([loss.py_loss(*pair) for pair in zip(*places, strict=True)])
     slope = np.array([loss.py_dloss(*pair) for pair in zip(*places, strict=True)])
-    return Found(value, dict.fromkeys(wanted, slope))
+    return Found(value, dict.fromkeys(call.wanted, slope))
 
 
 def hessian(name: str, options: Mapping[str, Any], arguments: Sequence[str], given: Mapping[str, Array]) -> Array:

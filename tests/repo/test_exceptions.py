@@ -7,12 +7,13 @@ import pytest
 import lossmith as lm
 from lossmith.relations import RELATIONS
 from tests import exceptions
-from tests.laws import exactness, test_every_loss
+from tests.laws import exactness, test_every_loss, test_parameters
 from tests.relations import check
 from tests.structures import row_cases, test_divergence_exact, test_named_losses
 
 USERS = {
     "grid": {allowance.name for allowance in exactness.ALLOWANCES},
+    "parameters": set(test_parameters.EXCEPTIONS),
     "rows": set(row_cases.EXCEPTIONS),
     "divergences": set(test_divergence_exact.EXCEPTIONS),
     "likelihoods": set(test_named_losses.EXCEPTIONS),
@@ -39,7 +40,7 @@ def test_no_exception_is_written_twice() -> None:
 
 
 def test_what_is_about_a_loss_names_one() -> None:
-    for name, _, _ in exceptions.of("rows"):
+    for name in (*exceptions.of("parameters"), *(name for name, _, _ in exceptions.of("rows"))):
         assert name in lm.names()
     for written, _ in exceptions.of("divergences"):
         assert written.split("(")[0] in lm.__all__

@@ -12,9 +12,11 @@ from lossmith.engines._numpy_bowls import Array, store
 def mul_exp(a: Array, b: Array, out: Array | None = None) -> Array:
     """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins."""
     kind = np.finfo(np.result_type(a, b))
-    exp, half = np.exp(b), np.exp(b / 2)
+    exp, half, quarter = np.exp(b), np.exp(b / 2), np.exp(b / 4)
     whole = (exp >= kind.tiny) & (exp <= kind.max)
-    return store(np.where((a == 0) | (half == 0), kind.dtype.type(0), np.where(whole, a * exp, a * half * half)), out)
+    # A subnormal number has so much room above it that even half of the way is further than exp reaches.
+    parts = np.where(half <= kind.max, a * half * half, a * quarter * quarter * quarter * quarter)
+    return store(np.where((a == 0) | (half == 0), kind.dtype.type(0), np.where(whole, a * exp, parts)), out)
 
 
 def expm1_excess(x: Array, out: Array | None = None) -> Array:

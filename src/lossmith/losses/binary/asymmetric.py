@@ -15,9 +15,7 @@ class Asymmetric(SoftBinary):
 
     gamma_positive = Parameter(0.0, domain="[0, inf)", symbol=r"\gamma_{+}", typical=(0.5, 2.0), doc="positives' focus")
     gamma_negative = Parameter(4.0, domain="[0, inf)", symbol=r"\gamma_{-}", typical=(1.0, 5.0), doc="negatives' focus")
-    shift = Parameter(
-        0.05, domain="[0, 1)", symbol="m", typical=(0.01, 0.2), doc="probability up to which a negative costs nothing"
-    )
+    shift = Parameter(0.05, domain="[0, 1)", symbol="m", typical=(0.01, 0.2), doc="up to here a negative costs nothing")
 
     card = Card(
         title="Asymmetric loss (multi-label)",
@@ -79,7 +77,9 @@ class Asymmetric(SoftBinary):
             above = ops.alike(apart, above, self.shift * q * ops.expm1(beyond))
         else:
             far = ops.alike(p > 0, ops.pow(q, gamma), 1)  # held at 1, or infinity would meet infinity
-        negative = self._negative(ops, ops.max(above, 0), q + self.shift, log_q)
+        # Up to the shift all is 0, which the pole of a power there would spoil; without a shift only p = 0 has one.
+        costs = above > 0 if self.prediction == "logits" else ops.either(ops.equal(self.shift, 0), above > 0)
+        negative = ops.where(costs, self._negative(ops, above, q + self.shift, log_q), 0)
         return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, negative)
 
     def _negative(self, ops: Ops, above: Value, below: Value, log_q: Value) -> Value:

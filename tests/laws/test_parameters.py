@@ -1,0 +1,73 @@
+"""Between the parameters of the law grid and far beyond them, losses keep their digits, or what the table says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith import Loss, ParameterError
+from lossmith.program import Ops, Value
+from tests import exceptions
+from tests.laws import grid, oracle
+from tests.laws.exactness import OUTPUTS, ULPS, misses
+
+EXCEPTIONS = exceptions.of("parameters")
+POINTS = 80
+LEAST = 1e-300
+"""Nearer to a probability of 0, its reciprocal overflows before a small parameter is multiplied with it."""
+
+
+def cases(kind: type[Loss]) -> Iterator[Loss]:
+    """Yield a loss with every parameter at places that the law grid leaves out, in each form of its options."""
+    forms = [{}, *({option.name: choice} for option in kind.options().values() for choice in option.choices[1:])]
+    for name, parameter in kind.parameters().items():
+        low, high, ends = *parameter.typical, parameter.domain
+        places = ((low + high) / 2, (low + ends.low) / 2, (high + ends.high) / 2, low / 10, low * 10, high * 10)
+        for value in (place for place in places if np.isfinite(place)):
+            for form in forms:
+                with suppress(ParameterError):  # beyond the domain, or a parameter of another form
+                    yield kind(**{**form, name: value})
+
+
+def misses_beyond(loss: Loss, ulps: float) -> list[str]:
+    """Return the results that are off by more, over some points of the grid where the truth can be found."""
+    y, f = grid.points(loss)
+    reached = np.flatnonzero((f == 0) | (np.abs(f) >= LEAST) | (loss.values.get("prediction") != "probabilities"))
+    picked = np.random.default_rng(3).choice(reached, min(POINTS, reached.size), replace=False)
+    found, off = loss.evaluate(y[picked], f[picked]), []
+    for order, output in enumerate(OUTPUTS):
+        for row, place in enumerate(picked):
+            with suppress(oracle.Undecided):
+                off += misses(loss, order, y[[place]], f[[place]], found[output][[row]], within=ulps)
+    return off
+
+
+def test_far_parameters_keep_their_digits(kind: type[Loss]) -> None:
+    ulps, each = EXCEPTIONS.get(kind().name, (ULPS, 0))
+    for loss in dict.fromkeys(cases(kind)):
+        size = max(abs(loss.values[name]) for name in kind.parameters() if loss.values[name] is not None)
+        assert misses_beyond(loss, ulps + each * size) == []
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_every_exception_is_needed(name: str) -> None:
+    kind = next(kind for kind in grid.kinds() if kind().name == name)
+    assert any(misses_beyond(loss, ULPS) for loss in cases(kind)), f"{name} keeps all digits: remove its exception"
+
+
+class Textbook(lm.Barron):
+    """Barron's loss as it is printed, which loses its digits where the exponent is small."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        spread = ops.abs(self.alpha - 2)
+        z = (f - y) * (f - y) / (self.scale * self.scale * spread)
+        return spread / self.alpha * (ops.pow(1 + z, self.alpha / 2) - 1)
+
+
+def test_the_law_catches_a_loss_that_is_right_on_paper_only() -> None:
+    assert misses_beyond(Textbook(alpha=0.11), ULPS)
+    assert not misses_beyond(lm.Barron(alpha=0.11), ULPS)
