@@ -35,6 +35,7 @@ LAWS = {
     "likelihoods": "8 ulp of likelihoods; about: where; amount: smallest subnormals of the squared residual",
     "relations": "relations hold to 1e-13; about: left, right, output; amount: absolute",
     "finite": "finite input gives numbers; about: loss or kind of input; amount: least, least size but for 0, largest",
+    "far": "the same at parameters off the law grid; about: loss; amount: as for finite, none where it is not tried",
 }
 """The laws that have exceptions, and what their columns mean."""
 
@@ -106,6 +107,15 @@ EXCEPTIONS = (
     ),
     Less("finite", "coordinates", (-1e150, 1e-100, 1e150), "squares of others are no float64 numbers"),
     Less("finite", "log_values", (-math.inf, 0.0, 708.0), "exponentials of larger ones are refused"),
+    Less(
+        "far",
+        "alpha_divergence",
+        None,
+        "where the divergence itself is infinite, its slopes by logits are differences of infinities",
+    ),
+    Less("far", "distillation", (-1e150, 0.0, 1e150), "logits over a temperature below 1 overflow"),
+    Less("far", "student_t_nll", (-1e150, 0.0, 1e150), "below 1 degree of freedom a squared residual overflows"),
+    Less("far", "tweedie", (-1e150, 0.0, 1e150), "between whole powers two terms overflow, with either sign"),
 )
 
 

@@ -8,7 +8,7 @@ import json
 import math
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -267,7 +267,7 @@ BOUNDS = exceptions.of("finite")
 """Where finite input may give no number: the least, the least size but for 0, and the largest."""
 
 
-def finite_input_gives_no_nan_and_no_warning(loss: Loss) -> None:
+def finite_input_gives_no_nan_and_no_warning(loss: Loss, limits: Mapping[str, Any] = BOUNDS) -> None:
     """Whatever finite input the domain allows, losses and derivatives are numbers, or infinite, in silence."""
     rng = np.random.default_rng(6)
     for dtype in (np.float64, np.float32):
@@ -280,8 +280,7 @@ def finite_input_gives_no_nan_and_no_warning(loss: Loss) -> None:
             if kind == "indices":
                 data[item.name] = plain
                 continue
-            bounds = BOUNDS.get(kind, BOUNDS.get(loss.name, (domain.low, 0.0, domain.high)))
-            low, size, high = bounds
+            low, size, high = limits.get(kind, limits.get(loss.name, (domain.low, 0.0, domain.high)))
             allowed = [x for x in extremes if np.isfinite(x) and (x == 0 or abs(x) >= size) and low <= x <= high]
             allowed = [x for x in (*allowed, low, high) if abs(x) <= float(np.finfo(dtype).max) and domain.includes(x)]
             if kind in ("probabilities", "log_probabilities"):

@@ -14,8 +14,10 @@ from lossmith.program import Ops, Value
 from tests import exceptions
 from tests.laws import grid, oracle
 from tests.laws.exactness import OUTPUTS, ULPS, misses
+from tests.laws.test_every_loss import BOUNDS, finite_input_gives_no_nan_and_no_warning
 
 EXCEPTIONS = exceptions.of("parameters")
+FAR = exceptions.of("far")
 POINTS = 80
 LEAST = 1e-300
 """Nearer to a probability of 0, its reciprocal overflows before a small parameter is multiplied with it."""
@@ -71,3 +73,22 @@ class Textbook(lm.Barron):
 def test_the_law_catches_a_loss_that_is_right_on_paper_only() -> None:
     assert misses_beyond(Textbook(alpha=0.11), ULPS)
     assert not misses_beyond(lm.Barron(alpha=0.11), ULPS)
+
+
+@pytest.mark.parametrize("name", [name for name in lm.names() if FAR.get(name, BOUNDS) is not None])
+def test_finite_input_gives_numbers_at_far_parameters_too(name: str) -> None:
+    bounds = {**BOUNDS, name: FAR[name]} if name in FAR else BOUNDS
+    for loss in dict.fromkeys(cases(lm.loss_class(name))):
+        finite_input_gives_no_nan_and_no_warning(loss, bounds)
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_every_bound_is_needed(name: str) -> None:
+    def fails(loss: Loss) -> bool:
+        try:
+            finite_input_gives_no_nan_and_no_warning(loss)
+        except AssertionError:
+            return True
+        return False
+
+    assert any(fails(loss) for loss in cases(lm.loss_class(name))), f"{name} needs no bound: remove it"

@@ -19,6 +19,7 @@ USERS = {
     "likelihoods": set(test_named_losses.EXCEPTIONS),
     "relations": set(check.EXCEPTIONS),
     "finite": set(test_every_loss.BOUNDS),
+    "far": set(test_parameters.FAR),
 }
 
 

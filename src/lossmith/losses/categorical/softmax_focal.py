@@ -69,4 +69,5 @@ class SoftmaxFocal(Softmax):
 
     def of_true_class(self, ops: Ops, u: Value, p: Value, q: Value) -> Value:
         """Return the loss, given u = -log p, p and q = 1 - p of the true class."""
-        return ops.mul0(ops.pow(q, self.gamma), u)
+        # Held at 1 where p is 0, or its derivatives would set infinity against infinity.
+        return ops.mul0(ops.alike(p > 0, ops.pow(q, self.gamma), 1), u)
