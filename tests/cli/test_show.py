@@ -155,7 +155,6 @@ def test_the_code_runs(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in lm.names() if "lightgbm" in code(lm.get(name))])
 def test_the_code_for_boosted_trees_runs(name: str) -> None:
-    pytest.importorskip("lightgbm")
     assert "model" in executed(lm.get(name), code(lm.get(name)))
 
 

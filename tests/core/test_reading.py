@@ -7,13 +7,12 @@ import math
 
 import numpy as np
 import pytest
+import sympy
 
 import lossmith as lm
 from lossmith.core import reading
 from lossmith.structures.pointwise import Pointwise
 from tests.repo.test_formulas import number
-
-sympy = pytest.importorskip("sympy")
 
 POINTWISE = [name for name in lm.names() if isinstance(lm.get(name), Pointwise)]
 NUMERIC = {

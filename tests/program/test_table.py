@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 from mpmath import mp, mpf
 
 from lossmith.engines.numpy import IMPLEMENTATION
@@ -47,7 +48,6 @@ def test_row_is_complete(row: Instruction) -> None:
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
 def test_meaning_is_what_the_engine_computes(row: Instruction) -> None:
-    sympy = pytest.importorskip("sympy")
     symbols = sympy.symbols("a b c")
     meaning = sympy.sympify(row.meaning, locals=dict(zip("abc", symbols, strict=True)))
     for point in POINTS:

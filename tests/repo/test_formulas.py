@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+import sympy
+from sympy.parsing.sympy_parser import implicit_multiplication, parse_expr, standard_transformations
 
 import lossmith as lm
 from lossmith.core import reading
@@ -18,9 +20,6 @@ SIGNS = {"²": "**2", "³": "**3", "^": "**", "α": "alpha"}
 
 def number(text: str, loss: lm.Loss, y: float, f: float) -> float:
     """Return what the text of a formula says, up to the words that follow it."""
-    sympy = pytest.importorskip("sympy")
-    from sympy.parsing.sympy_parser import implicit_multiplication, parse_expr, standard_transformations
-
     text, _, z = text.partition("\nwith z = ")  # a part with a name of its own
     text = re.split(" for | and ", text.replace("z", f"({z})") if z else text)[0]
     text = re.sub(r"\|([^|]+)\|", r"Abs(\1)", text)

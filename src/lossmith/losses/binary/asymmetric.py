@@ -77,9 +77,9 @@ class Asymmetric(SoftBinary):
             above = ops.alike(apart, above, self.shift * q * ops.expm1(beyond))
         else:
             far = ops.alike(p > 0, ops.pow(q, gamma), 1)  # held at 1, or infinity would meet infinity
-        # Up to the shift all is 0, which the pole of a power there would spoil; without a shift only p = 0 has one.
-        costs = above > 0 if self.prediction == "logits" else ops.either(ops.equal(self.shift, 0), above > 0)
-        negative = ops.where(costs, self._negative(ops, above, q + self.shift, log_q), 0)
+        # Below the shift all is 0, which the pole of a power at 0 would spoil; at it derivatives are of both sides.
+        costs = ops.either(above > 0, ops.equal(beyond if self.prediction == "logits" else above, 0))
+        negative = ops.alike(costs, self._negative(ops, ops.max(above, 0), q + self.shift, log_q), 0)
         return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, negative)
 
     def _negative(self, ops: Ops, above: Value, below: Value, log_q: Value) -> Value:
