@@ -11,6 +11,7 @@ import sympy
 
 import lossmith as lm
 from lossmith.core import reading
+from lossmith.errors import ProgramError
 from lossmith.structures.pointwise import Pointwise
 from tests.repo.test_formulas import number
 
@@ -106,3 +107,10 @@ def test_the_tweedie_formula_set_by_hand_is_true_up_to_a_constant_of_the_target(
         text = reading.pretty(loss, output)
         rest = np.array([number(text, loss, 1.5, at) for at in f]) - found[key]
         np.testing.assert_allclose(rest, rest[0] if output == "value" else 0, atol=1e-12)
+
+
+def test_a_loss_whose_formula_is_set_by_hand_alone_says_where_it_stands() -> None:
+    loss = lm.WestonWatkins()
+    assert reading.beside(loss) is None
+    with pytest.raises(ProgramError, match=r"WestonWatkins\(\) has no formula on symbols.*loss\.card\.formula"):
+        reading.expression(loss)

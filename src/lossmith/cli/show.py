@@ -148,9 +148,9 @@ def _latex(loss: Loss) -> dict[str, str] | None:
 
     try:
         return {
-            "loss": reading.latex(loss),  # type: ignore[arg-type]  # losses without a formula have one by hand
-            "gradient": reading.latex_gradient(loss),  # type: ignore[arg-type]
-            "hessian": reading.latex_hessian(loss),  # type: ignore[arg-type]
+            "loss": reading.latex(loss),
+            "gradient": reading.latex_gradient(loss),
+            "hessian": reading.latex_hessian(loss),
         }
     except MissingDependencyError:
         return None
@@ -160,7 +160,7 @@ def _computed_from(loss: Loss) -> str | None:
     from lossmith.core import reading
 
     try:
-        found = reading.beside(loss)  # type: ignore[arg-type]
+        found = reading.beside(loss)
     except MissingDependencyError:
         return None
     return found[0] if found else None
@@ -250,8 +250,8 @@ class Page:
 
         room = self.width - 2
         try:
-            text = reading.pretty(self.loss, width=room)  # type: ignore[arg-type]  # losses without one have a card's
-            beside = reading.beside(self.loss, room - 2)  # type: ignore[arg-type]
+            text = reading.pretty(self.loss, width=room)
+            beside = reading.beside(self.loss, room - 2)
         except MissingDependencyError as error:
             return self._wrap(f"({error})", "  ")
         lines = [*_indented(text, "  "), "", *self._wrap(self._symbols(text), "  ")]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from textwrap import wrap
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,27 +23,32 @@ from lossmith.program import TABLE, Ops, Program, Value
 
 
 class Readable(Protocol):
-    """What a reading needs of a loss: a card with a formula set by hand, or else a formula on symbols."""
+    """What a reading needs of a loss whose card has a formula set by hand."""
 
     @property
     def card(self) -> Card:
         """The facts about the loss."""
 
     @property
-    def symbols(self) -> tuple[str, ...]:
-        """What the formula calls its inputs."""
-
-    @property
     def focus(self) -> Input:
         """The predicted input that pictures and formulas are about."""
 
     @property
-    def free_parameters(self) -> Mapping[str, float]:
-        """The parameters that are present."""
-
-    @property
     def values(self) -> Mapping[str, Any]:
         """Value of each parameter and option."""
+
+
+@runtime_checkable
+class Symbolic(Readable, Protocol):
+    """What it needs of a loss with a formula on symbols."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the formula calls its inputs."""
+
+    @property
+    def free_parameters(self) -> Mapping[str, float]:
+        """The parameters that are present."""
 
     def parameters(self) -> Mapping[str, Parameter]:
         """Return the declared parameters."""
@@ -177,11 +182,16 @@ def expression(loss: Readable, output: str = "value") -> Any:
     Args:
         loss: the loss; its parameters stay symbols.
         output: ``value``, ``gradient:f``, ``hessian:f,f`` and so on.
+
+    Raises:
+        ProgramError: if the loss has no formula on symbols.
     """
+    if not isinstance(loss, Symbolic):
+        raise ProgramError(f"{loss} has no formula on symbols; what its card says stands in loss.card.formula")
     return loss.reads(_sympy(), output, _part)
 
 
-def _part(loss: Readable, output: str, *, collected: bool = True) -> Any:
+def _part(loss: Symbolic, output: str, *, collected: bool = True) -> Any:
     """Return the formula or a derivative by its symbols, as a reader or as the rule table would write it."""
     sympy = _sympy()
     inputs = [sympy.Symbol(name, real=True) for name in loss.symbols]
@@ -265,7 +275,7 @@ def pretty(loss: Readable, output: str = "value", width: int | None = None) -> s
 
 def beside(loss: Readable, width: int | None = None) -> tuple[str, str] | None:
     """Return as LaTeX and as text what the library computes with, where the card has another formula set by hand."""
-    if loss.card.formula is None or not hasattr(loss, "symbolic"):
+    if loss.card.formula is None or not isinstance(loss, Symbolic):
         return None
     found = expression(loss)
     text = _drawn(found, width)
