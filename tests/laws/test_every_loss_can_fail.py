@@ -36,15 +36,19 @@ def with_batch(change: Callable[[Batch], Batch]) -> Callable[[type[Loss]], Loss]
     return make
 
 
+def no_kernels(self: Loss, batch: Batch, parts: Any) -> int:
+    return 0  # a kernel would compute past what is changed
+
+
 def with_blocks(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[type[Loss]], Loss]:
     """Return a maker of losses whose computed blocks are changed."""
 
     def make(right: type[Loss]) -> Loss:
-        def stream(self: Loss, batch: Batch, outputs: Any) -> Iterator[Any]:
-            for start, stop, block in right._stream(self, batch, outputs):
+        def stream(self: Loss, batch: Batch, outputs: Any, first: int = 0) -> Iterator[Any]:
+            for start, stop, block in right._stream(self, batch, outputs, first):
                 yield start, stop, change(dict(block))
 
-        return changed(right, _stream=stream)
+        return changed(right, _stream=stream, _rows_for_kernel=no_kernels)
 
     return make
 
@@ -97,12 +101,12 @@ def drops_broadcast_weights(right: type[Loss]) -> Loss:
 
 
 def depends_on_the_batch(right: type[Loss]) -> Loss:
-    def stream(self: Loss, batch: Batch, outputs: Any) -> Iterator[Any]:
-        for start, stop, block in right._stream(self, batch, outputs):
+    def stream(self: Loss, batch: Batch, outputs: Any, first: int = 0) -> Iterator[Any]:
+        for start, stop, block in right._stream(self, batch, outputs, first):
             more = {"losses": block["losses"] * batch.size} if "losses" in block else {}
             yield start, stop, {**block, **more}
 
-    return changed(right, _stream=stream)
+    return changed(right, _stream=stream, _rows_for_kernel=no_kernels)
 
 
 def answers_otherwise(right: type[Loss]) -> Loss:

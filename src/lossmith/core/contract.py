@@ -121,9 +121,9 @@ class Batch:
         """Return the index of a flat row, as one writes it: ``3`` or ``3, 1``."""
         return _place(row, self.shape)
 
-    def blocks(self) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        """Yield ``start, stop`` and the inputs of those rows, block by block."""
-        for start in range(0, self.size, self.block):
+    def blocks(self, first: int = 0) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        """Yield ``start, stop`` and the inputs of those rows, block by block; ``first`` is where a block begins."""
+        for start in range(first, self.size, self.block):
             stop = min(start + self.block, self.size)
             yield start, stop, {symbol: array[start:stop] for symbol, array in self.inputs.items()}
 

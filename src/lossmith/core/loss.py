@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from lossmith.core.configured import Configured
 from lossmith.core.constant import Context, best_constant
 from lossmith.core.contract import Batch, domain_error
 from lossmith.core.domain import Domain
+from lossmith.core.fill import fill
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol
@@ -26,6 +27,7 @@ from lossmith.core.reduction import check_reduction
 from lossmith.core.section import Section
 from lossmith.core.state import CostState
 from lossmith.core.sums import Summable
+from lossmith.engines.choice import Findings
 from lossmith.errors import EmptyError, NoConstantError, ParameterError
 from lossmith.program import Program
 
@@ -114,11 +116,25 @@ class Loss(Summable, Configured):
         """Check the arguments of a call; ``trusted`` leaves out warnings about likely mistakes."""
 
     @abstractmethod
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         """Yield ``start, stop`` and, for those rows, the outputs and ``valid``, whether they lie in the domains.
+
+        Blocks begin at row ``first``, itself the beginning of one.
 
         Outputs are called as ``lossmith.core.outputs`` says.
         """
+
+    def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
+        """Return how many rows, from the first on, a compiled kernel takes; a structure that has none takes no row."""
+        return 0
+
+    def _run_kernel(
+        self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
+    ) -> Findings:
+        """Fill the first rows by a kernel."""
+        raise NotImplementedError(f"{type(self).__name__} has no kernels")
 
     def _value(self, y: Array, f: Array) -> Array:
         """Return the losses without checks, also at infinite predictions, where they are limits."""
@@ -210,10 +226,7 @@ class Loss(Summable, Configured):
         batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
         keys = [key for name in outputs for key in parts(name, self.predicted)]
         flat = {key: batch.room(key) for key in keys}
-        for start, stop, block in self._stream(batch, keys):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            for key, result in flat.items():
-                result[start:stop] = batch.weighted(start, stop, block[key])  # by the loss's own weights
+        fill(self, batch, flat)
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
         return {name: gather(name, self.predicted, shaped) for name in outputs}
 
@@ -252,9 +265,7 @@ class Loss(Summable, Configured):
             return self.state(y_true, y_pred, weight, mask, **named).reduce(reduction, empty=empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         result = batch.room("losses")
-        for start, stop, block in self._stream(batch, ("losses",)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            result[start:stop] = batch.weighted(start, stop, block["losses"])
+        fill(self, batch, {"losses": result})
         return batch.restore(result)[()]
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -268,10 +279,8 @@ class Loss(Summable, Configured):
     ) -> CostState:
         """Return the mergeable sums behind the cost; arguments and errors as in ``cost``."""
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        state = CostState.begin(self, batch)
-        for start, stop, block in self._stream(batch, ("losses",)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            state = state.add(batch, start, stop, block["losses"])
+        state = fill(self, batch, {}, CostState.begin(self, batch))
+        assert state is not None
         return state
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -310,16 +319,15 @@ class Loss(Summable, Configured):
             flat[keys[0]] = batch.rows_of(out, keys[0])
         state = CostState.begin(self, batch)
         divisor = state.divisor(chosen) or math.inf  # nothing counts: the gradient is zero
-        losses = batch.room("losses") if chosen == "none" else None
-        for start, stop, block in self._stream(batch, ("losses", *keys)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            for key, result in flat.items():
-                result[start:stop] = batch.weighted(start, stop, block[key]) / divisor
-            if losses is None:
-                state = state.add(batch, start, stop, block["losses"])
-            else:
-                losses[start:stop] = batch.weighted(start, stop, block["losses"])
-        cost = state.reduce(chosen, empty=empty) if losses is None else batch.restore(losses)[()]
+        cost: Any
+        if chosen == "none":
+            losses = batch.room("losses")
+            fill(self, batch, {"losses": losses, **flat})
+            cost = batch.restore(losses)[()]
+        else:
+            filled = fill(self, batch, flat, state, divisor=divisor)
+            assert filled is not None
+            cost = filled.reduce(chosen, empty=empty)
         shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
         if out is not None:
             out[...] = shaped[keys[0]]  # onto itself where it was written in place

@@ -9,6 +9,7 @@ associative: states of splits at whole blocks merge to the same bits in any orde
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,15 @@ class CostState:
 
     def add(self, batch: Batch, start: int, stop: int, losses: npt.NDArray[Any]) -> CostState:
         """Return the state with the losses of a block of rows added to the sums."""
+        block = float(np.sum(batch.weighted(start, stop, losses), dtype=np.float64))
+        return self.count_bad(batch, start, stop, losses).add_sums([block])
+
+    def add_sums(self, sums: Sequence[float]) -> CostState:
+        """Return the state with the weighted sums of some blocks added."""
+        return replace(self, total=self.total.add(*sums))
+
+    def count_bad(self, batch: Batch, start: int, stop: int, losses: npt.NDArray[Any]) -> CostState:
+        """Return the state with the losses of a block that are not finite counted."""
         bad, first = self.bad, self.first_bad
         wrong = ~np.isfinite(losses)
         if batch.mask is not None:
@@ -110,8 +120,7 @@ class CostState:
         if wrong.any():
             bad += int(np.count_nonzero(wrong))
             first = start + int(np.argmax(wrong)) if first is None else first
-        block = float(np.sum(batch.weighted(start, stop, losses), dtype=np.float64))
-        return replace(self, total=self.total.add(block), bad=bad, first_bad=first)
+        return replace(self, bad=bad, first_bad=first)
 
     def merge(self, other: CostState) -> CostState:
         """Return the state of both data sets together, ``other`` coming after this one.

@@ -223,6 +223,22 @@ def _plan(program: Program) -> _Plan:
     return _Plan(tuple(buffers), tuple(types))
 
 
+def _uniform(program: Program, parameters: Mapping[str, float]) -> dict[int, Array]:
+    """Return the values that are the same for every example, in double precision."""
+    literals = [*(parameters[name] for name in program.parameters), *program.constants]
+    values = {n: np.asarray(x, dtype=np.float64) for n, x in enumerate(literals, start=len(program.inputs))}
+    for number, step in enumerate(program.steps, start=program.first_step):
+        if program.uniform[number]:
+            values[number] = np.asarray(IMPLEMENTATION[step.op](*(values[arg] for arg in step.args)))
+    return values
+
+
+def uniform_values(program: Program, parameters: Mapping[str, float]) -> Array:
+    """Return the values that are the same for every example, as one array of doubles in their order."""
+    with np.errstate(all="ignore"):
+        return np.array(list(_uniform(program, parameters).values()), dtype=np.float64)
+
+
 def stream(
     program: Program, inputs: Sequence[Array], parameters: Mapping[str, float], *, block: int = BLOCK
 ) -> Iterator[tuple[int, int, dict[str, Array]]]:
@@ -252,17 +268,9 @@ def stream(
     # Zero-dimensional arrays keep the data type in every NumPy, unlike Python numbers.
     values: list[Any] = [None] * len(program.types)
     fixed = len(program.inputs)
-    literals = [parameters[name] for name in program.parameters] + list(program.constants)
     with np.errstate(all="ignore"):
-        for number, literal in enumerate(literals, start=fixed):
-            values[number] = np.asarray(literal, dtype=np.float64)
-        for number, step in enumerate(program.steps, start=program.first_step):
-            if program.uniform[number]:
-                values[number] = np.asarray(IMPLEMENTATION[step.op](*(values[arg] for arg in step.args)))
-        # What parameters alone decide is computed once, in full precision, and rounded at the end.
-        for number, kind in enumerate(program.types):
-            if values[number] is not None and kind == "real":
-                values[number] = values[number].astype(dtype)
+        for number, value in _uniform(program, parameters).items():
+            values[number] = value.astype(dtype) if program.types[number] == "real" else value
         for number, result in results.items():
             if program.uniform[number]:
                 result[...] = values[number]

@@ -129,8 +129,10 @@ class Divergence(Written):
                 warn_if_rows_of_probabilities(batch, symbol, mend)
         return batch
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start, stop, given in batch.blocks():
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start, stop, given in batch.blocks(first):
             with np.errstate(all="ignore"):
                 valid = np.logical_and.reduce([valid_rows(given[x], kind) for x, kind in self._kinds.items()])
                 # In float64 whatever came in: a row is small, and nothing is lost between its classes.

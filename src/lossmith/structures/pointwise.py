@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import reduce
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from lossmith.core.link import LOGISTIC, Link
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
+from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.lines import along_focus
@@ -25,6 +26,11 @@ from lossmith.structures.written import Written
 Array = npt.NDArray[Any]
 
 _PROBABILITIES = Domain.parse("[0, 1]", hint="for logits pass prediction='logits'")
+
+
+def _output(part: str) -> str:
+    """Return what a program calls a part of the outputs."""
+    return "value" if part == "losses" else part.removeprefix("full_")
 
 
 class Pointwise(Written):
@@ -79,12 +85,36 @@ class Pointwise(Written):
         arguments = [(item, given[item.name]) for item in self.inputs]
         return prepare(type(self).__name__, arguments, weight, mask, unsigned_zero=at_zero)
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        names = {key: "value" if key == "losses" else key.removeprefix("full_") for key in outputs}
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        names = {part: _output(part) for part in outputs}
         program = self.part(*dict.fromkeys(names.values()), "valid")
-        columns = [batch.inputs[symbol] for symbol in self.symbols]
+        columns = [batch.inputs[symbol][first:] for symbol in self.symbols]
         for start, stop, block in engine.stream(program, columns, self.free_parameters, block=batch.block):
-            yield start, stop, {**{key: block[name] for key, name in names.items()}, "valid": block["valid"]}
+            found = {part: block[name] for part, name in names.items()}
+            yield first + start, first + stop, {**found, "valid": block["valid"]}
+
+    def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
+        return compiled_rows(batch.size, batch.block)
+
+    def _run_kernel(
+        self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
+    ) -> Findings:
+        from lossmith.engines.llvm import kernel
+
+        names = [_output(part) for part in into]
+        program = self.part(*dict.fromkeys((*names, *(["value"] if summed else []))), "valid")
+        return kernel.run(
+            program,
+            [batch.inputs[symbol][:rows] for symbol in self.symbols],
+            self.free_parameters,
+            dict(zip(names, (array[:rows] for array in into.values()), strict=True)),
+            weight=None if batch.weight is None else batch.weight[:rows],
+            mask=None if batch.mask is None else batch.mask[:rows],
+            summed=summed,
+            divisor=divisor,
+        )
 
     def _value(self, y: Array, f: Array) -> Array:
         flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in (y, f)]

@@ -187,8 +187,10 @@ class Rows(Loss):
         share = self.label_smoothing
         return t if not share else t * dtype.type(1 - share) + dtype.type(share / classes)
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start, stop, given in batch.blocks():
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start, stop, given in batch.blocks(first):
             z = given["f"]
             with np.errstate(all="ignore"):
                 results = self.row(z, self._dense(given["y"], z.shape[1], batch.dtype), outputs)

@@ -1,0 +1,88 @@
+"""From LLVM's text to functions that can be called."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+VERSION = f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+"""What compiles; object code is kept apart by it."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine that kernels are made for.
+
+    Attributes:
+        triple, cpu, features: as LLVM names them.
+        bits: of a vector register.
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    bits: int
+
+
+@cache
+def host() -> Host:
+    """Return this machine."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    known = llvm.get_host_cpu_features()
+    bits = 512 if known.get("avx512f") else 256 if known.get("avx2") and known.get("fma") else 128
+    return Host(llvm.get_process_triple(), llvm.get_host_cpu_name(), known.flatten(), bits)
+
+
+def _machine() -> Any:
+    here = host()
+    target = llvm.Target.from_triple(here.triple)
+    # Without this, LLVM halves the vectors of processors that once slowed down for wide ones.
+    features = f"{here.features},-prefer-256-bit" if here.bits == 512 else here.features
+    return target.create_target_machine(cpu=here.cpu, features=features, opt=3, jit=True, codemodel="jitdefault")
+
+
+def build(text: str) -> bytes:
+    """Return the object code of a module; it is verified first.
+
+    Raises:
+        RuntimeError: when the text is no valid module.
+    """
+    machine = _machine()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_unrolling = False
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    return bytes(machine.emit_object(module))
+
+
+def check() -> None:
+    """Compile and run the least there is.
+
+    Raises:
+        OSError, RuntimeError: where kernels cannot run, as where executable memory is forbidden.
+    """
+    loaded = Loaded(build("define i64 @one() {\n  ret i64 1\n}"))
+    if ctypes.CFUNCTYPE(ctypes.c_int64)(loaded.address("one"))() != 1:
+        raise RuntimeError("a compiled function gave a wrong result")
+
+
+class Loaded:
+    """Object code in memory, which lives as long as this."""
+
+    def __init__(self, code: bytes) -> None:
+        module = llvm.parse_assembly("")
+        self._engine = llvm.create_mcjit_compiler(module, _machine())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Return where a function begins."""
+        return int(self._engine.get_function_address(name))
