@@ -27,6 +27,9 @@ assert RECORD_TYPE.itemsize == 8 * RECORD
 LEAST_BLOCKS = 4
 """Blocks that are worth a thread of their own."""
 
+COPIED = 2
+"""Blocks that a thread copies at a time where an array cannot be read as it lies."""
+
 STREAMING = 8 * 2**20
 """Bytes of outputs from which on they are written past the caches."""
 
@@ -56,23 +59,66 @@ class Kernel:
         mask: Array | None = None,
         factor: float = 1.0,
     ) -> Array:
-        """Fill the outputs and return a record for each block."""
+        """Fill the outputs and return a record for each block.
+
+        Args:
+            inputs: arrays of one length, any real type and any stride; what the form says they hold is read in place,
+                all else brought to the type of the kernel a few blocks at a time.
+            parameters: a number for each of the program's parameters.
+            outputs: contiguous arrays of that length, of what the form says they hold.
+            weight: float64, any stride.
+            mask: contiguous truth values.
+            factor: what stored outputs are multiplied by; ``value`` only by weights.
+        """
         rows = len(inputs[0])
         blocks = -(-rows // reference.BLOCK)
         records = np.empty(blocks, dtype=RECORD_TYPE)
         if not blocks:
             return records
         constants = uniform(self.program, tuple(parameters.items()))
-        given, filled = pointers(inputs), pointers(outputs)
+        columns: list[Array] = list(inputs) if weight is None else [*inputs, weight]
+        kept = [*(self.form.given or (self.form.kind,) * len(inputs)), "double"]
+        odd = [place for place, array in enumerate(columns) if element_of(array) != kept[place]]
+        begins = [array.ctypes.data for array in columns]
+        filled, masked, recorded = pointers(outputs), pointer(mask), records.ctypes.data
 
         def work(first: int, last: int) -> None:
-            self._call(
-                given, constants.ctypes.data, filled, pointer(weight), pointer(mask), records.ctypes.data,
-                factor, rows, first, last,
-            )  # fmt: skip
+            if not odd:
+                call(first, last, begins)
+                return
+            room = {
+                place: np.empty(COPIED * reference.BLOCK, np.float32 if kept[place] == "float" else np.float64)
+                for place in odd
+            }
+            for some in range(first, last, COPIED):
+                start, stop = some * reference.BLOCK, min((some + COPIED) * reference.BLOCK, rows)
+                here = begins.copy()
+                for place, copied in room.items():
+                    copied[: stop - start] = columns[place][start:stop]
+                    here[place] = copied.ctypes.data - start * copied.itemsize  # rows count from the first of all
+                call(some, min(some + COPIED, last), here)
+
+        def call(first: int, last: int, begins: Sequence[int]) -> None:
+            given = (ctypes.c_void_p * len(inputs))(*begins[: len(inputs)])
+            weights = None if weight is None else begins[-1]
+            self._call(given, constants.ctypes.data, filled, weights, masked, recorded, factor, rows, first, last)
 
         threads.run(work, blocks, LEAST_BLOCKS)
         return records
+
+
+def element_of(array: Array) -> str:
+    """Return what a kernel calls what an array holds; nothing where it has to be copied first."""
+    kind = _ELEMENTS.get(array.dtype.name, "")
+    if not array.flags.aligned or array.strides != (array.itemsize,) or not array.dtype.isnative:
+        return ""
+    return "" if kind == "half" and not compiler.host().halves else kind
+
+
+_ELEMENTS = {
+    "float16": "half", "bfloat16": "bfloat", "float32": "float", "float64": "double", "bool": "u8",
+    **{f"{sign}int{bits}": f"{sign or 'i'}{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
 
 
 def pointers(arrays: Sequence[Array]) -> Any:
@@ -103,6 +149,7 @@ def run(
     parameters: Mapping[str, float],
     outputs: Mapping[str, Array],
     *,
+    kind: Kind | None = None,
     weight: Array | None = None,
     mask: Array | None = None,
     summed: bool = False,
@@ -112,9 +159,10 @@ def run(
 
     Args:
         program: must have the outputs, ``valid``, and ``value`` where it is summed.
-        inputs: contiguous arrays of one length and one type, float32 or float64.
+        inputs: one-dimensional arrays of one length; any real type and any stride.
         parameters: a number for each of the program's parameters.
-        outputs: what to write, by name: contiguous arrays of that length and type.
+        outputs: what to write, by name: contiguous arrays of that length, of floating point of any width.
+        kind: type to compute in; by default the widest of the inputs.
         weight: float64 weights of the outputs and of the sum; what has weight 0 is 0, whatever it would be.
         mask: true for the examples that count; the others are 0.
         summed: whether to sum ``value``.
@@ -124,20 +172,23 @@ def run(
         for array in outputs.values():
             array[...] = 0
         outputs, divisor = {}, 1.0
+    kind = kind or ("double" if any(kind_of(array) == "double" for array in inputs) else "float")
     form = Form(
-        kind=kind_of(inputs[0]),
+        kind=kind,
         stored=tuple(outputs),
         summed=summed,
         weighted=weight is not None,
         masked=mask is not None,
         streaming=_streams(list(outputs.values())),
+        given=tuple(element_of(array) or kind for array in inputs),
+        taken=tuple(element_of(array) for array in outputs.values()),
     )
     return findings(kernel(program, form).run(inputs, parameters, list(outputs.values()), weight, mask, 1 / divisor))
 
 
 def kind_of(array: Array) -> Kind:
-    """Return what LLVM calls the type of an array."""
-    return "float" if array.dtype == np.float32 else "double"
+    """Return the type to compute in for an array of floating-point numbers."""
+    return "double" if array.itemsize == 8 else "float"
 
 
 def _streams(outputs: Sequence[Array]) -> bool:

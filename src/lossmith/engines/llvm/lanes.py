@@ -15,8 +15,14 @@ from typing import Literal
 
 Kind = Literal["float", "double"]
 
-_SHORT = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64", "i8": "i8"}
+SHORT = {"half": "f16", "float": "f32", "double": "f64", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64"}
 """What the names of intrinsics call a type."""
+
+SIZES = {
+    "half": 2, "bfloat": 2, "float": 4, "double": 8,
+    "i8": 1, "i16": 2, "i32": 4, "i64": 8, "u8": 1, "u16": 2, "u32": 4, "u64": 8,
+}  # fmt: skip
+"""What arrays hold, with bytes a number: floating point, and integers with and without a sign."""
 
 _COMMUTATIVE = ("fadd", "fmul", "and", "or", "xor", "add", "mul")
 
@@ -160,6 +166,32 @@ class Body:
         """Return numbers in the type of this text, rounded to it."""
         return replace(self.convert("fptrunc", replace(a, body=self), self.real), body=self)
 
+    def widened_from(self, a: Lanes, element: str) -> Lanes:
+        """Return what was loaded as numbers of the type of this text; see ``SIZES`` for what it may be."""
+        if element == "bfloat":  # the upper half of a float
+            long = self.convert("zext", a, self.vector("i32"))
+            high = self.write(long.type, f"shl {long.type} {long.name}, splat (i32 16)")
+            return self.widened_from(self.convert("bitcast", high, self.vector("float")), "float")
+        if element[0] in "iu":
+            return self.convert("sitofp" if element[0] == "i" else "uitofp", a, self.real)
+        return self.convert("fptrunc" if (element, self.kind) == ("double", "float") else "fpext", a, self.real)
+
+    def narrowed(self, a: Lanes, element: str) -> Lanes:
+        """Return numbers as they are stored: rounded to nearest, ties to even."""
+        if element != "bfloat":
+            return self.convert("fptrunc", a, self.vector(element))
+        one = self.convert("fptrunc", a, self.vector("float"))
+        whole = self.vector("i32")
+        bits = self.convert("bitcast", one, whole).name
+        last = self.write(whole, f"lshr {whole} {bits}, splat (i32 16)").name
+        odd = self.write(whole, f"and {whole} {last}, splat (i32 1)").name
+        up = self.write(whole, f"add {whole} {odd}, splat (i32 32767)").name
+        near = self.write(whole, f"add {whole} {bits}, {up}")
+        quiet = self.write(whole, f"or {whole} {bits}, splat (i32 4194304)")  # a NaN must not round to infinity
+        kept = self.select(self.compare("ord", one, one), near, quiet).name
+        high = self.write(whole, f"lshr {whole} {kept}, splat (i32 16)")
+        return self.convert("trunc", high, self.vector("i16"))
+
     def like(self, other: Lanes, value: Number) -> Lanes:
         """Return a number as a vector of another's type; a vector as it is."""
         if isinstance(value, Lanes):
@@ -214,7 +246,7 @@ class Body:
     def call(self, name: str, *arguments: Lanes, extra: Sequence[str] = ()) -> Lanes:
         """Return what an intrinsic of LLVM gives, such as ``fma`` or ``sqrt``; ``extra`` are further arguments."""
         first = arguments[0].type
-        suffix = f"v{self.width}{_SHORT[element_of(first)]}"
+        suffix = f"v{self.width}{SHORT[element_of(first)]}"
         types = [argument.type for argument in arguments] + [item.partition(" ")[0] for item in extra]
         self.declared.add(f"declare {first} @llvm.{name}.{suffix}({', '.join(types)})")
         given = ", ".join([*(f"{argument.type} {argument.name}" for argument in arguments), *extra])
@@ -309,6 +341,11 @@ class Body:
         for coefficient in reversed(coefficients[:-1]):
             found = self.fma(found, x, coefficient)
         return found
+
+
+def in_memory(element: str) -> str:
+    """Return the type that LLVM loads and stores for a key of ``SIZES``."""
+    return "i16" if element == "bfloat" else f"i{element[1:]}" if element[0] == "u" else element
 
 
 def element_of(vector: str) -> str:

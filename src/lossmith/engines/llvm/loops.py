@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.emit import emit
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import SHORT, SIZES, Body, Kind, Lanes, in_memory
 from lossmith.program import Program
 
 NAME = "kernel"
@@ -36,6 +36,8 @@ class Form:
         careful: whether bad values and invalid examples are counted and placed, not only noticed. That is
             for the few blocks that have some.
         streaming: whether outputs are written past the caches; they must be aligned to whole vectors.
+        given: what each input holds in memory, a key of ``lossmith.engines.llvm.lanes.SIZES``; ``kind`` by default.
+        taken: what each stored output holds in memory, likewise.
     """
 
     kind: Kind
@@ -45,6 +47,8 @@ class Form:
     masked: bool = False
     careful: bool = False
     streaming: bool = False
+    given: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
 
 
 class _Vector:
@@ -57,46 +61,48 @@ class _Vector:
         if tail:
             self.inside = Lanes(self.body, self.body.truth, "%inside")
 
+    def _at(self, pointer: str, size: int) -> str:
+        return self.body.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 {self.place}").name
+
     def _load(self, element: str, pointer: str) -> Lanes:
-        b, type_ = self.body, self.body.vector(element)
-        size = {"float": 4, "double": 8, "i8": 1}[element]
-        at = b.write("ptr", f"getelementptr {element}, ptr {pointer}, i64 {self.place}").name
+        """Return what lies in memory for these examples, as it lies there; zeros beyond the end."""
+        b, kept, size = self.body, in_memory(element), SIZES[element]
+        type_, at = b.vector(kept), self._at(pointer, size)
         if not self.tail:
             return b.write(type_, f"load {type_}, ptr {at}, align {size}")
-        suffix = f"v{b.width}{ {'float': 'f32', 'double': 'f64', 'i8': 'i8'}[element] }"
-        b.declared.add(f"declare {type_} @llvm.masked.load.{suffix}.p0(ptr, i32, {b.truth}, {type_})")
+        name = f"llvm.masked.load.v{b.width}{SHORT[kept]}.p0"
+        b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
         text = f"ptr {at}, i32 {size}, {b.truth} %inside, {type_} zeroinitializer"
-        return b.write(type_, f"call {type_} @llvm.masked.load.{suffix}.p0({text})")
+        return b.write(type_, f"call {type_} @{name}({text})")
 
-    def _store(self, value: Lanes, pointer: str) -> None:
-        b, size = self.body, 4 if self.form.kind == "float" else 8
-        at = b.write("ptr", f"getelementptr {self.form.kind}, ptr {pointer}, i64 {self.place}").name
+    def _store(self, value: Lanes, element: str, pointer: str) -> None:
+        b, kept, size = self.body, in_memory(element), SIZES[element]
+        value, at = b.narrowed(value, element), self._at(pointer, size)
         if not self.tail:
             how = f"align {size * b.width}, !nontemporal !0" if self.form.streaming else f"align {size}"
             b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
             return
-        suffix = f"v{b.width}{ {'float': 'f32', 'double': 'f64'}[self.form.kind] }"
-        b.declared.add(f"declare void @llvm.masked.store.{suffix}.p0({value.type}, ptr, i32, {b.truth})")
-        b.lines.append(
-            f"  call void @llvm.masked.store.{suffix}.p0({value.type} {value.name}, ptr {at}, i32 {size}, "
-            f"{b.truth} %inside)"
-        )
+        name = f"llvm.masked.store.v{b.width}{SHORT[kept]}.p0"
+        b.declared.add(f"declare void @{name}({value.type}, ptr, i32, {b.truth})")
+        b.lines.append(f"  call void @{name}({value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} %inside)")
 
     def write(self, carried: Mapping[str, str]) -> dict[str, str]:
         """Write the work on a vector, given the names of what is carried along, and return their new names."""
         b, form, program = self.body, self.form, self.program
-        inputs = [self._load(form.kind, f"%in{place}") for place in range(len(program.inputs))]
+        given = form.given or (form.kind,) * len(program.inputs)
+        taken = form.taken or (form.kind,) * len(form.stored)
+        inputs = [b.widened_from(self._load(kept, f"%in{place}"), kept) for place, kept in enumerate(given)]
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
         found = emit(b, program, inputs, uniform)
         counts = self.inside if self.tail else b.always
         if form.masked:
-            byte = self._load("i8", "%mask")
+            byte = self._load("u8", "%mask")
             counts = counts & b.write(b.truth, f"icmp ne {byte.type} {byte.name}, zeroinitializer")
         weight = self._load("double", "%weight") if form.weighted else None
-        for place, name in enumerate(form.stored):
-            self._store(self._as_stored(name, found[name], weight, counts), f"%out{place}")
+        for place, (name, kept) in enumerate(zip(form.stored, taken, strict=True)):
+            self._store(self._as_stored(name, found[name], weight, counts), kept, f"%out{place}")
         new = dict(carried)
         self._notice(new, "wrong", counts & (found["valid"] ^ b.always))
         if form.summed:
