@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import composites
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.facts import finite_tests, ranges
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.program import TABLE, Program
 
@@ -90,7 +92,16 @@ def emit(body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int
         uniform: values that are the same for every example, by number; they were computed before.
     """
     values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
+    fixed = len(program.inputs) + len(program.parameters)
+    values |= {fixed + n: body.number(constant) for n, constant in enumerate(program.constants)}
+    finite, known = finite_tests(program), ranges(program)
     for number, step in enumerate(program.steps, start=program.first_step):
-        if number not in values:
+        if number in values:
+            continue
+        if number in finite:
+            values[number] = body.abs(values[finite[number]]) < math.inf
+        elif step.op == "mul0" and all(arg in known for arg in step.args):
+            values[number] = values[step.args[0]] * values[step.args[1]]
+        else:
             values[number] = EMIT[step.op](body, *(values[arg] for arg in step.args))
     return {name: values[number] for name, number in program.outputs}

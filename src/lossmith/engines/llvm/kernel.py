@@ -27,9 +27,6 @@ assert RECORD_TYPE.itemsize == 8 * RECORD
 LEAST_BLOCKS = 4
 """Blocks that are worth a thread of their own."""
 
-COPIED = 2
-"""Blocks that a thread copies at a time where an array cannot be read as it lies."""
-
 STREAMING = 8 * 2**20
 """Bytes of outputs from which on they are written past the caches."""
 
@@ -63,7 +60,7 @@ class Kernel:
 
         Args:
             inputs: arrays of one length, any real type and any stride; what the form says they hold is read in place,
-                all else brought to the type of the kernel a few blocks at a time.
+                all else brought to the type of the kernel a block at a time.
             parameters: a number for each of the program's parameters.
             outputs: contiguous arrays of that length, of what the form says they hold.
             weight: float64, any stride.
@@ -86,17 +83,14 @@ class Kernel:
             if not odd:
                 call(first, last, begins)
                 return
-            room = {
-                place: np.empty(COPIED * reference.BLOCK, np.float32 if kept[place] == "float" else np.float64)
-                for place in odd
-            }
-            for some in range(first, last, COPIED):
-                start, stop = some * reference.BLOCK, min((some + COPIED) * reference.BLOCK, rows)
+            room = {place: np.empty(reference.BLOCK, _NUMBERS[kept[place]]) for place in odd}
+            for block in range(first, last):
+                start, stop = block * reference.BLOCK, min((block + 1) * reference.BLOCK, rows)
                 here = begins.copy()
                 for place, copied in room.items():
                     copied[: stop - start] = columns[place][start:stop]
                     here[place] = copied.ctypes.data - start * copied.itemsize  # rows count from the first of all
-                call(some, min(some + COPIED, last), here)
+                call(block, block + 1, here)
 
         def call(first: int, last: int, begins: Sequence[int]) -> None:
             given = (ctypes.c_void_p * len(inputs))(*begins[: len(inputs)])
@@ -115,6 +109,7 @@ def element_of(array: Array) -> str:
     return "" if kind == "half" and not compiler.host().halves else kind
 
 
+_NUMBERS = {"float": np.float32, "double": np.float64}
 _ELEMENTS = {
     "float16": "half", "bfloat16": "bfloat", "float32": "float", "float64": "double", "bool": "u8",
     **{f"{sign}int{bits}": f"{sign or 'i'}{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},

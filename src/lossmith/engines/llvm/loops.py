@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.emit import emit
-from lossmith.engines.llvm.lanes import SHORT, SIZES, Body, Kind, Lanes, in_memory
+from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
 from lossmith.program import Program
 
 NAME = "kernel"
@@ -36,7 +37,7 @@ class Form:
         careful: whether bad values and invalid examples are counted and placed, not only noticed. That is
             for the few blocks that have some.
         streaming: whether outputs are written past the caches; they must be aligned to whole vectors.
-        given: what each input holds in memory, a key of ``lossmith.engines.llvm.lanes.SIZES``; ``kind`` by default.
+        given: what each input holds in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
         taken: what each stored output holds in memory, likewise.
     """
 
@@ -55,7 +56,7 @@ class _Vector:
     """The text for one vector of examples."""
 
     def __init__(self, program: Program, form: Form, width: int, tail: bool) -> None:
-        self.body = Body(form.kind, width, "t" if tail else "v")
+        self.body = Body(form.kind, width, *(("t", "tail_of_block") if tail else ("v", "vectors")))
         self.program, self.form, self.tail = program, form, tail
         self.place = "%tail" if tail else "%row"
         if tail:
@@ -77,7 +78,7 @@ class _Vector:
 
     def _store(self, value: Lanes, element: str, pointer: str) -> None:
         b, kept, size = self.body, in_memory(element), SIZES[element]
-        value, at = b.narrowed(value, element), self._at(pointer, size)
+        value, at = narrow(b, value, element), self._at(pointer, size)
         if not self.tail:
             how = f"align {size * b.width}, !nontemporal !0" if self.form.streaming else f"align {size}"
             b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
@@ -91,7 +92,7 @@ class _Vector:
         b, form, program = self.body, self.form, self.program
         given = form.given or (form.kind,) * len(program.inputs)
         taken = form.taken or (form.kind,) * len(form.stored)
-        inputs = [b.widened_from(self._load(kept, f"%in{place}"), kept) for place, kept in enumerate(given)]
+        inputs = [widen(b, self._load(kept, f"%in{place}"), kept) for place, kept in enumerate(given)]
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
@@ -104,13 +105,19 @@ class _Vector:
         for place, (name, kept) in enumerate(zip(form.stored, taken, strict=True)):
             self._store(self._as_stored(name, found[name], weight, counts), kept, f"%out{place}")
         new = dict(carried)
-        self._notice(new, "wrong", counts & (found["valid"] ^ b.always))
+        if form.careful:
+            self._first(new, "wrong", counts & (found["valid"] ^ b.always))
+        else:
+            right = found["valid"] | (counts ^ b.always)
+            new["right"] = (Lanes(b, b.truth, carried["right"]) & right).name
         if form.summed:
             value = found["value"]
             if form.careful or form.weighted:
                 bad = counts & ((b.abs(value) < math.inf) ^ b.always)
-                self._notice(new, "bad", bad)
+            if form.weighted and not form.careful:
+                new["bad"] = (Lanes(b, b.truth, carried["bad"]) | bad).name
             if form.careful:
+                self._first(new, "bad", bad)
                 one = b.write(b.vector("i32"), f"zext {b.truth} {bad.name} to {b.vector('i32')}")
                 new["count"] = b.write(one.type, f"add {one.type} {new['count']}, {one.name}").name
             wide = b.widened()
@@ -137,12 +144,9 @@ class _Vector:
             value = value * Lanes(b, b.real, "%scale")
         return b.select(counts, value, 0.0) if self.form.masked else value
 
-    def _notice(self, carried: dict[str, str], name: str, where: Lanes) -> None:
-        """Carry along whether, or carefully where first, something holds in a lane."""
+    def _first(self, carried: dict[str, str], name: str, where: Lanes) -> None:
+        """Carry along where first something holds, in each lane."""
         b = self.body
-        if not self.form.careful:
-            carried[name] = (Lanes(b, b.truth, carried[name]) | where).name
-            return
         place = Lanes(b, b.vector("i32"), "%tail_places" if self.tail else "%places")
         here = b.select(where, place, Lanes(b, place.type, f"splat (i32 {NOWHERE})"))
         carried[name] = b.call("umin", Lanes(b, place.type, carried[name]), here).name
@@ -159,13 +163,14 @@ def pointwise(program: Program, form: Form, width: int, block: int, *, on_x86: b
     b = full.body
     wide, small = b.vector("double"), b.vector("i32")
     # What is carried from vector to vector: its type, and what it is before the first.
-    nothing = {"wrong": (b.truth, "zeroinitializer"), "bad": (b.truth, "zeroinitializer")}
+    nothing = {"right": (b.truth, b.always.name), "bad": (b.truth, "zeroinitializer")}
     if form.careful:
         nowhere = f"splat (i32 {NOWHERE})"
         nothing = {"wrong": (small, nowhere), "bad": (small, nowhere), "count": (small, "zeroinitializer")}
     nothing["sum"] = (wide, "zeroinitializer")
     after = full.write({name: f"%{name}" for name in nothing})
     last = tail.write({name: f"%tail_{name}" for name in nothing})
+    ((end,), (tail_end,)) = full.body.label, tail.body.label
     places = f"<{', '.join(f'i32 {lane}' for lane in range(width))}>"
     long_places = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
 
@@ -197,9 +202,9 @@ blocks:
   br i1 %some, label %vectors, label %rest_of_block
 
 vectors:
-  %row = phi i64 [ %start, %blocks ], [ %next_row, %vectors ]
-  %places = phi {small} [ {places}, %blocks ], [ %next_places, %vectors ]
-{carried("", ({}, "blocks"), (after, "vectors"))}
+  %row = phi i64 [ %start, %blocks ], [ %next_row, %{end} ]
+  %places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
+{carried("", ({}, "blocks"), (after, end))}
 {chr(10).join(full.body.lines)}
   %next_row = add i64 %row, {width}
   %next_places = add {small} %places, splat (i32 {width})
@@ -207,9 +212,9 @@ vectors:
   br i1 %more, label %vectors, label %rest_of_block
 
 rest_of_block:
-  %tail = phi i64 [ %start, %blocks ], [ %stop, %vectors ]
-  %tail_places = phi {small} [ {places}, %blocks ], [ %next_places, %vectors ]
-{carried("tail_", ({}, "blocks"), (after, "vectors"))}
+  %tail = phi i64 [ %start, %blocks ], [ %stop, %{end} ]
+  %tail_places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
+{carried("tail_", ({}, "blocks"), (after, end))}
   %none = icmp eq i64 %rest, 0
   br i1 %none, label %block_done, label %tail_of_block
 
@@ -221,7 +226,7 @@ tail_of_block:
   br label %block_done
 
 block_done:
-{carried("all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, "tail_of_block"))}
+{carried("all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, tail_end))}
 {chr(10).join(tree(width))}
 {chr(10).join(_record(b, form))}
   %next_block = add i64 %block, 1
@@ -255,9 +260,9 @@ def _record(b: Body, form: Form) -> list[str]:
             lines.append(f"%{name}_found = call i32 @llvm.vector.reduce.{how}.v{b.width}i32({small} %all_{name})")
             lines.append(f"%{name}_value = zext i32 %{name}_found to i64")
     else:
-        b.declared.add(f"declare i1 @llvm.vector.reduce.or.v{b.width}i1({b.truth})")
-        for name in ("bad", "wrong"):
-            lines.append(f"%{name}_found = call i1 @llvm.vector.reduce.or.v{b.width}i1({b.truth} %all_{name})")
+        for name, how in (("bad", "or"), ("right", "and")):
+            b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
+            lines.append(f"%{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
         # Without weights, a sum tells of a value that is not finite.
         lines.append("%sum_size = call double @llvm.fabs.f64(double %whole_sum)")
         lines.append("%sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000")
@@ -265,7 +270,7 @@ def _record(b: Body, form: Form) -> list[str]:
         lines.append("%some_bad = or i1 %bad_found, %sum_bad")
         lines.append("%count_value = zext i1 %some_bad to i64")
         lines.append(f"%bad_value = select i1 %some_bad, i64 0, i64 {NOWHERE}")
-        lines.append(f"%wrong_value = select i1 %wrong_found, i64 0, i64 {NOWHERE}")
+        lines.append(f"%wrong_value = select i1 %right_found, i64 {NOWHERE}, i64 0")
     lines.append(f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block")
     lines.append("store double %whole_sum, ptr %record, align 8")
     for place, name in enumerate(("count", "bad", "wrong"), start=1):
