@@ -82,7 +82,9 @@ EMIT: Mapping[str, Callable[..., Lanes]] = {
 assert EMIT.keys() == TABLE.keys(), "every row of the table needs its instructions"
 
 
-def emit(body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int, Lanes]) -> dict[str, Lanes]:
+def emit(
+    body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int, Lanes], *, tame: bool = False
+) -> dict[str, Lanes]:
     """Write a program and return its outputs.
 
     Args:
@@ -90,11 +92,12 @@ def emit(body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int
         program: what to write.
         inputs: the values of one vector of examples, in the program's order.
         uniform: values that are the same for every example, by number; they were computed before.
+        tame: whether all parameters are finite.
     """
     values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
     fixed = len(program.inputs) + len(program.parameters)
     values |= {fixed + n: body.number(constant) for n, constant in enumerate(program.constants)}
-    finite, known = finite_tests(program), ranges(program)
+    finite, known = finite_tests(program), ranges(program, tame=tame)
     for number, step in enumerate(program.steps, start=program.first_step):
         if number in values:
             continue

@@ -20,9 +20,11 @@ _LARGE = 1e30  # sums and products of numbers below it are finite in every type
 _EXP_LARGE = 80.0
 
 
-def ranges(program: Program) -> dict[int, Range]:
-    """Return the bounds of every value that is a finite number, by its number."""
+def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
+    """Return the bounds of every value that is a finite number, by its number; ``tame`` says that parameters are."""
     found = dict(_inputs(program))
+    if tame:
+        found |= dict.fromkeys(range(len(program.inputs), len(program.inputs) + len(program.parameters)), _ANY)
     fixed = len(program.inputs) + len(program.parameters)
     found |= {fixed + n: (c, c) for n, c in enumerate(program.constants) if math.isfinite(c)}
     for number, step in enumerate(program.steps, start=program.first_step):

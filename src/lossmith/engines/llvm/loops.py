@@ -39,6 +39,7 @@ class Form:
         streaming: whether outputs are written past the caches; they must be aligned to whole vectors.
         given: what each input holds in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
         taken: what each stored output holds in memory, likewise.
+        tame: whether all parameters are finite.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Form:
     streaming: bool = False
     given: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
+    tame: bool = False
 
 
 class _Vector:
@@ -96,7 +98,7 @@ class _Vector:
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
-        found = emit(b, program, inputs, uniform)
+        found = emit(b, program, inputs, uniform, tame=form.tame)
         counts = self.inside if self.tail else b.always
         if form.masked:
             byte = self._load("u8", "%mask")

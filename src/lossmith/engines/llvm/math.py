@@ -7,6 +7,7 @@ results, infinities, NaN and signed zeros are as in the standard library of C.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
@@ -229,10 +230,16 @@ def normal_range(b: Body) -> tuple[float, float]:
 def hypot(b: Body, x: Lanes, y: Lanes) -> Lanes:
     """Return √(x² + y²), without overflow on the way."""
     a, c = b.abs(x), b.abs(y)
-    large, small = b.select(a > c, a, c), b.select(a > c, c, a)
-    ratio = b.select(large > 0.0, small / large, 0.0)
-    found = large * b.sqrt(b.fma(ratio, ratio, 1.0))
-    return b.select(large < _INF, found, large)
+    large = b.select(a > c, a, c)
+
+    def scaled() -> Lanes:
+        small = b.select(a > c, c, a)
+        ratio = b.select(large > 0.0, small / large, 0.0)
+        return b.select(large < _INF, large * b.sqrt(b.fma(ratio, ratio, 1.0)), large)
+
+    far = math.sqrt(normal_range(b)[1]) / 2
+    plain = (large > 1 / far) & (large < far)
+    return b.rarely(plain ^ b.always, scaled, b.sqrt(b.fma(a, a, c * c)))
 
 
 # --- powers ------------------------------------------------------------------------------------------
@@ -240,17 +247,33 @@ def hypot(b: Body, x: Lanes, y: Lanes) -> Lanes:
 
 def pow(b: Body, x: Lanes, y: Lanes) -> Lanes:
     """Return x ** y: any x above 0, 0 to powers of at least 0, and less than 0 to whole powers."""
+    constant = b.constant(y)
+    if constant in _EASY_POWERS:
+        return _EASY_POWERS[constant](b, x)
     size = b.abs(x)
-    whole = b.rint(y).equals(y)
-    half = y * 0.5
-    odd = whole & (b.rint(half).equals(half) ^ b.always)
     found = _power(b, size, y)
-    found = b.select(size.equals(0.0), b.select(y < 0.0, _INF, 0.0), found)
-    found = b.select(odd, b.copysign(found, x), found)
-    found = b.select((x < 0.0) & (whole ^ b.always) & (size < _INF), math.nan, found)
-    found = b.select((x.equals(x) & y.equals(y)) ^ b.always, math.nan, found)
-    one = y.equals(0.0) | x.equals(1.0) | (size.equals(1.0) & b.abs(y).equals(_INF))
-    return b.select(one, 1.0, found)
+
+    def special() -> Lanes:
+        whole = b.rint(y).equals(y)
+        half = y * 0.5
+        odd = whole & (b.rint(half).equals(half) ^ b.always)
+        result = b.select(size.equals(0.0), b.select(y < 0.0, _INF, 0.0), found)
+        result = b.select(odd, b.copysign(result, x), result)
+        result = b.select((x < 0.0) & (whole ^ b.always) & (size < _INF), math.nan, result)
+        result = b.select((x.equals(x) & y.equals(y)) ^ b.always, math.nan, result)
+        one = y.equals(0.0) | x.equals(1.0) | (size.equals(1.0) & b.abs(y).equals(_INF))
+        return b.select(one, 1.0, result)
+
+    plain = (x > 0.0) & (x < _INF) & (b.abs(y) < _INF)
+    return b.rarely(plain ^ b.always, special, found)
+
+
+_EASY_POWERS: dict[float | None, Callable[[Body, Lanes], Lanes]] = {
+    -1.0: lambda b, x: 1.0 / x,
+    0.5: lambda b, x: b.select(x.equals(-_INF), _INF, b.sqrt(x + 0.0)),
+    1.0: lambda b, x: x,
+    2.0: lambda b, x: x * x,
+}
 
 
 def _power(b: Body, x: Lanes, y: Lanes) -> Lanes:
