@@ -128,7 +128,7 @@ _ELEMENTS = {
 def address(array: Array) -> int:
     """Return where an array begins."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     except (TypeError, ValueError, BufferError):  # for read-only, strided and empty ones by the slower way
         return int(array.ctypes.data)
 

@@ -112,7 +112,7 @@ def _split(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     k = b.convert("sitofp", k, b.real)
     k = b.select(small, k - float(form.digits + 2), k)
     k = b.select((x > 0.0) & (x < _INF), k, b.select(x.equals(0.0), -_INF, b.select(x > 0.0, x, math.nan)))
-    return -k, m
+    return 0.0 - k, m
 
 
 def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
