@@ -48,6 +48,19 @@ def _tanh_rest(z: Any) -> Any:
     return (mp.tanh(t) / t - 1) / z if z > 1e-20 else -mpf(1) / 3
 
 
+def _within_rest(z: Any) -> Any:
+    return mp.erf(mp.sqrt(z / 2)) / mp.sqrt(z) if z > 1e-30 else mp.sqrt(2 / mp.pi)
+
+
+def _beyond(s: Any) -> Any:
+    x = 3 * (1 + s) / (1 - s)
+    return mp.erfc(x / mp.sqrt(2)) * mp.exp(x * x / 2)
+
+
+def _place(x: str) -> Any:
+    return (mpf(x) - 3) / (mpf(x) + 3)
+
+
 FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
     # name: function, from, to, coefficients in double and in float
     "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 6),
@@ -56,6 +69,8 @@ FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
     "LOGCOSH": (_logcosh_rest, mpf(0), mpf(1), 16, 8),
     "ATANH": (_atanh_rest, mpf(0), mpf(1) / 9, 13, 6),
     "LOG1P": (_log1p_rest, mpf(0), mpf(1), 22, 10),
+    "WITHIN": (_within_rest, mpf(0), mpf(2), 13, 7),
+    "BEYOND": (_beyond, _place("1.4"), _place("8.5"), 16, 8),
     "TANH": (_tanh_rest, mpf(0), mpf("0.36"), 12, 6),
 }
 

@@ -88,6 +88,7 @@ TRUTHS: dict[str, tuple[Callable[[Any], Any], float]] = {
     "logcosh": (lambda x: mp.log1p(2 * mp.sinh(x / 2) ** 2), 2.0),
     "sech2": (lambda x: mp.sech(x) ** 2, 2.5),
     "bell": (lambda x: mp.exp(-x * x / 2), 1.5),
+    "normal_within": (lambda x: mp.erf(x / mp.sqrt(2)), 2.0),
     "log1p_excess": (lambda x: x - mp.log1p(x) if x > -1 else mp.inf if x == -1 else mp.nan, 2.5),
 }
 """What each function is, and the units in the last place that it keeps to."""

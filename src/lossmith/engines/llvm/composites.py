@@ -234,16 +234,11 @@ def lgamma_half(b: Body, x: Lanes) -> Lanes:
     return b.select(x > 0.0, found, b.select(x.equals(0.0), -_INF, math.nan))
 
 
-def normal_within(b: Body, x: Lanes) -> Lanes:
-    """Return what of the standard normal distribution lies between -x and x."""
-    return b.one_by_one("erf", x * math.sqrt(0.5))
-
-
 def crps_normal(b: Body, a: Lanes, c: Lanes) -> Lanes:
     """Return the continuous ranked probability score of a normal distribution off by a, with scale c."""
     z = a / c
     below = math.sqrt(2 / math.pi) * vector.bell(b, z) - 1 / math.sqrt(math.pi)
-    return a * normal_within(b, z) + c * below
+    return a * vector.normal_within(b, z) + c * below
 
 
 def lgamma(b: Body, x: Lanes) -> Lanes:

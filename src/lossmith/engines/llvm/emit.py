@@ -68,7 +68,7 @@ EMIT: Mapping[str, Callable[..., Lanes]] = {
     "hypot": vector.hypot,
     "log1p_ratio2": composites.log1p_ratio2,
     "lgamma_half": composites.lgamma_half,
-    "normal_within": composites.normal_within,
+    "normal_within": vector.normal_within,
     "crps_normal": composites.crps_normal,
     "hold": lambda b, a: a,
     "mul0": _mul0,

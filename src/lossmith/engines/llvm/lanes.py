@@ -365,11 +365,27 @@ class Body:
         return self.apply("ashr", a, self.whole(places))
 
     def polynomial(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
+        """Return a polynomial, from the constant coefficient up.
+
+        A long one is summed by even and odd powers apart: one chain of products would keep the machine waiting.
+        Where the two parts cancel, ``horner`` has the digits.
+        """
+        if len(coefficients) >= LONG:
+            square = x * x
+            even, odd = (self.horner(square, coefficients[first::2]) for first in (0, 1))
+            return self.fma(odd, x, even)
+        return self.horner(x, coefficients)
+
+    def horner(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
         """Return a polynomial by Horner's rule, from the constant coefficient up."""
         found: Lanes = self.number(coefficients[-1])
         for coefficient in reversed(coefficients[:-1]):
             found = self.fma(found, x, coefficient)
         return found
+
+
+LONG = 5
+"""Coefficients from which on a polynomial is long."""
 
 
 def element_of(vector: str) -> str:

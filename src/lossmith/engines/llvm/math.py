@@ -144,7 +144,8 @@ def tanh(b: Body, x: Lanes) -> Lanes:
     size = b.abs(x)
     z = x * x
     near = b.fma(size * z, b.polynomial(z, _table(b, "TANH")), size)
-    far = 1.0 - 2.0 / (exp(b, size + size) + 1.0)
+    e = _fall(b, x + x)
+    far = 1.0 - (e + e) / (e + 1.0)
     return b.copysign(b.select(size < 0.6, near, far), x)
 
 
@@ -177,14 +178,14 @@ def softplus(b: Body, x: Lanes) -> Lanes:
 
 def _log1p_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
-    return e * b.polynomial(e, _table(b, "LOG1P"))
+    return e * b.horner(e, _table(b, "LOG1P"))
 
 
 def logcosh(b: Body, x: Lanes) -> Lanes:
     """Return log(cosh(x))."""
     size = b.abs(x)
     z = x * x
-    near = z * b.polynomial(b.smallest(z, 1.0), _table(b, "LOGCOSH"))
+    near = z * b.horner(b.smallest(z, 1.0), _table(b, "LOGCOSH"))
     far = (size - LN2) + _log1p_share(b, _fall(b, x + x))
     return b.select(size < 1.0, near, far)
 
@@ -204,6 +205,16 @@ def bell(b: Body, x: Lanes) -> Lanes:
     square = size * size
     found = exp(b, square * -0.5, b.fma(size, size, -square) * -0.5)
     return b.select(x.equals(x), found, x)
+
+
+def normal_within(b: Body, x: Lanes) -> Lanes:
+    """Return what of the standard normal distribution lies between -x and x."""
+    size = b.abs(x)
+    near = size * b.horner(b.smallest(size * size, 2.0), _table(b, "WITHIN"))
+    # Beyond, the tails are the density times a smooth function of this place.
+    place = b.smallest(size, 9.0)
+    tails = bell(b, x) * b.polynomial((place - 3.0) / (place + 3.0), _table(b, "BEYOND"))
+    return b.copysign(b.select(size < math.sqrt(2), near, 1.0 - tails), x)
 
 
 def log1p_excess(b: Body, x: Lanes) -> Lanes:
