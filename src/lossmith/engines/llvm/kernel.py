@@ -212,11 +212,8 @@ def _streams(outputs: Sequence[Array]) -> bool:
 
 def findings(records: Array) -> Findings:
     """Return what the records of blocks say."""
-    sums, bad, wrong = [], [], []
-    for block, (total, _, first_bad, first_wrong) in enumerate(records.tolist()):
-        sums.append(total)
-        if first_bad != NOWHERE:
-            bad.append(block)
-        if first_wrong != NOWHERE:
-            wrong.append(block)
-    return Findings(sums, bad, wrong)
+    found = []
+    for what in ("bad", "wrong"):
+        somewhere = records[what] != NOWHERE
+        found.append(np.flatnonzero(somewhere).tolist() if somewhere.any() else [])
+    return Findings(records["sum"].tolist(), *found)

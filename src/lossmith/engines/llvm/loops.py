@@ -229,7 +229,7 @@ tail_of_block:
 
 block_done:
 {carried("all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, tail_end))}
-{chr(10).join(tree(width))}
+{chr(10).join(tree(width, "%all_sum", "sum"))}
 {chr(10).join(_record(b, form))}
   %next_block = add i64 %block, 1
   %again = icmp ult i64 %next_block, %last_block
@@ -266,7 +266,7 @@ def _record(b: Body, form: Form) -> list[str]:
             b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
             lines.append(f"%{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
         # Without weights, a sum tells of a value that is not finite.
-        lines.append("%sum_size = call double @llvm.fabs.f64(double %whole_sum)")
+        lines.append("%sum_size = call double @llvm.fabs.f64(double %sum_whole)")
         lines.append("%sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000")
         b.declared.add("declare double @llvm.fabs.f64(double)")
         lines.append("%some_bad = or i1 %bad_found, %sum_bad")
@@ -274,7 +274,7 @@ def _record(b: Body, form: Form) -> list[str]:
         lines.append(f"%bad_value = select i1 %some_bad, i64 0, i64 {NOWHERE}")
         lines.append(f"%wrong_value = select i1 %right_found, i64 {NOWHERE}, i64 0")
     lines.append(f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block")
-    lines.append("store double %whole_sum, ptr %record, align 8")
+    lines.append("store double %sum_whole, ptr %record, align 8")
     for place, name in enumerate(("count", "bad", "wrong"), start=1):
         lines.append(f"%record{place} = getelementptr i64, ptr %record, i64 {place}")
         lines.append(f"store i64 %{name}_value, ptr %record{place}, align 8")
@@ -317,19 +317,19 @@ def _spread(name: str, element: str, type_: str, width: int, suffix: str = "one"
     ]
 
 
-def tree(width: int) -> list[str]:
-    """Return the lines that sum the lanes of ``%all_sum`` in pairs of halves."""
-    lines, name = [], "all_sum"
+def tree(width: int, summed: str, name: str) -> list[str]:
+    """Return the lines that sum the lanes of a vector of doubles in pairs of halves, into ``%name_whole``."""
+    lines = []
     while width > 1:
         half = width // 2
         parts: Sequence[tuple[str, int]] = (("low", 0), ("high", half))
         for part, start in parts:
             places = ", ".join(f"i32 {start + lane}" for lane in range(half))
             lines.append(
-                f"  %{part}{half} = shufflevector <{width} x double> %{name}, <{width} x double> zeroinitializer, "
-                f"<{half} x i32> <{places}>"
+                f"  %{name}_{part}{half} = shufflevector <{width} x double> {summed}, "
+                f"<{width} x double> zeroinitializer, <{half} x i32> <{places}>"
             )
-        lines.append(f"  %half{half} = fadd <{half} x double> %low{half}, %high{half}")
-        name, width = f"half{half}", half
-    lines.append(f"  %whole_sum = extractelement <1 x double> %{name}, i32 0")
+        lines.append(f"  %{name}_half{half} = fadd <{half} x double> %{name}_low{half}, %{name}_high{half}")
+        summed, width = f"%{name}_half{half}", half
+    lines.append(f"  %{name}_whole = extractelement <1 x double> {summed}, i32 0")
     return lines

@@ -1,17 +1,12 @@
-"""What kernels over rows of logits share: what they are told, the frame around their loops, and their arithmetic.
-
-What the reference does stands in ``lossmith.structures.row_math``: the sum of exponentials leaves out the
-largest, so that a certain class keeps its digits.
-"""
+"""What kernels over rows of logits are told, and the pieces that their texts share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from lossmith.engines.llvm.lanes import Body, Kind
-from lossmith.engines.llvm.loops import NOWHERE, RECORD, tree
+from lossmith.engines.llvm.loops import NOWHERE, RECORD
 
 Targets = Literal["indices", "smoothed", "soft"]
 SUM_TOLERANCE = 1e-3
@@ -28,6 +23,9 @@ class RowForm:
         losses, gradient, hessian: whether they are written; the Hessian is its diagonal.
         summed: whether losses are summed.
         weighted, masked: whether there are weights and a mask.
+        adjusted: whether each class adds a number of its own to its logits.
+        penalised: whether a multiple of the squared log-sum of exponentials is added to each loss.
+        streaming: whether the gradient is written past the caches.
     """
 
     kind: Kind
@@ -38,12 +36,24 @@ class RowForm:
     summed: bool
     weighted: bool = False
     masked: bool = False
+    adjusted: bool = False
+    penalised: bool = False
+    streaming: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of a number."""
+        return 4 if self.kind == "float" else 8
 
 
 ARGUMENTS = (
     "logits", "targets", "losses", "gradient", "hessian", "weight", "mask", "records", "uniforms", "scratch",
+    "adjustment",
 )  # fmt: skip
 """Pointers in the table that a kernel gets, in order."""
+
+SLOTS = ("top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor")
+"""Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""
 
 
 def uniform_lines(place: int, type_: str, kind: Kind, b: Body) -> list[str]:
@@ -56,8 +66,14 @@ def uniform_lines(place: int, type_: str, kind: Kind, b: Body) -> list[str]:
     if type_ == "bool":
         lines.append(f"  %{name}_one = fcmp une double %{name}_value, 0.0")
         return lines + splat(name, "i1", b)
-    cast = f"fptrunc double %{name}_value to float" if kind == "float" else f"fadd double %{name}_value, -0.0"
-    return [*lines, f"  %{name}_one = {cast}", *splat(name, kind, b)]
+    return [*lines, cast(f"{name}_one", f"{name}_value", kind), *splat(name, kind, b)]
+
+
+def cast(name: str, source: str, kind: Kind) -> str:
+    """Return the line that brings a double to the type of the kernel."""
+    return f"  %{name} = " + (
+        f"fptrunc double %{source} to float" if kind == "float" else f"fadd double %{source}, 0.0"
+    )
 
 
 def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
@@ -67,14 +83,6 @@ def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
         f"  %{name}_first = insertelement {type_} zeroinitializer, {element} %{source or name + '_one'}, i32 0",
         f"  %{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, {small} zeroinitializer",
     ]
-
-
-def finish(width: int, wide: str, truth: str, found: Mapping[str, str]) -> list[str]:
-    """Return the lines that reduce what lanes carried to the record of a block."""
-    lines = [f"  %all_sum = fadd {wide} {found['sum']}, splat (double 0.0)", *tree(width)]
-    for name in ("bad", "wrong"):
-        lines.append(f"  %{name}_any = call i1 @llvm.vector.reduce.or.v{width}i1({truth} {found[name]})")
-    return [*lines, *leave_record("%whole_sum", "%bad_any", "%wrong_any")]
 
 
 def leave_record(total: str, bad: str, wrong: str) -> list[str]:

@@ -14,40 +14,43 @@ import numpy.typing as npt
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import cache, threads
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm.kernel import RECORD_TYPE, findings, kind_of, pointer, uniform
+from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, kind_of, pointer, uniform
 from lossmith.engines.llvm.loops import NAME
-from lossmith.engines.llvm.row_classes import by_classes
-from lossmith.engines.llvm.row_frame import RowForm, Targets
-from lossmith.engines.llvm.rows import by_rows
+from lossmith.engines.llvm.regimes import decided
+from lossmith.engines.llvm.row_frame import ARGUMENTS, SLOTS, RowForm, Targets
+from lossmith.engines.llvm.rows import rows as rows_text
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]
 
-MANY = 24
-"""Classes from which on a vector holds classes of one row, and below it one class of several rows."""
+GROUP = 65_536
+"""Bytes of exponentials that a group of rows keeps: they stay in the caches, beside the logits."""
 
 LEAST_NUMBERS = 65_536
 """Logits that are worth a thread of their own."""
 
-_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_double, ctypes.c_double, *[ctypes.c_int64] * 5)
+STREAMED = 128
+"""Classes from which on a row is written past the caches, as part of a large gradient."""
+
+_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_double] * 3, *[ctypes.c_int64] * 6)
 
 
 class RowKernel:
     """A formula of rows in machine code."""
 
-    def __init__(self, program: Program, form: RowForm, *, many: bool) -> None:
-        self.program, self.many = program, many
-        self.width = compiler.host().bits // (32 if form.kind == "float" else 64)
-        text = (by_classes if many else by_rows)(program, form, self.width)
+    def __init__(self, program: Program, form: RowForm) -> None:
+        self.program = program
+        self.width = compiler.host().bits // (8 * form.size)
+        text = rows_text(program, form, self.width)
         key = f"{compiler.host()} {compiler.VERSION}\n{text}"
         self._loaded = compiler.Loaded(cache.fetch(key, lambda: compiler.build(text)))
         self.call = _SIGNATURE(self._loaded.address(NAME))
 
 
 @lru_cache(maxsize=256)
-def row_kernel(program: Program, form: RowForm, *, many: bool) -> RowKernel:
+def row_kernel(program: Program, form: RowForm) -> RowKernel:
     """Return the kernel of a formula, compiled once."""
-    return RowKernel(program, form, many=many)
+    return RowKernel(program, form)
 
 
 def run(
@@ -60,6 +63,8 @@ def run(
     kind: Targets,
     block: int,
     share: float = 0.0,
+    penalty: float = 0.0,
+    adjustment: Array | None = None,
     weight: Array | None = None,
     mask: Array | None = None,
     summed: bool = False,
@@ -76,6 +81,8 @@ def run(
         kind: what the targets are; see ``RowForm``.
         block: rows in a block.
         share: part of each target that is spread evenly.
+        penalty: what the squared log-sum of exponentials is multiplied by and added.
+        adjustment: a number for each class that is added to its logits, of their type.
         weight, mask, summed, divisor: as for single numbers.
     """
     if divisor == math.inf:  # nothing counts
@@ -83,25 +90,29 @@ def run(
             array[...] = 0
         outputs, divisor = {}, 1.0
     rows, classes = logits.shape
+    gradient = outputs.get("gradient")
     form = RowForm(
-        kind=kind_of(logits), targets=kind, losses="losses" in outputs, gradient="gradient" in outputs,
+        kind=kind_of(logits), targets=kind, losses="losses" in outputs, gradient=gradient is not None,
         hessian="hessian" in outputs, summed=summed, weighted=weight is not None, masked=mask is not None,
+        adjusted=adjustment is not None, penalised=penalty != 0,
+        # Where the true class is put right at the end, its row must not be on its way to memory.
+        streaming=gradient is not None and gradient.nbytes > STREAMING and classes >= STREAMED and kind != "smoothed",
     )  # fmt: skip
-    kernel = row_kernel(program, form, many=classes >= MANY)
+    kernel = row_kernel(decided(program, tuple(parameters.items())), form)
     blocks = -(-rows // block)
-    records = np.empty(blocks, dtype=RECORD_TYPE)
-    constants = uniform(program, tuple(parameters.items()))
-    room = classes * logits.itemsize if kernel.many else classes * kernel.width * logits.itemsize
+    records = np.empty(blocks, RECORD_TYPE)
+    constants = uniform(kernel.program, tuple(parameters.items()))
+    kept = -(-classes // kernel.width) * kernel.width * form.size
+    group = max(1, min(kernel.width, block, GROUP // kept))
 
     def work(first: int, last: int) -> None:
-        scratch = np.empty(room + 128, np.uint8)  # each thread its own
-        table = (ctypes.c_void_p * 10)(
-            logits.ctypes.data, targets.ctypes.data,
-            *(pointer(outputs.get(name)) for name in ("losses", "gradient", "hessian")),
-            pointer(weight), pointer(mask), records.ctypes.data, constants.ctypes.data,
-            scratch.ctypes.data + -scratch.ctypes.data % 64,
+        scratch = np.empty(group * kept + len(SLOTS) * 8 * kernel.width + 64, np.uint8)  # each thread its own
+        table = (ctypes.c_void_p * len(ARGUMENTS))(
+            address(logits), address(targets), *(pointer(outputs.get(name)) for name in ("losses", "gradient", "hessian")),
+            pointer(weight), pointer(mask), records.ctypes.data, address(constants),
+            address(scratch) + -address(scratch) % 64, pointer(adjustment),
         )  # fmt: skip
-        kernel.call(ctypes.addressof(table), 1 / divisor, share, rows, classes, block, first, last)
+        kernel.call(ctypes.addressof(table), 1 / divisor, share, penalty, rows, classes, block, group, first, last)
 
     threads.run(work, blocks, max(1, LEAST_NUMBERS // (block * classes)))
     return findings(records)
