@@ -135,15 +135,37 @@ def test_groups_of_any_size_say_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
             np.testing.assert_array_equal(found[name], results[0][name])
 
 
+PRIOR = (0.5, 0.2, 0.15, 0.1, 0.04, 0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("classes", [6, 70])
+@pytest.mark.parametrize("name", ["z_loss", "smoothed z_loss", "soft smoothing", "soft z_loss", "adjusted"])
+def test_options_of_logits_and_targets(name: str, classes: int, dtype: Any) -> None:
+    prior = tuple(np.resize(PRIOR, classes) / np.resize(PRIOR, classes).sum())
+    loss = {
+        "z_loss": lm.SparseCategoricalCrossEntropy(z_loss=1e-2),
+        "smoothed z_loss": lm.SparseCategoricalCrossEntropy(z_loss=1e-2, label_smoothing=0.2),
+        "soft smoothing": lm.CategoricalCrossEntropy(label_smoothing=0.2),
+        "soft z_loss": lm.CategoricalCrossEntropy(z_loss=1e-2),
+        "adjusted": lm.LogitAdjusted(prior=prior),
+    }[name]
+    y, z = sample(loss, 301, classes, dtype)
+    parts = PARTS if "z_loss" not in name else PARTS[:2]
+    with choice.using("llvm"):
+        assert loss._rows_for_kernel(loss._batch({"y_true": y, "y_pred": z}, None, None, trusted=True), parts) == 301
+        got = loss.evaluate(y, z, parts)
+    with choice.using("numpy"):
+        expected = loss.evaluate(y, z, parts)
+    for part in parts:
+        close(got[part], expected[part], dtype, part)
+
+
 def test_what_kernels_do_not_do_the_reference_does() -> None:
     y, z = sample(lm.SparseCategoricalCrossEntropy(), 400, 6, np.float64)
-    prior = tuple((np.arange(1, 7) / 21).tolist())
-    for loss in (
-        lm.SparseCategoricalCrossEntropy(z_loss=1e-3),
-        lm.SoftmaxFocal(label_smoothing=0.1),
-        lm.LogitAdjusted(prior=prior),
-    ):
-        assert loss._rows_for_kernel(loss._batch({"y_true": y, "y_pred": z}, None, None, trusted=True), PARTS) == 0
     with choice.using("llvm"):
+        for loss in (lm.SoftmaxFocal(label_smoothing=0.1), lm.SoftmaxFocal(prediction="probabilities")):
+            batch = loss._batch({"y_true": y, "y_pred": z}, None, None, trusted=True)
+            assert loss._rows_for_kernel(batch, PARTS) == 0
         full = lm.SparseCategoricalCrossEntropy().hessian(y, z, kind="full")
     assert full.shape == (400, 6, 6)

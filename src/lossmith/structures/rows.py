@@ -148,10 +148,11 @@ class Rows(Loss):
 
     def _class_indices(self, batch: Batch, classes: int) -> Array:
         """Return the targets as indices, and 0 for rows that do not count."""
-        y = batch.inputs["y"]
-        counted = np.ones(y.shape, dtype=bool) if batch.mask is None else batch.mask
+        y = batch.inputs["y"] if batch.mask is None else np.where(batch.mask, batch.inputs["y"], 0)
+        if y.dtype.kind in "iub" and (not y.size or (y.min() >= 0 and y.max() < classes)):
+            return y.astype(np.int64, copy=False)
         with np.errstate(invalid="ignore"):
-            wrong = counted & ~((y >= 0) & (y < classes) & (y == np.floor(y)))
+            wrong = ~((y >= 0) & (y < classes) & (y == np.floor(y)))
         if wrong.any():
             row = int(np.argmax(wrong))
             first = y[row].item()
@@ -162,7 +163,7 @@ class Rows(Loss):
                 f"{batch.owner}: class indices must be whole numbers in [0, {classes}), but {batch.entry('y', row)} is "
                 f"{first:.17g} ({int(wrong.sum())} such of {y.size}){mend}"
             )
-        return np.where(counted, y, 0).astype(np.intp)
+        return y.astype(np.int64)
 
     def _class_weights(self, targets: Array, classes: int) -> Array | None:
         """Return the weight that each row has by its class, or ``None`` for one each."""

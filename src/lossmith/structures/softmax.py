@@ -132,15 +132,12 @@ class Softmax(Written, Rows):
         return results
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
-        classes = batch.inputs["f"].shape[1]
-        plain = not self.probabilities and self.z_loss is None and classes < 2**31 // 16
-        if not plain or any(part.startswith("full") for part in parts):
+        bent = any("hessian" in part for part in parts)
+        if self.probabilities or any(part.startswith("full") for part in parts) or (bent and self.z_loss):
             return 0
         if (not self.indices or self.label_smoothing) and not self._is_log_probability:
             return 0  # φ of every class of a row
-        if np.any(self._offsets(classes)):
-            return 0
-        return compiled_rows(batch.size, batch.block, classes)
+        return compiled_rows(batch.size, batch.block, batch.inputs["f"].shape[1])
 
     def _run_kernel(
         self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
@@ -148,6 +145,7 @@ class Softmax(Written, Rows):
         from lossmith.engines.llvm import row_kernel
 
         names = ["value", "gradient:u", *(["hessian:u,u"] if "hessian:f,f" in into else [])]
+        added = self._offsets(batch.inputs["f"].shape[1])
         return row_kernel.run(
             self.part(*names),
             batch.inputs["f"][:rows],
@@ -157,6 +155,8 @@ class Softmax(Written, Rows):
             kind="soft" if not self.indices else "smoothed" if self.label_smoothing else "indices",
             block=batch.block,
             share=self.label_smoothing or 0.0,
+            penalty=self.z_loss or 0.0,
+            adjustment=added.astype(batch.dtype) if np.any(added) else None,
             weight=None if batch.weight is None else batch.weight[:rows],
             mask=None if batch.mask is None else batch.mask[:rows],
             summed=summed,

@@ -39,7 +39,10 @@ class Rows:
         if form.targets == "soft":
             mass = self._slot("mass", double=True)
             right = right & (wide.abs(mass - 1.0) <= SUM_TOLERANCE)
-            value = b.give(self._slot("apart", double=True)) + log_others * b.give(mass)
+            whole = b.give(mass)
+            if form.spread:
+                whole = whole * (1.0 - self._named("spread")) + self._named("spread")
+            value = b.give(self._slot("apart", double=True)) + log_others * whole
         else:
             below = top - self._slot("target")
             if form.targets == "smoothed":

@@ -26,6 +26,8 @@ class RowForm:
         adjusted: whether each class adds a number of its own to its logits.
         penalised: whether a multiple of the squared log-sum of exponentials is added to each loss.
         streaming: whether the gradient is written past the caches.
+        spread: whether part of targets that are distributions is spread evenly.
+        by_lane: whether each lane is a row, for few classes; else a vector holds classes of one row.
     """
 
     kind: Kind
@@ -39,6 +41,8 @@ class RowForm:
     adjusted: bool = False
     penalised: bool = False
     streaming: bool = False
+    spread: bool = False
+    by_lane: bool = False
 
     @property
     def size(self) -> int:
@@ -51,6 +55,10 @@ ARGUMENTS = (
     "adjustment",
 )  # fmt: skip
 """Pointers in the table that a kernel gets, in order."""
+
+REGIONS = ("kept", "shares", "turned")
+"""What scratch holds for each class of a group of rows where lanes are rows: logits, later their exponentials; targets
+that are distributions; and derivatives on their way out."""
 
 SLOTS = ("top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor")
 """Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""

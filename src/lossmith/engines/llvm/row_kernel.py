@@ -17,7 +17,7 @@ from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, kind_of, pointer, uniform
 from lossmith.engines.llvm.loops import NAME
 from lossmith.engines.llvm.regimes import decided
-from lossmith.engines.llvm.row_frame import ARGUMENTS, SLOTS, RowForm, Targets
+from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.rows import rows as rows_text
 from lossmith.program import Program
 
@@ -28,6 +28,9 @@ GROUP = 65_536
 
 LEAST_NUMBERS = 65_536
 """Logits that are worth a thread of their own."""
+
+BY_LANE = 2
+"""Vectors of classes up to which lanes are rows."""
 
 STREAMED = 128
 """Classes from which on a row is written past the caches, as part of a large gradient."""
@@ -91,11 +94,13 @@ def run(
         outputs, divisor = {}, 1.0
     rows, classes = logits.shape
     gradient = outputs.get("gradient")
+    number = kind_of(logits)
     form = RowForm(
-        kind=kind_of(logits), targets=kind, losses="losses" in outputs, gradient=gradient is not None,
+        kind=number, targets=kind, losses="losses" in outputs, gradient=gradient is not None,
         hessian="hessian" in outputs, summed=summed, weighted=weight is not None, masked=mask is not None,
-        adjusted=adjustment is not None, penalised=penalty != 0,
+        adjusted=adjustment is not None, penalised=penalty != 0, spread=kind == "soft" and share != 0,
         # Where the true class is put right at the end, its row must not be on its way to memory.
+        by_lane=classes <= BY_LANE * compiler.host().bits // (32 if number == "float" else 64),
         streaming=gradient is not None and gradient.nbytes > STREAMING and classes >= STREAMED and kind != "smoothed",
     )  # fmt: skip
     kernel = row_kernel(decided(program, tuple(parameters.items())), form)
@@ -103,14 +108,15 @@ def run(
     records = np.empty(blocks, RECORD_TYPE)
     constants = uniform(kernel.program, tuple(parameters.items()))
     kept = -(-classes // kernel.width) * kernel.width * form.size
-    group = max(1, min(kernel.width, block, GROUP // kept))
+    group = kernel.width if form.by_lane else max(1, min(kernel.width, block, GROUP // kept))
+    room = (len(REGIONS) if form.by_lane else 1) * group * kept + len(SLOTS) * 8 * kernel.width
 
     def work(first: int, last: int) -> None:
-        scratch = np.empty(group * kept + len(SLOTS) * 8 * kernel.width + 64, np.uint8)  # each thread its own
+        scratch = np.empty(room + 64, np.uint8)  # each thread its own
+        written = (pointer(outputs.get(name)) for name in ("losses", "gradient", "hessian"))
         table = (ctypes.c_void_p * len(ARGUMENTS))(
-            address(logits), address(targets), *(pointer(outputs.get(name)) for name in ("losses", "gradient", "hessian")),
-            pointer(weight), pointer(mask), records.ctypes.data, address(constants),
-            address(scratch) + -address(scratch) % 64, pointer(adjustment),
+            address(logits), address(targets), *written, pointer(weight), pointer(mask), records.ctypes.data,
+            address(constants), address(scratch) + -address(scratch) % 64, pointer(adjustment),
         )  # fmt: skip
         kernel.call(ctypes.addressof(table), 1 / divisor, share, penalty, rows, classes, block, group, first, last)
 

@@ -63,12 +63,20 @@ class Look:
         z = self.load("logits", place, -math.inf)
         return z + self.load("adjustment", place, 0.0) if self.form.adjusted else z
 
+    def mixed(self, t: Lanes) -> Lanes:
+        """Return the shares of classes that are trained for: some of each is spread evenly, if that is asked for."""
+        if not self.form.spread:
+            return t
+        found = t * (1.0 - self.named("spread")) + self.named("even")
+        return self.body.select(self.named(self.inside[1:], self.body.truth), found, 0.0) if self.inside else found
+
     def kept(self, place: str) -> Lanes:
         """Return what scratch, which is as wide as whole vectors, holds for these classes."""
         b = self.body
         return b.write(b.real, f"load {b.real}, ptr {self.at('scratch', place)}, align {self.form.size}")
 
     def keep(self, value: Lanes, place: str) -> None:
+        """Write what scratch shall hold for these classes."""
         b, at = self.body, self.at("scratch", place)
         b.lines.append(f"  store {b.real} {value.name}, ptr {at}, align {self.form.size}")
 
@@ -83,9 +91,6 @@ class Look:
         b.declared.add(f"declare void @{name}({b.real}, ptr, i32, {b.truth})")
         b.lines.append(f"  call void @{name}({b.real} {value.name}, ptr {at}, i32 {size}, {b.truth} {self.inside})")
 
-    def carried(self, before: Mapping[str, str], name: str, kind: str) -> Lanes:
-        return Lanes(self.body, kind, before[name])
-
 
 Write = Callable[[Look, Mapping[str, str]], dict[str, str]]
 
@@ -93,7 +98,7 @@ Write = Callable[[Look, Mapping[str, str]], dict[str, str]]
 def find_top(look: Look, before: Mapping[str, str]) -> dict[str, str]:
     """Write the first look: the largest logit. What is no number is passed over; it spoils the sum."""
     b = look.body
-    top = look.carried(before, "top", b.real)
+    top = Lanes(b, b.real, before["top"])
     for place in look.places:
         z = look.logits(place)
         top = b.select(z > top, z, top)
@@ -125,7 +130,8 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         add("apart", [b.select(look.named(look.inside[1:], b.truth), d, 0.0) if look.inside else d for d in below])
     if form.targets == "soft":
         shares = [look.load("targets", place, 0.0) for place in look.places]
-        add("apart", [b.select(t > 0.0, t * d, 0.0) for t, d in zip(shares, below, strict=True)])
+        mixed = [look.mixed(t) for t in shares]
+        add("apart", [b.select(t > 0.0, t * d, 0.0) for t, d in zip(mixed, below, strict=True)])
         add("mass", shares)
         proper = Lanes(b, b.truth, found["proper"])
         for t in shares:
@@ -163,7 +169,7 @@ def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
             q = b.select(e.equals(1.0), look.named("rest_all"), 1.0 - p)
             factor = look.named("factor_all")
         if form.gradient and form.targets != "indices":
-            t = look.load("targets", place, 0.0) if form.targets == "soft" else look.named("even")
+            t = look.mixed(look.load("targets", place, 0.0)) if form.targets == "soft" else look.named("even")
             first = p * (1.0 - t) - t * q
             if form.penalised:
                 first = first + p * look.named("slope_all")
@@ -235,6 +241,7 @@ def sweep(
   %{label}_more = icmp ult i64 %{label}_next, {end}
   br i1 %{label}_more, label %{label}, label %{out}"""
 
+    before_last = {key: f"%{last.body.prefix}_{key}" for key in carried}
     text = f"""
   br label %{name}_begin
 {name}_begin:
@@ -254,7 +261,7 @@ def sweep(
 {chr(10).join(last.body.lines)}
   br label %{name}_end
 {name}_end:
-{phis(f"{name}_e", ({key: f"%{last.body.prefix}_{key}" for key in carried}, f"{name}_rest"), (after_last, f"{name}_last"))}
+{phis(f"{name}_e", (before_last, f"{name}_rest"), (after_last, f"{name}_last"))}
 """
     declared = many.body.declared | one.body.declared | last.body.declared
     return text, declared, {key: f"%{name}_e_{key}" for key in carried}

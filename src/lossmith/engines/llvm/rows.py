@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lossmith.engines.llvm import row_lanes
 from lossmith.engines.llvm.lanes import SHORT, Body
 from lossmith.engines.llvm.loops import NAME, tree
 from lossmith.engines.llvm.row_formula import Rows
-from lossmith.engines.llvm.row_frame import ARGUMENTS, SLOTS, RowForm, cast, leave_record, splat, uniform_lines
+from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, leave_record, splat, uniform_lines
 from lossmith.engines.llvm.row_looks import (
     UNROLLED,
     Bounds,
@@ -33,7 +34,8 @@ def rows(program: Program, form: RowForm, width: int) -> str:
     It is called with: a table of pointers (see ``ARGUMENTS``); what derivatives are multiplied by; the share of each
     target that is spread; the multiple of the squared log-sum; the number of rows and of classes; the rows of a block;
     the rows of a group; the first block to work on, and the one to stop before. ``scratch`` is aligned to cache
-    lines, and has room for the classes of a group of rows, each rounded up to whole vectors, and for the slots.
+    lines, and has room for the classes of a group of rows, each rounded up to whole vectors, and for the slots; where
+    lanes are rows, a group is as many as there are lanes, and there is room for the classes in every region.
 
     Args:
         program: of ``u``, with outputs ``value``, ``gradient:u`` and ``hessian:u,u`` as far as needed.
@@ -42,13 +44,13 @@ def rows(program: Program, form: RowForm, width: int) -> str:
     """
     b = Body(form.kind, width)
     wide, truth = b.vector("double"), b.truth
-    reading, declared = _read(form, b)
+    reading, declared = row_lanes.read(form, b) if form.by_lane else _read(form, b)
     formula = Rows(program, form, width)
     found = formula.write()
     declared |= formula.body.declared
     writing = "  br label %group_done"
     if form.gradient or form.hessian:
-        writing, more = _write(form, b)
+        writing, more = row_lanes.write(form, b) if form.by_lane else _write(form, b)
         declared |= more
     declared |= {f"declare i1 @llvm.vector.reduce.or.v{width}i1({truth})"}
     fence = ""
@@ -138,9 +140,14 @@ def _entry(program: Program, form: RowForm, b: Body) -> list[str]:
         f"  %inside = icmp ult {b.vector('i64')} {_lanes(width)}, %rests",
         f"  %beyond = add i64 %classes, {width - 1}",
         f"  %padded = and i64 %beyond, -{width}",
+        f"  %tiles = udiv i64 %padded, {width}",
         "  %kept = mul i64 %padded, %group_rows",
-        f"  %slots = getelementptr {form.kind}, ptr %scratch, i64 %kept",
     ]
+    for place, name in enumerate(REGIONS):
+        lines.append(f"  %{name}_start = mul i64 %kept, {place}")
+        lines.append(f"  %lanes_{name} = getelementptr {form.kind}, ptr %scratch, i64 %{name}_start")
+    lines.append(f"  %slots_start = mul i64 %kept, {len(REGIONS) if form.by_lane else 1}")
+    lines.append(f"  %slots = getelementptr {form.kind}, ptr %scratch, i64 %slots_start")
     for place, name in enumerate(SLOTS):
         lines.append(f"  %slot_{name} = getelementptr i8, ptr %slots, i64 {place * 8 * width}")
     return lines
