@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lossmith.core.contract import Batch
 from lossmith.core.state import CostState
-from lossmith.engines.choice import Findings
+from lossmith.engines.choice import Findings, NoKernel, fall_back
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -34,19 +34,36 @@ def fill(
     """
     first = loss._rows_for_kernel(batch, into) if batch.size else 0
     if first:
-        found = loss._run_kernel(first, batch, into, summed=state is not None, divisor=divisor)
-        state = _heed(loss, found, batch, state)
-        if first == batch.size:
-            return state
+        try:
+            state = _by_kernel(loss, batch, first, into, state, divisor)
+        except NoKernel as error:  # before anything was written
+            fall_back(error)
+            first = 0
+    if 0 < first == batch.size:
+        return state
     wanted = tuple(into) if state is None else tuple(dict.fromkeys(("losses", *into)))
     for start, stop, block in loss._stream(batch, wanted, first):
         loss._refuse_invalid(batch, start, stop, block["valid"])
+        if state is not None:
+            state = state.add(batch, start, stop, block["losses"])
         for part, result in into.items():
             weighted = batch.weighted(start, stop, block[part])
             result[start:stop] = weighted if part == "losses" or divisor == 1 else weighted / divisor
-        if state is not None:
-            state = state.add(batch, start, stop, block["losses"])
     return state
+
+
+def _by_kernel(
+    loss: Loss, batch: Batch, rows: int, into: Mapping[str, Array], state: CostState | None, divisor: float
+) -> CostState | None:
+    """Do the first rows by a kernel."""
+    summed = state is not None
+    if any(batch.lies_in(result) for result in into.values()):
+        # What is wrong is looked up in the inputs, so it must be found before they are written over.
+        found = loss._run_kernel(rows, batch, {}, summed=summed, divisor=divisor)
+        state = _heed(loss, found, batch, state)
+        loss._run_kernel(rows, batch, into, summed=False, divisor=divisor)
+        return state
+    return _heed(loss, loss._run_kernel(rows, batch, into, summed=summed, divisor=divisor), batch, state)
 
 
 def _heed(loss: Loss, found: Findings, batch: Batch, state: CostState | None) -> CostState | None:

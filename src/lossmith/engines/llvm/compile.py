@@ -1,14 +1,25 @@
-"""From LLVM's text to functions that can be called."""
+"""From LLVM's text to functions that can be called.
+
+LLVM is used by one thread at a time: llvmlite locks each call into it, but a fork between two calls would
+leave its lock held in the child.
+"""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
+
+from lossmith.engines.choice import NoKernel
+from lossmith.engines.forks import ForkLock
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 VERSION = f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
 """What compiles; object code is kept apart by it."""
@@ -69,9 +80,52 @@ def check() -> None:
     Raises:
         OSError, RuntimeError: where kernels cannot run, as where executable memory is forbidden.
     """
-    loaded = Loaded(build("define i64 @one() {\n  ret i64 1\n}"))
+    with _making:
+        llvm.check_jit_execution()  # where this is forbidden, LLVM would not raise, and a call would crash
+        loaded = Loaded(build("define i64 @one() {\n  ret i64 1\n}"))
     if ctypes.CFUNCTYPE(ctypes.c_int64)(loaded.address("one"))() != 1:
         raise RuntimeError("a compiled function gave a wrong result")
+
+
+_making = ForkLock()
+
+
+def kept(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator for what makes kernels: each is made once, by one thread, and the newest are kept.
+
+    The function then raises ``NoKernel`` where a kernel cannot be made, whatever the reason, and does not try again.
+
+    Args:
+        most: how many results are kept.
+    """
+
+    def decorate(make: Callable[P, T]) -> Callable[P, T]:
+        made: dict[Hashable, tuple[T | None, str]] = {}
+
+        def once(key: Hashable, *args: P.args, **named: P.kwargs) -> tuple[T | None, str]:
+            with _making:
+                found = made.get(key)  # another thread may have been faster
+                if found is None:
+                    try:
+                        found = make(*args, **named), ""
+                    except Exception as error:
+                        found = None, f"{type(error).__name__}: {error}"
+                    made[key] = found
+                    if len(made) > most:
+                        del made[next(iter(made))]
+                return found
+
+        @wraps(make)
+        def get(*args: P.args, **named: P.kwargs) -> T:
+            key = (args, tuple(named.items()))
+            kernel, why = made.get(key) or once(key, *args, **named)
+            if kernel is None:
+                raise NoKernel(why)
+            return kernel
+
+        return get
+
+    return decorate
 
 
 class Loaded:

@@ -91,7 +91,7 @@ def uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> Arra
     return reference.uniform_values(program, dict(parameters))
 
 
-@lru_cache(maxsize=512)
+@compiler.kept(512)
 def kernel(program: Program, form: Form) -> Kernel:
     """Return the kernel of a program, compiled once."""
     return Kernel(program, form)
