@@ -6,6 +6,7 @@ leave its lock held in the child.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def check() -> None:
 
 
 _making = ForkLock()
+atexit.register(_making.__enter__)  # for good: LLVM is taken down at the very end, and no thread may be in it then
 
 
 def kept(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
