@@ -22,10 +22,10 @@ from lossmith.errors import ParameterError
 
 Work = Callable[[int, int], None]
 
-SLICE = 128
+SLICE = 32
 """Blocks that a thread works on before it first looks up."""
 
-PAUSE = 0.05
+PAUSE = 0.03
 """Seconds that it works from then on before it looks up again, which is when an interrupt is met."""
 
 
