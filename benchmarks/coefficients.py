@@ -13,8 +13,8 @@ import numpy as np
 from mpmath import mp, mpf
 
 HALF_LN2 = mpf("0.34658")
-# s = (m - 1) / (m + 1) for m up to √2, squared
-LOG_Z = mpf("0.02944")
+# s = (m - 1) / (m + 1) for m up to 3/2, squared
+LOG_Z = mpf("0.04")
 
 
 def _exp_rest(r: Any) -> Any:
@@ -48,14 +48,29 @@ def _tanh_rest(z: Any) -> Any:
     return (mp.tanh(t) / t - 1) / z if z > 1e-20 else -mpf(1) / 3
 
 
+def _within_rest(z: Any) -> Any:
+    return mp.erf(mp.sqrt(z / 2)) / mp.sqrt(z) if z > 1e-30 else mp.sqrt(2 / mp.pi)
+
+
+def _beyond(s: Any) -> Any:
+    x = 3 * (1 + s) / (1 - s)
+    return mp.erfc(x / mp.sqrt(2)) * mp.exp(x * x / 2)
+
+
+def _place(x: str) -> Any:
+    return (mpf(x) - 3) / (mpf(x) + 3)
+
+
 FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
     # name: function, from, to, coefficients in double and in float
     "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 6),
-    "LOG": (_log_rest, mpf(0), LOG_Z, 7, 3),
-    "LOG2": (_log_rest2, mpf(0), LOG_Z, 7, 3),
+    "LOG": (_log_rest, mpf(0), LOG_Z, 8, 3),
+    "LOG2": (_log_rest2, mpf(0), LOG_Z, 8, 3),
     "LOGCOSH": (_logcosh_rest, mpf(0), mpf(1), 16, 8),
     "ATANH": (_atanh_rest, mpf(0), mpf(1) / 9, 13, 6),
     "LOG1P": (_log1p_rest, mpf(0), mpf(1), 22, 10),
+    "WITHIN": (_within_rest, mpf(0), mpf(2), 13, 7),
+    "BEYOND": (_beyond, _place("1.4"), _place("8.5"), 16, 8),
     "TANH": (_tanh_rest, mpf(0), mpf("0.36"), 12, 6),
 }
 

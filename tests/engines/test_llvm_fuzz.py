@@ -37,6 +37,7 @@ ULPS = {
 
 
 DOMAINS: dict[str, Any] = {
+    "log1p_difference": lambda a, b: (a >= -1) & (b >= -1),
     "log1p_bowl": lambda a, b: (a >= 0) & (b > 0),
     "harmonic": lambda a, b: (a >= 0) & (b > 0),
     "bell_bowl": lambda a, b: b > 0,

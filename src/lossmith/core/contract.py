@@ -215,8 +215,9 @@ def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
 
 
 def same_memory(a: Array, b: Array) -> bool:
-    """Return whether two contiguous arrays begin and end together."""
-    return a.ctypes.data == b.ctypes.data and a.nbytes == b.nbytes
+    """Return whether two arrays hold the same numbers in the same order, each in the same place."""
+    plain = a.dtype == b.dtype and a.size == b.size and a.flags.c_contiguous and b.flags.c_contiguous
+    return plain and a.ctypes.data == b.ctypes.data
 
 
 def _place(row: int, shape: tuple[int, ...]) -> str:

@@ -33,12 +33,14 @@ class Host:
     Attributes:
         triple, cpu, features: as LLVM names them.
         bits: of a vector register.
+        halves: whether it converts numbers of 16 bits.
     """
 
     triple: str
     cpu: str
     features: str
     bits: int
+    halves: bool
 
 
 @cache
@@ -48,7 +50,9 @@ def host() -> Host:
     llvm.initialize_native_asmprinter()
     known = llvm.get_host_cpu_features()
     bits = 512 if known.get("avx512f") else 256 if known.get("avx2") and known.get("fma") else 128
-    return Host(llvm.get_process_triple(), llvm.get_host_cpu_name(), known.flatten(), bits)
+    triple = llvm.get_process_triple()
+    halves = bool(known.get("f16c")) or triple.startswith(("aarch64", "arm64"))
+    return Host(triple, llvm.get_host_cpu_name(), known.flatten(), bits, halves)
 
 
 def _machine() -> Any:

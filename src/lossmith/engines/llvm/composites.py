@@ -6,6 +6,7 @@ Each keeps the digits that its plain form loses: a quotient is carried with what
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 from lossmith.engines._numpy_counts import EXP_TERMS, HALF_LOG_2_PI, ONE_MINUS_EULER, STIRLING, ZETA_MINUS_1
 from lossmith.engines.llvm import math as vector
@@ -26,33 +27,96 @@ def _lowered(b: Body, size: Lanes, power: Lanes, shape: Lanes, by: int) -> Lanes
     return b.select((shape < 1.0) & (size < _INF), quotient, vector.pow(b, size, shape - float(by)))
 
 
+def _closed(b: Body, x: Lanes, shape: Lanes, near: _Closed, far: _Closed) -> Lanes | None:
+    """Return a bowl of a shape that has a closed form, ``near`` where x² is a number and ``far`` beyond."""
+    constant = b.constant(shape)
+    if constant not in near:
+        return None
+    size, square = b.abs(x), x * x
+    return b.rarely((square < _INF) ^ b.always, lambda: far[constant](b, x, size), near[constant](b, x, square + 1.0))
+
+
+_Closed = Mapping[float | None, Callable[[Body, Lanes, Lanes], Lanes]]
+"""By shape: a function of x and 1 + x², or far out of x and |x|."""
+
+
 def bowl(b: Body, x: Lanes, shape: Lanes) -> Lanes:
     """Return half of x² near zero, |x| ** shape / shape far out."""
+    closed = _closed(b, x, shape, _BOWLS, _FAR_BOWLS)
+    if closed is not None:
+        return closed
     size, square, power = _bowl_parts(b, x, shape)
-    log = b.select(size < _FAR, vector.log1p(b, square), 2.0 * vector.log(b, size))
+    log = b.rarely((size < _FAR) ^ b.always, lambda: 2.0 * vector.log(b, size), vector.log1p(b, square))
     half = shape * 0.5 * log
     grown = b.select((b.abs(half) < 1.0) | (size < 1.0), vector.expm1(b, half), power - 1.0)
     flat = (b.abs(shape) < 1e-20) | (b.abs(half) < 1e-17)
     return b.select(flat, log * 0.5, grown / shape)
 
 
+_BOWLS: _Closed = {
+    -2.0: lambda b, x, more: x * (x / more) * 0.5,
+    0.0: lambda b, x, more: vector.log1p(b, x * x) * 0.5,
+    1.0: lambda b, x, more: x * (x / (b.sqrt(more) + 1.0)),
+}
+_FAR_BOWLS: _Closed = {
+    -2.0: lambda b, x, size: b.number(0.5),
+    0.0: lambda b, x, size: vector.log(b, size),
+    1.0: lambda b, x, size: size,
+}
+
+
 def bowl_slope(b: Body, x: Lanes, shape: Lanes) -> Lanes:
     """Return the first derivative of ``bowl``."""
+    closed = _closed(b, x, shape, _SLOPES, _FAR_SLOPES)
+    if closed is not None:
+        return closed
     size, square, power = _bowl_parts(b, x, shape)
-    far = b.select(size < _FAR, size * (power / (square + 1.0)), _lowered(b, size, power, shape, 1))
     near = size * vector.exp(b, (shape * 0.5 - 1.0) * vector.log1p(b, square))
-    return b.copysign(b.select(size < 1.0, near, far), x)
+    found = b.select(size < 1.0, near, size * (power / (square + 1.0)))
+    found = b.rarely((size < _FAR) ^ b.always, lambda: _lowered(b, size, power, shape, 1), found)
+    return b.copysign(found, x)
+
+
+_SLOPES: _Closed = {
+    -2.0: lambda b, x, more: x / more / more,
+    0.0: lambda b, x, more: x / more,
+    1.0: lambda b, x, more: x / b.sqrt(more),
+}
+_FAR_SLOPES: _Closed = {
+    -2.0: lambda b, x, size: 1.0 / x / size / size,
+    0.0: lambda b, x, size: 1.0 / x,
+    1.0: lambda b, x, size: b.copysign(b.number(1.0), x),
+}
 
 
 def bowl_curvature(b: Body, x: Lanes, shape: Lanes) -> Lanes:
     """Return the second derivative of ``bowl``."""
+    closed = _closed(b, x, shape, _CURVATURES, _FAR_CURVATURES)
+    if closed is not None:
+        return closed
     size, square, power = _bowl_parts(b, x, shape)
     bend = 1.0 + (shape - 1.0) * square
     near = vector.exp(b, (shape * 0.5 - 2.0) * vector.log1p(b, square)) * bend
     far = power / (square + 1.0) * (bend / (square + 1.0))
-    inverse = 1.0 / size
-    farther = _lowered(b, size, power, shape, 2) * ((shape - 1.0) + inverse * inverse)
-    return b.select(size < 1.0, near, b.select(size < _FAR, far, farther))
+    found = b.select(size < 1.0, near, far)
+
+    def farther() -> Lanes:
+        inverse = 1.0 / size
+        return _lowered(b, size, power, shape, 2) * ((shape - 1.0) + inverse * inverse)
+
+    return b.rarely((size < _FAR) ^ b.always, farther, found)
+
+
+_CURVATURES: _Closed = {
+    -2.0: lambda b, x, more: (1.0 - 3.0 * (x * x)) / more / more / more,
+    0.0: lambda b, x, more: (1.0 - b.abs(x)) / more * ((1.0 + b.abs(x)) / more),
+    1.0: lambda b, x, more: 1.0 / more / b.sqrt(more),
+}
+_FAR_CURVATURES: _Closed = {
+    -2.0: lambda b, x, size: -3.0 / size / size / size / size,
+    0.0: lambda b, x, size: -1.0 / size / size,
+    1.0: lambda b, x, size: 1.0 / size / size / size,
+}
 
 
 def _left_over(b: Body, a: Lanes, c: Lanes, quotient: Lanes) -> Lanes:
@@ -131,29 +195,23 @@ def harmonic(b: Body, a: Lanes, c: Lanes) -> Lanes:
 
 def log1p_difference(b: Body, a: Lanes, c: Lanes) -> Lanes:
     """Return log(1 + a) - log(1 + c)."""
-    (top, top_lost), (bottom, bottom_lost) = _one_more(a), _one_more(c)
-    share = (a - c) / bottom
-    quotient = top / bottom
-    lost = _left_over(b, top, bottom, quotient) / top + top_lost / top - bottom_lost / bottom
-    plain = vector.log(b, top) - vector.log(b, bottom)
-    far = b.select((quotient > 1e-30) & (quotient < 1e30), vector.log(b, quotient) + lost, plain)
-    return b.select(b.abs(share) < 0.5, vector.log1p(b, share), far)
-
-
-def _one_more(x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return 1 + x and what its rounding lost."""
-    total = x + 1.0
-    added = total - 1.0
-    return total, (1.0 - (total - added)) + (x - added)
+    # The larger less the smaller is log(1 + share) of a share that is not negative and has all its digits.
+    up = a > c
+    large, small = b.select(up, a, c), b.select(up, c, a)
+    size = vector.log1p(b, (large - small) / (small + 1.0))
+    return b.select(up, size, -size)
 
 
 def log1p_ratio2(b: Body, a: Lanes, c: Lanes) -> Lanes:
     """Return log(1 + (a / c)²)."""
     size = b.abs(a)
     ratio = size / c
-    apart = 2.0 * (vector.log(b, size) - vector.log(b, c))
-    far = b.select(ratio < _INF, 2.0 * vector.log(b, ratio), apart)
-    return b.select(ratio < 1e10, vector.log1p(b, ratio * ratio), far)
+
+    def far() -> Lanes:
+        apart = 2.0 * (vector.log(b, size) - vector.log(b, c))
+        return b.select(ratio < _INF, 2.0 * vector.log(b, ratio), apart)
+
+    return b.rarely((ratio < 1e10) ^ b.always, far, vector.log1p(b, ratio * ratio))
 
 
 _HALF_STEP = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224, 5461 / 425984)
@@ -176,16 +234,11 @@ def lgamma_half(b: Body, x: Lanes) -> Lanes:
     return b.select(x > 0.0, found, b.select(x.equals(0.0), -_INF, math.nan))
 
 
-def normal_within(b: Body, x: Lanes) -> Lanes:
-    """Return what of the standard normal distribution lies between -x and x."""
-    return b.one_by_one("erf", x * math.sqrt(0.5))
-
-
 def crps_normal(b: Body, a: Lanes, c: Lanes) -> Lanes:
     """Return the continuous ranked probability score of a normal distribution off by a, with scale c."""
     z = a / c
     below = math.sqrt(2 / math.pi) * vector.bell(b, z) - 1 / math.sqrt(math.pi)
-    return a * normal_within(b, z) + c * below
+    return a * vector.normal_within(b, z) + c * below
 
 
 def lgamma(b: Body, x: Lanes) -> Lanes:
@@ -196,11 +249,16 @@ def lgamma(b: Body, x: Lanes) -> Lanes:
 
 def mul_exp(b: Body, a: Lanes, c: Lanes) -> Lanes:
     """Return a exp(c), where exp(c) alone may overflow or have no digits left; an exact zero wins."""
-    whole, step = vector.exp(b, c), vector.exp(b, c * 0.25)
+    whole = vector.exp(b, c)
     least, greatest = vector.normal_range(b)
-    # A subnormal number has so much room above it that even half of the way is further than exp reaches.
-    found = b.select((whole >= least) & (whole <= greatest), a * whole, a * step * step * step * step)
-    return b.select(a.equals(0.0) | (step * step).equals(0.0), 0.0, found)
+
+    def by_steps() -> Lanes:
+        # A subnormal number has so much room above it that even half of the way is further than exp reaches.
+        step = vector.exp(b, c * 0.25)
+        return b.select(a.equals(0.0) | (step * step).equals(0.0), 0.0, a * step * step * step * step)
+
+    plain = (whole >= least) & (whole <= greatest)
+    return b.rarely(plain ^ b.always, by_steps, a * whole)
 
 
 def expm1_excess(b: Body, x: Lanes) -> Lanes:

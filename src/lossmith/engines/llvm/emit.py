@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import composites
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.facts import finite_tests, ranges
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.program import TABLE, Program
 
@@ -66,7 +68,7 @@ EMIT: Mapping[str, Callable[..., Lanes]] = {
     "hypot": vector.hypot,
     "log1p_ratio2": composites.log1p_ratio2,
     "lgamma_half": composites.lgamma_half,
-    "normal_within": composites.normal_within,
+    "normal_within": vector.normal_within,
     "crps_normal": composites.crps_normal,
     "hold": lambda b, a: a,
     "mul0": _mul0,
@@ -80,7 +82,9 @@ EMIT: Mapping[str, Callable[..., Lanes]] = {
 assert EMIT.keys() == TABLE.keys(), "every row of the table needs its instructions"
 
 
-def emit(body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int, Lanes]) -> dict[str, Lanes]:
+def emit(
+    body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int, Lanes], *, tame: bool = False
+) -> dict[str, Lanes]:
     """Write a program and return its outputs.
 
     Args:
@@ -88,9 +92,19 @@ def emit(body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int
         program: what to write.
         inputs: the values of one vector of examples, in the program's order.
         uniform: values that are the same for every example, by number; they were computed before.
+        tame: whether all parameters are finite.
     """
     values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
+    fixed = len(program.inputs) + len(program.parameters)
+    values |= {fixed + n: body.number(constant) for n, constant in enumerate(program.constants)}
+    finite, known = finite_tests(program), ranges(program, tame=tame)
     for number, step in enumerate(program.steps, start=program.first_step):
-        if number not in values:
+        if number in values:
+            continue
+        if number in finite:
+            values[number] = body.abs(values[finite[number]]) < math.inf
+        elif step.op == "mul0" and all(arg in known for arg in step.args):
+            values[number] = values[step.args[0]] * values[step.args[1]]
+        else:
             values[number] = EMIT[step.op](body, *(values[arg] for arg in step.args))
     return {name: values[number] for name, number in program.outputs}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from lossmith.engines import numpy as reference
 from lossmith.engines.choice import Findings
-from lossmith.engines.llvm import cache, threads
+from lossmith.engines.llvm import cache as disk
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import NAME, NOWHERE, RECORD, Form, pointwise
+from lossmith.engines.llvm.regimes import decided
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]
@@ -44,7 +46,7 @@ class Kernel:
         self.width = compiler.host().bits // bits
         text = pointwise(program, form, self.width, reference.BLOCK, on_x86=compiler.host().triple.startswith("x86"))
         key = f"{compiler.host()} {compiler.VERSION}\n{text}"
-        self._loaded = compiler.Loaded(cache.fetch(key, lambda: compiler.build(text)))
+        self._loaded = compiler.Loaded(disk.fetch(key, lambda: compiler.build(text)))
         self._call = _SIGNATURE(self._loaded.address(NAME))
 
     def run(
@@ -56,33 +58,89 @@ class Kernel:
         mask: Array | None = None,
         factor: float = 1.0,
     ) -> Array:
-        """Fill the outputs and return a record for each block."""
+        """Fill the outputs and return a record for each block.
+
+        Args:
+            inputs: arrays of one length, any real type and any stride; what the form says they hold is read in place,
+                all else brought to the type of the kernel a block at a time.
+            parameters: a number for each of the program's parameters.
+            outputs: contiguous arrays of that length, of what the form says they hold.
+            weight: float64, any stride.
+            mask: contiguous truth values.
+            factor: what stored outputs are multiplied by; ``value`` only by weights.
+        """
         rows = len(inputs[0])
         blocks = -(-rows // reference.BLOCK)
-        records = np.empty(blocks, dtype=RECORD_TYPE)
+        records = np.empty(blocks, RECORD_TYPE)
         if not blocks:
             return records
         constants = uniform(self.program, tuple(parameters.items()))
-        given, filled = pointers(inputs), pointers(outputs)
+        fixed = address(constants)
+        columns: list[Array] = list(inputs) if weight is None else [*inputs, weight]
+        kept = [*(self.form.given or (self.form.kind,) * len(inputs)), "double"]
+        odd = [place for place, array in enumerate(columns) if element_of(array) != kept[place]]
+        begins = list(map(address, columns))
+        filled, masked, recorded = pointers(outputs), pointer(mask), records.ctypes.data
 
         def work(first: int, last: int) -> None:
-            self._call(
-                given, constants.ctypes.data, filled, pointer(weight), pointer(mask), records.ctypes.data,
-                factor, rows, first, last,
-            )  # fmt: skip
+            if not odd:
+                call(first, last, begins)
+                return
+            room = {place: np.empty(reference.BLOCK, _NUMBERS[kept[place]]) for place in odd}
+            for block in range(first, last):
+                start, stop = block * reference.BLOCK, min((block + 1) * reference.BLOCK, rows)
+                here = begins.copy()
+                for place, copied in room.items():
+                    copied[: stop - start] = columns[place][start:stop]
+                    here[place] = address(copied) - start * copied.itemsize  # rows count from the first of all
+                call(block, block + 1, here)
+
+        def call(first: int, last: int, begins: Sequence[int]) -> None:
+            given = (ctypes.c_void_p * len(inputs))(*begins[: len(inputs)])
+            weights = None if weight is None else begins[-1]
+            self._call(given, fixed, filled, weights, masked, recorded, factor, rows, first, last)
 
         threads.run(work, blocks, LEAST_BLOCKS)
         return records
 
 
+def element_of(array: Array) -> str:
+    """Return what a kernel calls what an array holds; nothing where it has to be copied first."""
+    dtype = array.dtype
+    if (array.size > 1 and array.strides != (dtype.itemsize,)) or not array.flags.aligned:
+        return ""
+    return _element(dtype)
+
+
+@cache
+def _element(dtype: np.dtype[Any]) -> str:
+    kind = _ELEMENTS.get(dtype.name, "") if dtype.isnative else ""
+    return "" if kind == "half" and not compiler.host().halves else kind
+
+
+_NUMBERS = {"float": np.float32, "double": np.float64}
+_ELEMENTS = {
+    "float16": "half", "bfloat16": "bfloat", "float32": "float", "float64": "double", "bool": "u8",
+    **{f"{sign}int{bits}": f"{sign or 'i'}{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+
+
+def address(array: Array) -> int:
+    """Return where an array begins."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+    except (TypeError, ValueError, BufferError):  # for read-only, strided and empty ones by the slower way
+        return int(array.ctypes.data)
+
+
 def pointers(arrays: Sequence[Array]) -> Any:
     """Return a table of where arrays begin."""
-    return (ctypes.c_void_p * max(len(arrays), 1))(*(array.ctypes.data for array in arrays))
+    return (ctypes.c_void_p * max(len(arrays), 1))(*map(address, arrays))
 
 
 def pointer(array: Array | None) -> int | None:
     """Return where an array begins, or nothing."""
-    return None if array is None else array.ctypes.data
+    return None if array is None else address(array)
 
 
 @lru_cache(maxsize=512)
@@ -103,6 +161,7 @@ def run(
     parameters: Mapping[str, float],
     outputs: Mapping[str, Array],
     *,
+    kind: Kind | None = None,
     weight: Array | None = None,
     mask: Array | None = None,
     summed: bool = False,
@@ -112,9 +171,10 @@ def run(
 
     Args:
         program: must have the outputs, ``valid``, and ``value`` where it is summed.
-        inputs: contiguous arrays of one length and one type, float32 or float64.
+        inputs: one-dimensional arrays of one length; any real type and any stride.
         parameters: a number for each of the program's parameters.
-        outputs: what to write, by name: contiguous arrays of that length and type.
+        outputs: what to write, by name: contiguous arrays of that length, of floating point of any width.
+        kind: type to compute in; by default the widest of the inputs.
         weight: float64 weights of the outputs and of the sum; what has weight 0 is 0, whatever it would be.
         mask: true for the examples that count; the others are 0.
         summed: whether to sum ``value``.
@@ -124,28 +184,39 @@ def run(
         for array in outputs.values():
             array[...] = 0
         outputs, divisor = {}, 1.0
+    kind = kind or ("double" if any(kind_of(array) == "double" for array in inputs) else "float")
     form = Form(
-        kind=kind_of(inputs[0]),
+        kind=kind,
         stored=tuple(outputs),
         summed=summed,
         weighted=weight is not None,
         masked=mask is not None,
         streaming=_streams(list(outputs.values())),
+        given=tuple(element_of(array) or kind for array in inputs),
+        taken=tuple(element_of(array) for array in outputs.values()),
+        tame=all(map(math.isfinite, parameters.values())),
     )
+    program = decided(program, tuple(parameters.items()))
     return findings(kernel(program, form).run(inputs, parameters, list(outputs.values()), weight, mask, 1 / divisor))
 
 
 def kind_of(array: Array) -> Kind:
-    """Return what LLVM calls the type of an array."""
-    return "float" if array.dtype == np.float32 else "double"
+    """Return the type to compute in for an array of floating-point numbers."""
+    return "double" if array.itemsize == 8 else "float"
 
 
 def _streams(outputs: Sequence[Array]) -> bool:
     """Return whether outputs are too large for the caches, and lie so that they can be written past them."""
-    return sum(array.nbytes for array in outputs) > STREAMING and all(array.ctypes.data % 64 == 0 for array in outputs)
+    return sum(array.nbytes for array in outputs) > STREAMING and all(address(array) % 64 == 0 for array in outputs)
 
 
 def findings(records: Array) -> Findings:
     """Return what the records of blocks say."""
-    bad, wrong = (np.flatnonzero(records[what] != NOWHERE).tolist() for what in ("bad", "wrong"))
-    return Findings(records["sum"].tolist(), bad, wrong)
+    sums, bad, wrong = [], [], []
+    for block, (total, _, first_bad, first_wrong) in enumerate(records.tolist()):
+        sums.append(total)
+        if first_bad != NOWHERE:
+            bad.append(block)
+        if first_wrong != NOWHERE:
+            wrong.append(block)
+    return Findings(sums, bad, wrong)

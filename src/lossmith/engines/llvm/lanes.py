@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["float", "double"]
 
-_SHORT = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64", "i8": "i8"}
+SHORT = {"half": "f16", "float": "f32", "double": "f64", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64"}
 """What the names of intrinsics call a type."""
 
 _COMMUTATIVE = ("fadd", "fmul", "and", "or", "xor", "add", "mul")
@@ -98,16 +99,21 @@ class Body:
         kind: type of a number.
         width: numbers in a vector.
         prefix: what the names of its values begin with.
+        label: the block of the function in which the text begins. With one, the text may branch, and ``label[0]``
+            is the block that it is in; without, it stays one block.
     """
 
-    def __init__(self, kind: Kind, width: int, prefix: str = "v") -> None:
+    def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "") -> None:
         self.kind: Kind = kind
         self.width = width
         self.prefix = prefix
         self.lines: list[str] = []
         self.declared: set[str] = set()
+        self.label = [label] if label else []
         self._known: dict[tuple[str, str], str] = {}
         self._opposite: dict[str, str] = {}
+        self._numbers: dict[str, float] = {}
+        self._count = itertools.count()
 
     # --- types ----------------------------------------------------------------------------------
 
@@ -135,7 +141,9 @@ class Body:
     def number(self, value: float, kind: Kind | None = None) -> Lanes:
         """Return the same number in every lane, rounded to the type."""
         kind = kind or self.kind
-        return Lanes(self, self.vector(kind), f"splat ({kind} {literal(value, kind)})")
+        name = f"splat ({kind} {literal(value, kind)})"
+        self._numbers[name] = value
+        return Lanes(self, self.vector(kind), name)
 
     def whole(self, value: int) -> Lanes:
         """Return the same integer in every lane."""
@@ -172,7 +180,7 @@ class Body:
         """Write an instruction and return its result; the same text again is the same value."""
         key = (type_, text)
         if key not in self._known:
-            name = f"%{self.prefix}{len(self._known)}"
+            name = f"%{self.prefix}{next(self._count)}"
             self.lines.append(f"  {name} = {text}")
             self._known[key] = name
         return Lanes(self, type_, self._known[key])
@@ -207,6 +215,36 @@ class Body:
             return a
         return self.write(a.type, f"select {condition.type} {condition.name}, {a.type} {a.name}, {b.type} {b.name}")
 
+    def rarely(self, where: Lanes, rare: Callable[[], Lanes], common: Lanes) -> Lanes:
+        """Return ``rare()`` where a condition holds, else ``common``; no time is lost on it while it holds nowhere.
+
+        A lane's result does not depend on what the other lanes hold.
+        """
+        if not self.label:
+            return self.select(where, rare(), common)
+        number, before = next(self._count), self.label[0]
+        some, branch, join = (f"{self.prefix}{what}{number}" for what in ("some", "rare", "join"))
+        reduce = f"llvm.vector.reduce.or.v{self.width}i1"
+        self.declared.add(f"declare i1 @{reduce}({self.truth})")
+        self.lines.append(f"  %{some} = call i1 @{reduce}({where.type} {where.name})")
+        self.lines.append(f"  br i1 %{some}, label %{branch}, label %{join}\n{branch}:")
+        known, opposite = self._known.copy(), self._opposite.copy()
+        self.label[0] = branch
+        found = self.select(where, rare(), common)
+        self.lines.append(f"  br label %{join}\n{join}:")
+        # What was written in the branch is not there outside of it; views of this text share these objects.
+        self._known.clear()
+        self._known.update(known)
+        self._opposite.clear()
+        self._opposite.update(opposite)
+        ends = f"[ {found.name}, %{self.label[0]} ], [ {common.name}, %{before} ]"
+        self.label[0] = join
+        return self.write(common.type, f"phi {common.type} {ends}")
+
+    def constant(self, a: Lanes) -> float | None:
+        """Return the number that a value is in every lane, where the text itself says so."""
+        return self._numbers.get(a.name)
+
     def convert(self, op: str, a: Lanes, type_: str) -> Lanes:
         """Return a vector converted to another type, by ``bitcast``, ``fptosi``, ``fpext`` and so on."""
         return a if a.type == type_ else self.write(type_, f"{op} {a.type} {a.name} to {type_}")
@@ -214,7 +252,7 @@ class Body:
     def call(self, name: str, *arguments: Lanes, extra: Sequence[str] = ()) -> Lanes:
         """Return what an intrinsic of LLVM gives, such as ``fma`` or ``sqrt``; ``extra`` are further arguments."""
         first = arguments[0].type
-        suffix = f"v{self.width}{_SHORT[element_of(first)]}"
+        suffix = f"v{self.width}{SHORT[element_of(first)]}"
         types = [argument.type for argument in arguments] + [item.partition(" ")[0] for item in extra]
         self.declared.add(f"declare {first} @llvm.{name}.{suffix}({', '.join(types)})")
         given = ", ".join([*(f"{argument.type} {argument.name}" for argument in arguments), *extra])
@@ -258,6 +296,15 @@ class Body:
         other = self.like(a, b)
         return self.select(a < other, a, other)
 
+    def at_least(self, a: Lanes, low: float) -> Lanes:
+        """Return ``a``, or ``low`` where it is less; a NaN stays."""
+        return self.select(self.like(a, low) > a, low, a)
+
+    def within(self, a: Lanes, low: float, high: float) -> Lanes:
+        """Return ``a``, or the nearer end where it lies outside; a NaN stays."""
+        a = self.at_least(a, low)
+        return self.select(self.like(a, high) < a, high, a)
+
     def one_by_one(self, name: str, a: Lanes) -> Lanes:
         """Return what a function of the standard library of C gives for each lane, in double precision."""
         self.declared.add(f"declare double @{name}(double)")
@@ -275,17 +322,31 @@ class Body:
 
     @property
     def scales(self) -> bool:
-        """Whether the machine multiplies by powers of two in one instruction."""
+        """Whether the machine takes numbers apart into powers of two and the rest, and back, by one instruction each.
+
+        These are of AVX-512, and right for subnormal, infinite and zero numbers and for what is no number.
+        """
         return self.width * (32 if self.kind == "float" else 64) == 512
 
     def scale(self, x: Lanes, n: Lanes) -> Lanes:
         """Return x · 2 ** n; only where ``scales`` says so."""
+        return self._wide("scalef", (x.type, x.name), (x.type, n.name), (x.type, "zeroinitializer"))
+
+    def exponent(self, x: Lanes) -> Lanes:
+        """Return the exponent of |x|, a whole number; only where ``scales`` says so."""
+        return self._wide("getexp", (x.type, x.name), (x.type, "zeroinitializer"))
+
+    def mantissa(self, x: Lanes) -> Lanes:
+        """Return x by a power of two, from 3/4 to 3/2; no number for negative x; only where ``scales`` says so."""
+        return self._wide("getmant", (x.type, x.name), ("i32", "11"), (x.type, "zeroinitializer"))
+
+    def _wide(self, name: str, *given: tuple[str, str]) -> Lanes:
+        """Return what an instruction of AVX-512 gives in every lane, with the usual rounding; operands are typed."""
         letter, lanes = ("s", 16) if self.kind == "float" else ("d", 8)
-        name = f"llvm.x86.avx512.mask.scalef.p{letter}.512"
-        bits = f"i{lanes}"
-        self.declared.add(f"declare {x.type} @{name}({x.type}, {x.type}, {x.type}, {bits}, i32)")
-        given = f"{x.type} {x.name}, {x.type} {n.name}, {x.type} zeroinitializer, {bits} -1, i32 4"
-        return self.write(x.type, f"call {x.type} @{name}({given})")
+        name, type_ = f"llvm.x86.avx512.mask.{name}.p{letter}.512", given[0][0]
+        given = (*given, (f"i{lanes}", "-1"), ("i32", "4"))
+        self.declared.add(f"declare {type_} @{name}({', '.join(kind for kind, _ in given)})")
+        return self.write(type_, f"call {type_} @{name}({', '.join(f'{kind} {text}' for kind, text in given)})")
 
     def bits(self, a: Lanes) -> Lanes:
         """Return the bits of numbers, as integers."""
@@ -304,11 +365,27 @@ class Body:
         return self.apply("ashr", a, self.whole(places))
 
     def polynomial(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
+        """Return a polynomial, from the constant coefficient up.
+
+        A long one is summed by even and odd powers apart: one chain of products would keep the machine waiting.
+        Where the two parts cancel, ``horner`` has the digits.
+        """
+        if len(coefficients) >= LONG:
+            square = x * x
+            even, odd = (self.horner(square, coefficients[first::2]) for first in (0, 1))
+            return self.fma(odd, x, even)
+        return self.horner(x, coefficients)
+
+    def horner(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
         """Return a polynomial by Horner's rule, from the constant coefficient up."""
         found: Lanes = self.number(coefficients[-1])
         for coefficient in reversed(coefficients[:-1]):
             found = self.fma(found, x, coefficient)
         return found
+
+
+LONG = 5
+"""Coefficients from which on a polynomial is long."""
 
 
 def element_of(vector: str) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.emit import emit
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
 from lossmith.program import Program
 
 NAME = "kernel"
@@ -36,6 +37,9 @@ class Form:
         careful: whether bad values and invalid examples are counted and placed, not only noticed. That is
             for the few blocks that have some.
         streaming: whether outputs are written past the caches; they must be aligned to whole vectors.
+        given: what each input holds in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
+        taken: what each stored output holds in memory, likewise.
+        tame: whether all parameters are finite.
     """
 
     kind: Kind
@@ -45,66 +49,77 @@ class Form:
     masked: bool = False
     careful: bool = False
     streaming: bool = False
+    given: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    tame: bool = False
 
 
 class _Vector:
     """The text for one vector of examples."""
 
     def __init__(self, program: Program, form: Form, width: int, tail: bool) -> None:
-        self.body = Body(form.kind, width, "t" if tail else "v")
+        self.body = Body(form.kind, width, *(("t", "tail_of_block") if tail else ("v", "vectors")))
         self.program, self.form, self.tail = program, form, tail
         self.place = "%tail" if tail else "%row"
         if tail:
             self.inside = Lanes(self.body, self.body.truth, "%inside")
 
+    def _at(self, pointer: str, size: int) -> str:
+        return self.body.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 {self.place}").name
+
     def _load(self, element: str, pointer: str) -> Lanes:
-        b, type_ = self.body, self.body.vector(element)
-        size = {"float": 4, "double": 8, "i8": 1}[element]
-        at = b.write("ptr", f"getelementptr {element}, ptr {pointer}, i64 {self.place}").name
+        """Return what lies in memory for these examples, as it lies there; zeros beyond the end."""
+        b, kept, size = self.body, in_memory(element), SIZES[element]
+        type_, at = b.vector(kept), self._at(pointer, size)
         if not self.tail:
             return b.write(type_, f"load {type_}, ptr {at}, align {size}")
-        suffix = f"v{b.width}{ {'float': 'f32', 'double': 'f64', 'i8': 'i8'}[element] }"
-        b.declared.add(f"declare {type_} @llvm.masked.load.{suffix}.p0(ptr, i32, {b.truth}, {type_})")
+        name = f"llvm.masked.load.v{b.width}{SHORT[kept]}.p0"
+        b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
         text = f"ptr {at}, i32 {size}, {b.truth} %inside, {type_} zeroinitializer"
-        return b.write(type_, f"call {type_} @llvm.masked.load.{suffix}.p0({text})")
+        return b.write(type_, f"call {type_} @{name}({text})")
 
-    def _store(self, value: Lanes, pointer: str) -> None:
-        b, size = self.body, 4 if self.form.kind == "float" else 8
-        at = b.write("ptr", f"getelementptr {self.form.kind}, ptr {pointer}, i64 {self.place}").name
+    def _store(self, value: Lanes, element: str, pointer: str) -> None:
+        b, kept, size = self.body, in_memory(element), SIZES[element]
+        value, at = narrow(b, value, element), self._at(pointer, size)
         if not self.tail:
             how = f"align {size * b.width}, !nontemporal !0" if self.form.streaming else f"align {size}"
             b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
             return
-        suffix = f"v{b.width}{ {'float': 'f32', 'double': 'f64'}[self.form.kind] }"
-        b.declared.add(f"declare void @llvm.masked.store.{suffix}.p0({value.type}, ptr, i32, {b.truth})")
-        b.lines.append(
-            f"  call void @llvm.masked.store.{suffix}.p0({value.type} {value.name}, ptr {at}, i32 {size}, "
-            f"{b.truth} %inside)"
-        )
+        name = f"llvm.masked.store.v{b.width}{SHORT[kept]}.p0"
+        b.declared.add(f"declare void @{name}({value.type}, ptr, i32, {b.truth})")
+        b.lines.append(f"  call void @{name}({value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} %inside)")
 
     def write(self, carried: Mapping[str, str]) -> dict[str, str]:
         """Write the work on a vector, given the names of what is carried along, and return their new names."""
         b, form, program = self.body, self.form, self.program
-        inputs = [self._load(form.kind, f"%in{place}") for place in range(len(program.inputs))]
+        given = form.given or (form.kind,) * len(program.inputs)
+        taken = form.taken or (form.kind,) * len(form.stored)
+        inputs = [widen(b, self._load(kept, f"%in{place}"), kept) for place, kept in enumerate(given)]
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
-        found = emit(b, program, inputs, uniform)
+        found = emit(b, program, inputs, uniform, tame=form.tame)
         counts = self.inside if self.tail else b.always
         if form.masked:
-            byte = self._load("i8", "%mask")
+            byte = self._load("u8", "%mask")
             counts = counts & b.write(b.truth, f"icmp ne {byte.type} {byte.name}, zeroinitializer")
         weight = self._load("double", "%weight") if form.weighted else None
-        for place, name in enumerate(form.stored):
-            self._store(self._as_stored(name, found[name], weight, counts), f"%out{place}")
+        for place, (name, kept) in enumerate(zip(form.stored, taken, strict=True)):
+            self._store(self._as_stored(name, found[name], weight, counts), kept, f"%out{place}")
         new = dict(carried)
-        self._notice(new, "wrong", counts & (found["valid"] ^ b.always))
+        if form.careful:
+            self._first(new, "wrong", counts & (found["valid"] ^ b.always))
+        else:
+            right = found["valid"] | (counts ^ b.always)
+            new["right"] = (Lanes(b, b.truth, carried["right"]) & right).name
         if form.summed:
             value = found["value"]
             if form.careful or form.weighted:
                 bad = counts & ((b.abs(value) < math.inf) ^ b.always)
-                self._notice(new, "bad", bad)
+            if form.weighted and not form.careful:
+                new["bad"] = (Lanes(b, b.truth, carried["bad"]) | bad).name
             if form.careful:
+                self._first(new, "bad", bad)
                 one = b.write(b.vector("i32"), f"zext {b.truth} {bad.name} to {b.vector('i32')}")
                 new["count"] = b.write(one.type, f"add {one.type} {new['count']}, {one.name}").name
             wide = b.widened()
@@ -131,12 +146,9 @@ class _Vector:
             value = value * Lanes(b, b.real, "%scale")
         return b.select(counts, value, 0.0) if self.form.masked else value
 
-    def _notice(self, carried: dict[str, str], name: str, where: Lanes) -> None:
-        """Carry along whether, or carefully where first, something holds in a lane."""
+    def _first(self, carried: dict[str, str], name: str, where: Lanes) -> None:
+        """Carry along where first something holds, in each lane."""
         b = self.body
-        if not self.form.careful:
-            carried[name] = (Lanes(b, b.truth, carried[name]) | where).name
-            return
         place = Lanes(b, b.vector("i32"), "%tail_places" if self.tail else "%places")
         here = b.select(where, place, Lanes(b, place.type, f"splat (i32 {NOWHERE})"))
         carried[name] = b.call("umin", Lanes(b, place.type, carried[name]), here).name
@@ -153,13 +165,14 @@ def pointwise(program: Program, form: Form, width: int, block: int, *, on_x86: b
     b = full.body
     wide, small = b.vector("double"), b.vector("i32")
     # What is carried from vector to vector: its type, and what it is before the first.
-    nothing = {"wrong": (b.truth, "zeroinitializer"), "bad": (b.truth, "zeroinitializer")}
+    nothing = {"right": (b.truth, b.always.name), "bad": (b.truth, "zeroinitializer")}
     if form.careful:
         nowhere = f"splat (i32 {NOWHERE})"
         nothing = {"wrong": (small, nowhere), "bad": (small, nowhere), "count": (small, "zeroinitializer")}
     nothing["sum"] = (wide, "zeroinitializer")
     after = full.write({name: f"%{name}" for name in nothing})
     last = tail.write({name: f"%tail_{name}" for name in nothing})
+    ((end,), (tail_end,)) = full.body.label, tail.body.label
     places = f"<{', '.join(f'i32 {lane}' for lane in range(width))}>"
     long_places = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
 
@@ -191,9 +204,9 @@ blocks:
   br i1 %some, label %vectors, label %rest_of_block
 
 vectors:
-  %row = phi i64 [ %start, %blocks ], [ %next_row, %vectors ]
-  %places = phi {small} [ {places}, %blocks ], [ %next_places, %vectors ]
-{carried("", ({}, "blocks"), (after, "vectors"))}
+  %row = phi i64 [ %start, %blocks ], [ %next_row, %{end} ]
+  %places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
+{carried("", ({}, "blocks"), (after, end))}
 {chr(10).join(full.body.lines)}
   %next_row = add i64 %row, {width}
   %next_places = add {small} %places, splat (i32 {width})
@@ -201,9 +214,9 @@ vectors:
   br i1 %more, label %vectors, label %rest_of_block
 
 rest_of_block:
-  %tail = phi i64 [ %start, %blocks ], [ %stop, %vectors ]
-  %tail_places = phi {small} [ {places}, %blocks ], [ %next_places, %vectors ]
-{carried("tail_", ({}, "blocks"), (after, "vectors"))}
+  %tail = phi i64 [ %start, %blocks ], [ %stop, %{end} ]
+  %tail_places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
+{carried("tail_", ({}, "blocks"), (after, end))}
   %none = icmp eq i64 %rest, 0
   br i1 %none, label %block_done, label %tail_of_block
 
@@ -215,7 +228,7 @@ tail_of_block:
   br label %block_done
 
 block_done:
-{carried("all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, "tail_of_block"))}
+{carried("all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, tail_end))}
 {chr(10).join(tree(width))}
 {chr(10).join(_record(b, form))}
   %next_block = add i64 %block, 1
@@ -249,9 +262,9 @@ def _record(b: Body, form: Form) -> list[str]:
             lines.append(f"%{name}_found = call i32 @llvm.vector.reduce.{how}.v{b.width}i32({small} %all_{name})")
             lines.append(f"%{name}_value = zext i32 %{name}_found to i64")
     else:
-        b.declared.add(f"declare i1 @llvm.vector.reduce.or.v{b.width}i1({b.truth})")
-        for name in ("bad", "wrong"):
-            lines.append(f"%{name}_found = call i1 @llvm.vector.reduce.or.v{b.width}i1({b.truth} %all_{name})")
+        for name, how in (("bad", "or"), ("right", "and")):
+            b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
+            lines.append(f"%{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
         # Without weights, a sum tells of a value that is not finite.
         lines.append("%sum_size = call double @llvm.fabs.f64(double %whole_sum)")
         lines.append("%sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000")
@@ -259,7 +272,7 @@ def _record(b: Body, form: Form) -> list[str]:
         lines.append("%some_bad = or i1 %bad_found, %sum_bad")
         lines.append("%count_value = zext i1 %some_bad to i64")
         lines.append(f"%bad_value = select i1 %some_bad, i64 0, i64 {NOWHERE}")
-        lines.append(f"%wrong_value = select i1 %wrong_found, i64 0, i64 {NOWHERE}")
+        lines.append(f"%wrong_value = select i1 %right_found, i64 {NOWHERE}, i64 0")
     lines.append(f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block")
     lines.append("store double %whole_sum, ptr %record, align 8")
     for place, name in enumerate(("count", "bad", "wrong"), start=1):

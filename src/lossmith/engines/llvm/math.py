@@ -7,6 +7,7 @@ results, infinities, NaN and signed zeros are as in the standard library of C.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
@@ -56,7 +57,9 @@ def _scale(b: Body, x: Lanes, n: Lanes) -> Lanes:
     """Return x · 2 ** n, rounded once also where that is subnormal; n is a whole number of the type of x."""
     if b.scales:
         return b.scale(x, n)
-    whole = b.convert("fptosi", n, b.integer)
+    # Such a sum has the whole number in its last bits, whatever it is; no other conversion takes a NaN.
+    magic = 1.5 * 2.0 ** _format(b).digits
+    whole = b.apply("sub", b.bits(n + magic), b.bits(b.number(magic)))
     half = b.shift_right(whole, 1)
     return (x * _power_of_two(b, half)) * _power_of_two(b, b.apply("sub", whole, half))
 
@@ -71,13 +74,9 @@ def _reduce(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
 def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     """Return the exponential of ``x``, or of ``x + low`` where the second is tiny beside the first."""
     form = _format(b)
-    inside = b.smallest(b.largest(x, form.exp_low), form.exp_high)  # NaN becomes a number here
-    n, r = _reduce(b, inside)
-    if low is not None:
-        r = r + low
-    found = _scale(b, _exp_near_zero(b, r), n)
-    found = b.select(x > form.exp_high, _INF, b.select(x < form.exp_low, 0.0, found))
-    return b.select(x.equals(x), found, x)
+    # Beyond these ends, where a NaN goes through, what is scaled is 0 or infinite by itself.
+    n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))
+    return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
 
 
 def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
@@ -87,60 +86,57 @@ def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
 def expm1(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) - 1."""
     form = _format(b)
-    inside = b.smallest(b.largest(x, -60.0), form.exp_high)
-    n, r = _reduce(b, inside)
+    n, r = _reduce(b, b.within(x, -60.0, form.exp_high))
     p = b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r)
     # By half of 2 ** n, which does not overflow where the result does not.
-    half = _power_of_two(b, b.convert("fptosi", n - 1.0, b.integer))
+    half = _scale(b, b.number(1.0), n - 1.0)
     found = b.fma(half, p, half - 0.5)
-    found = b.select(n.equals(0.0), p, found + found)
-    found = b.select(x > form.exp_high, _INF, found)
-    # The digits, and the sign, of what is too small to be squared.
-    return b.select((b.abs(x) > form.least) & x.equals(x), found, x)
+    # The digits, and the sign, of what is too small to be squared or halved.
+    return b.select(b.abs(x) > form.least * 4, found + found, x)
 
 
 def _split(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return k and m of x = 2 ** k · m, with m from √½ to √2, for positive finite x."""
+    """Return n and m of x = m / 2 ** n, with m near 1.
+
+    For 0 and infinity n is infinite and m is 1; for a negative number, and for none, n is none.
+    """
     form = _format(b)
+    if b.scales:
+        x = x + 0.0  # of -0.0 the mantissa would be negative
+        m = b.mantissa(x)
+        return b.exponent(m) - b.exponent(x), m
     small = x < form.least
     lifted = b.bits(b.select(small, x * 2.0 ** (form.digits + 2), x))
     k = b.shift_right(b.apply("sub", lifted, b.whole(form.root_half)), form.digits)
     m = b.from_bits(b.apply("sub", lifted, b.shift_left(k, form.digits)))
     k = b.convert("sitofp", k, b.real)
-    return b.select(small, k - float(form.digits + 2), k), m
+    k = b.select(small, k - float(form.digits + 2), k)
+    k = b.select((x > 0.0) & (x < _INF), k, b.select(x.equals(0.0), -_INF, b.select(x > 0.0, x, math.nan)))
+    return 0.0 - k, m
 
 
-def _log_of(b: Body, k: Lanes, m: Lanes, low: Lanes | None = None) -> Lanes:
-    """Return k ln 2 + log m + low."""
+def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
+    """Return log(1 + f) - n ln 2 for small f."""
     form = _format(b)
-    f = m - 1.0
-    s = f / (m + 1.0)
+    s = f / (f + 2.0)
     z = s * s
-    rest = z * b.polynomial(z, _table(b, "LOG"))
     half = f * f * 0.5
-    small = k * form.ln2[1] if low is None else b.fma(k, form.ln2[1], low)
-    return b.fma(k, form.ln2[0], f - (half - b.fma(s, half + rest, small)))
+    share = b.fma(s, b.fma(z, b.polynomial(z, _table(b, "LOG")), half), n * -form.ln2[1])
+    return b.fma(n, -form.ln2[0], f - (half - share))
 
 
 def log(b: Body, x: Lanes) -> Lanes:
     """Return the natural logarithm; of 0 it is minus infinity, of less no number."""
-    found = _log_of(b, *_split(b, x))
-    found = b.select((x > 0.0) & (x < _INF), found, b.select(x.equals(0.0), -_INF, x))
-    return b.select(x < 0.0, math.nan, found)
+    n, m = _split(b, x)
+    return _log_near_one(b, n, m - 1.0)
 
 
 def log1p(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + x)."""
-    form = _format(b)
-    u = x + 1.0
-    k, m = _split(b, u)
-    # What rounding took from 1 + x, as a share of it.
-    lost = b.select(x < 1.0, x - (u - 1.0), 1.0 - (u - x)) / u
-    found = _log_of(b, k, m, lost)
-    tiny = b.abs(x) < 2.0 ** -(form.digits + 2)
-    found = b.select(tiny, x, found)
-    found = b.select((x > -1.0) & (x < _INF), found, b.select(x.equals(-1.0), -_INF, x))
-    return b.select(x < -1.0, math.nan, found)
+    n, _ = _split(b, x + 1.0)
+    unit = _scale(b, b.number(1.0), n)
+    found = _log_near_one(b, n, b.fma(x, unit, -(1.0 - unit)))  # so signed that -0.0 stays
+    return b.select(b.abs(n) < _INF, found, -n)
 
 
 def tanh(b: Body, x: Lanes) -> Lanes:
@@ -148,16 +144,15 @@ def tanh(b: Body, x: Lanes) -> Lanes:
     size = b.abs(x)
     z = x * x
     near = b.fma(size * z, b.polynomial(z, _table(b, "TANH")), size)
-    far = 1.0 - 2.0 / (exp(b, size + size) + 1.0)
+    e = _fall(b, x + x)
+    far = 1.0 - (e + e) / (e + 1.0)
     return b.copysign(b.select(size < 0.6, near, far), x)
 
 
 def exp_of_minus(b: Body, size: Lanes) -> Lanes:
     """Return exp(-size) of a number that is not negative."""
-    low = _format(b).exp_low
-    n, r = _reduce(b, -b.select(size < -low, size, -low))
-    found = b.select(size < -low, _scale(b, _exp_near_zero(b, r), n), 0.0)
-    return b.select(size.equals(size), found, size)
+    n, r = _reduce(b, b.at_least(-size, _format(b).exp_low))
+    return _scale(b, _exp_near_zero(b, r), n)
 
 
 def _fall(b: Body, x: Lanes) -> Lanes:
@@ -183,14 +178,14 @@ def softplus(b: Body, x: Lanes) -> Lanes:
 
 def _log1p_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
-    return e * b.polynomial(e, _table(b, "LOG1P"))
+    return e * b.horner(e, _table(b, "LOG1P"))
 
 
 def logcosh(b: Body, x: Lanes) -> Lanes:
     """Return log(cosh(x))."""
     size = b.abs(x)
     z = x * x
-    near = z * b.polynomial(b.smallest(z, 1.0), _table(b, "LOGCOSH"))
+    near = z * b.horner(b.smallest(z, 1.0), _table(b, "LOGCOSH"))
     far = (size - LN2) + _log1p_share(b, _fall(b, x + x))
     return b.select(size < 1.0, near, far)
 
@@ -210,6 +205,16 @@ def bell(b: Body, x: Lanes) -> Lanes:
     square = size * size
     found = exp(b, square * -0.5, b.fma(size, size, -square) * -0.5)
     return b.select(x.equals(x), found, x)
+
+
+def normal_within(b: Body, x: Lanes) -> Lanes:
+    """Return what of the standard normal distribution lies between -x and x."""
+    size = b.abs(x)
+    near = size * b.horner(b.smallest(size * size, 2.0), _table(b, "WITHIN"))
+    # Beyond, the tails are the density times a smooth function of this place.
+    place = b.smallest(size, 9.0)
+    tails = bell(b, x) * b.polynomial((place - 3.0) / (place + 3.0), _table(b, "BEYOND"))
+    return b.copysign(b.select(size < math.sqrt(2), near, 1.0 - tails), x)
 
 
 def log1p_excess(b: Body, x: Lanes) -> Lanes:
@@ -236,10 +241,16 @@ def normal_range(b: Body) -> tuple[float, float]:
 def hypot(b: Body, x: Lanes, y: Lanes) -> Lanes:
     """Return √(x² + y²), without overflow on the way."""
     a, c = b.abs(x), b.abs(y)
-    large, small = b.select(a > c, a, c), b.select(a > c, c, a)
-    ratio = b.select(large > 0.0, small / large, 0.0)
-    found = large * b.sqrt(b.fma(ratio, ratio, 1.0))
-    return b.select(large < _INF, found, large)
+    large = b.select(a > c, a, c)
+
+    def scaled() -> Lanes:
+        small = b.select(a > c, c, a)
+        ratio = b.select(large > 0.0, small / large, 0.0)
+        return b.select(large < _INF, large * b.sqrt(b.fma(ratio, ratio, 1.0)), large)
+
+    far = math.sqrt(normal_range(b)[1]) / 2
+    plain = (large > 1 / far) & (large < far)
+    return b.rarely(plain ^ b.always, scaled, b.sqrt(b.fma(a, a, c * c)))
 
 
 # --- powers ------------------------------------------------------------------------------------------
@@ -247,17 +258,33 @@ def hypot(b: Body, x: Lanes, y: Lanes) -> Lanes:
 
 def pow(b: Body, x: Lanes, y: Lanes) -> Lanes:
     """Return x ** y: any x above 0, 0 to powers of at least 0, and less than 0 to whole powers."""
+    constant = b.constant(y)
+    if constant in _EASY_POWERS:
+        return _EASY_POWERS[constant](b, x)
     size = b.abs(x)
-    whole = b.rint(y).equals(y)
-    half = y * 0.5
-    odd = whole & (b.rint(half).equals(half) ^ b.always)
     found = _power(b, size, y)
-    found = b.select(size.equals(0.0), b.select(y < 0.0, _INF, 0.0), found)
-    found = b.select(odd, b.copysign(found, x), found)
-    found = b.select((x < 0.0) & (whole ^ b.always) & (size < _INF), math.nan, found)
-    found = b.select((x.equals(x) & y.equals(y)) ^ b.always, math.nan, found)
-    one = y.equals(0.0) | x.equals(1.0) | (size.equals(1.0) & b.abs(y).equals(_INF))
-    return b.select(one, 1.0, found)
+
+    def special() -> Lanes:
+        whole = b.rint(y).equals(y)
+        half = y * 0.5
+        odd = whole & (b.rint(half).equals(half) ^ b.always)
+        result = b.select(size.equals(0.0), b.select(y < 0.0, _INF, 0.0), found)
+        result = b.select(odd, b.copysign(result, x), result)
+        result = b.select((x < 0.0) & (whole ^ b.always) & (size < _INF), math.nan, result)
+        result = b.select((x.equals(x) & y.equals(y)) ^ b.always, math.nan, result)
+        one = y.equals(0.0) | x.equals(1.0) | (size.equals(1.0) & b.abs(y).equals(_INF))
+        return b.select(one, 1.0, result)
+
+    plain = (x > 0.0) & (x < _INF) & (b.abs(y) < _INF)
+    return b.rarely(plain ^ b.always, special, found)
+
+
+_EASY_POWERS: dict[float | None, Callable[[Body, Lanes], Lanes]] = {
+    -1.0: lambda b, x: 1.0 / x,
+    0.5: lambda b, x: b.select(x.equals(-_INF), _INF, b.sqrt(x + 0.0)),
+    1.0: lambda b, x: x,
+    2.0: lambda b, x: x * x,
+}
 
 
 def _power(b: Body, x: Lanes, y: Lanes) -> Lanes:
@@ -277,7 +304,8 @@ def _power(b: Body, x: Lanes, y: Lanes) -> Lanes:
 
 def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     """Return the natural logarithm of a positive number as a sum of two, to some 65 bits."""
-    k, m = _split(b, x)
+    n, m = _split(b, x)
+    k = -n
     f = m - 1.0
     d = m + 1.0
     q = f / d
