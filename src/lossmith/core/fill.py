@@ -33,12 +33,26 @@ def fill(
         The state with the losses added.
     """
     first = loss._rows_for_kernel(batch, into) if batch.size else 0
+    if first and any(batch.lies_in(result) for result in into.values()):
+        # What a kernel finds wrong is looked up in the inputs, so that is done before they are written over.
+        state = _pass(loss, batch, first, {}, state, 1.0)
+        _pass(loss, batch, first, into, None, divisor)
+        return state
+    return _pass(loss, batch, first, into, state, divisor)
+
+
+def _pass(
+    loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], state: CostState | None, divisor: float
+) -> CostState | None:
+    """Do the first rows by a kernel, if there can be one, and the others block by block."""
     if first:
         try:
-            state = _by_kernel(loss, batch, first, into, state, divisor)
-        except NoKernel as error:  # before anything was written
+            found = loss._run_kernel(first, batch, into, summed=state is not None, divisor=divisor)
+        except NoKernel as error:
             fall_back(error)
             first = 0
+        else:
+            state = _heed(loss, found, batch, state)
     if 0 < first == batch.size:
         return state
     wanted = tuple(into) if state is None else tuple(dict.fromkeys(("losses", *into)))
@@ -50,20 +64,6 @@ def fill(
             weighted = batch.weighted(start, stop, block[part])
             result[start:stop] = weighted if part == "losses" or divisor == 1 else weighted / divisor
     return state
-
-
-def _by_kernel(
-    loss: Loss, batch: Batch, rows: int, into: Mapping[str, Array], state: CostState | None, divisor: float
-) -> CostState | None:
-    """Do the first rows by a kernel."""
-    summed = state is not None
-    if any(batch.lies_in(result) for result in into.values()):
-        # What is wrong is looked up in the inputs, so it must be found before they are written over.
-        found = loss._run_kernel(rows, batch, {}, summed=summed, divisor=divisor)
-        state = _heed(loss, found, batch, state)
-        loss._run_kernel(rows, batch, into, summed=False, divisor=divisor)
-        return state
-    return _heed(loss, loss._run_kernel(rows, batch, into, summed=summed, divisor=divisor), batch, state)
 
 
 def _heed(loss: Loss, found: Findings, batch: Batch, state: CostState | None) -> CostState | None:
