@@ -1,4 +1,4 @@
-"""Kernels over rows of logits against the reference, for few and for many classes, and both loops together."""
+"""Kernels over rows of logits against the reference, for few and for many classes."""
 
 from __future__ import annotations
 

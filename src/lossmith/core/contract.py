@@ -20,6 +20,7 @@ import numpy.typing as npt
 from lossmith.core.domain import Domain
 from lossmith.core.inputs import Input
 from lossmith.core.outputs import room
+from lossmith.core.outputs import symbol as symbol_of
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, KindError, ShapeError
 
@@ -97,8 +98,18 @@ class Batch:
         rows = self.room(part)
         if out.shape != (shape := self.restore(rows).shape):
             raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {shape}")
-        in_place = out.flags.c_contiguous and self.class_axis is None
-        return out.reshape(rows.shape) if in_place else rows
+        # Each prediction is read before it is written over; of whatever else lies there, some is read later.
+        own = self.inputs[symbol_of(part)]
+        over = [array for array in self._read() if np.may_share_memory(array, out)]
+        plain = out.flags.carray and self.class_axis is None
+        return out.reshape(rows.shape) if plain and all(x is own and same_memory(x, out) for x in over) else rows
+
+    def lies_in(self, array: Array) -> bool:
+        """Return whether some of what is read lies in an array's memory."""
+        return any(np.may_share_memory(array, other) for other in self._read())
+
+    def _read(self) -> list[Array]:
+        return [array for array in (*self.inputs.values(), self.weight, self.mask) if array is not None]
 
     def restore(self, values: Array, *, full: bool = False) -> Array:
         """Return a result of rows in the shape in which the arguments came."""
@@ -201,6 +212,12 @@ def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
     # Labels are often integers: they take the type of the predictions instead of widening them.
     common = np.result_type(*floats) if floats else np.dtype(np.float64)
     return np.dtype(np.float32 if common.itemsize <= 4 else np.float64)
+
+
+def same_memory(a: Array, b: Array) -> bool:
+    """Return whether two arrays hold the same numbers in the same order, each in the same place."""
+    plain = a.dtype == b.dtype and a.size == b.size and a.flags.c_contiguous and b.flags.c_contiguous
+    return plain and a.ctypes.data == b.ctypes.data
 
 
 def _place(row: int, shape: tuple[int, ...]) -> str:

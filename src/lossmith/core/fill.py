@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lossmith.core.contract import Batch
 from lossmith.core.state import CostState
-from lossmith.engines.choice import Findings
+from lossmith.engines.choice import Findings, NoKernel, fall_back
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -33,19 +33,36 @@ def fill(
         The state with the losses added.
     """
     first = loss._rows_for_kernel(batch, into) if batch.size else 0
+    if first and any(batch.lies_in(result) for result in into.values()):
+        # What a kernel finds wrong is looked up in the inputs, so that is done before they are written over.
+        state = _pass(loss, batch, first, {}, state, 1.0)
+        _pass(loss, batch, first, into, None, divisor)
+        return state
+    return _pass(loss, batch, first, into, state, divisor)
+
+
+def _pass(
+    loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], state: CostState | None, divisor: float
+) -> CostState | None:
+    """Do the first rows by a kernel, if there can be one, and the others block by block."""
     if first:
-        found = loss._run_kernel(first, batch, into, summed=state is not None, divisor=divisor)
-        state = _heed(loss, found, batch, state)
-        if first == batch.size:
-            return state
+        try:
+            found = loss._run_kernel(first, batch, into, summed=state is not None, divisor=divisor)
+        except NoKernel as error:
+            fall_back(error)
+            first = 0
+        else:
+            state = _heed(loss, found, batch, state)
+    if 0 < first == batch.size:
+        return state
     wanted = tuple(into) if state is None else tuple(dict.fromkeys(("losses", *into)))
     for start, stop, block in loss._stream(batch, wanted, first):
         loss._refuse_invalid(batch, start, stop, block["valid"])
+        if state is not None:
+            state = state.add(batch, start, stop, block["losses"])
         for part, result in into.items():
             weighted = batch.weighted(start, stop, block[part])
             result[start:stop] = weighted if part == "losses" or divisor == 1 else weighted / divisor
-        if state is not None:
-            state = state.add(batch, start, stop, block["losses"])
     return state
 
 

@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, cast, get_args
+
+from lossmith.engines.forks import ForkLock
 
 Name = Literal["auto", "numpy", "llvm"]
 
@@ -35,20 +36,57 @@ def _asked_for() -> Name:
 _forced: Name = _asked_for()
 
 
-@cache
+_deciding = ForkLock()
+_available: bool | None = None
+_told: set[str] = set()
+
+
+class NoKernel(Exception):
+    """A program has no kernel: it could not be made; the text says why."""
+
+
+def say_once(text: str, about: str) -> None:
+    """Log a warning, the first time that there is one about this."""
+    with _deciding:
+        if about in _told:
+            return
+        _told.add(about)
+    _log.warning(text)
+
+
 def compiled_is_available() -> bool:
     """Return whether kernels can be compiled here; says so once when they cannot."""
+    global _available
+    if _available is None:
+        with _deciding:
+            if _available is None:
+                _available = _can_compile()
+    return _available
+
+
+def _can_compile() -> bool:
     try:
         from lossmith.engines.llvm import compile as compiler
 
         compiler.check()
-    except ImportError:
+    except ModuleNotFoundError:
         _log.warning("the compiled engine needs llvmlite (pip install 'lossmith[fast]'); NumPy serves instead")
         return False
-    except (OSError, RuntimeError) as error:  # executable memory is forbidden here, for one
+    except Exception as error:  # executable memory is forbidden here, for one
         _log.warning("the compiled engine cannot run here (%s); NumPy serves instead", error)
         return False
     return True
+
+
+def fall_back(error: NoKernel) -> None:
+    """Say, once, that NumPy serves where there should have been a kernel.
+
+    Raises:
+        NoKernel: where nothing but the compiled engine is wanted.
+    """
+    if _forced == "llvm":
+        raise error
+    say_once(f"a kernel could not be made ({error}); NumPy serves instead", about="kernel")
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,29 @@
-"""From LLVM's text to functions that can be called."""
+"""From LLVM's text to functions that can be called.
+
+LLVM is used by one thread at a time: llvmlite locks each call into it, but a fork between two calls would
+leave its lock held in the child.
+"""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
 
-VERSION = f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
-"""What compiles; object code is kept apart by it."""
+from lossmith.engines.choice import NoKernel
+from lossmith.engines.forks import ForkLock
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VERSION = f"passes 2, llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+"""What compiles, and how; object code is kept apart by it."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +72,18 @@ def build(text: str) -> bytes:
     machine = _machine()
     module = llvm.parse_assembly(text)
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_unrolling = False
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(module, passes)
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options())
+    passes = llvm.create_new_function_pass_manager()
+    # What is written is vectors in straight lines already. LLVM's own levels bring nothing beyond these and take twice
+    # the time of all the rest.
+    passes.add_instruction_combine_pass()
+    passes.add_new_gvn_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_dead_code_elimination_pass()
+    passes.add_sinking_pass()
+    for function in module.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
     return bytes(machine.emit_object(module))
 
 
@@ -73,9 +93,53 @@ def check() -> None:
     Raises:
         OSError, RuntimeError: where kernels cannot run, as where executable memory is forbidden.
     """
-    loaded = Loaded(build("define i64 @one() {\n  ret i64 1\n}"))
+    with _making:
+        llvm.check_jit_execution()  # where this is forbidden, LLVM would not raise, and a call would crash
+        loaded = Loaded(build("define i64 @one() {\n  ret i64 1\n}"))
     if ctypes.CFUNCTYPE(ctypes.c_int64)(loaded.address("one"))() != 1:
         raise RuntimeError("a compiled function gave a wrong result")
+
+
+_making = ForkLock()
+atexit.register(_making.__enter__)  # for good: LLVM is taken down at the very end, and no thread may be in it then
+
+
+def kept(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator for what makes kernels: each is made once, by one thread, and the newest are kept.
+
+    The function then raises ``NoKernel`` where a kernel cannot be made, whatever the reason, and does not try again.
+
+    Args:
+        most: how many results are kept.
+    """
+
+    def decorate(make: Callable[P, T]) -> Callable[P, T]:
+        made: dict[Hashable, tuple[T | None, str]] = {}
+
+        def once(key: Hashable, *args: P.args, **named: P.kwargs) -> tuple[T | None, str]:
+            with _making:
+                found = made.get(key)  # another thread may have been faster
+                if found is None:
+                    try:
+                        found = make(*args, **named), ""
+                    except Exception as error:
+                        found = None, f"{type(error).__name__}: {error}"
+                    made[key] = found
+                    if len(made) > most:
+                        del made[next(iter(made))]
+                return found
+
+        @wraps(make)
+        def get(*args: P.args, **named: P.kwargs) -> T:
+            key = (args, tuple(named.items()))
+            kernel, why = made.get(key) or once(key, *args, **named)
+            if kernel is None:
+                raise NoKernel(why)
+            return kernel
+
+        return get
+
+    return decorate
 
 
 class Loaded:

@@ -107,7 +107,7 @@ class Kernel:
 def element_of(array: Array) -> str:
     """Return what a kernel calls what an array holds; nothing where it has to be copied first."""
     dtype = array.dtype
-    if array.strides != (dtype.itemsize,) or not array.flags.aligned:
+    if (array.size > 1 and array.strides != (dtype.itemsize,)) or not array.flags.aligned:
         return ""
     return _element(dtype)
 
@@ -149,7 +149,7 @@ def uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> Arra
     return reference.uniform_values(program, dict(parameters))
 
 
-@lru_cache(maxsize=512)
+@compiler.kept(512)
 def kernel(program: Program, form: Form) -> Kernel:
     """Return the kernel of a program, compiled once."""
     return Kernel(program, form)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,7 @@ class RowKernel:
         self.call = _SIGNATURE(self._loaded.address(NAME))
 
 
-@lru_cache(maxsize=256)
+@compiler.kept(256)
 def row_kernel(program: Program, form: RowForm) -> RowKernel:
     """Return the kernel of a formula, compiled once."""
     return RowKernel(program, form)

@@ -1,81 +1,134 @@
 """Threads for kernels, which run outside Python's lock: each takes one stretch of the blocks.
 
-The pool is made at the first long call. After a fork the child has none of its parent's threads, so
-it makes its own. How work is split never changes a result: sums are taken block by block.
+The pool is made at the first long call and grows when more threads are asked for. After a fork the child
+has none of its parent's threads, so it makes its own. How work is split never changes a result: sums are
+taken block by block.
 """
 
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from typing import SupportsIndex
 
+from lossmith.engines.forks import ForkLock
 from lossmith.errors import ParameterError
 
 Work = Callable[[int, int], None]
 
-SLICE = 512
-"""Blocks that a thread works on before it looks up."""
+SLICE = 32
+"""Blocks that a thread works on before it first looks up."""
+
+PAUSE = 0.03
+"""Seconds that it works from then on before it looks up again, which is when an interrupt is met."""
+
+
+class _Job:
+    """The parts of one call, taken by whoever is free: by its caller, if need be all of them.
+
+    No counter is kept that an interrupt could leave wrong: what is taken has left the queue of parts, and a
+    helper holds its lock as long as it may be at work.
+    """
+
+    def __init__(self, work: Work, parts: list[tuple[int, int]]) -> None:
+        self._work = work
+        self._left = deque(parts)
+        self._helpers: list[threading.Lock] = []
+        self._errors: list[BaseException] = []
+        self._given_up = False
+
+    def help(self) -> None:
+        """Take parts on another thread than the caller's."""
+        at_work = threading.Lock()
+        with at_work:
+            self._helpers.append(at_work)
+            try:
+                self._take_parts()
+            except BaseException as error:  # it belongs to the caller
+                self._give_up(error)
+
+    def run(self, waiting: queue.SimpleQueue[Callable[[], None]], helpers: int) -> None:
+        """Call helpers, take parts until none is left, wait for who helped, and raise what went wrong first.
+
+        The arrays belong to the call: not even an interrupt ends it before others have let go of them.
+        """
+        while True:
+            try:
+                if not self._given_up:
+                    for _ in range(helpers):
+                        waiting.put(self.help)
+                    self._take_parts()
+                self._left.clear()
+                for at_work in self._helpers:
+                    with at_work:
+                        pass
+                break
+            except BaseException as error:  # an interrupt, most likely
+                self._give_up(error)
+        del self._work  # who comes too late to help shall not keep the arrays alive
+        if self._errors:
+            raise self._errors.pop(0)
+
+    def _give_up(self, error: BaseException) -> None:
+        self._errors.append(error)
+        self._given_up = True
+
+    def _take_parts(self) -> None:
+        while True:
+            try:
+                first, last = self._left.popleft()
+            except IndexError:
+                return
+            size = SLICE
+            while first < last and not self._given_up:
+                stop = min(first + size, last)
+                begun = time.perf_counter()
+                self._work(first, stop)
+                took = time.perf_counter() - begun
+                first, size = stop, max(1, int(min(8.0, PAUSE / max(took, 1e-9)) * size))
 
 
 class _Pool:
-    """Threads that wait for work; the caller is one of them."""
+    """Threads that wait for work."""
 
-    def __init__(self, others: int) -> None:
-        self.process = os.getpid()
-        self.others = others
-        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        for _ in range(others):
-            threading.Thread(target=self._serve, name="lossmith", daemon=True).start()
+    def __init__(self) -> None:
+        self.waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = 0
+        self._lock = ForkLock()
 
-    def _serve(self) -> None:
-        while True:
-            self._waiting.get()()
-
-    def run(self, work: Work, parts: list[tuple[int, int]]) -> None:
-        """Run ``work(first, last)`` for every part, and return when all are done."""
-        done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        given_up = threading.Event()
-
-        def task(first: int, last: int) -> Callable[[], None]:
-            def run() -> None:
+    def grow(self, threads: int) -> int:
+        """Have at least so many threads, if the system grants them, and return how many there are."""
+        if self._threads < threads:
+            with self._lock:
                 try:
-                    _in_slices(work, first, last, given_up)
-                except BaseException as error:  # it belongs to the caller
-                    done.put(error)
-                else:
-                    done.put(None)
+                    while self._threads < threads:
+                        threading.Thread(target=_serve, args=(self.waiting,), name="lossmith", daemon=True).start()
+                        self._threads += 1
+                except RuntimeError:  # a limit is reached, or the interpreter ends; the caller works all the same
+                    pass
+        return self._threads
 
-            return run
-
-        for part in parts[1:]:
-            self._waiting.put(task(*part))
-        failed: BaseException | None = None
-        try:
-            _in_slices(work, *parts[0], given_up)
-        except BaseException as error:  # an interrupt, most likely
-            failed = error
-            given_up.set()
-        # The arrays belong to the call: it does not end before the others have let go of them.
-        for _ in parts[1:]:
-            failed = done.get() or failed
-        if failed is not None:
-            raise failed
+    def forget(self) -> None:
+        """Begin anew, as after a fork."""
+        self.waiting, self._threads = queue.SimpleQueue(), 0
 
 
-def _in_slices(work: Work, first: int, last: int, given_up: threading.Event) -> None:
-    """Do the work in stretches of some milliseconds, since an interrupt is met only between them."""
-    while first < last and not given_up.is_set():
-        stop = min(first + SLICE, last)
-        work(first, stop)
-        first = stop
+def _serve(waiting: queue.SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        waiting.get()()
 
 
-_lock = threading.Lock()
-_pool: _Pool | None = None
+_pool = _Pool()
 _chosen: int | None = None
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.forget)
 
 
 def get_num_threads() -> int:
@@ -83,14 +136,14 @@ def get_num_threads() -> int:
     if _chosen is not None:
         return _chosen
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if given.isdigit() and int(given) > 0:
+    if given.isdecimal() and int(given) > 0:
         return int(given)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def set_num_threads(number: int | None) -> None:
+def set_num_threads(number: SupportsIndex | None) -> None:
     """Set how many threads a long call uses; results do not depend on it.
 
     Args:
@@ -100,34 +153,21 @@ def set_num_threads(number: int | None) -> None:
         ParameterError: for anything else.
     """
     global _chosen
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+    if number is None:
+        _chosen = None
+        return
+    try:
+        wanted = 0 if isinstance(number, bool) else operator.index(number)
+    except TypeError:
+        wanted = 0
+    if wanted < 1:
         raise ParameterError(f"set_num_threads({number!r}): the number of threads must be a whole number of at least 1")
-    _chosen = number
+    _chosen = wanted
 
 
 def run(work: Work, blocks: int, least: int) -> None:
     """Run ``work(first, last)`` over all blocks, on several threads where each gets at least ``least`` of them."""
-    wanted = min(get_num_threads(), blocks // max(least, 1))
-    if wanted <= 1:
-        _in_slices(work, 0, blocks, threading.Event())
-        return
+    wanted = max(1, min(get_num_threads(), blocks // max(least, 1)))
     edges = [blocks * place // wanted for place in range(wanted + 1)]
-    _pool_of(wanted - 1).run(work, list(itertools.pairwise(edges)))
-
-
-def _pool_of(others: int) -> _Pool:
-    global _pool
-    with _lock:
-        if _pool is None or _pool.process != os.getpid() or _pool.others < others:
-            _pool = _Pool(others)
-        return _pool
-
-
-def _after_fork() -> None:
-    """Give the child a lock of its own: the parent's may have been held at the moment of the fork."""
-    global _lock, _pool
-    _lock, _pool = threading.Lock(), None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    helpers = min(wanted - 1, _pool.grow(wanted - 1))
+    _Job(work, list(itertools.pairwise(edges))).run(_pool.waiting, helpers)
