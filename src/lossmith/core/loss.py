@@ -23,9 +23,9 @@ from lossmith.core.fill import fill
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol
-from lossmith.core.reduction import check_reduction
+from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.section import Section
-from lossmith.core.state import CostState
+from lossmith.core.state import CostState, Tally, divisor, reduced
 from lossmith.core.sums import Summable
 from lossmith.engines.choice import Findings
 from lossmith.errors import EmptyError, NoConstantError, ParameterError
@@ -121,7 +121,7 @@ class Loss(Summable, Configured):
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         """Yield ``start, stop`` and, for those rows, the outputs and ``valid``, whether they lie in the domains.
 
-        Blocks begin at row ``first``, itself the beginning of one.
+        Blocks begin at row ``first``, itself the beginning of one. Floating-point warnings are the caller's to silence.
 
         Outputs are called as ``lossmith.core.outputs`` says.
         """
@@ -201,7 +201,6 @@ class Loss(Summable, Configured):
         """Whether second derivatives across entries of one example exist."""
         return len(self.predicted) > 1
 
-    @np.errstate(over="ignore", invalid="ignore")
     def evaluate(
         self,
         y_true: Any = None,
@@ -230,7 +229,6 @@ class Loss(Summable, Configured):
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
         return {name: gather(name, self.predicted, shaped) for name in outputs}
 
-    @np.errstate(over="ignore", invalid="ignore")
     def cost(
         self,
         y_true: Any = None,
@@ -261,14 +259,15 @@ class Loss(Summable, Configured):
         Raises:
             ShapeError, KindError, DomainError, EmptyError, ParameterError
         """
-        if check_reduction(reduction) != "none":
-            return self.state(y_true, y_pred, weight, mask, **named).reduce(reduction, empty=empty)
+        chosen, policy = check_reduction(reduction), check_empty(empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
+        if chosen != "none":
+            fill(self, batch, {}, tally := Tally(self, batch))
+            return reduced(tally, chosen, policy)
         result = batch.room("losses")
         fill(self, batch, {"losses": result})
         return batch.restore(result)[()]
 
-    @np.errstate(over="ignore", invalid="ignore")
     def state(
         self,
         y_true: Any = None,
@@ -279,11 +278,9 @@ class Loss(Summable, Configured):
     ) -> CostState:
         """Return the mergeable sums behind the cost; arguments and errors as in ``cost``."""
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        state = fill(self, batch, {}, CostState.begin(self, batch))
-        assert state is not None
-        return state
+        fill(self, batch, {}, tally := Tally(self, batch))
+        return tally.state()
 
-    @np.errstate(over="ignore", invalid="ignore")
     def cost_and_gradient(
         self,
         y_true: Any = None,
@@ -307,7 +304,7 @@ class Loss(Summable, Configured):
             The cost, and the gradient of that very cost: with ``mean`` it carries w/Σw. An input
             that was spread over the examples gets the sum of its gradients, in its own shape.
         """
-        chosen = check_reduction(reduction)
+        chosen, policy = check_reduction(reduction), check_empty(empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         keys = parts("gradient", self.predicted)
         flat = {key: batch.room(key) for key in keys}
@@ -317,17 +314,16 @@ class Loss(Summable, Configured):
                     f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
                 )
             flat[keys[0]] = batch.rows_of(out, keys[0])
-        state = CostState.begin(self, batch)
-        divisor = state.divisor(chosen) or math.inf  # nothing counts: the gradient is zero
+        tally = Tally(self, batch)
+        below = divisor(tally, chosen) or math.inf  # nothing counts: the gradient is zero
         cost: Any
         if chosen == "none":
             losses = batch.room("losses")
             fill(self, batch, {"losses": losses, **flat})
             cost = batch.restore(losses)[()]
         else:
-            filled = fill(self, batch, flat, state, divisor=divisor)
-            assert filled is not None
-            cost = filled.reduce(chosen, empty=empty)
+            fill(self, batch, flat, tally, divisor=below)
+            cost = reduced(tally, chosen, policy)
         shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
         if out is not None:
             out[...] = shaped[keys[0]]  # onto itself where it was written in place
@@ -349,10 +345,11 @@ class Loss(Summable, Configured):
         loss = self.raw_form
         zeros = np.zeros(np.shape(np.asarray(y_true)))
         batch = loss._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
-        for start, stop, block in loss._stream(batch, ()):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-        targets = batch.inputs["y"].astype(np.float64)
-        weights = np.ones(batch.size) if batch.weight is None else batch.weight
+        with np.errstate(all="ignore"):
+            for start, stop, block in loss._stream(batch, ()):
+                self._refuse_invalid(batch, start, stop, block["valid"])
+        targets = np.asarray(batch.inputs["y"], np.float64)
+        weights = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
         counts = weights > 0
         if not counts.any():
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
@@ -392,7 +389,7 @@ class Loss(Summable, Configured):
         return bind(type(self).__name__, self.inputs, {**named, **places})
 
     def _refuse_invalid(self, batch: Batch, start: int, stop: int, valid: Array) -> None:
-        if valid.all():
+        if np.count_nonzero(valid) == valid.size:
             return
         invalid = ~valid if batch.mask is None else ~valid & batch.mask[start:stop]
         if invalid.any():

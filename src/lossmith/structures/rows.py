@@ -255,7 +255,7 @@ class Rows(Loss):
     def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, int, Array]:
         """Return the targets that occur, the number of classes, and the weight of each target."""
         owner = type(self).__name__
-        y = numbers(owner, "y_true", y_true)
+        y = np.ascontiguousarray(numbers(owner, "y_true", y_true))
         if self.indices:
             # Without rows of predictions, which would be as many as there are targets.
             batch = prepare(owner, [(TARGET, y)], weight, self._counted(y, None))
@@ -268,7 +268,7 @@ class Rows(Loss):
             for start, stop, block in self._stream(batch, ()):
                 self._refuse_invalid(batch, start, stop, block["valid"])
             classes = batch.inputs["f"].shape[1]
-        w = np.ones(batch.size) if batch.weight is None else batch.weight
+        w = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
         w = w if batch.mask is None else np.where(batch.mask, w, 0.0)
         if not np.any(w > 0):
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
