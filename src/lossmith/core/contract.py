@@ -29,6 +29,8 @@ Array = npt.NDArray[Any]
 
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
 _FEW_LOGITS = 16
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_FLOATS, _NARROW = frozenset("efdg"), frozenset("ef")  # as dtypes call them
 _BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
 
 
@@ -65,7 +67,7 @@ class Batch:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     class_axis: int | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of examples."""
         return math.prod(self.shape)
@@ -81,6 +83,8 @@ class Batch:
 
     def weighted(self, start: int, stop: int, values: Array) -> Array:
         """Return weight times value of some rows; weight zero or a mask gives zero whatever the value."""
+        if self.weight is None and self.mask is None:
+            return values
         tail = (1,) * (values.ndim - 1)
         if self.weight is not None:
             weight = np.ascontiguousarray(self.weight[start:stop], np.float64).reshape(-1, *tail)
@@ -91,8 +95,7 @@ class Batch:
 
     def room(self, part: str) -> Array:
         """Return an array to fill with a part of the outputs, row by row; see ``lossmith.core.outputs``."""
-        tails = {symbol: array.shape[1:] for symbol, array in self.inputs.items()}
-        return room((self.size,), part, tails, self.dtype)
+        return room(self.size, part, self.inputs, self.dtype)
 
     def rows_of(self, out: Any, part: str) -> Array:
         """Check an array that a part is to be written into, and return it as rows, or others where that cannot be.
@@ -201,10 +204,9 @@ def prepare(owner: str, arguments: Sequence[tuple[Input, Any]], weight: Any = No
 
 def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
     """Return the type to compute in: the widest float among the arrays, at least float32, at most float64."""
-    floats = {array.dtype for array in arrays if array.dtype.kind == "f"}
     # Labels are often integers: they take the type of the predictions instead of widening them.
-    common = np.result_type(*floats) if floats else np.dtype(np.float64)
-    return np.dtype(np.float32 if common.itemsize <= 4 else np.float64)
+    floats = {array.dtype.char for array in arrays} & _FLOATS
+    return _FLOAT32 if floats and floats <= _NARROW else _FLOAT64
 
 
 def _place(row: int, shape: tuple[int, ...]) -> str:

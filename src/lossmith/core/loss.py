@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -51,7 +52,7 @@ class Loss(Summable, Configured):
         """The arrays that it takes. A class declares others as an attribute, or here where an option decides."""
         return (TARGET, PREDICTION)
 
-    @property
+    @cached_property
     def paired(self) -> bool:
         """Whether it takes a target and a prediction and nothing else, as most losses do."""
         return [item.name for item in self.inputs] == ["y_true", "y_pred"]
@@ -61,7 +62,7 @@ class Loss(Summable, Configured):
         """Whether each example is one target and one prediction, a number each, as in two columns of a table."""
         return self.paired and not self._couples
 
-    @property
+    @cached_property
     def predicted(self) -> tuple[Input, ...]:
         """The inputs that derivatives are taken with respect to."""
         return tuple(item for item in self.inputs if item.predicted)
@@ -196,6 +197,11 @@ class Loss(Summable, Configured):
             )
         return self.evaluate(y_true, y_pred, ("full_hessian",), **named)["full_hessian"]
 
+    @cached_property
+    def _parts(self) -> dict[str, list[str]]:
+        """The parts of each output."""
+        return {name: parts(name, self.predicted) for name in OUTPUTS}
+
     @property
     def _couples(self) -> bool:
         """Whether second derivatives across entries of one example exist."""
@@ -223,7 +229,7 @@ class Loss(Summable, Configured):
         if unknown:
             raise ParameterError(f"outputs must be among {', '.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}")
         batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
-        keys = [key for name in outputs for key in parts(name, self.predicted)]
+        keys = [key for name in outputs for key in self._parts[name]]
         flat = {key: batch.room(key) for key in keys}
         fill(self, batch, flat)
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
@@ -306,7 +312,7 @@ class Loss(Summable, Configured):
         """
         chosen, policy = check_reduction(reduction), check_empty(empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        keys = parts("gradient", self.predicted)
+        keys = self._parts["gradient"]
         flat = {key: batch.room(key) for key in keys}
         if out is not None:
             if len(keys) > 1:
@@ -385,6 +391,8 @@ class Loss(Summable, Configured):
 
     def _bind(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs by argument name, refusing unknown ones and missing ones."""
+        if not named and y_true is not None and y_pred is not None and self.paired:
+            return {"y_true": y_true, "y_pred": y_pred}
         places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
         return bind(type(self).__name__, self.inputs, {**named, **places})
 

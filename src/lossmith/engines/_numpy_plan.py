@@ -60,6 +60,18 @@ class Graph:
                 step = program.steps[number - program.first_step]
                 self._of.append(self._step(number, step.op, step.args))
         self.outputs = tuple(self._whole(program, number) for _, number in program.outputs)
+        self.live = sorted(self._needed())
+
+    def _needed(self) -> set[int]:
+        """Return the nodes that outputs are made of; a condition seen as one whole leaves its parts unused."""
+        found: set[int] = set()
+        stack = list(self.outputs)
+        while stack:
+            if (node := stack.pop()) not in found:
+                found.add(node)
+                kind, args = self.nodes[node]
+                stack += args if kind not in _LEAVES else ()
+        return found
 
     def _whole(self, program: Program, number: int) -> int:
         """Return the node of an output, as an array of its own."""
@@ -107,7 +119,7 @@ def buffers(graph: Graph) -> dict[int, tuple[str, int]]:
 
     Places are called by type and number: ``("real", 2)``, ``("bool", 0)``, and ``("result", 1)``.
     """
-    steps = [node for node, (kind, _) in enumerate(graph.nodes) if kind not in _LEAVES]
+    steps = [node for node in graph.live if graph.nodes[node][0] not in _LEAVES]
     last_use = {arg: node for node in steps for arg in graph.nodes[node][1]}
     results = list(dict.fromkeys(graph.outputs))
     places: dict[int, tuple[str, int]] = {node: ("result", place) for place, node in enumerate(results)}
@@ -149,7 +161,8 @@ def plan(program: Program) -> Plan:
     places = buffers(graph)
     names = {node: f"{kind}_{number}" for node, (kind, number) in places.items()}
     fixed: list[tuple[str, Any]] = []
-    for node, (kind, args) in enumerate(graph.nodes):
+    for node in graph.live:
+        kind, args = graph.nodes[node]
         if kind == "input":
             names[node] = f"input_{args[0]}"
         elif kind in _LEAVES:
@@ -158,7 +171,8 @@ def plan(program: Program) -> Plan:
     room = {names[node]: "bool" if graph.is_truth(node) else "real" for node in places}
     given = [f"input_{place}" for place in range(len(program.inputs))]
     lines = [f"def run({', '.join([*given, *(f'fixed_{place}' for place in range(len(fixed))), *room])}):"]
-    for node, (kind, args) in enumerate(graph.nodes):
+    for node in graph.live:
+        kind, args = graph.nodes[node]
         if kind not in _LEAVES:
             lines.append(f"    {names[node]} = {kind}({', '.join(names[arg] for arg in args)}, out={names[node]})")
     lines.append(f"    return ({''.join(f'{names[node]}, ' for node in graph.outputs)})")
@@ -198,12 +212,13 @@ class Runner:
             first: the row to begin at.
         """
         length, dtype = len(columns[0]), self.dtype
-        # A single block is written into arrays that NumPy makes on the way, the others into one set of arrays.
-        alone = length - first <= block
-        room: list[Array | None] = [None if alone else np.empty(block, kind) for kind in self.room]
+        if length - first <= block:  # NumPy makes the arrays of a single block on the way
+            room: list[Array | None] = [None] * len(self.room)
+        else:
+            room = [np.empty(block, kind) for kind in self.room]
         for start in range(first, length, block):
             stop = min(start + block, length)
-            if not alone and stop - start < block:
+            if stop == length and start > first:
                 room = [array if array is None else array[: stop - start] for array in room]
             given = [np.ascontiguousarray(column[start:stop], dtype) for column in columns]
             found = self.function(*given, *self.fixed, *room)

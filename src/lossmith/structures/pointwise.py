@@ -43,12 +43,12 @@ class Pointwise(Written):
 
     target: ClassVar[Domain] = REAL
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """The symbols of its inputs."""
         return tuple(item.symbol for item in self.inputs)
 
-    @property
+    @cached_property
     def wrt(self) -> tuple[str, ...]:
         """The symbols of its predicted inputs."""
         return tuple(item.symbol for item in self.predicted)
@@ -91,18 +91,18 @@ class Pointwise(Written):
     def _stream(
         self, batch: Batch, outputs: Sequence[str], first: int = 0
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        runner = self._runner(tuple(outputs), batch.dtype)
-        columns = [batch.inputs[symbol] for symbol in self.symbols]
-        yield from runner.stream(columns, batch.block, first)
+        columns = list(map(batch.inputs.__getitem__, self.symbols))
+        return self._runner(tuple(outputs), batch.dtype).stream(columns, batch.block, first)
 
     def _runner(self, outputs: tuple[str, ...], dtype: np.dtype[Any]) -> engine.Runner:
         """Return the program of some outputs and ``valid``, ready for the reference engine."""
-        key = (outputs, dtype)
-        if key not in self._runners:
+        key = (outputs, dtype.char)
+        found = self._runners.get(key)
+        if found is None:
             names = {part: _output(part) for part in (*outputs, "valid")}
             program = self.part(*dict.fromkeys(names.values()))
-            self._runners[key] = engine.ready(program, self.free_parameters, dtype, names)
-        return self._runners[key]
+            found = self._runners[key] = engine.ready(program, self.free_parameters, dtype, names)
+        return found
 
     @cached_property
     def _runners(self) -> dict[Any, engine.Runner]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -103,7 +104,7 @@ class Written(Loss):
             parts[form, label] = derive(trace(outputs, symbols, free), wrt=wrt, order=1 if wrt else 0)
         return parts[form, label]
 
-    @property
+    @cached_property
     def _form(self) -> tuple[Any, ...]:
         """What tells apart the losses of a class that need programs of their own."""
         # Parameters are inputs of the program: losses that differ only in those share it, if their domains agree.
