@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ _FLOATS, _NARROW = frozenset("efdg"), frozenset("ef")  # as dtypes call them
 _BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
 
 
+_NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+
+
 class LossmithWarning(UserWarning):
     """Something that is allowed but looks like a mistake."""
 
@@ -46,19 +50,19 @@ class Batch:
         owner: the loss, as messages name it.
         inputs: by the formula's symbol: columns (see ``lossmith.core.columns``) or, with classes, contiguous
             arrays with the examples along the first axis and the classes along the last.
-        labels: the argument name behind each symbol, for messages.
+        arguments: what the loss takes, for messages.
         shape: shape of the examples, that is, of the losses.
         dtype: float32 or float64, the type of the results.
         weight: a column of weights, or ``None`` for one each. What it holds where the mask is false does not matter.
         mask: which examples count, or ``None`` for all.
         block: rows in a block of work, which is also the unit of exact sums.
-        shapes: shape of each argument, for results that have it.
+        shapes: shape of each argument that may be spread over the examples, for results that have it.
         class_axis: where the classes stood in the arguments, or ``None`` without classes.
     """
 
     owner: str
     inputs: Mapping[str, Array]
-    labels: Mapping[str, str]
+    arguments: Sequence[Input]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     weight: Array | None
@@ -72,14 +76,16 @@ class Batch:
         """Number of examples."""
         return math.prod(self.shape)
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The argument name behind each symbol."""
+        return {item.symbol: item.name for item in self.arguments}
+
     @cached_property
     def weight_sums(self) -> list[float]:
-        """The sum of the weights that count, of each block.
-
-        Raises:
-            DomainError: for a negative weight, or one that is not finite.
-        """
-        return check_weights(self.owner, self.weight, self.shape, self.mask, self.block)
+        """The sum of the weights that count, of each block."""
+        with np.errstate(all="ignore"):
+            return [float(np.add.reduce(here)) for _, here in _weights_by_block(self.weight, self.mask, self.block)]
 
     def weighted(self, start: int, stop: int, values: Array) -> Array:
         """Return weight times value of some rows; weight zero or a mask gives zero whatever the value."""
@@ -155,12 +161,15 @@ class Batch:
         return f"{label}[{', '.join(str(0 if size == 1 else int(i)) for i, size in spread)}]"
 
 
-def prepare(owner: str, arguments: Sequence[tuple[Input, Any]], weight: Any = None, mask: Any = None) -> Batch:
+def prepare(
+    owner: str, inputs: Sequence[Input], given: Mapping[str, Any], weight: Any = None, mask: Any = None
+) -> Batch:
     """Check the arguments of a pointwise call and bring them to the form that engines take.
 
     Args:
         owner: the loss, as messages shall name it.
-        arguments: each input with what the user gave.
+        inputs: what it takes.
+        given: what the user gave, by the names of the inputs.
         weight: a weight for each example, at least zero; size-1 axes broadcast.
         mask: true for the examples that count.
 
@@ -169,37 +178,27 @@ def prepare(owner: str, arguments: Sequence[tuple[Input, Any]], weight: Any = No
         ShapeError: when shapes differ.
         DomainError: for negative or non-finite weights and a mask that is not boolean.
     """
-    arrays = [numbers(owner, item.name, value) for item, value in arguments]
+    arrays = [numbers(owner, item.name, given[item.name]) for item in inputs]
     lead = 0
-    while arguments[lead][0].broadcast:
+    while inputs[lead].broadcast:
         lead += 1
     shape = arrays[lead].shape
-    inputs, labels, shapes = {}, {}, {}
-    deciding = arrays
-    for (item, value), array in zip(arguments, arrays, strict=True):
-        labels[item.symbol] = item.name
+    columns, shapes, deciding = {}, _NO_SHAPES, arrays
+    for item, array in zip(inputs, arrays, strict=True):
         if item.broadcast:
-            inputs[item.symbol] = spread(owner, item.name, array, shape)
-            shapes[item.symbol] = array.shape
-            if isinstance(value, (int, float)):  # a plain Python number for all examples is of no width
+            shapes = {**shapes, item.symbol: array.shape}
+            columns[item.symbol] = spread(owner, item.name, array, shape)
+            if isinstance(given[item.name], (int, float)):  # a plain Python number for all examples is of no width
                 deciding = [other for other in deciding if other is not array]
         elif array.shape == shape:
-            inputs[item.symbol] = column(array)
+            columns[item.symbol] = column(array)
         else:
-            raise ShapeError(_shapes_differ(owner, arguments[lead][0].name, arrays[lead], item.name, array))
-    batch = Batch(
-        owner=owner,
-        inputs=inputs,
-        labels=labels,
-        shape=shape,
-        dtype=common_type(deciding),
-        weight=None if weight is None else spread(owner, "weight", numbers(owner, "weight", weight), shape),
-        mask=None if mask is None else masks(owner, mask, shape),
-        shapes=shapes,
-    )
-    if weight is not None:
-        batch.weight_sums  # noqa: B018  # checks them
-    return batch
+            raise ShapeError(_shapes_differ(owner, inputs[lead].name, arrays[lead], item.name, array))
+    weigh = None if weight is None else spread(owner, "weight", numbers(owner, "weight", weight), shape)
+    counts = None if mask is None else masks(owner, mask, shape)
+    if weigh is not None:
+        check_weights(owner, weigh, shape, counts)
+    return Batch(owner, columns, inputs, shape, common_type(deciding), weigh, counts, BLOCK, shapes)
 
 
 def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
@@ -258,30 +257,31 @@ def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -
     return message
 
 
-def check_weights(
-    owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None, block: int = BLOCK
-) -> list[float]:
-    """Return the sum of a column of weights that count, of each block.
+def check_weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> None:
+    """Check a column of weights, where they count.
 
     Raises:
         DomainError: for a negative weight, or one that is not finite.
     """
-    sums, wrong, first = [], 0, 0
-    with np.errstate(all="ignore"):
-        for start in range(0, weight.size, block):
-            here = np.ascontiguousarray(weight[start : start + block], np.float64)
-            here = here if counts is None else np.where(counts[start : start + block], here, 0.0)
-            right = (here >= 0) & (here < np.inf)
-            missed = right.size - int(np.count_nonzero(right))
-            first = start + int(np.argmin(right)) if missed and not wrong else first
+    wrong, first = 0, 0
+    for start, here in _weights_by_block(weight, counts, BLOCK):
+        right = (here >= 0) & (here < np.inf)
+        if missed := right.size - int(np.count_nonzero(right)):
+            first = first if wrong else start + int(np.argmin(right))
             wrong += missed
-            sums.append(float(np.add.reduce(here)))
     if wrong:
         raise DomainError(
             f"{owner}: weights must be finite and at least 0, but weight[{_place(first, shape)}] is "
             f"{float(weight[first]):g} ({wrong} such of {weight.size}); drop those rows or give them weight 0"
         )
-    return sums
+
+
+def _weights_by_block(weight: Any, counts: Array | None, block: int) -> Iterator[tuple[int, Array]]:
+    """Yield where a block begins and its weights, 0 where they do not count."""
+    for start in range(0, weight.size, block):
+        with np.errstate(over="ignore"):  # of a wider type than float64
+            here = np.ascontiguousarray(weight[start : start + block], np.float64)
+        yield start, here if counts is None else np.where(counts[start : start + block], here, 0.0)
 
 
 def weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> Array:

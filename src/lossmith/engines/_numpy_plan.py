@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -211,18 +211,26 @@ class Runner:
             block: rows in a block.
             first: the row to begin at.
         """
-        length, dtype = len(columns[0]), self.dtype
-        if length - first <= block:  # NumPy makes the arrays of a single block on the way
-            room: list[Array | None] = [None] * len(self.room)
-        else:
-            room = [np.empty(block, kind) for kind in self.room]
+        length = len(columns[0])
+        if 0 < length - first <= block:  # NumPy makes the arrays of a single block on the way
+            yield first, length, self._block([column[first:] for column in columns] if first else columns, self._none)
+            return
+        room = [np.empty(block, kind) for kind in self.room]
         for start in range(first, length, block):
             stop = min(start + block, length)
-            if stop == length and start > first:
-                room = [array if array is None else array[: stop - start] for array in room]
-            given = [np.ascontiguousarray(column[start:stop], dtype) for column in columns]
-            found = self.function(*given, *self.fixed, *room)
-            yield start, stop, {name: found[place] for name, place in self.names}
+            if stop == length:
+                room = [array[: stop - start] for array in room]
+            yield start, stop, self._block([column[start:stop] for column in columns], room)
+
+    def _block(self, columns: Sequence[Array], room: Sequence[Array | None]) -> dict[str, Array]:
+        """Run over whole columns."""
+        dtype, convert = self.dtype, np.ascontiguousarray
+        found = self.function(*[convert(column, dtype) for column in columns], *self.fixed, *room)
+        return {name: found[place] for name, place in self.names}
+
+    @cached_property
+    def _none(self) -> list[None]:
+        return [None] * len(self.room)
 
 
 def runner(

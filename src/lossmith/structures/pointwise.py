@@ -86,7 +86,7 @@ class Pointwise(Written):
         return along_focus(self, value, points, between)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        return prepare(type(self).__name__, [(item, given[item.name]) for item in self.inputs], weight, mask)
+        return prepare(type(self).__name__, self.inputs, given, weight, mask)
 
     def _stream(
         self, batch: Batch, outputs: Sequence[str], first: int = 0

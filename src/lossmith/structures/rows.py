@@ -106,6 +106,7 @@ class Rows(Loss):
         """Return the loss along the logit or probability of the true class, whose index is ``value``."""
         return along_true_class(self, value, points, between)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = prepare_rows(
             type(self).__name__,
@@ -258,7 +259,7 @@ class Rows(Loss):
         y = np.ascontiguousarray(numbers(owner, "y_true", y_true))
         if self.indices:
             # Without rows of predictions, which would be as many as there are targets.
-            batch = prepare(owner, [(TARGET, y)], weight, self._counted(y, None))
+            batch = prepare(owner, [TARGET], {TARGET.name: y}, weight, self._counted(y, None))
             seen = batch.inputs["y"] if batch.mask is None else batch.inputs["y"][batch.mask]
             declared = [len(self._values[name]) for name, item in self._others.items() if self._is_vector(name)]
             classes = declared[0] if declared else int(np.nan_to_num(seen.max(initial=0), posinf=0)) + 1
