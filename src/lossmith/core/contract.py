@@ -94,7 +94,8 @@ class Batch:
         tail = (1,) * (values.ndim - 1)
         if self.weight is not None:
             weight = np.ascontiguousarray(self.weight[start:stop], np.float64).reshape(-1, *tail)
-            values = np.where(weight > 0, weight * values, 0.0)
+            values = weight * values
+            np.copyto(values, 0.0, where=~(weight > 0))
         if self.mask is not None:
             values = np.where(self.mask[start:stop].reshape(-1, *tail), values, 0.0)
         return values

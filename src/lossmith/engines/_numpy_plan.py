@@ -32,6 +32,9 @@ def _filled(like: Array, value: Array, out: Array | None) -> Array:
     return out
 
 
+TILE = 4096
+"""Rows that are worked on at once: so few that all arrays on the way stay in the cache."""
+
 _LEAVES = ("input", "uniform", "literal")
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **IMPLEMENTATION,
@@ -144,14 +147,16 @@ class Plan:
     """A program as a Python function ``(inputs, fixed values, arrays to write into or None) -> outputs``.
 
     Attributes:
-        function: the function; it takes all arrays by place.
+        function: the function; it takes all arrays by place, and returns the first of those written into.
         fixed: what the fixed values are: numbers of a program's uniform values, and literals.
         room: type of each array to write into, ``"real"`` or ``"bool"``.
+        outputs: for each output of the program, which of the arrays that the function returns it is.
     """
 
     function: Callable[..., tuple[Array, ...]]
     fixed: tuple[tuple[str, Any], ...]
     room: tuple[str, ...]
+    outputs: tuple[int, ...]
 
 
 @lru_cache(maxsize=512)
@@ -175,10 +180,11 @@ def plan(program: Program) -> Plan:
         kind, args = graph.nodes[node]
         if kind not in _LEAVES:
             lines.append(f"    {names[node]} = {kind}({', '.join(names[arg] for arg in args)}, out={names[node]})")
-    lines.append(f"    return ({''.join(f'{names[node]}, ' for node in graph.outputs)})")
+    results = list(dict.fromkeys(graph.outputs))
+    lines.append(f"    return ({''.join(f'{names[node]}, ' for node in results)})")
     scope: dict[str, Any] = dict(_FUNCTIONS)
     exec("\n".join(lines), scope)  # the text holds numbered names and those of the table, nothing that a user gave
-    return Plan(scope["run"], tuple(fixed), tuple(room.values()))
+    return Plan(scope["run"], tuple(fixed), tuple(room.values()), tuple(map(results.index, graph.outputs)))
 
 
 @dataclass(frozen=True)
@@ -186,17 +192,19 @@ class Runner:
     """A program with numbers for its parameters, ready to run in one type.
 
     Attributes:
-        names: what the caller calls the outputs, each with its place among those of the function.
+        names: what the caller calls the outputs, each with its place among what the function returns.
         function: the plan's.
         fixed: the fixed values.
-        room: type of each array to write into.
+        results: type of each array that the function returns.
+        scratch: type of each array that it needs besides.
         dtype: type to compute in.
     """
 
     names: tuple[tuple[str, int], ...]
     function: Callable[..., tuple[Array, ...]]
     fixed: tuple[Array, ...]
-    room: tuple[np.dtype[Any], ...]
+    results: tuple[np.dtype[Any], ...]
+    scratch: tuple[np.dtype[Any], ...]
     dtype: np.dtype[Any]
 
     def stream(
@@ -212,25 +220,30 @@ class Runner:
             first: the row to begin at.
         """
         length = len(columns[0])
-        if 0 < length - first <= block:  # NumPy makes the arrays of a single block on the way
-            yield first, length, self._block([column[first:] for column in columns] if first else columns, self._none)
+        if 0 < length - first <= min(block, TILE):
+            found = self._run(columns, first, length, self._nothing)
+            yield first, length, {name: found[place] for name, place in self.names}
             return
-        room = [np.empty(block, kind) for kind in self.room]
+        rows = max(0, min(block, length - first))
+        results = [np.empty(rows, kind) for kind in self.results]
+        scratch = [np.empty(min(rows, TILE), kind) for kind in self.scratch]
         for start in range(first, length, block):
             stop = min(start + block, length)
-            if stop == length:
-                room = [array[: stop - start] for array in room]
-            yield start, stop, self._block([column[start:stop] for column in columns], room)
+            for begin in range(start, stop, TILE):
+                end = min(begin + TILE, stop)
+                room = [array[begin - start : end - start] for array in results]
+                room += [array[: end - begin] for array in scratch]
+                self._run(columns, begin, end, room)
+            yield start, stop, {name: results[place][: stop - start] for name, place in self.names}
 
-    def _block(self, columns: Sequence[Array], room: Sequence[Array | None]) -> dict[str, Array]:
-        """Run over whole columns."""
-        dtype, convert = self.dtype, np.ascontiguousarray
-        found = self.function(*[convert(column, dtype) for column in columns], *self.fixed, *room)
-        return {name: found[place] for name, place in self.names}
+    def _run(self, columns: Sequence[Array], start: int, stop: int, room: Sequence[Array | None]) -> tuple[Array, ...]:
+        """Run over some rows; where there is no array to write into, NumPy makes one."""
+        convert, dtype = np.ascontiguousarray, self.dtype
+        return self.function(*[convert(column[start:stop], dtype) for column in columns], *self.fixed, *room)
 
     @cached_property
-    def _none(self) -> list[None]:
-        return [None] * len(self.room)
+    def _nothing(self) -> list[None]:
+        return [None] * (len(self.results) + len(self.scratch))
 
 
 def runner(
@@ -248,12 +261,15 @@ def runner(
     # Zero-dimensional arrays keep the data type in every NumPy, unlike Python numbers.
     fixed = [uniform[which] if kind == "uniform" else np.asarray(which) for kind, which in made.fixed]
     kinds = {"real": dtype, "bool": np.dtype(np.bool_)}
-    places = {name: place for place, (name, _) in enumerate(program.outputs)}
+    room = [kinds[kind] for kind in made.room]
+    count = len(set(made.outputs))
+    places = {name: place for (name, _), place in zip(program.outputs, made.outputs, strict=True)}
     wanted = places if names is None else {name: places[output] for name, output in names.items()}
     return Runner(
         names=tuple(wanted.items()),
         function=made.function,
         fixed=tuple(value if value.dtype == np.bool_ else value.astype(dtype) for value in fixed),
-        room=tuple(kinds[kind] for kind in made.room),
+        results=tuple(room[:count]),
+        scratch=tuple(room[count:]),
         dtype=dtype,
     )
