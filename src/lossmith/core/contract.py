@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,6 @@ _FEW_LOGITS = 16
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _FLOATS, _NARROW = frozenset("efdg"), frozenset("ef")  # as dtypes call them
 _BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
-
-
-_NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
 
 class LossmithWarning(UserWarning):
@@ -122,6 +118,8 @@ class Batch:
 
     def restore(self, values: Array, *, full: bool = False) -> Array:
         """Return a result of rows in the shape in which the arguments came."""
+        if self.shape == values.shape:
+            return values
         tail = values.shape[1:]
         restored = values.reshape(self.shape + tail)
         if tail and not full and self.class_axis is not None:
@@ -130,8 +128,8 @@ class Batch:
 
     def own(self, symbol: str, gradient: Array) -> Array:
         """Return a gradient in its argument's own shape: summed over the axes along which that was spread."""
-        shape = self.shapes.get(symbol, gradient.shape)
-        if shape == gradient.shape:
+        shape = self.shapes.get(symbol)
+        if shape is None or shape == gradient.shape:
             return gradient
         spread_along = tuple(axis for axis, size in enumerate(shape) if size != gradient.shape[axis])
         total = gradient.sum(axis=spread_along if shape else None, keepdims=bool(shape), dtype=np.float64)
@@ -184,10 +182,10 @@ def prepare(
     while inputs[lead].broadcast:
         lead += 1
     shape = arrays[lead].shape
-    columns, shapes, deciding = {}, _NO_SHAPES, arrays
+    columns, shapes, deciding = {}, {}, arrays
     for item, array in zip(inputs, arrays, strict=True):
         if item.broadcast:
-            shapes = {**shapes, item.symbol: array.shape}
+            shapes[item.symbol] = array.shape
             columns[item.symbol] = spread(owner, item.name, array, shape)
             if isinstance(given[item.name], (int, float)):  # a plain Python number for all examples is of no width
                 deciding = [other for other in deciding if other is not array]

@@ -42,10 +42,11 @@ def fill(
         loss._refuse_invalid(batch, start, stop, block["valid"])
         for part, result in into.items():
             values = batch.weighted(start, stop, block[part])
+            here = result[start:stop]
             if part == "losses" or divisor == 1:
-                result[start:stop] = values
+                here[...] = values
             else:
-                np.divide(values, divisor, out=result[start:stop], casting="same_kind")
+                np.divide(values, divisor, here)
         if tally is not None:
             tally.add(start, stop, block["losses"])
 

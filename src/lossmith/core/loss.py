@@ -336,6 +336,7 @@ class Loss(Summable, Configured):
             return cost, out
         return cost, gather("gradient", self.predicted, shaped)
 
+    @np.errstate(all="ignore")
     def optimal_constant(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Any:
         """Return the constant raw prediction with the least cost: where boosting should start.
 
@@ -351,9 +352,8 @@ class Loss(Summable, Configured):
         loss = self.raw_form
         zeros = np.zeros(np.shape(np.asarray(y_true)))
         batch = loss._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
-        with np.errstate(all="ignore"):
-            for start, stop, block in loss._stream(batch, ()):
-                self._refuse_invalid(batch, start, stop, block["valid"])
+        for start, stop, block in loss._stream(batch, ()):
+            self._refuse_invalid(batch, start, stop, block["valid"])
         targets = np.asarray(batch.inputs["y"], np.float64)
         weights = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
         counts = weights > 0
@@ -391,14 +391,10 @@ class Loss(Summable, Configured):
 
     def _bind(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs by argument name, refusing unknown ones and missing ones."""
-        if not named and y_true is not None and y_pred is not None and self.paired:
-            return {"y_true": y_true, "y_pred": y_pred}
-        places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
-        return bind(type(self).__name__, self.inputs, {**named, **places})
+        return bind(type(self).__name__, self.inputs, y_true, y_pred, named, paired=self.paired)
 
     def _refuse_invalid(self, batch: Batch, start: int, stop: int, valid: Array) -> None:
-        if np.count_nonzero(valid) == valid.size:
-            return
-        invalid = ~valid if batch.mask is None else ~valid & batch.mask[start:stop]
-        if invalid.any():
-            raise self._invalid(batch, invalid, start)
+        if np.count_nonzero(valid) < valid.size:
+            invalid = ~valid if batch.mask is None else ~valid & batch.mask[start:stop]
+            if invalid.any():
+                raise self._invalid(batch, invalid, start)

@@ -43,6 +43,8 @@ def symbol(part: str) -> str:
 
 def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) -> Results:
     """Return an output from its parts: as it is where there is one, else by the names of the inputs."""
+    if len(found) == 1:
+        return next(iter(found.values()))
     keys = parts(output, predicted)
     if output == "losses" or len(predicted) == 1:
         return found[keys[0]]

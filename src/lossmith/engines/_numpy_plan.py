@@ -1,7 +1,7 @@
 """Plans: programs as straight-line Python over NumPy's functions.
 
 A plan is made once for a program. What composed instructions have in common is computed once, a product in
-which an exact zero wins is a plain product where both factors are known to be finite, and values share buffers.
+which an exact zero wins is a plain product where nothing else can come out, and values share buffers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Graph:
         self._index: dict[Node, int] = {}
         self._truths: set[int] = set()
         self._ops = Ops(self._apply)
-        self._finite, self._tests = ranges(program), finite_tests(program)
+        self._ranges, self._tests = ranges(program), finite_tests(program)
+        self._shown = _below(program, "value")
         self._of = [self._leaf("input", place) for place in range(len(program.inputs))]
         for number in range(len(program.inputs), len(program.types)):
             if program.uniform[number]:
@@ -97,12 +98,18 @@ class Graph:
             return self._leaf("finite", self._of[self._tests[number]])
         if op in ("hold", "sloped"):
             return given[0]
-        if op == "mul0" and all(arg in self._finite for arg in args):
+        if op == "mul0" and self._is_plain(number, args):
             return self._leaf("mul", *given)
         if op in COMPOSED:
             node: int = COMPOSED[op](self._ops, *given)
             return node
         return self._apply(op, given)
+
+    def _is_plain(self, number: int, factors: tuple[int, ...]) -> bool:
+        """Return whether a product in which an exact zero wins is a plain one, up to a zero's sign in derivatives."""
+        if not all(factor in self._ranges for factor in factors):
+            return False
+        return number not in self._shown or all(self._ranges[factor][0] >= 0 for factor in factors)
 
     def _apply(self, op: str, args: tuple[Value, ...]) -> int:
         given = tuple(self._leaf("literal", arg) if isinstance(arg, float) else arg for arg in args)
@@ -115,6 +122,15 @@ class Graph:
         """Return whether a node is a truth value."""
         kind, args = self.nodes[node]
         return self.is_truth(args[1]) if kind == "filled" else kind in _CONDITIONS or node in self._truths
+
+
+def _below(program: Program, output: str) -> set[int]:
+    """Return the numbers of all that an output is made of."""
+    found = {number for name, number in program.outputs if name == output}
+    for number in range(len(program.types) - 1, program.first_step - 1, -1):
+        if number in found:
+            found.update(program.steps[number - program.first_step].args)
+    return found
 
 
 def buffers(graph: Graph) -> dict[int, tuple[str, int]]:
@@ -221,9 +237,13 @@ class Runner:
         """
         length = len(columns[0])
         if 0 < length - first <= min(block, TILE):
-            found = self._run(columns, first, length, self._nothing)
-            yield first, length, {name: found[place] for name, place in self.names}
-            return
+            found = self._run(columns if first == 0 else [column[first:] for column in columns], self._nothing)
+            return iter([(first, length, {name: found[place] for name, place in self.names})])
+        return self._tiled(columns, block, first, length)
+
+    def _tiled(
+        self, columns: Sequence[Array], block: int, first: int, length: int
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         rows = max(0, min(block, length - first))
         results = [np.empty(rows, kind) for kind in self.results]
         scratch = [np.empty(min(rows, TILE), kind) for kind in self.scratch]
@@ -233,13 +253,13 @@ class Runner:
                 end = min(begin + TILE, stop)
                 room = [array[begin - start : end - start] for array in results]
                 room += [array[: end - begin] for array in scratch]
-                self._run(columns, begin, end, room)
+                self._run([column[begin:end] for column in columns], room)
             yield start, stop, {name: results[place][: stop - start] for name, place in self.names}
 
-    def _run(self, columns: Sequence[Array], start: int, stop: int, room: Sequence[Array | None]) -> tuple[Array, ...]:
-        """Run over some rows; where there is no array to write into, NumPy makes one."""
+    def _run(self, columns: Sequence[Array], room: Sequence[Array | None]) -> tuple[Array, ...]:
+        """Run over whole columns; where there is no array to write into, NumPy makes one."""
         convert, dtype = np.ascontiguousarray, self.dtype
-        return self.function(*[convert(column[start:stop], dtype) for column in columns], *self.fixed, *room)
+        return self.function(*[convert(column, dtype) for column in columns], *self.fixed, *room)
 
     @cached_property
     def _nothing(self) -> list[None]:

@@ -85,7 +85,9 @@ def stream(
     Raises:
         ProgramError: when inputs or parameters do not fit the program.
     """
-    blocks = ready(program, parameters, _type(program, inputs)).stream(inputs, block)
+    dtype = _type(program, inputs)
+    with np.errstate(all="ignore"):
+        blocks = ready(program, parameters, dtype).stream(inputs, block)
     while True:
         with np.errstate(all="ignore"):
             found = next(blocks, None)
