@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.contract import Batch
-from lossmith.core.state import CostState
+from lossmith.core.state import Tally
 from lossmith.engines.choice import Findings, NoKernel, fall_back
 
 if TYPE_CHECKING:
@@ -17,63 +18,62 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
+@np.errstate(all="ignore")  # what is not finite is counted instead
 def fill(
-    loss: Loss, batch: Batch, into: Mapping[str, Array], state: CostState | None = None, *, divisor: float = 1.0
-) -> CostState | None:
-    """Write parts of the outputs, weighted, and add the losses to a state, all in one pass.
+    loss: Loss, batch: Batch, into: Mapping[str, Array], tally: Tally | None = None, *, divisor: float = 1.0
+) -> None:
+    """Write parts of the outputs, weighted, and add the losses to a tally, all in one pass.
 
     Args:
         loss: whose outputs.
         batch: what came in.
         into: flat arrays to write, by part.
-        state: what the losses are added to, if anything.
+        tally: what the losses are added to, if anything.
         divisor: what derivatives are divided by.
-
-    Returns:
-        The state with the losses added.
     """
     first = loss._rows_for_kernel(batch, into) if batch.size else 0
     if first and any(batch.lies_in(result) for result in into.values()):
         # What a kernel finds wrong is looked up in the inputs, so that is done before they are written over.
-        state = _pass(loss, batch, first, {}, state, 1.0)
+        _pass(loss, batch, first, {}, tally, 1.0)
         _pass(loss, batch, first, into, None, divisor)
-        return state
-    return _pass(loss, batch, first, into, state, divisor)
+    else:
+        _pass(loss, batch, first, into, tally, divisor)
 
 
-def _pass(
-    loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], state: CostState | None, divisor: float
-) -> CostState | None:
+def _pass(loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], tally: Tally | None, divisor: float) -> None:
     """Do the first rows by a kernel, if there can be one, and the others block by block."""
     if first:
         try:
-            found = loss._run_kernel(first, batch, into, summed=state is not None, divisor=divisor)
+            found = loss._run_kernel(first, batch, into, summed=tally is not None, divisor=divisor)
         except NoKernel as error:
             fall_back(error)
             first = 0
         else:
-            state = _heed(loss, found, batch, state)
-    if 0 < first == batch.size:
-        return state
-    wanted = tuple(into) if state is None else tuple(dict.fromkeys(("losses", *into)))
+            _heed(loss, found, batch, tally)
+            if first == batch.size:
+                return
+    wanted = tuple(into) if tally is None or "losses" in into else ("losses", *into)
     for start, stop, block in loss._stream(batch, wanted, first):
         loss._refuse_invalid(batch, start, stop, block["valid"])
-        if state is not None:
-            state = state.add(batch, start, stop, block["losses"])
+        if tally is not None:
+            tally.add(start, stop, block["losses"])
         for part, result in into.items():
-            weighted = batch.weighted(start, stop, block[part])
-            result[start:stop] = weighted if part == "losses" or divisor == 1 else weighted / divisor
-    return state
+            values = batch.weighted(start, stop, block[part])
+            here = result[start:stop]
+            if part == "losses" or divisor == 1:
+                here[...] = values
+            else:
+                np.divide(values, divisor, here)
 
 
-def _heed(loss: Loss, found: Findings, batch: Batch, state: CostState | None) -> CostState | None:
-    """Go over the blocks in which a kernel found something wrong, and return the state with all sums added."""
+def _heed(loss: Loss, found: Findings, batch: Batch, tally: Tally | None) -> None:
+    """Go over the blocks in which a kernel found something wrong, and add all sums to the tally."""
     for block in found.wrong:
         start, stop, outputs = next(loss._stream(batch, (), block * batch.block))
         loss._refuse_invalid(batch, start, stop, outputs["valid"])
-    if state is None:
-        return None
+    if tally is None:
+        return
     for block in found.bad:
         start, stop, outputs = next(loss._stream(batch, ("losses",), block * batch.block))
-        state = state.count_bad(batch, start, stop, outputs["losses"])
-    return state.add_sums(found.sums)
+        tally.count_bad(start, stop, outputs["losses"])
+    tally.add_sums(found.sums)

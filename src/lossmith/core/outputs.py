@@ -7,6 +7,7 @@ couple, ``full_hessian:x,z``; ``x`` and ``z`` are symbols of predicted inputs, i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def parts(output: str, predicted: Sequence[Input]) -> list[str]:
     return [f"full_hessian:{x},{z}" for place, x in enumerate(symbols) for z in symbols[place:]]
 
 
+@cache
 def symbol(part: str) -> str:
     """Return the first symbol that a part is a derivative by."""
     return part.partition(":")[2].partition(",")[0]
@@ -41,6 +43,8 @@ def symbol(part: str) -> str:
 
 def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) -> Results:
     """Return an output from its parts: as it is where there is one, else by the names of the inputs."""
+    if len(found) == 1:
+        return next(iter(found.values()))
     keys = parts(output, predicted)
     if output == "losses" or len(predicted) == 1:
         return found[keys[0]]
@@ -50,9 +54,9 @@ def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) 
     return {names[symbol(key)]: found[key] for key in keys}
 
 
-def room(shape: tuple[int, ...], part: str, tails: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Array:
-    """Return an array to fill with a part, given the shape of the examples and of each input beyond them."""
+def room(rows: int, part: str, inputs: Mapping[str, Any], dtype: np.dtype[Any]) -> Array:
+    """Return an array to fill with a part, row by row, given the inputs in rows."""
     if part == "losses":
-        return np.empty(shape, dtype=dtype)
-    tail = tails[symbol(part)]
-    return np.empty((*shape, *tail, *(tail if part.startswith("full") else ())), dtype=dtype)
+        return np.empty(rows, dtype)
+    tail = inputs[symbol(part)].shape[1:]
+    return np.empty((rows, *tail, *(tail if part.startswith("full") else ())), dtype)

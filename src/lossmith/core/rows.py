@@ -109,7 +109,7 @@ def prepare_rows(
     return Batch(
         owner=owner,
         inputs=inputs,
-        labels={item.symbol: item.name for item, _ in arguments},
+        arguments=[item for item, _ in arguments],
         shape=shape,
         dtype=dtype,
         weight=None if weight is None else weights(owner, weight, shape, counts),

@@ -36,7 +36,7 @@ _CONVENTIONS = ("prediction", "labels", "targets", "class_axis", "p_kind", "q_ki
 _AGREED = ("mean", "median", "probability")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parts(Batch):
     """The batch of a sum: that of its first term, with those of all of them."""
 

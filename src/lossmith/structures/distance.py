@@ -157,6 +157,7 @@ class Distance(Written):
     def _couples(self) -> bool:
         return True
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         arguments = [(item, given[item.name]) for item in self.inputs]
         return prepare_rows(type(self).__name__, arguments, weight, mask, along="coordinates")

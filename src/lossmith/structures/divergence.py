@@ -120,6 +120,7 @@ class Divergence(Written):
     def _couples(self) -> bool:
         return True
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         arguments = [(item, given[item.name]) for item in self.inputs]
         batch = prepare_rows(type(self).__name__, arguments, weight, mask, axis=self.class_axis)

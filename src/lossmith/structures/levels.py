@@ -115,6 +115,7 @@ class Levels(Written):
             )
         return f
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         self._predictions(given["y_pred"])
         arguments = [(item, given[item.name]) for item in self.inputs]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.columns import head
 from lossmith.core.contract import Batch, prepare, warn_if_probabilities
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.halving import least_between
@@ -42,12 +43,12 @@ class Pointwise(Written):
 
     target: ClassVar[Domain] = REAL
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """The symbols of its inputs."""
         return tuple(item.symbol for item in self.inputs)
 
-    @property
+    @cached_property
     def wrt(self) -> tuple[str, ...]:
         """The symbols of its predicted inputs."""
         return tuple(item.symbol for item in self.predicted)
@@ -73,6 +74,11 @@ class Pointwise(Written):
         conditions = [domain.contains(ops, symbols[symbol]) for symbol, domain in self.domains.items()]
         return reduce(ops.both, conditions)
 
+    def _outputs(self, ops: Ops, symbols: Mapping[str, Value]) -> dict[str, Value]:
+        # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.
+        above = {x: ops.sub(symbols[x], -0.0) for x, domain in self.domains.items() if domain.low == 0}
+        return {**super()._outputs(ops, {**symbols, **above}), "valid": self.valid(ops, symbols)}
+
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
     ) -> Section:
@@ -80,20 +86,27 @@ class Pointwise(Written):
         return along_focus(self, value, points, between)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.
-        at_zero = [symbol for symbol, domain in self.domains.items() if domain.low == 0]
-        arguments = [(item, given[item.name]) for item in self.inputs]
-        return prepare(type(self).__name__, arguments, weight, mask, unsigned_zero=at_zero)
+        return prepare(type(self).__name__, self.inputs, given, weight, mask)
 
     def _stream(
         self, batch: Batch, outputs: Sequence[str], first: int = 0
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        names = {part: _output(part) for part in outputs}
-        program = self.part(*dict.fromkeys(names.values()), "valid")
-        columns = [batch.inputs[symbol][first:] for symbol in self.symbols]
-        for start, stop, block in engine.stream(program, columns, self.free_parameters, block=batch.block):
-            found = {part: block[name] for part, name in names.items()}
-            yield first + start, first + stop, {**found, "valid": block["valid"]}
+        columns = list(map(batch.inputs.__getitem__, self.symbols))
+        return self._runner(tuple(outputs), batch.dtype).stream(columns, batch.block, first)
+
+    def _runner(self, outputs: tuple[str, ...], dtype: np.dtype[Any]) -> engine.Runner:
+        """Return the program of some outputs and ``valid``, ready for the reference engine."""
+        key = (outputs, dtype.char)
+        found = self._runners.get(key)
+        if found is None:
+            names = {part: _output(part) for part in (*outputs, "valid")}
+            program = self.part(*dict.fromkeys(names.values()))
+            found = self._runners[key] = engine.ready(program, self.free_parameters, dtype, names)
+        return found
+
+    @cached_property
+    def _runners(self) -> dict[Any, engine.Runner]:
+        return {}
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
         return compiled_rows(batch.size, batch.block)
@@ -107,11 +120,12 @@ class Pointwise(Written):
         program = self.part(*dict.fromkeys((*names, *(["value"] if summed else []))), "valid")
         return kernel.run(
             program,
-            [batch.inputs[symbol][:rows] for symbol in self.symbols],
+            [head(batch.inputs[symbol], rows) for symbol in self.symbols],
             self.free_parameters,
             dict(zip(names, (array[:rows] for array in into.values()), strict=True)),
-            weight=None if batch.weight is None else batch.weight[:rows],
+            weight=None if batch.weight is None else head(batch.weight, rows),
             mask=None if batch.mask is None else batch.mask[:rows],
+            kind="float" if batch.dtype == np.float32 else "double",
             summed=summed,
             divisor=divisor,
         )

@@ -106,6 +106,7 @@ class Rows(Loss):
         """Return the loss along the logit or probability of the true class, whose index is ``value``."""
         return along_true_class(self, value, points, between)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = prepare_rows(
             type(self).__name__,
@@ -256,10 +257,10 @@ class Rows(Loss):
     def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, int, Array]:
         """Return the targets that occur, the number of classes, and the weight of each target."""
         owner = type(self).__name__
-        y = numbers(owner, "y_true", y_true)
+        y = np.ascontiguousarray(numbers(owner, "y_true", y_true))
         if self.indices:
             # Without rows of predictions, which would be as many as there are targets.
-            batch = prepare(owner, [(TARGET, y)], weight, self._counted(y, None))
+            batch = prepare(owner, [TARGET], {TARGET.name: y}, weight, self._counted(y, None))
             seen = batch.inputs["y"] if batch.mask is None else batch.inputs["y"][batch.mask]
             declared = [len(self._values[name]) for name, item in self._others.items() if self._is_vector(name)]
             classes = declared[0] if declared else int(np.nan_to_num(seen.max(initial=0), posinf=0)) + 1
@@ -269,7 +270,7 @@ class Rows(Loss):
             for start, stop, block in self._stream(batch, ()):
                 self._refuse_invalid(batch, start, stop, block["valid"])
             classes = batch.inputs["f"].shape[1]
-        w = np.ones(batch.size) if batch.weight is None else batch.weight
+        w = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
         w = w if batch.mask is None else np.where(batch.mask, w, 0.0)
         if not np.any(w > 0):
             raise EmptyError(f"{self}: no example with weight to choose a constant for")

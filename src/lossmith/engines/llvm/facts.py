@@ -99,6 +99,8 @@ def _bounded(*given: Range) -> bool:
 
 
 def _add(a: Range, b: Range) -> Range | None:
+    if b == (0.0, 0.0):
+        return a
     return (a[0] + b[0], a[1] + b[1]) if _bounded(a, b) else None
 
 

@@ -79,7 +79,7 @@ class Kernel:
         columns: list[Array] = list(inputs) if weight is None else [*inputs, weight]
         kept = [*(self.form.given or (self.form.kind,) * len(inputs)), "double"]
         odd = [place for place, array in enumerate(columns) if element_of(array) != kept[place]]
-        begins = list(map(address, columns))
+        begins = [0 if place in odd else address(array) for place, array in enumerate(columns)]
         filled, masked, recorded = pointers(outputs), pointer(mask), records.ctypes.data
 
         def work(first: int, last: int) -> None:
