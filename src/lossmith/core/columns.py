@@ -57,6 +57,11 @@ def head(column: Any, rows: int) -> Any:
     return column.head(rows) if isinstance(column, Flat) else column[:rows]
 
 
+def source(column: Any) -> Array:
+    """Return the array whose memory a column reads."""
+    return column._array if isinstance(column, Flat) else column
+
+
 def spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Any:
     """Return an array spread over the examples along its axes of size 1, as a column; a single number fits all.
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.columns import column, spread
+from lossmith.core.columns import column, source, spread
 from lossmith.core.domain import Domain
 from lossmith.core.inputs import Input
 from lossmith.core.outputs import room
@@ -111,21 +111,25 @@ class Batch:
         if not isinstance(out, np.ndarray) or out.dtype != self.dtype or not out.flags.writeable:
             got = f"{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
             raise KindError(f"{self.owner}: out must be a writeable {self.dtype} array, got a {got}")
-        rows = self.room(part)
-        if out.shape != (shape := self.restore(rows).shape):
-            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {shape}")
+        own = source(self.inputs[symbol_of(part)])
+        tail = self.inputs[symbol_of(part)].shape[1:]
+        shape = list(self.shape)
+        shape[len(shape) if self.class_axis is None else self.class_axis : 0] = tail
+        if out.shape != tuple(shape):
+            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {tuple(shape)}")
         # Each prediction is read before it is written over; of whatever else lies there, some is read later.
-        own = self.inputs[symbol_of(part)]
         over = [array for array in self._read() if np.may_share_memory(array, out)]
         plain = out.flags.carray and self.class_axis is None
-        return out.reshape(rows.shape) if plain and all(x is own and same_memory(x, out) for x in over) else rows
+        if plain and all(x is own and same_memory(x, out) for x in over):
+            return out.reshape((self.size, *tail))
+        return self.room(part)
 
     def lies_in(self, array: Array) -> bool:
         """Return whether some of what is read lies in an array's memory."""
         return any(np.may_share_memory(array, other) for other in self._read())
 
     def _read(self) -> list[Array]:
-        return [array for array in (*self.inputs.values(), self.weight, self.mask) if array is not None]
+        return [source(array) for array in (*self.inputs.values(), self.weight, self.mask) if array is not None]
 
     def restore(self, values: Array, *, full: bool = False) -> Array:
         """Return a result of rows in the shape in which the arguments came."""

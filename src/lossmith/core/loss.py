@@ -313,13 +313,11 @@ class Loss(Summable, Configured):
         chosen, policy = check_reduction(reduction), check_empty(empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         keys = self._parts["gradient"]
-        flat = {key: batch.room(key) for key in keys}
-        if out is not None:
-            if len(keys) > 1:
-                raise ParameterError(
-                    f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
-                )
-            flat[keys[0]] = batch.rows_of(out, keys[0])
+        if out is not None and len(keys) > 1:
+            raise ParameterError(
+                f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
+            )
+        flat = {key: batch.room(key) if out is None else batch.rows_of(out, key) for key in keys}
         tally = Tally(self, batch)
         below = divisor(tally, chosen) or math.inf  # nothing counts: the gradient is zero
         cost: Any
