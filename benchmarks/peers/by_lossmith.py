@@ -1,0 +1,63 @@
+"""Lossmith: with its gradient written into the same array again and again, and into a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from benchmarks.cases import LARGE, MAIN, TINY, Case, aligned
+from benchmarks.peers import ALLOCATING, OURS, OWN, REFERENCE, Call, Contestant, Result
+from lossmith.engines import choice
+
+
+def contestants(case: Case) -> Iterator[Contestant]:
+    """Yield ours; the NumPy engine only for losses whose every engine is worth the time."""
+    if case.work == "cost":
+        yield Contestant(OURS, lambda: lambda: (case.loss.cost(**case.data), ()))
+    elif case.work == "gradient and Hessian":
+        yield Contestant(OURS, lambda: lambda: _derivatives(case))
+    else:
+        reuses = len(case.wrt) == 1
+        yield Contestant(OURS, lambda: _reusing(case) if reuses else _allocating(case))
+        if reuses and (case.name in MAIN or len(case.shape) == 2):
+            yield Contestant(ALLOCATING, lambda: _allocating(case))
+    if case.own is not None:
+        own = replace(case, loss=case.own)
+        yield Contestant(OWN, lambda: _reusing(own))
+    if case.name in MAIN and TINY < case.rows <= LARGE and case.work == "cost and gradient":
+        yield Contestant(REFERENCE, lambda: _reference(case))
+
+
+def _reusing(case: Case) -> Call:
+    out, data, call = aligned(case.shape, case.dtype), case.data, case.loss.cost_and_gradient
+
+    def run() -> Result:
+        cost, gradient = call(**data, out=out)
+        return cost, (gradient,)
+
+    return run
+
+
+def _allocating(case: Case) -> Call:
+    data, call, several = case.data, case.loss.cost_and_gradient, len(case.wrt) > 1
+
+    def run() -> Result:
+        cost, gradient = call(**data)
+        return cost, tuple(gradient.values()) if several else (gradient,)
+
+    return run
+
+
+def _reference(case: Case) -> Call:
+    call = _allocating(case)
+
+    def run() -> Result:
+        with choice.using("numpy"):
+            return call()
+
+    return run
+
+
+def _derivatives(case: Case) -> Result:
+    found = case.loss.evaluate(*case.data.values(), ("gradient", "hessian"), trusted=True)
+    return None, (found["gradient"], found["hessian"])
