@@ -115,10 +115,7 @@ class Case:
     def _repeated(self, drawn: Array) -> Array:
         dtype = drawn.dtype if drawn.dtype.kind == "i" else np.dtype(self.dtype)
         shape = (self.rows, *drawn.shape[1:])
-        if self.strided:
-            whole = aligned((2 * shape[0],), dtype)[::2]
-        else:
-            whole = aligned(shape, dtype)
+        whole = aligned((2 * shape[0],), dtype)[::2] if self.strided else aligned(shape, dtype)
         for start in range(0, self.rows, self.stretch):
             whole[start : start + self.stretch] = drawn
         return whole

@@ -113,9 +113,7 @@ FORMULAS: dict[str, Formula] = {
     "epsilon_insensitive": _residual(
         lambda o, r: o.relu(o.abs(r) - 0.1), lambda o, r: o.where(o.abs(r) > 0.1, o.sign(r), 0 * r)
     ),
-    "expectile": _residual(
-        lambda o, r: o.where(r < 0, 0.5 * r * r, 0.5 * r * r), lambda o, r: o.where(r < 0, r, r)
-    ),
+    "expectile": _residual(lambda o, r: o.where(r < 0, 0.5 * r * r, 0.5 * r * r), lambda o, r: o.where(r < 0, r, r)),
     "fair": _residual(lambda o, r: o.abs(r) - o.log1p(o.abs(r)), lambda o, r: r / (1 + o.abs(r))),
     "geman_mcclure": _residual(lambda o, r: 0.5 * r * r / (1 + r * r), lambda o, r: r / (1 + r * r) ** 2),
     "half_squared_error": _residual(lambda o, r: 0.5 * r * r, lambda o, r: r),
@@ -138,9 +136,7 @@ FORMULAS: dict[str, Formula] = {
     "squared_log_error": Formula(
         lambda o, y, f: (o.log1p(f) - o.log1p(y)) ** 2, (lambda o, y, f: 2 * (o.log1p(f) - o.log1p(y)) / (1 + f),)
     ),
-    "symmetric_percentage_error": Formula(
-        lambda o, y, f: 2 * o.abs(f - y) / (o.abs(y) + o.abs(f)), (_percentages,)
-    ),
+    "symmetric_percentage_error": Formula(lambda o, y, f: 2 * o.abs(f - y) / (o.abs(y) + o.abs(f)), (_percentages,)),
     # labels
     "asymmetric": Formula(
         lambda o, y, f: (

@@ -45,9 +45,13 @@ def draw(result: dict[str, Any], path: Path) -> None:
     axes.axvline(1, color="0.2", linewidth=1.2)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_yticks(range(len(lines)), [f"{label} ({len(cases)})" if len(cases) > 1 else label for label, cases in lines.items()])
+    axes.set_yticks(
+        range(len(lines)), [f"{label} ({len(cases)})" if len(cases) > 1 else label for label, cases in lines.items()]
+    )
     axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.set_xlabel("time as a multiple of Lossmith's: right of the line Lossmith is faster; marks are means, lines least to most")
+    axes.set_xlabel(
+        "time as a multiple of Lossmith's: right of the line Lossmith is faster; marks are means, lines least to most"
+    )
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=7, loc="outside upper center")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)

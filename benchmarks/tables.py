@@ -73,7 +73,11 @@ def _targets(records: Sequence[Record]) -> str:
 
 def _behind(records: Sequence[Record]) -> str:
     found = list(_lost(records))
-    return "\n".join(["Where a peer is ahead (≈ where the middle halves of the times overlap):\n", *found, ""]) if found else ""
+    return (
+        "\n".join(["Where a peer is ahead (≈ where the middle halves of the times overlap):\n", *found, ""])
+        if found
+        else ""
+    )
 
 
 def _lost(records: Sequence[Record]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import Any
 Statistics = dict[str, float]
 
 LIBRARIES = ("lossmith", "numpy", "llvmlite", "numexpr", "torch", "jax", "jaxlib", "optax", "scikit-learn")
-SHORTEST = 2e-4
+SHORTEST = 1e-3
 """Seconds that one taking of time lasts at least; shorter calls are repeated within it."""
 LONG = 2.0
 """Seconds from which on a call is timed once and no more: it has run before, when it was checked."""
@@ -75,8 +75,9 @@ def measure(calls: Mapping[str, Any], first: Mapping[str, float], rounds: int, b
         calls: who runs.
         first: seconds that the second call took, by contestant.
         rounds: how often everybody runs at most.
-        budget: seconds after which a contestant has had its turns, though not before five.
+        budget: seconds after which a contestant has had its turns, though not before a third of the rounds.
     """
+    least = max(rounds // 3, 3)
     repeats = {name: max(1, round(SHORTEST / max(took, 1e-7))) for name, took in first.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     spent, order = dict.fromkeys(calls, 0.0), list(calls)
@@ -86,7 +87,7 @@ def measure(calls: Mapping[str, Any], first: Mapping[str, float], rounds: int, b
         for number in range(rounds):
             random.Random(number).shuffle(order)
             for name in order:
-                if spent[name] > budget and number >= (1 if first[name] > LONG else 5):
+                if spent[name] > budget and number >= (1 if first[name] > LONG else least):
                     continue
                 took = seconds(calls[name], repeats[name])
                 spent[name] += took * repeats[name]

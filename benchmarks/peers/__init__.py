@@ -36,7 +36,6 @@ MODULES = ("lossmith", "floors", "numpy", "numexpr", "torch", "jax", "sklearn")
 OURS = "Lossmith"
 ALLOCATING = "Lossmith, new arrays"
 OWN = "Lossmith, the user's own"
-REFERENCE = "Lossmith, NumPy engine"
 FLOORS = ("floor", "floor, past the caches", "floor, one thread", "memmove")
 PEERS = ("NumPy", "numexpr", "PyTorch", "torch.compile", "jax.jit", "scikit-learn")
 """Names of contestants: us, what memory allows, and the others."""

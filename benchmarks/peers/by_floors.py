@@ -21,7 +21,7 @@ UNROLL, VECTOR, STRIP = 4, 64, 1 << 15
 
 def contestants(case: Case) -> Iterator[Contestant]:
     """Yield the loops that might be the floor."""
-    if case.rows < MIDDLE and len(case.shape) == 1 or case.strided:
+    if (case.rows < MIDDLE and len(case.shape) == 1) or case.strided:
         return
     yield Contestant("floor", lambda: _stream(case))
     if case.rows * np.prod(case.shape[1:]) > MIDDLE:
@@ -101,7 +101,10 @@ def _text(dtype: str, reads: int, writes: int, past: bool) -> str:
     head, body, carried = [], [], []
     for place in range(reads + writes):
         table, number = ("%sources", place) if place < reads else ("%targets", place - reads)
-        head += [f"  %at{place} = getelementptr ptr, ptr {table}, i64 {number}", f"  %p{place} = load ptr, ptr %at{place}"]
+        head += [
+            f"  %at{place} = getelementptr ptr, ptr {table}, i64 {number}",
+            f"  %p{place} = load ptr, ptr %at{place}",
+        ]
     for lane in range(UNROLL):
         body.append(f"  %o{lane} = add i64 %offset, {lane * VECTOR}")
         for place in range(reads):
@@ -127,12 +130,12 @@ def _text(dtype: str, reads: int, writes: int, past: bool) -> str:
         f"  %a = fadd {type_} %n0, %n1", f"  %b = fadd {type_} %n2, %n3", f"  %c = fadd {type_} %a, %b",
         f"  store {type_} %c, ptr %sums, align 8",
     ]  # fmt: skip
-    lines = [
-        "define void @stream(ptr %sources, ptr %targets, ptr %sums, i64 %first, i64 %last) {", "entry:", *head,
-        "  %some = icmp slt i64 %first, %last", "  br i1 %some, label %turn, label %done", "turn:",
-        "  %place = phi i64 [ %first, %entry ], [ %next, %turn ]", *carried,
+    return "\n".join([
+        "define void @stream(ptr %sources, ptr %targets, ptr %sums, i64 %first, i64 %last) {",
+        "entry:", *head, "  %some = icmp slt i64 %first, %last", "  br i1 %some, label %turn, label %done",
+        "turn:", "  %place = phi i64 [ %first, %entry ], [ %next, %turn ]", *carried,
         f"  %offset = mul i64 %place, {UNROLL * VECTOR}", *body, "  %next = add i64 %place, 1",
-        "  %more = icmp slt i64 %next, %last", "  br i1 %more, label %turn, label %out", "out:", *left, "  br label %done", "done:", "  ret void", "}",
-        '!0 = !{i32 1}',
-    ]  # fmt: skip
-    return "\n".join(lines)
+        "  %more = icmp slt i64 %next, %last", "  br i1 %more, label %turn, label %out",
+        "out:", *left, "  br label %done",
+        "done:", "  ret void", "}", "!0 = !{i32 1}",
+    ])  # fmt: skip

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.cases import LARGE, MAIN, TINY, Case, aligned
-from benchmarks.peers import ALLOCATING, OURS, OWN, REFERENCE, Call, Contestant, Result
-from lossmith.engines import choice
+from benchmarks.cases import MAIN, Case, aligned
+from benchmarks.peers import ALLOCATING, OURS, OWN, Call, Contestant, Result
 
 
 def contestants(case: Case) -> Iterator[Contestant]:
-    """Yield ours; the NumPy engine only for losses whose every engine is worth the time."""
+    """Yield ours, and a loss of the user's own where the case has one."""
     if case.work == "cost":
         yield Contestant(OURS, lambda: lambda: (case.loss.cost(**case.data), ()))
     elif case.work == "gradient and Hessian":
@@ -24,8 +23,6 @@ def contestants(case: Case) -> Iterator[Contestant]:
     if case.own is not None:
         own = replace(case, loss=case.own)
         yield Contestant(OWN, lambda: _reusing(own))
-    if case.name in MAIN and TINY < case.rows <= LARGE and case.work == "cost and gradient":
-        yield Contestant(REFERENCE, lambda: _reference(case))
 
 
 def _reusing(case: Case) -> Call:
@@ -44,16 +41,6 @@ def _allocating(case: Case) -> Call:
     def run() -> Result:
         cost, gradient = call(**data)
         return cost, tuple(gradient.values()) if several else (gradient,)
-
-    return run
-
-
-def _reference(case: Case) -> Call:
-    call = _allocating(case)
-
-    def run() -> Result:
-        with choice.using("numpy"):
-            return call()
 
     return run
 

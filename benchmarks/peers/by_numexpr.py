@@ -89,9 +89,9 @@ class Namespace:
 
 def contestants(case: Case) -> Iterator[Contestant]:
     """Yield numexpr for pointwise losses whose functions it has."""
-    if len(case.shape) == 1 and case.work == "cost and gradient" and case.name in FORMULAS:
-        if case.name != "crps_gaussian":  # it has no error function
-            yield Contestant("numexpr", lambda: _pointwise(case))
+    has = case.name in FORMULAS and case.name != "crps_gaussian"  # it has no error function
+    if has and len(case.shape) == 1 and case.work == "cost and gradient":
+        yield Contestant("numexpr", lambda: _pointwise(case))
 
 
 def _pointwise(case: Case) -> Call:
@@ -103,7 +103,10 @@ def _pointwise(case: Case) -> Call:
     value_text = Text.of(value(Namespace, *symbols))
     texts = [Text.of(gradient(Namespace, *symbols) / float(case.rows)) for gradient in gradients]
     losses, outputs = aligned(case.shape, case.dtype), tuple(aligned(case.shape, case.dtype) for _ in texts)
-    variables = {**dict(zip(names, case.data.values(), strict=True)), **{name: kind(number) for number, name in Namespace.constants.items()}}
+    variables = {
+        **dict(zip(names, case.data.values(), strict=True)),
+        **{name: kind(number) for number, name in Namespace.constants.items()},
+    }
 
     def run() -> Result:
         numexpr.evaluate(value_text, variables, out=losses)

@@ -1,4 +1,4 @@
-"""scikit-learn: the private losses of its boosting, compiled C that makes value and gradient at once, and its metrics."""
+"""scikit-learn: the losses of its boosting, compiled C that makes value and gradient at once, and its metrics."""
 
 from __future__ import annotations
 
