@@ -26,7 +26,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, help="rounds at most; by default 15, 7 with --quick")
     parser.add_argument("--budget", type=float, help="seconds after which a contestant has had its turns in a case")
-    parser.add_argument("--quick", action="store_true", help="the losses that everybody has, and fewer rounds")
+    parser.add_argument("--quick", action="store_true", help="six of the pointwise losses, and fewer rounds")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="name of a loss; may be repeated")
     parser.add_argument("--cases", action="append", default=[], metavar="GROUP", choices=GROUPS,
                         help=f"group of cases, of {', '.join(GROUPS)}; may be repeated")  # fmt: skip

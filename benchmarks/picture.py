@@ -41,7 +41,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     axes.plot([], [], "|", color="0.45", markersize=11, markeredgewidth=2.5, label="memory alone")
     for place in range(len(lines)):
         if place % 2:
-            axes.axhspan(place - 0.5, place + 0.5, color="0.95", zorder=0)
+            axes.axhspan(place - 0.5, place + 0.5, color="0.96", zorder=0)
     axes.axvline(1, color="0.2", linewidth=1.2)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -50,8 +50,11 @@ def draw(result: dict[str, Any], path: Path) -> None:
     )
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlabel(
-        "time as a multiple of Lossmith's: right of the line Lossmith is faster; marks are means, lines least to most"
+        "time as a multiple of Lossmith's: to the right of 1 Lossmith is faster\n"
+        "marks: geometric means over losses (their number in brackets); lines: least to most"
     )
+    axes.grid(axis="x", color="0.88", linewidth=0.8)
+    axes.set_axisbelow(True)
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=7, loc="outside upper center")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)

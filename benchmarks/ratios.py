@@ -48,17 +48,25 @@ def behind(records: Iterable[Record]) -> Iterator[tuple[Record, str, float, bool
                 yield record, name, value, theirs["three_quarters_s"] >= mine["quarter_s"]
 
 
+_WORDS = {
+    "sparse_categorical_cross_entropy": "cross-entropy",
+    "categorical_cross_entropy": "cross-entropy, soft targets",
+    "kl_divergence": "KL divergence",
+}
+
+
 def line(record: Record) -> str:
     """Return what the table of ratios puts a case under."""
     numbers = f"{' x '.join(f'{n:,}' for n in record['shape'])} {record['dtype']}"
     kind = "arithmetic" if record["arithmetic"] else "exp/log"
+    loss = _WORDS.get(record["loss"], record["loss"].replace("_", " "))
     return {
         "single": f"{kind} losses, {numbers}",
         "double": f"{kind} losses, {numbers}",
         "cached": f"{kind} losses, {numbers}",
         "small": f"all losses, {numbers}",
-        "metrics": f"value of {record['loss']}, {numbers}",
+        "metrics": f"value of {loss}, {numbers}",
         "boosting": f"gradient and Hessian, {numbers}",
         "custom": f"Huber by the user, {numbers}",
         "strided": f"strided arrays, {numbers}",
-    }.get(record["group"], f"{record['loss']}, {numbers}")
+    }.get(record["group"], f"{loss}, {numbers}")

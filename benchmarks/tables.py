@@ -23,7 +23,7 @@ def markdown(result: dict[str, Any]) -> str:
 def _head(result: dict[str, Any]) -> str:
     machine, settings = result["machine"], result["settings"]
     versions = ", ".join(f"{name} {number}" for name, number in machine.get("versions", {}).items())
-    quick = " A quick run: only the losses that everybody has, and few rounds." if settings["quick"] else ""
+    quick = " A quick run: only six of the pointwise losses, and few rounds." if settings["quick"] else ""
     return (
         f"Time as a multiple of Lossmith's, above 1 where Lossmith is faster; over several losses the geometric mean, "
         f"with the least and the most. Medians of at most {settings['rounds']} interleaved rounds, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,7 +96,7 @@ def contestants(case: Case) -> Iterator[Contestant]:
 
 
 def _pointwise(case: Case) -> Call:
-    numexpr.set_num_threads(numexpr.detect_number_of_cores())
+    numexpr.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     value, gradients = FORMULAS[case.name]
     names = [f"x{place}" for place in range(len(case.data))]
     symbols = [Text(name) for name in names]
