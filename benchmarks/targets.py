@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def targets(records: Sequence[Record]) -> Iterator[Target]:
 def _worst(text: str, figures: list[tuple[float, Record]], write: Callable[[float], str], met: bool) -> Target:
     """Return a target from figures, the worst last."""
     worst, record = figures[-1]
-    halfway = sorted(value for value, _ in figures)[len(figures) // 2]
+    halfway = statistics.median(value for value, _ in figures)
     several = f"{write(halfway)} in the middle of {len(figures)}, " if len(figures) > 1 else ""
     return Target(text, f"{several}{write(worst)} for {record['label']}", met)
 
