@@ -42,23 +42,30 @@ def run_case(case: Case, rounds: int, budget: float) -> Record:
     calls, first, problems = {}, {}, {}
     for contestant in contestants(case):
         try:
-            call = contestant.make()
-            start = time.perf_counter()
-            found = call()
-            took = time.perf_counter() - start
-            wrong = "" if contestant.name in FLOORS else _difference(case, contestant, found, expected)
+            calls[contestant.name], first[contestant.name] = _ready(case, contestant, expected)
         except Exception as error:  # a peer's trouble ends its own race, not the others'
-            wrong = f"{type(error).__name__}: {error}".splitlines()[0]
-        if wrong:
-            problems[contestant.name] = wrong
-        else:
-            calls[contestant.name] = call
-            first[contestant.name] = took if took > 5 * timing.LONG else timing.seconds(call)
+            problems[contestant.name] = f"{type(error).__name__}: {error}".splitlines()[0]
     if OURS not in calls:
         return {**_facts(case), "problems": problems, "times": {}}
     extra = _extra_bytes(calls[OURS]) if case.rows >= MIDDLE and first[OURS] < timing.LONG else None
     times = timing.measure(calls, first, rounds, budget)
     return {**_facts(case), "problems": problems, "times": times, "extra_bytes": extra}
+
+
+def _ready(case: Case, contestant: Contestant, expected: Any) -> tuple[Call, float]:
+    """Return a contestant's call, checked and warm, and about how many seconds it takes.
+
+    Raises:
+        ValueError: when its numbers are not ours.
+    """
+    call = contestant.make()
+    start = time.perf_counter()
+    found = call()
+    took = time.perf_counter() - start
+    if contestant.name not in FLOORS and (wrong := _difference(case, contestant, found, expected)):
+        raise ValueError(wrong)
+    del found
+    return call, took if took > 5 * timing.LONG else timing.warm_seconds(call)
 
 
 def _facts(case: Case) -> Record:

@@ -73,7 +73,7 @@ def measure(calls: Mapping[str, Any], first: Mapping[str, float], rounds: int, b
 
     Args:
         calls: who runs.
-        first: seconds that the second call took, by contestant.
+        first: about how many seconds a call takes, by contestant.
         rounds: how often everybody runs at most.
         budget: seconds after which a contestant has had its turns, though not before a third of the rounds.
     """
@@ -103,6 +103,14 @@ def seconds(call: Any, repeats: int = 1) -> float:
     for _ in range(repeats):
         call()
     return (time.perf_counter() - start) / repeats
+
+
+def warm_seconds(call: Any) -> float:
+    """Return how long a call takes once it is warm; some need several calls until they are."""
+    taken = seconds(call)
+    for _ in range(9 if taken < 20 * SHORTEST else 0):
+        taken = min(taken, seconds(call))
+    return taken
 
 
 def _statistics(taken: list[float]) -> Statistics:

@@ -18,7 +18,7 @@ def contestants(case: Case) -> Iterator[Contestant]:
     else:
         reuses = len(case.wrt) == 1
         yield Contestant(OURS, lambda: _reusing(case) if reuses else _allocating(case))
-        if reuses and (case.name in MAIN or len(case.shape) == 2):
+        if reuses and (case.name in MAIN or "cross_entropy" in case.name):
             yield Contestant(ALLOCATING, lambda: _allocating(case))
     if case.own is not None:
         own = replace(case, loss=case.own)
