@@ -103,13 +103,13 @@ class Case:
         if len(shape) == 1:
             return {item.name: draw(rng, self.loss, item.symbol, self.stretch) for item in self.loss.inputs}
         logits = rng.standard_normal(shape) * 2
+        first, second = (item.name for item in self.loss.inputs)
         if self.name == "distillation":
             return {"teacher": rng.standard_normal(shape) * 2, "student": logits}
-        if self.name.startswith("sparse"):
+        if first == "y_true" and self.name != "categorical_cross_entropy":  # a class for each row
             return {"y_true": rng.integers(0, shape[1], shape[0]), "y_pred": logits}
         shares = rng.exponential(size=shape)
         shares /= shares.sum(axis=1, keepdims=True)
-        first, second = (item.name for item in self.loss.inputs)
         return {first: shares, second: logits}
 
     def _repeated(self, drawn: Array) -> Array:
