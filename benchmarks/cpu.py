@@ -64,6 +64,10 @@ def main() -> int:
                 broken.append(name)
                 continue
         records += found
+    if chosen.only and not records and not broken:
+        sys.exit(
+            f"--only {' '.join(chosen.only)}: no case of these groups is called so; names are those of lossmith list"
+        )
     result = {"machine": machine, "settings": settings, "broken": broken, "cases": records}
     return _report(result, chosen)
 
