@@ -65,9 +65,7 @@ def main() -> int:
                 continue
         records += found
     if chosen.only and not records and not broken:
-        sys.exit(
-            f"--only {' '.join(chosen.only)}: no case of these groups is called so; names are those of lossmith list"
-        )
+        sys.exit(f"--only {' '.join(chosen.only)}: none of these cases is called so; see lossmith list")
     result = {"machine": machine, "settings": settings, "broken": broken, "cases": records}
     return _report(result, chosen)
 
