@@ -6,6 +6,7 @@ couple, ``full_hessian:x,z``; ``x`` and ``z`` are symbols of predicted inputs, i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -54,9 +55,19 @@ def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) 
     return {names[symbol(key)]: found[key] for key in keys}
 
 
+_LINE = 64
+_LARGE = 1 << 20
+
+
 def room(rows: int, part: str, inputs: Mapping[str, Any], dtype: np.dtype[Any]) -> Array:
-    """Return an array to fill with a part, row by row, given the inputs in rows."""
-    if part == "losses":
-        return np.empty(rows, dtype)
-    tail = inputs[symbol(part)].shape[1:]
-    return np.empty((rows, *tail, *(tail if part.startswith("full") else ())), dtype)
+    """Return an array to fill with a part, row by row, given the inputs in rows; a large one begins at a cache line."""
+    shape: tuple[int, ...] = (rows,)
+    if part != "losses":
+        tail = inputs[symbol(part)].shape[1:]
+        shape = (rows, *tail, *(tail if part.startswith("full") else ()))
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return np.empty(shape, dtype)
+    raw = np.empty(size + _LINE, np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + size].view(dtype).reshape(shape)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lossmith.core.loss import Loss
 
 
+_DOWN = 2.0**-64  # what brings sums that overflow back into range
+
+
 @dataclass(frozen=True, slots=True)
 class ExactSum:
     """A sum of float64 numbers without rounding error, as non-overlapping parts; infinite once it overflows."""
@@ -33,23 +36,15 @@ class ExactSum:
 
     def add(self, *terms: float) -> ExactSum:
         """Return the sum with more terms."""
-        parts, special = list(self.parts), self.special
-        for term in terms:
-            if not math.isfinite(term):
-                special += term
-                continue
-            kept, carry = [], term
-            for part in parts:
-                if abs(carry) < abs(part):
-                    carry, part = part, carry
-                high = carry + part
-                if math.isinf(high):
-                    return ExactSum((), special + high)
-                low = part - (high - carry)
-                if low:
-                    kept.append(low)
-                carry = high
-            parts = [*kept, carry]
+        special = self.special + sum(term for term in terms if not math.isfinite(term))
+        rest = [term for term in (*self.parts, *terms) if math.isfinite(term)]
+        parts: list[float] = []
+        try:
+            while part := math.fsum(rest):  # the nearest number, then the nearest to what is left over
+                parts.insert(0, part)
+                rest.append(-part)
+        except OverflowError:
+            return ExactSum((), special + math.copysign(math.inf, math.fsum(term * _DOWN for term in rest)))
         return ExactSum(tuple(parts), special)
 
     def merge(self, other: ExactSum) -> ExactSum:

@@ -196,8 +196,14 @@ def run(
         taken=tuple(element_of(array) for array in outputs.values()),
         tame=all(map(math.isfinite, parameters.values())),
     )
-    program = decided(program, tuple(parameters.items()))
-    return findings(kernel(program, form).run(inputs, parameters, list(outputs.values()), weight, mask, 1 / divisor))
+    found = _ready(program, form, tuple(parameters.items()))
+    return findings(found.run(inputs, parameters, list(outputs.values()), weight, mask, 1 / divisor))
+
+
+@lru_cache(maxsize=512)
+def _ready(program: Program, form: Form, parameters: tuple[tuple[str, float], ...]) -> Kernel:
+    """Return the kernel that these parameters ask for."""
+    return kernel(decided(program, parameters), form)
 
 
 def kind_of(array: Array) -> Kind:
@@ -212,8 +218,12 @@ def _streams(outputs: Sequence[Array]) -> bool:
 
 def findings(records: Array) -> Findings:
     """Return what the records of blocks say."""
-    found = []
-    for what in ("bad", "wrong"):
-        somewhere = records[what] != NOWHERE
-        found.append(np.flatnonzero(somewhere).tolist() if somewhere.any() else [])
-    return Findings(records["sum"].tolist(), *found)
+    sums, _, bad, wrong = zip(*records.tolist(), strict=True) if len(records) else ((), (), (), ())
+    return Findings(list(sums), _places(bad), _places(wrong))
+
+
+def _places(first: Sequence[int]) -> list[int]:
+    """Return the blocks that have a first place of something."""
+    if min(first, default=NOWHERE) == NOWHERE:
+        return []
+    return [block for block, place in enumerate(first) if place != NOWHERE]

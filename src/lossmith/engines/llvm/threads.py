@@ -167,7 +167,11 @@ def set_num_threads(number: SupportsIndex | None) -> None:
 
 def run(work: Work, blocks: int, least: int) -> None:
     """Run ``work(first, last)`` over all blocks, on several threads where each gets at least ``least`` of them."""
-    wanted = max(1, min(get_num_threads(), blocks // max(least, 1)))
+    parts = blocks // max(least, 1)
+    if parts <= 1 and blocks <= SLICE:  # too short to be interrupted or shared
+        work(0, blocks)
+        return
+    wanted = max(1, min(get_num_threads(), parts))
     edges = [blocks * place // wanted for place in range(wanted + 1)]
     helpers = min(wanted - 1, _pool.grow(wanted - 1))
     _Job(work, list(itertools.pairwise(edges))).run(_pool.waiting, helpers)
