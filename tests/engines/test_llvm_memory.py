@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lossmith as lm
+from lossmith.engines import choice
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import kernel as kernels
 from lossmith.engines.llvm.kernel import element_of
@@ -116,3 +117,21 @@ def test_what_has_to_be_copied_is_copied_a_few_blocks_at_a_time() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2**20, f"{peak / 2**20:.1f} MB of temporaries"
+
+
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+def test_losses_take_bfloat16_and_answer_in_float32(engine: choice.Name) -> None:
+    rng = np.random.default_rng(0)
+    f, z = (rng.normal(size=shape).astype(ml_dtypes.bfloat16) for shape in (5000, (500, 7)))
+    y, labels = (rng.random(5000) < 0.5).astype(ml_dtypes.bfloat16), rng.integers(0, 7, 500)
+    with choice.using(engine):
+        for loss, target, prediction in (
+            (lm.BinaryCrossEntropy(), y, f),
+            (lm.SparseCategoricalCrossEntropy(), labels, z),
+        ):
+            cost, gradient = loss.cost_and_gradient(target, prediction)
+            wide = [array if array is labels else array.astype(np.float32) for array in (target, prediction)]
+            expected, slopes = loss.cost_and_gradient(*wide)
+            assert gradient.dtype == np.float32
+            assert cost == expected
+            np.testing.assert_array_equal(gradient, slopes)

@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
 _FEW_LOGITS = 16
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_FLOATS, _NARROW = frozenset("efdg"), frozenset("ef")  # as dtypes call them
+_FLOATS, _NARROW = frozenset("efdgE"), frozenset("efE")  # as dtypes call them; E is bfloat16
 _BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
 
 
@@ -254,7 +254,7 @@ def numbers(owner: str, label: str, value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"{owner}: {label} is no rectangular array of numbers ({error})") from None
-    if array.dtype.kind in "fiub":
+    if array.dtype.kind in "fiub" or array.dtype.name == "bfloat16":  # which JAX and others add to NumPy
         return array
     example = repr(array.flat[0]) if array.size else "nothing"
     mend = {
