@@ -28,6 +28,8 @@ from tests.laws.samples import (
     sample,
 )
 
+pytestmark = pytest.mark.engines
+
 HELD = {"beta_nll": "its weight is held constant in derivatives, so its value has other slopes"}
 """Losses whose gradient is not the slope of their value, by declaration."""
 

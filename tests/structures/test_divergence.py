@@ -16,6 +16,8 @@ import lossmith as lm
 from lossmith.engines import numpy as engine
 from lossmith.structures.divergence import KINDS
 
+pytestmark = pytest.mark.engines
+
 NAMES = [n for n in lm.names() if lm.loss_class(n).card.task == "distributions" and n not in ("distillation",)]
 PLAIN = [name for name in NAMES if name != "generalised_kl"]
 logits = arrays(float, (4, 5), elements=st.floats(-30, 30))

@@ -68,7 +68,7 @@ class Batch:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     class_axis: int | None = None
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Number of examples."""
         return math.prod(self.shape)
