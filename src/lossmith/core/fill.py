@@ -36,17 +36,25 @@ def fill(
     if first:
         found = loss._run_kernel(first, batch, into, summed=state is not None, divisor=divisor)
         state = _heed(loss, found, batch, state)
+        for number in found.left:
+            _write(batch, *next(loss._stream(batch, tuple(into), number * batch.block)), into, divisor)
         if first == batch.size:
             return state
     wanted = tuple(into) if state is None else tuple(dict.fromkeys(("losses", *into)))
     for start, stop, block in loss._stream(batch, wanted, first):
         loss._refuse_invalid(batch, start, stop, block["valid"])
-        for part, result in into.items():
-            weighted = batch.weighted(start, stop, block[part])
-            result[start:stop] = weighted if part == "losses" or divisor == 1 else weighted / divisor
+        _write(batch, start, stop, block, into, divisor)
         if state is not None:
             state = state.add(batch, start, stop, block["losses"])
     return state
+
+
+def _write(
+    batch: Batch, start: int, stop: int, block: Mapping[str, Array], into: Mapping[str, Array], divisor: float
+) -> None:
+    for part, result in into.items():
+        weighted = batch.weighted(start, stop, block[part])
+        result[start:stop] = weighted if part == "losses" or divisor == 1 else weighted / divisor
 
 
 def _heed(loss: Loss, found: Findings, batch: Batch, state: CostState | None) -> CostState | None:
