@@ -113,6 +113,11 @@ class Divergence(Written):
         return 1.0
 
     @property
+    def entropic(self) -> float | None:
+        """The multiple of Σ p log(p/q) that the loss is by definition, or ``None`` where it is something else."""
+        return None
+
+    @property
     def domains(self) -> Mapping[str, Domain]:
         """Domain of the entries of ``p`` and ``q``."""
         return MappingProxyType(dict(zip("pq", (_DOMAINS[kind] for kind in self.kinds), strict=True)))
@@ -252,6 +257,7 @@ class Divergence(Written):
             block=batch.block,
             scale=self.scale,
             linear=self.linear,
+            multiple=self.entropic,
             weight=None if batch.weight is None else batch.weight[:rows],
             mask=None if batch.mask is None else batch.mask[:rows],
             summed=summed,

@@ -26,6 +26,7 @@ class DivergenceForm:
         amounts: whether they need not sum to one.
         scaled: whether logits are multiplied by a number first.
         linear: the multiple of p - q beyond the terms.
+        crossed: whether the loss is a multiple of Σ p log(p/q).
         written: parts that are written, such as ``losses``, ``gradient:q`` and ``hessian:p,p``.
         summed: whether losses are summed.
         weighted, masked: whether there are weights and a mask.
@@ -37,6 +38,7 @@ class DivergenceForm:
     amounts: bool
     scaled: bool
     linear: float
+    crossed: bool
     written: tuple[str, ...]
     summed: bool
     weighted: bool = False

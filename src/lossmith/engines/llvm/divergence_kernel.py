@@ -25,8 +25,9 @@ from lossmith.engines.llvm.divergence_frame import (
     single,
 )
 from lossmith.engines.llvm.divergence_looks import Looks
+from lossmith.engines.llvm.divergence_quick import Quick, is_quick
 from lossmith.engines.llvm.kernel import RECORD_TYPE, address, findings, kind_of, pointer, uniform
-from lossmith.engines.llvm.lanes import Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.loops import NAME, NOWHERE, RECORD
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.regimes import decided
@@ -53,16 +54,17 @@ LEAST_NUMBERS = 16_384
 STREAMING = 8 * 2**20
 """Bytes of derivatives from which on they are written past the caches."""
 
-_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_double, ctypes.c_double, *[ctypes.c_int64] * 5)
+_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_double] * 3, *[ctypes.c_int64] * 5)
 
 
 def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool = True) -> str:
     """Return the module of a kernel.
 
     It is called with: a table of pointers (see ``ARGUMENTS``); what derivatives are multiplied by; what logits are
-    multiplied by; the number of rows and of classes; the rows of a block; the first block to work on, and the one to
-    stop before. ``scratch`` has room for six numbers for each class, in whole vectors and aligned to them. In the
-    record of a block, ``count`` says whether derivatives are left to the reference, since they are limits.
+    multiplied by; which multiple of Σ p log(p/q) the loss is, if any; the number of rows and of classes; the rows of a
+    block; the first block to work on, and the one to stop before. ``scratch`` has room for six numbers for each class,
+    in whole vectors and aligned to them. In the record of a block, ``count`` says whether derivatives are left to the
+    reference, since they are limits.
     """
     text = Text([], set())
     b = text.row(width, "u")
@@ -93,9 +95,20 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
             known[number] = value if program.types[number] == "real" else value.equals(0.0) ^ b.always
             place += 1
     text.close(b)
+    if is_quick(form):
+        short = Body("float", 2 * width, "us")
+        short.lines.append("  %scale_short = fptrunc double %scale_one to float")
+        value = single(short, "float", "%scale_short")
+        short.lines.append(f"  %scale_float = fadd {short.real} {value.name}, splat (float -0.0)")
+        value = single(short.widened(), "double", "%multiple_one")
+        short.lines.append(f"  %multiple = fadd {value.type} {value.name}, splat (double -0.0)")
+        short.lines += [f"  %short_{x} = getelementptr i8, ptr %scratch_powers_{x}, i64 0" for x in "pq"]
+        text.close(short)
     text.lines += _begin(form)
     looks = Looks(form, formulas, values, text, width)
     counts, weight = _row_factor(text, form, width)
+    if is_quick(form):
+        Quick(form, text, 2 * width).write()
     wrong = looks.largest() if form.logits() else replace(b.always, name="zeroinitializer")
     if form.logits():
         looks.sums()
@@ -104,14 +117,15 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
         looks.slopes()
     found = looks.terms()
     looks.derivatives(found)
-    _end_of_row(text, form, width, found, wrong, counts, weight)
+    _join(text, form, width, found, wrong)
+    _end_of_row(text, form, width, counts, weight)
     if form.streaming and on_x86:
         # What was written past the caches is ordered only by a fence.
         text.declared.add("declare void @llvm.x86.sse.sfence()")
     fence = "  call void @llvm.x86.sse.sfence()\n" if form.streaming and on_x86 else ""
     head = (
-        f"define void @{NAME}(ptr %table, double %factor, double %scale_one, i64 %rows, i64 %classes, "
-        "i64 %block_rows, i64 %first_block, i64 %last_block) {\nentry:\n"
+        f"define void @{NAME}(ptr %table, double %factor, double %scale_one, double %multiple_one, i64 %rows, "
+        "i64 %classes, i64 %block_rows, i64 %first_block, i64 %last_block) {\nentry:\n"
     )
     end = "\n".join(_end_of_block())
     body = "\n".join(text.lines)
@@ -150,37 +164,42 @@ def _row_factor(text: Text, form: DivergenceForm, width: int) -> tuple[Lanes, La
         factor = b.select(weight > zero, factor * weight, zero)
     factor = b.select(counts, factor, zero)
     scale = Lanes(b, b.real, "%scale")
-    for name, value in (("gradient", factor * scale), ("hessian", factor * scale * scale)):
-        b.lines.append(
-            f"  %factor_{name} = fadd {b.real} {(value if form.scaled else factor).name}, splat (double 0.0)"
-        )
+    for name in ("gradient", "hessian"):
+        factor = factor * scale if form.scaled else factor
+        b.lines.append(f"  %factor_{name} = fadd {b.real} {factor.name}, splat (double 0.0)")
+    if is_quick(form):
+        b.lines.append(f"  %factor_first = extractelement {b.real} %factor_gradient, i32 0")
     text.close(b)
     return counts, weight
 
 
-def _end_of_row(
-    text: Text,
-    form: DivergenceForm,
-    width: int,
-    found: Mapping[str, Lanes],
-    wrong: Lanes,
-    counts: Lanes,
-    weight: Lanes | None,
-) -> None:
+def _join(text: Text, form: DivergenceForm, width: int, found: Mapping[str, Lanes], wrong: Lanes) -> None:
+    """Write what is known of a row, whichever way it went: its loss, whether it is none, whether limits are asked."""
+    b = text.row(width, "j")
+    limit = replace(b.always, name="zeroinitializer")
+    for name, beta in found.items():
+        if name.startswith("beta"):
+            limit = limit | ((b.abs(replace(beta, body=b)) < math.inf) ^ b.always)
+    first_lane(b, replace(found["value"], body=b), "slow_value")
+    first_lane(b, replace(wrong, body=b) | found["wrong"], "slow_wrong")
+    first_lane(b, limit, "slow_limit")
+    b.lines.append("  br label %slow_done\nslow_done:\n  br label %joined\njoined:")
+    for name, type_ in (("value", "double"), ("wrong", "i1"), ("limit", "i1")):
+        quick = f", [ {'%quick_value' if name == 'value' else 'false'}, %quick_done ]" if is_quick(form) else ""
+        b.lines.append(f"  %row_{name} = phi {type_} [ %slow_{name}, %slow_done ]{quick}")
+    text.close(b)
+
+
+def _end_of_row(text: Text, form: DivergenceForm, width: int, counts: Lanes, weight: Lanes | None) -> None:
     """Write what becomes of the loss of a row, and what is carried to the next."""
     b = text.row(width, "x")
-    counts, wrong, zero = (Lanes(b, x.type, x.name) for x in (counts, wrong, b.number(0.0)))
-    value = replace(found["value"], body=b)
+    value, counts, zero = single(b, "double", "%row_value"), replace(counts, body=b), b.number(0.0)
     bad = counts & ((b.abs(value) < math.inf) ^ b.always)
     term = value
     if weight is not None:
         w = replace(weight, body=b)
         term = b.select(w > zero, value * w, zero)
     term = b.select(counts, term, zero)
-    limit = b.always ^ b.always
-    for name, beta in found.items():
-        if name.startswith("beta"):
-            limit = limit | ((b.abs(replace(beta, body=b)) < math.inf) ^ b.always)
     first_lane(b, term, "term")
     if "losses" in form.written:
         one, at = "%term", "%loss_at"
@@ -190,8 +209,8 @@ def _end_of_row(
         b.lines.append(f"  {at} = getelementptr {form.element}, ptr %losses, i64 %row")
         b.lines.append(f"  store {form.element} {one}, ptr {at}, align {SIZES[form.element]}")
     first_lane(b, bad, "bad_here")
-    first_lane(b, counts & (wrong | replace(found["wrong"], body=b)), "wrong_here")
-    first_lane(b, counts & limit, "limit_here")
+    first_lane(b, counts & single(b, "i1", "%row_wrong"), "wrong_here")
+    first_lane(b, counts & single(b, "i1", "%row_limit"), "limit_here")
     b.lines += [
         *(f"  %{name}_now = or i1 %{name}, %{name}_here" for name in ("bad", "wrong", "limit")),
         "  %sum_now = fadd double %sum, %term",
@@ -255,6 +274,7 @@ def run(
     block: int,
     scale: float = 1.0,
     linear: float = 0.0,
+    multiple: float | None = None,
     weight: Array | None = None,
     mask: Array | None = None,
     summed: bool = False,
@@ -271,6 +291,7 @@ def run(
         block: rows in a block.
         scale: what logits are multiplied by first.
         linear: the multiple of p - q beyond the terms.
+        multiple: which multiple of Σ p log(p/q) the loss is, or nothing where it is none.
         weight, mask, summed, divisor: as for single numbers.
     """
     if divisor == math.inf:  # nothing counts
@@ -280,8 +301,8 @@ def run(
     rows, classes = p.shape
     form = DivergenceForm(
         element=kind_of(p), kinds=(_PLAIN[kinds[0]], _PLAIN[kinds[1]]), amounts="values" in kinds[1],
-        scaled=scale != 1.0, linear=linear, written=tuple(outputs), summed=summed, weighted=weight is not None,
-        masked=mask is not None, streaming=_streams(outputs, classes),
+        scaled=scale != 1.0, linear=linear, crossed=multiple is not None, written=tuple(outputs), summed=summed,
+        weighted=weight is not None, masked=mask is not None, streaming=_streams(outputs, classes),
     )  # fmt: skip
     given = tuple(parameters.items())
     each = [decided(program, given) for program in (terms, *pulls, *slopes)]
@@ -303,7 +324,7 @@ def run(
             "uniforms": address(constants), "scratch": begin + -begin % 64,
         }  # fmt: skip
         table = (ctypes.c_void_p * len(ARGUMENTS))(*(pointers.get(name) for name in ARGUMENTS))
-        kernel.call(ctypes.addressof(table), 1 / divisor, scale, rows, classes, block, first, last)
+        kernel.call(ctypes.addressof(table), 1 / divisor, scale, multiple or 0.0, rows, classes, block, first, last)
 
     threads.run(work, blocks, max(1, LEAST_NUMBERS // (block * classes)))
     return replace(findings(records), left=np.flatnonzero(records["count"]).tolist())

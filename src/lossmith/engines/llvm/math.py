@@ -79,6 +79,12 @@ def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
 
 
+def exp_inside(b: Body, x: Lanes) -> Lanes:
+    """Return the exponential of a number for which it is an ordinary one; elsewhere anything."""
+    n, r = _reduce(b, x)
+    return _scale(b, _exp_near_zero(b, r), n)
+
+
 def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
     return b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r) + 1.0
 
@@ -129,6 +135,11 @@ def log(b: Body, x: Lanes) -> Lanes:
     """Return the natural logarithm; of 0 it is minus infinity, of less no number."""
     n, m = _split(b, x)
     return _log_near_one(b, n, m - 1.0)
+
+
+def log_inside(b: Body, x: Lanes) -> Lanes:
+    """Return the logarithm of an ordinary number above 0 to a few units of the last place of 1."""
+    return log(b, x)
 
 
 def log1p(b: Body, x: Lanes) -> Lanes:

@@ -82,6 +82,11 @@ class Distillation(Divergence):
         """What logits are multiplied by first."""
         return 1 / float(self.temperature)
 
+    @property
+    def entropic(self) -> float | None:
+        """The square of the temperature."""
+        return float(self.temperature) ** 2
+
     def formula(self, ops: Ops, p: Value, q: Value) -> Value:
         """Return the loss of a class from the softened probabilities."""
         return self.temperature**2 * ops.mul0(p, ops.log(p) - ops.log(q))

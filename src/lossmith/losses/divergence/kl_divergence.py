@@ -78,6 +78,11 @@ class KLDivergence(Divergence):
         ),
     )
 
+    @property
+    def entropic(self) -> float | None:
+        """The sum itself."""
+        return 1.0
+
     def formula(self, ops: Ops, p: Value, q: Value) -> Value:
         """Return the loss of a class."""
         return ops.mul0(p, ops.log(p) - ops.log(q))
