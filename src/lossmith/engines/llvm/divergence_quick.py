@@ -91,8 +91,6 @@ class Quick:
         for symbol in self.form.logits():
             b.lines.append(f"  %near_{symbol} = load float, ptr %row_{symbol}, align 4")
             near = single(b, "float", f"%near_{symbol}")
-            b.lines.append(f"  %first_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
-            near = self._scaled(b, near)
             b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
         self.text.close(b)
         found = self._loop("pass", self._sums, self._carried())
@@ -101,8 +99,16 @@ class Quick:
             self._loop("slope", self._gradient, {})
         self.text.lines.append("  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:")
 
-    def _scaled(self, b: Body, z: Lanes) -> Lanes:
-        return z * Lanes(b, b.real, "%scale_float") if self.form.scaled else z
+    def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes]:
+        """Return how far logits are from the reference, and what rounding took from that."""
+        far = z - reference
+        back = far + reference
+        lost = (z - back) - (reference - (back - far))
+        if not self.form.scaled:
+            return far, lost
+        scale = Lanes(b, b.real, "%scale_float")
+        scaled = far * scale
+        return scaled, b.fma(lost, scale, b.fma(far, scale, -scaled))
 
     # --- sums -------------------------------------------------------------------------------------
 
@@ -128,12 +134,11 @@ class Quick:
                 kind = self.form.kind(symbol)
                 if kind == "logits":
                     reference = Lanes(b, b.real, f"%reference_{symbol}")
-                    first = Lanes(b, b.real, f"%first_{symbol}")
-                    z = self._scaled(b, chunk.load(f"%row_{symbol}", first))
+                    z = chunk.load(f"%row_{symbol}", reference)
                     for name, better in (("top", z > found[f"top_{symbol}"]), ("low", z < found[f"low_{symbol}"])):
                         found[f"{name}_{symbol}"] = b.select(better, z, found[f"{name}_{symbol}"])
-                    below[symbol] = z - reference
-                    shares[symbol] = vector.exp_inside(b, below[symbol])
+                    below[symbol], lost = self._below(b, z, reference)
+                    shares[symbol] = vector.exp_inside(b, below[symbol], lost)
                     chunk.store(shares[symbol], f"%short_{symbol}", streaming=False)
                 else:
                     p = chunk.load(f"%row_{symbol}", b.number(0.0))
@@ -156,8 +161,8 @@ class Quick:
         for symbol in form.logits():
             reference = Lanes(float_body, float_body.real, f"%reference_{symbol}")
             top, low = (Lanes(float_body, float_body.real, found[f"{name}_{symbol}"].name) for name in ("top", "low"))
-            fits = fits & (top - reference < _FAR) & (reference - low < _FAR)
-            fits = fits & (top < 3e38) & (low > -3e38)
+            scale = Lanes(b, float_body.real, "%scale_float")
+            fits = fits & ((top - reference) * scale < _FAR) & ((reference - low) * scale < _FAR)
         if form.kind("p") == "logits":
             share = 1.0 / mass
             first, mass, log_p = value * share, b.number(1.0), vector.log(b, mass)
@@ -167,9 +172,9 @@ class Quick:
             one = Lanes(b, bits.type, f"splat (i32 {_ONE})")
             fits = fits & b.compare_whole("ule", Lanes(b, bits.type, bits.name), one)
             fits = fits & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
-        second = (log_q - log_p) * mass
-        loss = first + second
-        fits = fits & (loss > (b.abs(first) + b.abs(second)) * _SMALL)
+        loss = first + (log_q - log_p) * mass
+        # Each logarithm is as large as what rounding works on, also where they are alike.
+        fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p)) * _SMALL)
         for distance in [self.width >> step for step in range(1, self.width.bit_length())]:
             fits = fits & swapped(b, fits, distance)
         multiple = Lanes(b, b.real, "%multiple")

@@ -79,10 +79,10 @@ def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
 
 
-def exp_inside(b: Body, x: Lanes) -> Lanes:
-    """Return the exponential of a number for which it is an ordinary one; elsewhere anything."""
+def exp_inside(b: Body, x: Lanes, low: Lanes) -> Lanes:
+    """Return the exponential of ``x + low``, a second that is tiny beside the first, where it is an ordinary number."""
     n, r = _reduce(b, x)
-    return _scale(b, _exp_near_zero(b, r), n)
+    return _scale(b, _exp_near_zero(b, r + low), n)
 
 
 def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
