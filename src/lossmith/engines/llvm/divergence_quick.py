@@ -15,12 +15,12 @@ from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_frame import DivergenceForm, Text, first_lane, single, swapped, total
 from lossmith.engines.llvm.lanes import Body, Lanes
 
-STRIP = 4
+STRIP = 8
 """Vectors whose sums are taken in single precision before they are added in double."""
 
-_FAR = 60.0  # exponentials of logits this far from the reference, and their sums, are ordinary numbers
+_NEAR = 27.0  # logits of this size need no reference
+_LEAST, _MOST = 1e-12, 1e30  # what sums of exponentials are within, if their parts have their digits
 _SMALL = 0.05  # of its parts, below which a loss would lack digits
-_LEAST = 2.0**-126  # logarithms of less are those of zero, whose products are nothing
 _ONE = 0x3F800000
 
 
@@ -91,6 +91,8 @@ class Quick:
         for symbol in self.form.logits():
             b.lines.append(f"  %near_{symbol} = load float, ptr %row_{symbol}, align 4")
             near = single(b, "float", f"%near_{symbol}")
+            # Without a reference, nothing is rounded.
+            near = b.select(b.abs(near) < _NEAR, 0.0, near)
             b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
         self.text.close(b)
         found = self._loop("pass", self._sums, self._carried())
@@ -99,28 +101,21 @@ class Quick:
             self._loop("slope", self._gradient, {})
         self.text.lines.append("  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:")
 
-    def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes]:
-        """Return how far logits are from the reference, and what rounding took from that."""
+    def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes | None]:
+        """Return how far logits are from the reference, and what rounding took from a product."""
         far = z - reference
-        back = far + reference
-        lost = (z - back) - (reference - (back - far))
         if not self.form.scaled:
-            return far, lost
+            return far, None
         scale = Lanes(b, b.real, "%scale_float")
         scaled = far * scale
-        return scaled, b.fma(lost, scale, b.fma(far, scale, -scaled))
+        return scaled, b.fma(far, scale, -scaled)
 
     # --- sums -------------------------------------------------------------------------------------
 
     def _carried(self) -> dict[str, tuple[str, str]]:
-        real, wide, whole = (f"<{self.width} x {x}>" for x in ("float", "double", "i32"))
+        wide, whole = (f"<{self.width} x {x}>" for x in ("double", "i32"))
         carried = {"value": (wide, "zeroinitializer")}
         carried |= {f"total_{symbol}": (wide, "zeroinitializer") for symbol in "pq"}
-        for symbol in self.form.logits():
-            carried |= {
-                f"top_{symbol}": (real, f"%reference_{symbol}"),
-                f"low_{symbol}": (real, f"%reference_{symbol}"),
-            }
         if "p" not in self.form.logits():
             carried["bits"] = (whole, "zeroinitializer")
         return carried
@@ -135,19 +130,21 @@ class Quick:
                 if kind == "logits":
                     reference = Lanes(b, b.real, f"%reference_{symbol}")
                     z = chunk.load(f"%row_{symbol}", reference)
-                    for name, better in (("top", z > found[f"top_{symbol}"]), ("low", z < found[f"low_{symbol}"])):
-                        found[f"{name}_{symbol}"] = b.select(better, z, found[f"{name}_{symbol}"])
                     below[symbol], lost = self._below(b, z, reference)
                     shares[symbol] = vector.exp_inside(b, below[symbol], lost)
                     chunk.store(shares[symbol], f"%short_{symbol}", streaming=False)
                 else:
                     p = chunk.load(f"%row_{symbol}", b.number(0.0))
                     found["bits"] = b.call("umax", found["bits"], b.bits(p))
-                    shares[symbol], below[symbol] = p, vector.log_inside(b, b.largest(p, _LEAST))
+                    shares[symbol], below[symbol] = p, vector.log_inside(b, p)
                 shares[symbol] = chunk.counted(shares[symbol])
-            term = shares["p"] * (below["p"] - below["q"])
-            for name, value in (("value", term), ("total_p", shares["p"]), ("total_q", shares["q"])):
-                sums[name] = sums[name] + value if name in sums else value
+            apart = below["p"] - below["q"]
+            if sums:
+                sums["value"] = b.fma(shares["p"], apart, sums["value"])
+                sums |= {f"total_{symbol}": sums[f"total_{symbol}"] + shares[symbol] for symbol in "pq"}
+            else:
+                sums["value"] = shares["p"] * apart
+                sums |= {f"total_{symbol}": shares[symbol] for symbol in "pq"}
         wide = chunks[0].body.widened()
         return found | {name: before[name] + wide.take(value) for name, value in sums.items()}
 
@@ -158,11 +155,9 @@ class Quick:
         value, mass, sum_q = (total(b, found[name]) for name in ("value", "total_p", "total_q"))
         log_q = vector.log(b, sum_q)
         fits = b.always
-        for symbol in form.logits():
-            reference = Lanes(float_body, float_body.real, f"%reference_{symbol}")
-            top, low = (Lanes(float_body, float_body.real, found[f"{name}_{symbol}"].name) for name in ("top", "low"))
-            scale = Lanes(b, float_body.real, "%scale_float")
-            fits = fits & ((top - reference) * scale < _FAR) & ((reference - low) * scale < _FAR)
+        for symbol, amount in (("p", mass), ("q", sum_q)):
+            if symbol in form.logits():
+                fits = fits & (amount > _LEAST) & (amount < _MOST)
         if form.kind("p") == "logits":
             share = 1.0 / mass
             first, mass, log_p = value * share, b.number(1.0), vector.log(b, mass)

@@ -79,10 +79,10 @@ def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
 
 
-def exp_inside(b: Body, x: Lanes, low: Lanes) -> Lanes:
-    """Return the exponential of ``x + low``, a second that is tiny beside the first, where it is an ordinary number."""
-    n, r = _reduce(b, x)
-    return _scale(b, _exp_near_zero(b, r + low), n)
+def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
+    """Return the same where it is an ordinary number, 0 below, and infinity or no number above."""
+    n, r = _reduce(b, x if b.scales else b.within(x, _format(b).exp_low, _format(b).exp_high))
+    return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
 
 
 def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
@@ -138,8 +138,12 @@ def log(b: Body, x: Lanes) -> Lanes:
 
 
 def log_inside(b: Body, x: Lanes) -> Lanes:
-    """Return the logarithm of an ordinary number above 0 to a few units of the last place of 1."""
-    return log(b, x)
+    """Return the logarithm of an ordinary number to a unit in the last place of it or of 1; something finite at 0."""
+    form, bits = _format(b), b.bits(x)
+    one = b.bits(b.number(1.0))
+    n = b.convert("sitofp", b.shift_right(b.apply("sub", bits, one), form.digits), b.real)
+    m = b.from_bits(b.apply("or", b.apply("and", bits, b.whole((1 << form.digits) - 1)), one))
+    return b.fma(n, LN2, _log1p_share(b, m - 1.0))
 
 
 def log1p(b: Body, x: Lanes) -> Lanes:
