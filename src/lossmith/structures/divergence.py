@@ -238,17 +238,10 @@ class Divergence(Written):
     ) -> Findings:
         from lossmith.engines.llvm import divergence_kernel
 
-        hessian = any("hessian" in part for part in into)
-        slope = ("value", *(["gradient:d"] if hessian else []))
-        pulls = (
-            self._pull(place, kind).select([*slope, *([f"gradient:{symbol}"] if hessian else [])])
-            for place, (symbol, kind) in enumerate(self._kinds.items())
-        )
-        slopes = (self._slope(place, kind).select(slope) for place, kind in enumerate(self.kinds))
         return divergence_kernel.run(
             self.kernel("terms", _terms, "pqd"),
-            tuple(pulls),
-            tuple(slopes),
+            tuple(self._pull(place, kind) for place, kind in enumerate(self.kinds)),
+            tuple(self._slope(place, kind) for place, kind in enumerate(self.kinds)),
             batch.inputs["p"][:rows],
             batch.inputs["q"][:rows],
             self.free_parameters,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -261,10 +261,33 @@ def divergence_kernel(formulas: Formulas, form: DivergenceForm) -> DivergenceKer
     return DivergenceKernel(formulas, form)
 
 
+@lru_cache(maxsize=512)
+def _formulas(
+    terms: Program,
+    pulls: tuple[Program, ...],
+    slopes: tuple[Program, ...],
+    parameters: tuple[tuple[str, float], ...],
+    hessian: bool,
+) -> Formulas:
+    """Return what of the programs is needed with some parameters."""
+    bend = ("gradient:d",) if hessian else ()
+    by_p, by_q = (
+        decided(program.select(["value", *bend, *([f"gradient:{symbol}"] if hessian else [])]), parameters)
+        for symbol, program in zip("pq", pulls, strict=True)
+    )
+    of_p, of_q = (decided(program.select(["value", *bend]), parameters) for program in slopes)
+    return Formulas(decided(terms, parameters), (by_p, by_q), (of_p, of_q))
+
+
+@lru_cache(maxsize=512)
+def _uniform(formulas: Formulas, parameters: tuple[tuple[str, float], ...]) -> Array:
+    return np.concatenate([uniform(program, parameters) for program in formulas.each()])
+
+
 def run(
     terms: Program,
-    pulls: Sequence[Program],
-    slopes: Sequence[Program],
+    pulls: tuple[Program, ...],
+    slopes: tuple[Program, ...],
     p: Array,
     q: Array,
     parameters: Mapping[str, float],
@@ -305,10 +328,9 @@ def run(
         weighted=weight is not None, masked=mask is not None, streaming=_streams(outputs, classes),
     )  # fmt: skip
     given = tuple(parameters.items())
-    each = [decided(program, given) for program in (terms, *pulls, *slopes)]
-    chosen = Formulas(each[0], (each[1], each[2]), (each[3], each[4]))
-    kernel = divergence_kernel(chosen, form)
-    constants = np.concatenate([uniform(program, given) for program in chosen.each()])
+    formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
+    kernel = divergence_kernel(formulas, form)
+    constants = _uniform(formulas, given)
     blocks = -(-rows // block)
     records = np.empty(blocks, RECORD_TYPE)
     room = 8 * len(_SCRATCH) * (classes + kernel.width)
