@@ -20,7 +20,7 @@ STRIP = 8
 
 _NEAR = 27.0  # logits of this size need no reference
 _LEAST, _MOST = 1e-12, 1e30  # what sums of exponentials are within, if their parts have their digits
-_SMALL = 0.05  # of its parts, below which a loss would lack digits
+SMALL = 0.05  # of its parts, below which a loss would lack digits
 _ONE = 0x3F800000
 
 
@@ -169,7 +169,7 @@ class Quick:
             fits = fits & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
         loss = first + (log_q - log_p) * mass
         # Each logarithm is as large as what rounding works on, also where they are alike.
-        fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p)) * _SMALL)
+        fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p)) * SMALL)
         for distance in [self.width >> step for step in range(1, self.width.bit_length())]:
             fits = fits & swapped(b, fits, distance)
         multiple = Lanes(b, b.real, "%multiple")
