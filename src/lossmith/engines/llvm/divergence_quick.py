@@ -7,6 +7,7 @@ small difference of its parts, logits far above or below the reference, infinite
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,12 +27,14 @@ _ONE = 0x3F800000
 
 def is_quick(form: DivergenceForm) -> bool:
     """Return whether a kernel has the quicker way."""
+    known = {"losses", "gradient:q"}
+    if form.kinds == ("probabilities", "logits") and not form.scaled:
+        known.add("gradient:p")
     return (
         form.crossed
         and form.element == "float"
-        and form.kinds[1] == "logits"
-        and form.kinds[0] != "log_probabilities"
-        and not set(form.written) - {"losses", "gradient:q"}
+        and form.kinds in (("probabilities", "logits"), ("logits", "logits"))
+        and known.issuperset(form.written)
     )
 
 
@@ -97,8 +100,8 @@ class Quick:
         self.text.close(b)
         found = self._loop("pass", self._sums, self._carried())
         self._decide(found)
-        if self.form.gradient("q"):
-            self._loop("slope", self._gradient, {})
+        if self.form.gradient("p") or self.form.gradient("q"):
+            self._loop("slope", self._gradients, {})
         self.text.lines.append("  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:")
 
     def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes | None]:
@@ -177,6 +180,11 @@ class Quick:
         for name, number in (("q", mass / sum_q * factor), ("p", share * factor)):
             short = b.convert("fptrunc", number, float_body.real)
             b.lines.append(f"  %of_{name} = fadd {short.type} {short.name}, splat (float -0.0)")
+        if form.gradient("p"):  # log(p/q) + 1
+            live = factor > 0.0
+            b.lines.append(f"  %of_rest = fadd {b.real} {(log_q + 1.0).name}, splat (double -0.0)")
+            b.lines.append(f"  %of_slope = fadd {b.real} {factor.name}, splat (double -0.0)")
+            b.lines.append(f"  %of_live = or {live.type} {live.name}, zeroinitializer")
         first_lane(b, loss * multiple, "quick_value")
         first_lane(b, fits, "quick_fits")
         b.lines.append("  br i1 %quick_fits, label %quick_fit, label %slow_row\nquick_fit:")
@@ -184,13 +192,25 @@ class Quick:
 
     # --- the gradient -------------------------------------------------------------------------------
 
-    def _gradient(self, chunks: Sequence[_Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+    def _gradients(self, chunks: Sequence[_Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        form = self.form
         for chunk in chunks:
             b = chunk.body
-            kept = "%row_p" if self.form.kind("p") == "probabilities" else "%short_p"
-            p, q = chunk.load(kept, b.number(0.0)), chunk.load("%short_q", b.number(0.0))
-            of_p, of_q = (Lanes(b, b.real, f"%of_{symbol}") for symbol in "pq")
-            chunk.store(b.fma(q, of_q, -(p * of_p)), "%row_gradient_q", self.form.streaming)
+            kept = "%row_p" if form.kind("p") == "probabilities" else "%short_p"
+            p = chunk.load(kept, b.number(0.0))
+            if form.gradient("q"):
+                q = chunk.load("%short_q", b.number(0.0))
+                of_p, of_q = (Lanes(b, b.real, f"%of_{symbol}") for symbol in "pq")
+                chunk.store(b.fma(q, of_q, -(p * of_p)), "%row_gradient_q", form.streaming)
+            if form.gradient("p"):
+                reference = Lanes(b, b.real, "%reference_q")
+                z, wide = chunk.load("%row_q", reference), b.widened()
+                below = wide.take(z) - wide.take(reference)
+                log_p, rest = vector.log_inside(wide, wide.take(p)), Lanes(wide, wide.real, "%of_rest")
+                log_p = b.select(p.equals(0.0), wide.number(-math.inf), log_p)
+                live = Lanes(b, b.truth, "%of_live")
+                slope = ((log_p - below) + rest) * Lanes(wide, wide.real, "%of_slope")
+                chunk.store(b.give(b.select(live, slope, wide.number(0.0))), "%row_gradient_p", form.streaming)
         return {}
 
     # --- loops ----------------------------------------------------------------------------------------
