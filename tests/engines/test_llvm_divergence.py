@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import lossmith as lm
+from lossmith.core import rows
 from lossmith.core.fill import fill
 from lossmith.engines import choice
-from lossmith.engines.llvm import divergence_kernel, divergence_quick, threads
+from lossmith.engines.llvm import divergence_frame, divergence_kernel, divergence_quick, threads
 from lossmith.structures.divergence import KINDS, Divergence
 
 Array = np.ndarray
@@ -49,11 +50,11 @@ def shown(z: Array, kind: str) -> Array:
         return np.log(p) if kind == "log_probabilities" else p
 
 
-def sample(loss: Divergence, rows: int, classes: int, dtype: Any, *, ruled_out: bool = True) -> dict[str, Array]:
+def sample(loss: Divergence, count: int, classes: int, dtype: Any, *, ruled_out: bool = True) -> dict[str, Array]:
     """Return pairs of rows: far apart and nearly equal, shifted, certain, and with classes that are ruled out."""
     rng = np.random.default_rng(classes)
-    p = rng.normal(size=(rows, classes)) * 2
-    q = rng.normal(size=(rows, classes)) * 2
+    p = rng.normal(size=(count, classes)) * 2
+    q = rng.normal(size=(count, classes)) * 2
     q[1::7] = p[1::7] + rng.normal(size=q[1::7].shape) * 1e-2
     p[2::7, -1] += 40
     q[3::7, 0] += 40
@@ -209,16 +210,16 @@ def test_sums_and_gradients_are_the_same_bits_for_any_number_of_threads(loss: Di
 
 
 def test_large_gradients_are_written_past_the_caches_alike() -> None:
-    loss, rows, classes = lm.Distillation(), 600, 4096
+    loss, shape = lm.Distillation(), (600, 4096)
     rng = np.random.default_rng(2)
-    p, q = rng.normal(size=(2, rows, classes)).astype(np.float32)
+    p, q = rng.normal(size=(2, *shape)).astype(np.float32)
     batch = loss._batch({"teacher": p, "student": q}, None, None)
-    raw = np.empty(rows * classes + 32, np.float32)
+    raw = np.empty(600 * 4096 + 32, np.float32)
     start = -raw.ctypes.data % 64 // 4
     found = []
     for shift in (0, 1):  # aligned to vectors, and not
-        out = raw[start + shift : start + shift + rows * classes].reshape(rows, classes)
-        assert divergence_kernel._streams({"gradient:q": out}, classes) == (shift == 0)
+        out = raw[start + shift :][: 600 * 4096].reshape(shape)
+        assert divergence_kernel._streams({"gradient:q": out}, 4096) == (shift == 0)
         with choice.using("llvm"):
             fill(loss, batch, {"gradient:q": out})
         found.append(out.copy())
@@ -256,6 +257,10 @@ def test_rows_that_are_none_are_named(loss: Divergence, dtype: Any) -> None:
         given[name][77] = -np.inf
         with choice.using("llvm"), pytest.raises(lm.DomainError, match=rf"row \[77\] of {name}"):
             loss.cost(**given)
+
+
+def test_kernels_know_what_rows_may_hold() -> None:
+    assert (divergence_frame.SUM_TOLERANCE, divergence_frame.LARGEST_LOG) == (rows.SUM_TOLERANCE, rows.LARGEST_LOG)
 
 
 def test_infinite_losses_are_counted_and_their_gradients_are_limits() -> None:

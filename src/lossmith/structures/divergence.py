@@ -66,6 +66,8 @@ class Divergence(Written):
     )
     linear: ClassVar[float] = 0.0
     """The multiple of p - q that the definition has beyond ``terms``."""
+    entropic: ClassVar[bool] = False
+    """Whether the loss is Σ p log(p/q) by definition, in the logits' own scale: over the square of ``scale``."""
 
     p_kind = _kind("p")
     q_kind = _kind("q")
@@ -111,11 +113,6 @@ class Divergence(Written):
     def scale(self) -> float:
         """What logits are multiplied by first."""
         return 1.0
-
-    @property
-    def entropic(self) -> float | None:
-        """The multiple of Σ p log(p/q) that the loss is by definition, or ``None`` where it is something else."""
-        return None
 
     @property
     def domains(self) -> Mapping[str, Domain]:
@@ -250,7 +247,7 @@ class Divergence(Written):
             block=batch.block,
             scale=self.scale,
             linear=self.linear,
-            multiple=self.entropic,
+            multiple=1 / self.scale**2 if self.entropic else None,
             weight=None if batch.weight is None else batch.weight[:rows],
             mask=None if batch.mask is None else batch.mask[:rows],
             summed=summed,

@@ -8,21 +8,30 @@ small difference of its parts, logits far above or below the reference, infinite
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lossmith.core.rows import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.divergence_frame import DivergenceForm, Text, first_lane, single, swapped, total
+from lossmith.engines.llvm.divergence_frame import (
+    SUM_TOLERANCE,
+    DivergenceForm,
+    Text,
+    first_lane,
+    single,
+    swapped,
+    total,
+)
 from lossmith.engines.llvm.lanes import Body, Lanes
 
 STRIP = 8
 """Vectors whose sums are taken in single precision before they are added in double."""
 
-_NEAR = 27.0  # logits of this size need no reference
+SMALL = 0.05
+"""Share of its parts that a loss must be to have its digits."""
+
+_NEAR = 27.0  # logits up to this size need no reference
 _LEAST, _MOST = 1e-12, 1e30  # what sums of exponentials are within, if their parts have their digits
-SMALL = 0.05  # of its parts, below which a loss would lack digits
-_ONE = 0x3F800000
+_ONE = 0x3F800000  # the bits of 1
 
 
 def is_quick(form: DivergenceForm) -> bool:
@@ -71,6 +80,9 @@ class _Chunk:
     def counted(self, value: Lanes) -> Lanes:
         inside = Lanes(self.body, self.body.truth, self.inside)
         return self.body.select(inside, value, 0.0) if self.inside else value
+
+
+_Write = Callable[[Sequence[_Chunk], Mapping[str, Lanes]], Mapping[str, Lanes]]
 
 
 class Quick:
@@ -215,9 +227,8 @@ class Quick:
 
     # --- loops ----------------------------------------------------------------------------------------
 
-    def _loop(self, name: str, write: object, carried: Mapping[str, tuple[str, str]]) -> dict[str, Lanes]:
+    def _loop(self, name: str, write: _Write, carried: Mapping[str, tuple[str, str]]) -> dict[str, Lanes]:
         """Add a loop over strips of whole vectors, and one over what is left of the row, a vector at a time."""
-        assert callable(write)
         width, step = self.width, self.width * STRIP
         whole, part = (Body("float", width, f"{name}{letter}") for letter in "wp")
         chunks = []

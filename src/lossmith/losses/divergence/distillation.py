@@ -14,6 +14,7 @@ class Distillation(Divergence):
     aliases = ("knowledge_distillation", "kd", "logit_distillation", "hinton_distillation")
     inputs = (Input("p", "teacher", predicted=False, doc="its logits"), Input("q", "student", doc="its logits"))
     wrt = ("q",)
+    entropic = True
     p_kind = None
     q_kind = None
 
@@ -81,11 +82,6 @@ class Distillation(Divergence):
     def scale(self) -> float:
         """What logits are multiplied by first."""
         return 1 / float(self.temperature)
-
-    @property
-    def entropic(self) -> float | None:
-        """The square of the temperature."""
-        return float(self.temperature) ** 2
 
     def formula(self, ops: Ops, p: Value, q: Value) -> Value:
         """Return the loss of a class from the softened probabilities."""

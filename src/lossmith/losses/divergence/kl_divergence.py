@@ -12,6 +12,7 @@ class KLDivergence(Divergence):
 
     aliases = ("kl", "kld", "kl_div", "kullback_leibler", "relative_entropy", "forward_kl")
     linear = 1.0
+    entropic = True
 
     card = Card(
         title="Kullback-Leibler divergence",
@@ -77,11 +78,6 @@ class KLDivergence(Divergence):
             ),
         ),
     )
-
-    @property
-    def entropic(self) -> float | None:
-        """The sum itself."""
-        return 1.0
 
     def formula(self, ops: Ops, p: Value, q: Value) -> Value:
         """Return the loss of a class."""
