@@ -259,6 +259,14 @@ def test_rows_that_are_none_are_named(loss: Divergence, dtype: Any) -> None:
             loss.cost(**given)
 
 
+def test_a_negative_zero_is_a_zero() -> None:
+    rows_of = {"p": np.array([[1.0, 2.0, -0.0], [0.0, -0.0, 1.0]]), "q": np.array([[-0.0, 2.0, 0.5], [-0.0, 0.0, 2.0]])}
+    expected, got = (parts_of(lm.GeneralisedKL(), rows_of, engine) for engine in ("numpy", "llvm"))
+    assert np.isinf(expected["losses"][0])
+    for name, part in expected.items():
+        close(got[name], part, np.float64, name)
+
+
 def test_kernels_know_what_rows_may_hold() -> None:
     assert (divergence_frame.SUM_TOLERANCE, divergence_frame.LARGEST_LOG) == (rows.SUM_TOLERANCE, rows.LARGEST_LOG)
 

@@ -119,7 +119,7 @@ class Looks:
         """Return log(p/q); see ``simplex_math.log_ratio``."""
         p, q = left.p, right.p
         if self.form.kinds == ("probabilities", "probabilities"):
-            ratio = p / q
+            ratio = p / (q + 0.0)  # of -0.0 too the quotient is infinite above
             # The logarithm of the quotient, and of what rounding took from it.
             lost = b.fma(-ratio, q, p) / p
             found = vector.log(b, ratio)
