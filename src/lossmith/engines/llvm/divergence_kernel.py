@@ -27,7 +27,7 @@ from lossmith.engines.llvm.divergence_frame import (
 from lossmith.engines.llvm.divergence_looks import Looks
 from lossmith.engines.llvm.divergence_quick import Quick, is_quick
 from lossmith.engines.llvm.kernel import RECORD_TYPE, address, findings, kind_of, pointer, uniform
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.loops import NAME, NOWHERE, RECORD
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.regimes import decided
@@ -95,20 +95,14 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
             known[number] = value if program.types[number] == "real" else value.equals(0.0) ^ b.always
             place += 1
     text.close(b)
-    if is_quick(form):
-        short = Body("float", 2 * width, "us")
-        short.lines.append("  %scale_short = fptrunc double %scale_one to float")
-        value = single(short, "float", "%scale_short")
-        short.lines.append(f"  %scale_float = fadd {short.real} {value.name}, splat (float -0.0)")
-        value = single(short.widened(), "double", "%multiple_one")
-        short.lines.append(f"  %multiple = fadd {value.type} {value.name}, splat (double -0.0)")
-        short.lines += [f"  %short_{x} = getelementptr i8, ptr %scratch_powers_{x}, i64 0" for x in "pq"]
-        text.close(short)
+    quick = Quick(form, text, 2 * width) if is_quick(form) else None
+    if quick is not None:
+        quick.enter()
     text.lines += _begin(form)
     looks = Looks(form, formulas, values, text, width)
     counts, weight = _row_factor(text, form, width)
-    if is_quick(form):
-        Quick(form, text, 2 * width).write()
+    if quick is not None:
+        quick.write()
     wrong = looks.largest() if form.logits() else replace(b.always, name="zeroinitializer")
     if form.logits():
         looks.sums()

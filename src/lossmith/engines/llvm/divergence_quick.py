@@ -97,6 +97,22 @@ class Quick:
     def __init__(self, form: DivergenceForm, text: Text, width: int) -> None:
         self.form, self.text, self.width = form, text, width
 
+    def enter(self) -> None:
+        """Write what is the same for all rows."""
+        b = Body("float", self.width, "us")
+        b.lines += [
+            "  %scale_high = fptrunc double %scale_one to float",
+            "  %scale_back = fpext float %scale_high to double",
+            "  %scale_left = fsub double %scale_one, %scale_back",
+            "  %scale_low = fptrunc double %scale_left to float",
+            *(f"  %short_{symbol} = getelementptr i8, ptr %scratch_powers_{symbol}, i64 0" for symbol in "pq"),
+        ]
+        for name, source in (("scale_float", "%scale_high"), ("scale_rest", "%scale_low")):
+            b.lines.append(f"  %{name} = fadd {b.real} {single(b, 'float', source).name}, splat (float -0.0)")
+        value = single(b.widened(), "double", "%multiple_one")
+        b.lines.append(f"  %multiple = fadd {value.type} {value.name}, splat (double -0.0)")
+        self.text.close(b)
+
     def write(self) -> None:
         """Write the way through a row, up to ``slow_row``, where rows go on that it is not for.
 
@@ -117,13 +133,13 @@ class Quick:
         self.text.lines.append("  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:")
 
     def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes | None]:
-        """Return how far logits are from the reference, and what rounding took from a product."""
+        """Return how far logits are from the reference, and what rounding took from their scale and the product."""
         far = z - reference
         if not self.form.scaled:
             return far, None
-        scale = Lanes(b, b.real, "%scale_float")
+        scale, rest = (Lanes(b, b.real, f"%scale_{name}") for name in ("float", "rest"))
         scaled = far * scale
-        return scaled, b.fma(far, scale, -scaled)
+        return scaled, b.fma(far, rest, b.fma(far, scale, -scaled))
 
     # --- sums -------------------------------------------------------------------------------------
 
