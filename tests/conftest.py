@@ -1,4 +1,4 @@
-"""What all tests share: losses found through the registry, examples that repeat, and both engines for what is marked."""
+"""What all tests share: losses found through the registry, examples that repeat, and both engines where marked."""
 
 from __future__ import annotations
 

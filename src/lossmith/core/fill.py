@@ -50,6 +50,8 @@ def _pass(loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], tally
             first = 0
         else:
             _heed(loss, found, batch, tally)
+            for number in found.left:
+                _write(batch, *next(loss._stream(batch, tuple(into), number * batch.block)), into, divisor)
             if first == batch.size:
                 return
     wanted = tuple(into) if tally is None or "losses" in into else ("losses", *into)
@@ -57,13 +59,20 @@ def _pass(loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], tally
         loss._refuse_invalid(batch, start, stop, block["valid"])
         if tally is not None:
             tally.add(start, stop, block["losses"])
-        for part, result in into.items():
-            values = batch.weighted(start, stop, block[part])
-            here = result[start:stop]
-            if part == "losses" or divisor == 1:
-                here[...] = values
-            else:
-                np.divide(values, divisor, here)
+        _write(batch, start, stop, block, into, divisor)
+
+
+def _write(
+    batch: Batch, start: int, stop: int, block: Mapping[str, Array], into: Mapping[str, Array], divisor: float
+) -> None:
+    """Write a block of outputs, weighted."""
+    for part, result in into.items():
+        values = batch.weighted(start, stop, block[part])
+        here = result[start:stop]
+        if part == "losses" or divisor == 1:
+            here[...] = values
+        else:
+            np.divide(values, divisor, here)
 
 
 def _heed(loss: Loss, found: Findings, batch: Batch, tally: Tally | None) -> None:

@@ -20,7 +20,7 @@ from lossmith.errors import DomainError, ShapeError
 Array = npt.NDArray[Any]
 
 SUM_TOLERANCE = 1e-3  # probabilities in float16 miss a sum of 1 by up to half of that
-_LARGEST_LOG = 709.0
+LARGEST_LOG = 709.0
 _SHOWN = 6
 _FEW = 2
 
@@ -125,7 +125,7 @@ def valid_rows(rows: Array, kind: str) -> Array:
         # A logit of minus infinity rules a class out; a row needs one class that is left.
         return np.asarray(np.all(rows < np.inf, axis=1) & np.any(rows > -np.inf, axis=1))
     if kind in ("values", "log_values"):
-        least, most = (0.0, np.inf) if kind == "values" else (-np.inf, _LARGEST_LOG)
+        least, most = (0.0, np.inf) if kind == "values" else (-np.inf, LARGEST_LOG)
         return np.asarray(np.all((rows >= least) & (rows < most), axis=1))
     p = rows if kind == "probabilities" else np.exp(rows)
     most = 1 if kind == "probabilities" else 1 + SUM_TOLERANCE

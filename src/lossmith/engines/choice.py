@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from lossmith.engines.forks import ForkLock
@@ -97,11 +97,13 @@ class Findings:
         sums: the weighted sum of losses of each block.
         bad: blocks in which a loss that counts is not finite.
         wrong: blocks in which an example that counts lies outside the domains.
+        left: blocks whose outputs the kernel leaves to the reference.
     """
 
     sums: list[float]
     bad: list[int]
     wrong: list[int]
+    left: list[int] = field(default_factory=list)
 
 
 def compiled_rows(rows: int, block: int, width: int = 1) -> int:

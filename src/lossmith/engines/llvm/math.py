@@ -79,6 +79,12 @@ def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
 
 
+def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
+    """Return the same where it is an ordinary number, 0 below, and infinity or no number above."""
+    n, r = _reduce(b, x if b.scales else b.within(x, _format(b).exp_low, _format(b).exp_high))
+    return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
+
+
 def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
     return b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r) + 1.0
 
@@ -129,6 +135,16 @@ def log(b: Body, x: Lanes) -> Lanes:
     """Return the natural logarithm; of 0 it is minus infinity, of less no number."""
     n, m = _split(b, x)
     return _log_near_one(b, n, m - 1.0)
+
+
+def log_inside(b: Body, x: Lanes) -> Lanes:
+    """Return the logarithm of an ordinary number, off by 1e-8 beside rounding; something finite at 0."""
+    form, bits = _format(b), b.bits(x)
+    one = b.bits(b.number(1.0))
+    n = b.convert("sitofp", b.shift_right(b.apply("sub", bits, one), form.digits), b.real)
+    m = b.from_bits(b.apply("or", b.apply("and", bits, b.whole((1 << form.digits) - 1)), one))
+    f = m - 1.0
+    return b.fma(n, LN2, f * b.horner(f, COEFFICIENTS["LOG1P", "float"]))
 
 
 def log1p(b: Body, x: Lanes) -> Lanes:
