@@ -169,3 +169,18 @@ def test_what_kernels_do_not_do_the_reference_does() -> None:
             assert loss._rows_for_kernel(batch, PARTS) == 0
         full = lm.SparseCategoricalCrossEntropy().hessian(y, z, kind="full")
     assert full.shape == (400, 6, 6)
+
+
+def test_kernels_do_not_go_past_what_a_subclass_computes() -> None:
+    class Doubled(lm.SparseCategoricalCrossEntropy):
+        """Cross-entropy, twice."""
+
+        card = lm.SparseCategoricalCrossEntropy.card
+
+        def row(self, z: Array, t: Array, outputs: Any) -> dict[str, Array]:
+            return {name: 2 * part for name, part in super().row(z, t, outputs).items()}
+
+    y, z = sample(lm.SparseCategoricalCrossEntropy(), 4000, 6, np.float64)
+    for engine in ("numpy", "llvm"):
+        with choice.using(engine):
+            assert Doubled()(y, z) == pytest.approx(2 * lm.SparseCategoricalCrossEntropy()(y, z), rel=1e-12)

@@ -36,10 +36,6 @@ def with_batch(change: Callable[[Batch], Batch]) -> Callable[[type[Loss]], Loss]
     return make
 
 
-def no_kernels(self: Loss, batch: Batch, parts: Any) -> int:
-    return 0  # a kernel would compute past what is changed
-
-
 def with_blocks(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[type[Loss]], Loss]:
     """Return a maker of losses whose computed blocks are changed."""
 
@@ -48,7 +44,7 @@ def with_blocks(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[
             for start, stop, block in right._stream(self, batch, outputs, first):
                 yield start, stop, change(dict(block))
 
-        return changed(right, _stream=stream, _rows_for_kernel=no_kernels)
+        return changed(right, _stream=stream)
 
     return make
 
@@ -106,7 +102,7 @@ def depends_on_the_batch(right: type[Loss]) -> Loss:
             more = {"losses": block["losses"] * batch.size} if "losses" in block else {}
             yield start, stop, {**block, **more}
 
-    return changed(right, _stream=stream, _rows_for_kernel=no_kernels)
+    return changed(right, _stream=stream)
 
 
 def answers_otherwise(right: type[Loss]) -> Loss:

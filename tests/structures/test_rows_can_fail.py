@@ -23,9 +23,7 @@ Z = np.array([[1.0, -2.0, 0.5]])
 
 def wrong(**methods: Callable[..., Any]) -> type[lm.Loss]:
     """Return sparse cross-entropy with some methods replaced, under its own name."""
-    kept = {"__doc__": Right.__doc__, "card": Right.card}
-    kernels = {"_rows_for_kernel": lambda self, batch, parts: 0}  # they would compute past what is replaced
-    cls = type("SparseCategoricalCrossEntropy", (Right,), {**kept, **kernels, **methods})
+    cls = type("SparseCategoricalCrossEntropy", (Right,), {"__doc__": Right.__doc__, "card": Right.card, **methods})
     assert cls.name == Right.name
     return cls
 

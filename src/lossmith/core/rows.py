@@ -171,14 +171,18 @@ def row_error(
     raise AssertionError("a row was reported outside the domains, but lies inside")
 
 
-def warn_if_rows_of_probabilities(batch: Batch, symbol: str, mend: str, evidence: str = "") -> None:
+def warn_if_rows_of_probabilities(
+    batch: Batch, symbol: str, mend: str, evidence: Callable[[], str] = lambda: ""
+) -> None:
     """Warn when logits look like probabilities: all in [0, 1], and rows that sum to 1; ``evidence`` is said besides."""
-    rows = batch.inputs[symbol] if batch.mask is None else batch.inputs[symbol][batch.mask]
-    if len(rows) < _FEW or rows.shape[1] < _FEW or not (rows[0].min() >= 0 and rows[0].max() <= 1):
+    rows, mask = batch.inputs[symbol], batch.mask
+    first = 0 if mask is None or not len(mask) else int(np.argmax(mask))
+    if not len(rows) or rows.shape[1] < _FEW or not (rows[first].min() >= 0 and rows[first].max() <= 1):
         return
-    if np.all(valid_rows(rows, "probabilities")):
+    rows = rows if mask is None else rows[mask]
+    if len(rows) >= _FEW and np.all(valid_rows(rows, "probabilities")):
         all_of_them = f"{len(rows)} of {len(rows)} rows"
         warn(
             f"{batch.owner}: {batch.labels[symbol]} is declared as logits, but all values lie in [0, 1] and "
-            f"{all_of_them} sum to 1, as probabilities do.{evidence} If they are probabilities, pass {mend}."
+            f"{all_of_them} sum to 1, as probabilities do.{evidence()} If they are probabilities, pass {mend}."
         )

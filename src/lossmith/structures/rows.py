@@ -212,11 +212,14 @@ class Rows(Loss):
         )
 
     def _warn_if_probabilities(self, batch: Batch) -> None:
-        certain = np.eye(1, batch.inputs["f"].shape[1])
-        least = float(self._value(np.zeros(1, dtype=np.intp) if self.indices else certain, certain)[0])
+        def evidence() -> str:
+            certain = np.eye(1, batch.inputs["f"].shape[1])
+            least = float(self._value(np.zeros(1, dtype=np.intp) if self.indices else certain, certain)[0])
+            return f" As logits, even a certain row costs {least:.3g}."
+
         offered = "prediction" in self._options and "probabilities" in self._options["prediction"].choices
         mend = "prediction='probabilities'" if offered else "the scores from before the softmax instead"
-        warn_if_rows_of_probabilities(batch, "f", mend, f" As logits, even a certain row costs {least:.3g}.")
+        warn_if_rows_of_probabilities(batch, "f", mend, evidence)
 
     def _value(self, y: Array, f: Array) -> Array:
         t = self._dense(y, f.shape[-1], np.dtype(np.float64))
