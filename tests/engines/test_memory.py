@@ -104,3 +104,23 @@ def test_all_outputs_at_once() -> None:
 def test_a_copy_would_be_seen() -> None:
     y, f = numbers(np.asarray)
     assert beside_outputs(lambda: lm.Huber().losses(y.copy(), f)) > SPARE
+
+
+class Exchanged:
+    """An array of another library that NumPy knows only by the exchange protocol."""
+
+    def __init__(self, array: Array) -> None:
+        self._array = array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+
+def test_other_libraries_arrays_are_read_where_they_lie() -> None:
+    y, f = numbers(lambda x: x)
+    expected = lm.Huber()(y, f)
+    assert lm.Huber()(memoryview(y), Exchanged(f)) == expected
+    assert beside_outputs(lambda: lm.Huber()(memoryview(y), Exchanged(f))) < SPARE

@@ -13,8 +13,6 @@ import lossmith as lm
 from lossmith import Loss
 from tests.laws.grid import Array, extreme, inside, targets
 
-pytestmark = pytest.mark.engines
-
 
 def batch(loss: Loss, shape: int | tuple[int, ...] = 12, seed: int = 0) -> tuple[Array, Array]:
     """Return targets and predictions inside the domains."""

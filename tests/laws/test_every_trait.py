@@ -15,8 +15,6 @@ from lossmith.structures.divergence import Divergence
 from lossmith.structures.levels import Levels
 from tests.laws.samples import Array, each_part, sample
 
-pytestmark = pytest.mark.engines
-
 NAMES = [name for name in lm.names() if issubclass(lm.loss_class(name), (Divergence, Distance, Levels))]
 POINTS = 20_001
 LINES = 12

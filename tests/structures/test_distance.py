@@ -13,8 +13,6 @@ from hypothesis.extra.numpy import arrays
 import lossmith as lm
 from lossmith.structures.distance import DISTANCES, norm
 
-pytestmark = pytest.mark.engines
-
 NAMES = ("anchor", "positive", "negative")
 rng = np.random.default_rng(3)
 STEP = 1e-5

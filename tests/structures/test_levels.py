@@ -12,8 +12,6 @@ from hypothesis.extra.numpy import arrays
 
 import lossmith as lm
 
-pytestmark = pytest.mark.engines
-
 rng = np.random.default_rng(2)
 y, f = rng.normal(size=30), rng.normal(size=(30, 3))
 LEVELS = (0.1, 0.5, 0.9)

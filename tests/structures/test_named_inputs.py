@@ -14,8 +14,6 @@ from lossmith.engines import numpy as engine
 from lossmith.program import Program, derive, trace
 from lossmith.program.trace import Graph
 
-pytestmark = pytest.mark.engines
-
 Array = np.ndarray
 NAMED = [name for name in lm.names() if issubclass(lm.loss_class(name), lm.Pointwise) and not lm.get(name).paired]
 

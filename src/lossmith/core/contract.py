@@ -251,7 +251,8 @@ def numbers(owner: str, label: str, value: Any) -> Array:
     if masked is not None and isinstance(value, masked.MaskedArray):
         raise KindError(f"{owner}: {label} is a masked array; pass its data, and mask=~{label}.mask")
     try:
-        array = np.asarray(value)
+        exchanged = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
+        array = np.from_dlpack(value) if exchanged else np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"{owner}: {label} is no rectangular array of numbers ({error})") from None
     if array.dtype.kind in "fiub" or array.dtype.name == "bfloat16":  # which JAX and others add to NumPy
