@@ -102,7 +102,7 @@ class Looks:
         top, inverse, log_others = (Lanes(b, x.type, x.name) for x in (s.top, s.inverse, s.log_others))
         below = top - given
         if powers is None:
-            powers = vector.exp_of_minus(b, below)
+            powers = vector.exp_of_negative(b, -below)
         return _View(given, powers * inverse, lambda: -(below + log_others))
 
     def _views(self, look: Look) -> tuple[_View, _View]:
@@ -181,7 +181,7 @@ class Looks:
             b, found = look.body, {}
             for symbol in symbols:
                 below = look.of(self.tops[symbol][0]) - self._given(look, symbol)
-                powers = vector.exp_of_minus(b, below)
+                powers = vector.exp_of_negative(b, -below)
                 look.keep(powers, f"powers_{symbol}")
                 top, others, ties = below.equals(0.0), before[f"others_{symbol}"], before[f"ties_{symbol}"]
                 found[f"others_{symbol}"] = others + b.select(top, 0.0, powers)

@@ -165,15 +165,15 @@ def tanh(b: Body, x: Lanes) -> Lanes:
     return b.copysign(b.select(size < 0.6, near, far), x)
 
 
-def exp_of_minus(b: Body, size: Lanes) -> Lanes:
-    """Return exp(-size) of a number that is not negative."""
-    n, r = _reduce(b, b.at_least(-size, _format(b).exp_low))
+def exp_of_negative(b: Body, x: Lanes) -> Lanes:
+    """Return exp(x) of a number that is at most 0."""
+    n, r = _reduce(b, b.at_least(x, _format(b).exp_low))
     return _scale(b, _exp_near_zero(b, r), n)
 
 
 def _fall(b: Body, x: Lanes) -> Lanes:
     """Return exp(-|x|), which the logistic functions share."""
-    return exp_of_minus(b, b.abs(x))
+    return exp_of_negative(b, -b.abs(x))
 
 
 def sigmoid(b: Body, x: Lanes) -> Lanes:

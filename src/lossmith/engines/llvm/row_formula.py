@@ -94,12 +94,12 @@ class Rows:
         slots = {"inverse": inverse, "rest": others * inverse, "bend": bend, "factor": factor}
         slots["slope"] = pull if form.targets != "indices" else slope
         if form.targets != "soft":
-            distance = self._slot("top") - self._slot("target")
-            e = vector.exp_of_minus(b, distance)
+            height = self._slot("target") - self._slot("top")
+            e = vector.exp_of_negative(b, height)
             p = e * inverse
             # What the true class leaves to the others, by itself and as a multiple of the inverse.
-            left = b.select(distance.equals(0.0), others, (others + 1.0) - e)
-            rest = b.select(distance.equals(0.0), others * inverse, 1.0 - p)
+            left = b.select(height.equals(0.0), others, (others + 1.0) - e)
+            rest = b.select(height.equals(0.0), others * inverse, 1.0 - p)
             if form.targets == "indices":
                 steep = slope + pull
                 fixed = (

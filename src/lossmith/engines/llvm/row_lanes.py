@@ -184,10 +184,10 @@ def sum_exponentials(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
         found[name] = (Lanes(b, wide.real, before[name]) + wide.take(term)).name
 
     z = turn.kept("kept")
-    below = turn.slot("top") - z
-    e = vector.exp_of_minus(b, below)
+    height = z - turn.slot("top")
+    e = vector.exp_of_negative(b, height)
     turn.keep(e, "kept")
-    is_top = below.equals(0.0)
+    is_top, below = height.equals(0.0), -height
     add("others", b.select(is_top, 0.0, e))
     found["ties"] = (Lanes(b, b.real, before["ties"]) + b.select(is_top, b.number(1.0), 0.0)).name
     if form.targets != "soft":

@@ -116,16 +116,17 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
             terms = [a + c for a, c in zip(terms[::2], terms[1::2], strict=True)]
         found[name] = (Lanes(b, wide.real, found[name]) + wide.take(terms[0])).name
 
-    below = [look.named("top_all") - look.logits(place) for place in look.places]
+    heights = [look.logits(place) - look.named("top_all") for place in look.places]
     exponentials, ties = [], found["ties"]
-    for place, distance in zip(look.places, below, strict=True):
-        e = vector.exp_of_minus(b, distance)
+    for place, height in zip(look.places, heights, strict=True):
+        e = vector.exp_of_negative(b, height)
         look.keep(e, place)
-        is_top = distance.equals(0.0)
+        is_top = height.equals(0.0)
         exponentials.append(b.select(is_top, 0.0, e))
         ties = _count(b, is_top, ties)
     found["ties"] = ties
     add("others", exponentials)
+    below = [-height for height in heights] if form.targets != "indices" else []
     if form.targets == "smoothed":
         add("apart", [b.select(look.named(look.inside[1:], b.truth), d, 0.0) if look.inside else d for d in below])
     if form.targets == "soft":
