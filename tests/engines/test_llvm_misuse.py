@@ -318,13 +318,14 @@ def test_logits_beyond_two_thousand_million(vast: Vast, classes: int) -> None:
     loss = lm.SparseCategoricalCrossEntropy()
     program = loss.part("value", "gradient:u")
     found = row_kernel.run(
-        program, logits, labels, {}, {"gradient": gradient}, kind="indices", block=block, summed=True
-    )
+        program, rows, logits, labels, {}, {"gradient": gradient}, kind="indices", block=block, double=False,
+        summed=True,
+    )  # fmt: skip
     first = (rows - 1) // block * block - block
     again = np.empty((rows - first, classes), np.float32)
     expected = row_kernel.run(
-        program, logits[first:].copy(), labels[first:].copy(), {}, {"gradient": again}, kind="indices", block=block,
-        summed=True,
+        program, rows - first, logits[first:].copy(), labels[first:].copy(), {}, {"gradient": again}, kind="indices",
+        block=block, double=False, summed=True,
     )  # fmt: skip
     np.testing.assert_array_equal(gradient[first:], again)
     assert found.sums[-2:] == expected.sums

@@ -42,6 +42,40 @@ class Flat:
         return Flat(self._array, rows)
 
 
+class Lines:
+    """Rows along an axis of an array of more axes, where no view has them; what is taken out is a copy."""
+
+    ndim = 2
+    flags = None
+
+    def __init__(self, moved: Array) -> None:
+        self._array, self.dtype = moved, moved.dtype
+        self.shape = (math.prod(moved.shape[:-1]), moved.shape[-1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        rows = np.arange(len(self))[key] if not isinstance(key, slice) else np.arange(*key.indices(len(self)))
+        return self._array[np.unravel_index(rows, self._array.shape[:-1])]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self._array.reshape(self.shape), dtype)
+
+
+def lines(array: Array, axis: int) -> Any:
+    """Return an array as rows of what lies along an axis: a view where there is one."""
+    moved = np.moveaxis(array, axis, -1)
+    shape = (math.prod(moved.shape[:-1]), moved.shape[-1])
+    if moved.ndim == 2 or moved.flags.c_contiguous:
+        return moved.reshape(shape)
+    lead = moved.strides[:-1]
+    sizes = moved.shape[:-1]
+    if all(lead[n] == lead[n + 1] * sizes[n + 1] for n in range(len(lead) - 1)):
+        return np.lib.stride_tricks.as_strided(moved, shape, (lead[-1], moved.strides[-1]), writeable=False)
+    return Lines(moved)
+
+
 def column(array: Array) -> Any:
     """Return an array as a column."""
     if array.ndim == 1:
@@ -59,7 +93,7 @@ def head(column: Any, rows: int) -> Any:
 
 def source(column: Any) -> Array:
     """Return the array whose memory a column reads."""
-    return column._array if isinstance(column, Flat) else column
+    return column._array if isinstance(column, (Flat, Lines)) else column
 
 
 def spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Any:

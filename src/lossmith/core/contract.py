@@ -158,7 +158,11 @@ class Batch:
         """Yield ``start, stop`` and the inputs of those rows, block by block; ``first`` is where a block begins."""
         for start in range(first, self.size, self.block):
             stop = min(start + self.block, self.size)
-            yield start, stop, {symbol: array[start:stop] for symbol, array in self.inputs.items()}
+            yield start, stop, {symbol: self._computed(array[start:stop]) for symbol, array in self.inputs.items()}
+
+    def _computed(self, array: Array) -> Array:
+        """Return rows of numbers in the type to compute in; single numbers, which may be labels, as they are."""
+        return np.ascontiguousarray(array, self.dtype) if array.ndim > 1 else array
 
     def entry(self, symbol: str, row: int, column: int | None = None) -> str:
         """Return what a message calls the entry of an argument at a flat row: ``y_true[3]``, ``y_pred[3, 1]``."""

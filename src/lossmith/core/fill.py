@@ -32,13 +32,38 @@ def fill(
         tally: what the losses are added to, if anything.
         divisor: what derivatives are divided by.
     """
-    first = loss._rows_for_kernel(batch, into) if batch.size and _kernels_know(type(loss)) else 0
+    first = _rows_for_kernel(loss, batch, into)
+    if not first and any(part.startswith("full") for part in into) and _split(loss, batch, into, tally, divisor):
+        return
     if first and any(batch.lies_in(result) for result in into.values()):
         # What a kernel finds wrong is looked up in the inputs, so that is done before they are written over.
         _pass(loss, batch, first, {}, tally, 1.0)
         _pass(loss, batch, first, into, None, divisor)
     else:
         _pass(loss, batch, first, into, tally, divisor)
+
+
+def _split(loss: Loss, batch: Batch, into: Mapping[str, Array], tally: Tally | None, divisor: float) -> bool:
+    """Fill full Hessians, which kernels leave to the reference, apart from the rest, if kernels take that.
+
+    So what kernels compute does not depend on what is asked for besides, and diagonals are the same in either form.
+    """
+    full = {part: result for part, result in into.items() if part.startswith("full")}
+    rest = {part: result for part, result in into.items() if part not in full}
+    twins = {part: part.removeprefix("full_") for part in full if len(set(part.partition(":")[2].split(","))) == 1}
+    rest |= {twin: batch.room(twin) for twin in twins.values() if twin not in rest}
+    if not _rows_for_kernel(loss, batch, rest):
+        return False
+    fill(loss, batch, rest, tally, divisor=divisor)
+    _pass(loss, batch, 0, full, None, divisor)
+    for part, twin in twins.items():
+        places = np.arange(full[part].shape[-1])
+        full[part][:, places, places] = rest[twin]
+    return True
+
+
+def _rows_for_kernel(loss: Loss, batch: Batch, into: Mapping[str, Array]) -> int:
+    return loss._rows_for_kernel(batch, into) if batch.size and _kernels_know(type(loss)) else 0
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.columns import lines
 from lossmith.core.contract import Batch, common_type, masks, numbers, warn, weights
 from lossmith.core.inputs import Input
 from lossmith.engines.numpy import BLOCK
@@ -45,11 +46,6 @@ def find_axis(owner: str, label: str, shape: tuple[int, ...], axis: int, along: 
     if shape[axis] == 0:
         raise ShapeError(f"{owner}: {label} has shape {shape}: no {along} along axis {axis % len(shape)}")
     return axis % len(shape)
-
-
-def as_rows(array: Array, axis: int, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return the array as (rows, numbers of a row)."""
-    return np.ascontiguousarray(np.moveaxis(array, axis, -1), dtype=dtype).reshape(-1, array.shape[axis])
 
 
 def prepare_rows(
@@ -100,7 +96,7 @@ def prepare_rows(
             )
     dtype = common_type(array for symbol, array in arrays.items() if symbol not in labels)
     inputs = {
-        symbol: as_rows(array, axis, dtype)
+        symbol: lines(array, axis)
         if symbol not in single
         else np.ascontiguousarray(array, dtype=None if symbol in labels else dtype).reshape(-1)
         for symbol, array in arrays.items()

@@ -115,7 +115,11 @@ def compiled_rows(rows: int, block: int, width: int = 1) -> int:
         width: numbers in a row.
     """
     smallest = 1 if _forced == "llvm" else SMALLEST
-    if _forced == "numpy" or rows * width < smallest or not compiled_is_available():
+    if _forced == "numpy" or rows * width < smallest:
+        return 0
+    if not compiled_is_available():
+        if _forced == "llvm":
+            raise RuntimeError("the compiled engine was asked for, and cannot run here; see the message before")
         return 0
     rest = rows % block
     return rows - rest if rest * width < smallest else rows

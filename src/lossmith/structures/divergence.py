@@ -240,8 +240,8 @@ class Divergence(Written):
             self.kernel("terms", _terms, "pqd"),
             tuple(self._pull(place, kind) for place, kind in enumerate(self.kinds)),
             tuple(self._slope(place, kind) for place, kind in enumerate(self.kinds)),
-            batch.inputs["p"][:rows],
-            batch.inputs["q"][:rows],
+            np.ascontiguousarray(batch.inputs["p"][:rows], batch.dtype),
+            np.ascontiguousarray(batch.inputs["q"][:rows], batch.dtype),
             self.free_parameters,
             {part: array[:rows] for part, array in into.items()},
             kinds=self.kinds,
@@ -353,7 +353,7 @@ def entropy(p: npt.ArrayLike, *, kind: str = "probabilities", class_axis: int = 
         )
     held = Input("p", "p")
     batch = prepare_rows("entropy", [(held, p)], axis=class_axis)
-    given = batch.inputs["p"].astype(np.float64)
+    given = np.asarray(batch.inputs["p"], np.float64)
     with np.errstate(all="ignore"):
         wrong = ~valid_rows(given, kind)
         if wrong.any():

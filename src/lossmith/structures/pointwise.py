@@ -116,19 +116,25 @@ class Pointwise(Written):
     ) -> Findings:
         from lossmith.engines.llvm import kernel
 
-        names = [_output(part) for part in into]
-        program = self.part(*dict.fromkeys((*names, *(["value"] if summed else []))), "valid")
-        return kernel.run(
+        filled: dict[str, Array] = {}
+        for part, array in into.items():
+            filled.setdefault(_output(part), array[:rows])
+        program = self.part(*dict.fromkeys((*filled, *(["value"] if summed else []))), "valid")
+        found = kernel.run(
             program,
             [head(batch.inputs[symbol], rows) for symbol in self.symbols],
             self.free_parameters,
-            dict(zip(names, (array[:rows] for array in into.values()), strict=True)),
+            filled,
             weight=None if batch.weight is None else head(batch.weight, rows),
             mask=None if batch.mask is None else batch.mask[:rows],
             kind="float" if batch.dtype == np.float32 else "double",
             summed=summed,
             divisor=divisor,
         )
+        for part, array in into.items():  # an entry of the full Hessian may be one of the diagonal
+            if not np.may_share_memory(array, filled[_output(part)]):
+                array[:rows] = filled[_output(part)]
+        return found
 
     def _value(self, y: Array, f: Array) -> Array:
         flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in (y, f)]

@@ -132,8 +132,7 @@ class Softmax(Written, Rows):
         return results
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
-        bent = any("hessian" in part for part in parts)
-        if self.probabilities or any(part.startswith("full") for part in parts) or (bent and self.z_loss):
+        if self.probabilities or any(part.startswith("full") for part in parts):
             return 0
         if (not self.indices or self.label_smoothing) and not self._is_log_probability:
             return 0  # φ of every class of a row
@@ -148,14 +147,16 @@ class Softmax(Written, Rows):
         added = self._offsets(batch.inputs["f"].shape[1])
         return row_kernel.run(
             self.part(*names),
-            batch.inputs["f"][:rows],
-            batch.inputs["y"][:rows],
+            rows,
+            batch.inputs["f"],
+            batch.inputs["y"],
             self.free_parameters,
             {part.partition(":")[0]: array[:rows] for part, array in into.items()},
             kind="soft" if not self.indices else "smoothed" if self.label_smoothing else "indices",
             block=batch.block,
             share=self.label_smoothing or 0.0,
             penalty=self.z_loss or 0.0,
+            double=batch.dtype == np.float64,
             adjustment=added.astype(batch.dtype) if np.any(added) else None,
             weight=None if batch.weight is None else batch.weight[:rows],
             mask=None if batch.mask is None else batch.mask[:rows],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 
 SIZES = {
     "half": 2, "bfloat": 2, "float": 4, "double": 8,
@@ -25,6 +25,19 @@ def widen(b: Body, a: Lanes, element: str) -> Lanes:
     if element[0] in "iu":
         return b.convert("sitofp" if element[0] == "i" else "uitofp", a, b.real)
     return b.convert("fptrunc" if (element, b.kind) == ("double", "float") else "fpext", a, b.real)
+
+
+def masked(b: Body, at: str, element: str, inside: str, otherwise: float) -> Lanes:
+    """Return what lies at a place in memory as numbers of the type of the text; ``otherwise`` where a mask is false."""
+    kept = in_memory(element)
+    type_, name = b.vector(kept), f"llvm.masked.load.v{b.width}{SHORT[kept]}.p0"
+    b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
+    missing = b.number(otherwise).name if type_ == b.real else "zeroinitializer"
+    text = f"ptr {at}, i32 {SIZES[element]}, {b.truth} {inside}, {type_} {missing}"
+    loaded = b.write(type_, f"call {type_} @{name}({text})")
+    if type_ == b.real:
+        return loaded
+    return b.select(Lanes(b, b.truth, inside), widen(b, loaded, element), otherwise)
 
 
 def narrow(b: Body, a: Lanes, element: str) -> Lanes:

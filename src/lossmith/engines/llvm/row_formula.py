@@ -91,8 +91,8 @@ class Rows:
         """Write what the derivatives of each row are made of."""
         b, form = self.body, self.form
         factor = b.select(counts, b.give(self.factor), 0.0)
-        slots = {"inverse": inverse, "rest": others * inverse, "bend": bend, "factor": factor}
-        slots["slope"] = pull if form.targets != "indices" else slope
+        slots = {"inverse": inverse, "rest": others * inverse, "slope": slope, "bend": bend}
+        slots |= {"factor": factor, "pull": pull}
         if form.targets != "soft":
             height = self._slot("target") - self._slot("top")
             e = vector.exp_of_negative(b, height)
@@ -109,13 +109,19 @@ class Rows:
                 )
                 slots |= {"scale": factor * steep * inverse, "fixed": fixed}
                 share = b.select(rest.equals(0.0), 0.0, bend * rest)
-                slots["target"] = factor * (share * rest + slope * p * rest)
+                slots["target"] = factor * (share * rest + slope * p * rest + self._bent(p, rest, pull))
             else:
                 t = (1.0 - self._named("spread")) + self._named("even")
                 slots["fixed"] = factor * ((p * (1.0 - t) - t * rest) + p * pull)
-                slots["target"] = factor * (p * rest)
+                slots["target"] = factor * (p * rest + self._bent(p, rest, pull))
         for name, number in slots.items():
             b.lines.append(f"  store {number.type} {number.name}, ptr %slot_{name}, align 64")
+
+    def _bent(self, p: Lanes, rest: Lanes, pull: Lanes) -> Lanes:
+        """Return the second derivative of the squared log-sum by a class, times its strength."""
+        if not self.form.penalised:
+            return self.body.number(0.0)
+        return (self._named("strength") * 2.0 * p + pull * rest) * p
 
     # --- the frame around ---------------------------------------------------------------------
 

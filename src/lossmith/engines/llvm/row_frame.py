@@ -27,6 +27,8 @@ class RowForm:
         penalised: whether a multiple of the squared log-sum of exponentials is added to each loss.
         streaming: whether the gradient is written past the caches.
         spread: whether part of targets that are distributions is spread evenly.
+        given: what the logits are in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
+        shares: what targets that are distributions are in memory, likewise.
         by_lane: whether each lane is a row, for few classes; else a vector holds classes of one row.
     """
 
@@ -42,12 +44,19 @@ class RowForm:
     penalised: bool = False
     streaming: bool = False
     spread: bool = False
+    given: str = ""
+    shares: str = ""
     by_lane: bool = False
 
     @property
     def size(self) -> int:
         """Bytes of a number."""
         return 4 if self.kind == "float" else 8
+
+    def element(self, array: str) -> str:
+        """Return what an array holds, a key of ``lossmith.engines.llvm.memory.SIZES``."""
+        given = {"logits": self.given, "targets": self.shares if self.targets == "soft" else "i64"}
+        return given.get(array, "") or self.kind
 
 
 ARGUMENTS = (
@@ -60,7 +69,9 @@ REGIONS = ("kept", "shares", "turned")
 """What scratch holds for each class of a group of rows where lanes are rows: logits, later their exponentials; targets
 that are distributions; and derivatives on their way out."""
 
-SLOTS = ("top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor")
+SLOTS = (
+    "top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor", "pull",
+)  # fmt: skip
 """Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.memory import SIZES, masked
 from lossmith.engines.llvm.row_frame import RowForm
 
 
@@ -115,9 +116,9 @@ def over_tiles(
         there = b.write("i1", f"icmp ult i64 {number}, %count").name
         place = b.write("i64", f"select i1 {there}, i64 {number}, i64 0").name
         offset = b.write("i64", f"mul i64 {place}, %classes").name
-        return b.write(
-            "ptr", f"getelementptr {kind}, ptr %{array}, i64 {b.write('i64', f'add i64 {start}, {offset}').name}"
-        ).name, there
+        offset = b.write("i64", f"add i64 {start}, {offset}").name
+        step = f"[{SIZES[form.element(array)]} x i8]"
+        return b.write("ptr", f"getelementptr {step}, ptr %{array}, i64 {offset}").name, there
 
     tile = [b.write("i64", f"add i64 {first}, {n}").name for n in range(width)]
     if out:
@@ -128,10 +129,9 @@ def over_tiles(
             given = f"{b.real} {turned.name}, ptr {at}, i32 {size}, {b.truth} {mask}"
             b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
     else:
-        b.declared.add(f"declare {b.real} @llvm.masked.load.{suffix}(ptr, i32, {b.truth}, {b.real})")
-        rest = f"i32 {size}, {b.truth} {inside}, {b.real} {b.number(otherwise).name}"
-        loads = [f"call {b.real} @llvm.masked.load.{suffix}(ptr {row(n)[0]}, {rest})" for n in range(width)]
-        for place, turned in zip(tile, turned_over(b, [b.write(b.real, load) for load in loads]), strict=True):
+        element = form.element(array)
+        rows = [masked(b, row(n)[0], element, inside, otherwise) for n in range(width)]
+        for place, turned in zip(tile, turned_over(b, rows), strict=True):
             turn.keep(turned, region, place)
     text = f"""
   br label %{name}_loop
@@ -214,17 +214,19 @@ def derive(output: str) -> Write:
         else:
             p = e * turn.slot("inverse")
             q = b.select(e.equals(1.0), turn.slot("rest"), 1.0 - p)
-            slope = turn.slot("slope")
+            slope, strength = turn.slot("slope"), Lanes(b, b.real, "%strength")
             if output == "hessian":
                 found = p * q
                 if form.targets == "indices":
                     # A share of 0 wins over a second derivative that is infinite there.
                     found = b.select(p.equals(0.0), 0.0, turn.slot("bend") * p) * p + slope * found
+                if form.penalised:
+                    found = found + (strength * 2.0 * p + turn.slot("pull") * q) * p
             else:
                 t = turn.mixed(turn.kept("shares")) if form.targets == "soft" else Lanes(b, b.real, "%even")
                 found = p * (1.0 - t) - t * q
                 if form.penalised:
-                    found = found + p * slope
+                    found = found + p * turn.slot("pull")
             found = found * factor
             if form.targets != "soft":
                 fixed = turn.slot("target" if output == "hessian" else "fixed")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.memory import SIZES, in_memory, masked, widen
 from lossmith.engines.llvm.row_frame import RowForm
 
 UNROLLED = 4
@@ -46,17 +47,16 @@ class Look:
     def at(self, array: str, place: str) -> str:
         """Return where in the row, or in ``adjustment``, these classes lie."""
         pointer = f"%{array}" if array == "adjustment" else f"%{self.row}_{array}"
-        return self.body.write("ptr", f"getelementptr {self.body.kind}, ptr {pointer}, i64 {place}").name
+        size = SIZES[self.form.element(array)]
+        return self.body.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 {place}").name
 
     def load(self, array: str, place: str, otherwise: float) -> Lanes:
         """Return the numbers of an array at these classes; ``otherwise`` beyond its end."""
-        b, size, at = self.body, self.form.size, self.at(array, place)
+        b, at, element = self.body, self.at(array, place), self.form.element(array)
         if not self.inside:
-            return b.write(b.real, f"load {b.real}, ptr {at}, align {size}")
-        name = f"llvm.masked.load.v{b.width}{SHORT[b.kind]}.p0"
-        b.declared.add(f"declare {b.real} @{name}(ptr, i32, {b.truth}, {b.real})")
-        text = f"ptr {at}, i32 {size}, {b.truth} {self.inside}, {b.real} {b.number(otherwise).name}"
-        return b.write(b.real, f"call {b.real} @{name}({text})")
+            type_ = b.vector(in_memory(element))
+            return widen(b, b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}"), element)
+        return masked(b, at, element, self.inside, otherwise)
 
     def logits(self, place: str) -> Lanes:
         """Return the logits at these classes, with what classes add."""
@@ -173,7 +173,7 @@ def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
             t = look.mixed(look.load("targets", place, 0.0)) if form.targets == "soft" else look.named("even")
             first = p * (1.0 - t) - t * q
             if form.penalised:
-                first = first + p * look.named("slope_all")
+                first = first + p * look.named("pull_all")
             look.store(b.select(live, first * factor, 0.0), "gradient", place, streaming=form.streaming)
         if form.hessian:
             slope, bend = look.named("slope_all"), look.named("bend_all")
@@ -181,6 +181,8 @@ def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
             if form.targets == "indices":
                 # A share of 0 wins over a second derivative that is infinite there.
                 second = b.select(p.equals(0.0), 0.0, bend * p) * p + slope * second
+            if form.penalised:
+                second = second + (look.named("strength") * 2.0 * p + look.named("pull_all") * q) * p
             look.store(b.select(live, second * factor, 0.0), "hessian", place)
     return {}
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from lossmith.engines.llvm import row_lanes
 from lossmith.engines.llvm.lanes import SHORT, Body
 from lossmith.engines.llvm.loops import NAME, tree
+from lossmith.engines.llvm.memory import SIZES, in_memory, widen
 from lossmith.engines.llvm.row_formula import Rows
 from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, leave_record, splat, uniform_lines
 from lossmith.engines.llvm.row_looks import (
@@ -160,7 +161,10 @@ def _row(form: RowForm, row: str, arrays: Sequence[str]) -> str:
         f"%{row}_base = mul i64 %{row}_row, %classes",
         f"%{row}_kept = mul i64 %{row}, %padded",
         f"%{row}_scratch = getelementptr {form.kind}, ptr %scratch, i64 %{row}_kept",
-        *(f"%{row}_{array} = getelementptr {form.kind}, ptr %{array}, i64 %{row}_base" for array in arrays),
+        *(
+            f"%{row}_{array} = getelementptr [{SIZES[form.element(array)]} x i8], ptr %{array}, i64 %{row}_base"
+            for array in arrays
+        ),
     ]
     if form.targets != "soft":
         lines.append(f"%{row}_class_at = getelementptr i64, ptr %targets, i64 %{row}_row")
@@ -199,7 +203,7 @@ def _read(form: RowForm, b: Body) -> tuple[str, set[str]]:
             *_leave("mass", "double", "%mass_found"),
         ]
     else:
-        after += _logit_of_target(form)
+        after += _logit_of_target(form, declared)
     text = f"""
 reading:
   %r = phi i64 [ 0, %groups ], [ %r_next, %s_end ]
@@ -216,21 +220,18 @@ reading:
     return text, declared
 
 
-def _logit_of_target(form: RowForm) -> list[str]:
-    kind = form.kind
-    lines = [
-        f"  %target_at = getelementptr {kind}, ptr %r_logits, i64 %r_class",
-        f"  %target_plain = load {kind}, ptr %target_at, align {form.size}",
-    ]
-    if not form.adjusted:
-        return lines + _leave("target", kind, "%target_plain")
-    return [
-        *lines,
-        f"  %target_more_at = getelementptr {kind}, ptr %adjustment, i64 %r_class",
-        f"  %target_more = load {kind}, ptr %target_more_at, align {form.size}",
-        f"  %target_logit = fadd {kind} %target_plain, %target_more",
-        *_leave("target", kind, "%target_logit"),
-    ]
+def _logit_of_target(form: RowForm, declared: set[str]) -> list[str]:
+    """Return the lines that leave the logit of the true class, with what that class adds."""
+    b, element = Body(form.kind, 1, "target"), form.element("logits")
+    at = b.write("ptr", f"getelementptr [{SIZES[element]} x i8], ptr %r_logits, i64 %r_class").name
+    type_ = b.vector(in_memory(element))
+    logit = widen(b, b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}"), element)
+    if form.adjusted:
+        more = b.write("ptr", f"getelementptr {form.kind}, ptr %adjustment, i64 %r_class").name
+        logit = logit + b.write(b.real, f"load {b.real}, ptr {more}, align {form.size}")
+    declared |= b.declared
+    one = f"  %target_logit = extractelement {b.real} {logit.name}, i32 0"
+    return [*b.lines, one, *_leave("target", form.kind, "%target_logit")]
 
 
 def _leave(slot: str, element: str, value: str) -> list[str]:
@@ -244,7 +245,7 @@ def _write(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the loop that writes the derivatives of each row of a group."""
     width, kind, indices = b.width, form.kind, form.targets == "indices"
     lines = []
-    for name in ("factor", "inverse", "rest", "slope", "bend", *(["scale"] if indices else [])):
+    for name in ("factor", "inverse", "rest", "slope", "bend", "pull", *(["scale"] if indices else [])):
         lines.append(f"  %{name}_at_w = getelementptr {kind}, ptr %slot_{name}, i64 %w")
         lines.append(f"  %{name}_found = load {kind}, ptr %{name}_at_w, align {form.size}")
         lines += splat(f"{name}_all", kind, b, f"{name}_found")
