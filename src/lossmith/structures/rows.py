@@ -177,7 +177,7 @@ class Rows(Loss):
             )
         # A soft row counts with the weight that its classes have on average.
         with np.errstate(invalid="ignore"):  # rows that do not count may hold anything
-            found: Array = by_class[targets] if self.indices else np.asarray(targets, np.float64) @ by_class
+            found: Array = by_class[targets] if self.indices else np.ascontiguousarray(targets, np.float64) @ by_class
         return found
 
     def _dense(self, targets: Array, classes: int, dtype: np.dtype[Any]) -> Array:

@@ -111,8 +111,9 @@ class Rows:
                 share = b.select(rest.equals(0.0), 0.0, bend * rest)
                 slots["target"] = factor * (share * rest + slope * p * rest + self._bent(p, rest, pull))
             else:
-                t = (1.0 - self._named("spread")) + self._named("even")
-                slots["fixed"] = factor * ((p * (1.0 - t) - t * rest) + p * pull)
+                spread, even = self._named("spread"), self._named("even")
+                t = (1.0 - spread) + even
+                slots["fixed"] = factor * ((p * (spread - even) - t * rest) + p * pull)
                 slots["target"] = factor * (p * rest + self._bent(p, rest, pull))
         for name, number in slots.items():
             b.lines.append(f"  store {number.type} {number.name}, ptr %slot_{name}, align 64")

@@ -41,6 +41,11 @@ class Turn:
         spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
         return t * (1.0 - spread) + even if self.form.spread else t
 
+    def apart(self, t: Lanes) -> Lanes:
+        """Return what the shares that are trained for lack to 1, with its own digits."""
+        spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
+        return (1.0 - t) * (1.0 - spread) + (spread - even) if self.form.spread else 1.0 - t
+
     def spread(self, element: str, value: str) -> Lanes:
         """Return a single number in every lane."""
         b, type_ = self.body, self.body.vector(element)
@@ -223,8 +228,12 @@ def derive(output: str) -> Write:
                 if form.penalised:
                     found = found + (strength * 2.0 * p + turn.slot("pull") * q) * p
             else:
-                t = turn.mixed(turn.kept("shares")) if form.targets == "soft" else Lanes(b, b.real, "%even")
-                found = p * (1.0 - t) - t * q
+                if form.targets == "soft":
+                    t = turn.kept("shares")
+                    found = p * turn.apart(t) - turn.mixed(t) * q
+                else:
+                    even = Lanes(b, b.real, "%even")
+                    found = p * (1.0 - even) - even * q
                 if form.penalised:
                     found = found + p * turn.slot("pull")
             found = found * factor

@@ -70,6 +70,13 @@ class Look:
         found = t * (1.0 - self.named("spread")) + self.named("even")
         return self.body.select(self.named(self.inside[1:], self.body.truth), found, 0.0) if self.inside else found
 
+    def apart(self, t: Lanes) -> Lanes:
+        """Return what the shares that are trained for lack to 1, with its own digits."""
+        if not self.form.spread:
+            return 1.0 - t
+        spread, even = self.named("spread"), self.named("even")
+        return (1.0 - t) * (1.0 - spread) + (spread - even)
+
     def kept(self, place: str) -> Lanes:
         """Return what scratch, which is as wide as whole vectors, holds for these classes."""
         b = self.body
@@ -170,8 +177,11 @@ def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
             q = b.select(e.equals(1.0), look.named("rest_all"), 1.0 - p)
             factor = look.named("factor_all")
         if form.gradient and form.targets != "indices":
-            t = look.mixed(look.load("targets", place, 0.0)) if form.targets == "soft" else look.named("even")
-            first = p * (1.0 - t) - t * q
+            if form.targets == "soft":
+                given = look.load("targets", place, 0.0)
+                first = p * look.apart(given) - look.mixed(given) * q
+            else:
+                first = p * (1.0 - look.named("even")) - look.named("even") * q
             if form.penalised:
                 first = first + p * look.named("pull_all")
             look.store(b.select(live, first * factor, 0.0), "gradient", place, streaming=form.streaming)
