@@ -98,3 +98,13 @@ def test_a_kernel_serves_all_parameters_that_ask_for_the_same_form() -> None:
     forms = [decided(program, tuple(lm.Asymmetric(shift=shift).free_parameters.items())) for shift in (0.05, 0.2, 0.0)]
     assert forms[0] == forms[1]
     assert len(forms[2].steps) < len(forms[0].steps) < len(program.steps)
+
+
+def test_a_parameter_that_makes_it_easy_is_a_number_of_the_program() -> None:
+    program = whole(lm.Barron())
+    plain, easy = (decided(program, tuple(lm.Barron(alpha=alpha).free_parameters.items())) for alpha in (1.3, 1.0))
+    shapes = [{chosen.steps[n].args[1] for n, step in enumerate(chosen.steps) if step.op == "bowl"}
+              for chosen in (plain, easy)]  # fmt: skip
+    fixed = len(plain.inputs) + len(plain.parameters)
+    assert all(shape < fixed for shape in shapes[0])
+    assert [easy.constants[shape - fixed] for shape in shapes[1]] == [1.0]

@@ -23,7 +23,7 @@ from lossmith.core.domain import Domain
 from lossmith.core.fill import fill
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
-from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol
+from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol, written
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.section import Section
 from lossmith.core.state import CostState, Tally, divisor, reduced
@@ -123,7 +123,6 @@ class Loss(Summable, Configured):
         """Yield ``start, stop`` and, for those rows, the outputs and ``valid``, whether they lie in the domains.
 
         Blocks begin at row ``first``, itself the beginning of one. Floating-point warnings are the caller's to silence.
-
         Outputs are called as ``lossmith.core.outputs`` says.
         """
 
@@ -214,6 +213,7 @@ class Loss(Summable, Configured):
         outputs: Sequence[str] = ("losses", "gradient", "hessian"),
         *,
         trusted: bool = False,
+        out: Mapping[str, Array] | None = None,
         **named: Any,
     ) -> dict[str, Any]:
         """Return several of ``losses``, ``gradient``, ``hessian`` and ``full_hessian`` in one pass; see ``losses``.
@@ -223,16 +223,19 @@ class Loss(Summable, Configured):
             y_pred: predictions.
             outputs: which to compute.
             trusted: leave out warnings about likely mistakes, for callers that made the predictions themselves.
+            out: arrays of the predictions' shape to write ``gradient`` or ``hessian`` into, by name.
             named: inputs by name.
         """
-        unknown = [name for name in outputs if name not in OUTPUTS]
-        if unknown:
+        if unknown := [name for name in outputs if name not in OUTPUTS]:
             raise ParameterError(f"outputs must be among {', '.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}")
         batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
         keys = [key for name in outputs for key in self._parts[name]]
-        flat = {key: batch.room(key) for key in keys}
+        given = written(type(self).__name__, out, outputs, self.predicted)
+        flat = {key: batch.rows_of(given[key], key) if key in given else batch.room(key) for key in keys}
         fill(self, batch, flat)
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
+        for key, array in given.items():
+            array[...], shaped[key] = shaped[key], array  # onto itself where it was written in place
         return {name: gather(name, self.predicted, shaped) for name in outputs}
 
     def cost(
@@ -310,9 +313,8 @@ class Loss(Summable, Configured):
             The cost, and the gradient of that very cost: with ``mean`` it carries w/Σw. An input
             that was spread over the examples gets the sum of its gradients, in its own shape.
         """
-        chosen, policy = check_reduction(reduction), check_empty(empty)
+        chosen, policy, keys = check_reduction(reduction), check_empty(empty), self._parts["gradient"]
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        keys = self._parts["gradient"]
         if out is not None and len(keys) > 1:
             raise ParameterError(
                 f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"

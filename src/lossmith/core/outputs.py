@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.inputs import Input
+from lossmith.errors import ParameterError
 
 Array = npt.NDArray[Any]
 Results = Any
@@ -53,6 +54,25 @@ def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) 
     if output == "full_hessian":
         return {tuple(names[x] for x in key.partition(":")[2].split(",")): found[key] for key in keys}
     return {names[symbol(key)]: found[key] for key in keys}
+
+
+def written(
+    owner: str, out: Mapping[str, Array] | None, outputs: Sequence[str], predicted: Sequence[Input]
+) -> dict[str, Array]:
+    """Return the arrays of a caller to write outputs into, by part.
+
+    Raises:
+        ParameterError: for other outputs than a gradient and a Hessian that are asked for, of one predicted input.
+    """
+    given = out or {}
+    if any(name not in outputs or name not in ("gradient", "hessian") for name in given) or (
+        given and len(predicted) > 1
+    ):
+        raise ParameterError(
+            f"{owner}: out takes a gradient and a hessian that are asked for, of one predicted input; got "
+            f"{', '.join(map(repr, given))} for {', '.join(outputs)} of {len(predicted)}"
+        )
+    return {parts(name, predicted)[0]: array for name, array in given.items()}
 
 
 _LINE = 64

@@ -218,12 +218,14 @@ def _streams(outputs: Sequence[Array]) -> bool:
 
 def findings(records: Array) -> Findings:
     """Return what the records of blocks say."""
-    sums, _, bad, wrong = zip(*records.tolist(), strict=True) if len(records) else ((), (), (), ())
-    return Findings(list(sums), _places(bad), _places(wrong))
+    if len(records) <= FEW:  # Python is quicker over these, and NumPy smaller over more
+        sums, _, bad, wrong = zip(*records.tolist(), strict=True) if len(records) else ((), (), (), ())
+        return Findings(
+            list(sums), *([n for n, first in enumerate(place) if first != NOWHERE] for place in (bad, wrong))
+        )
+    found = (np.flatnonzero(records[what] != NOWHERE).tolist() for what in ("bad", "wrong"))
+    return Findings(records["sum"].tolist(), *found)
 
 
-def _places(first: Sequence[int]) -> list[int]:
-    """Return the blocks that have a first place of something."""
-    if min(first, default=NOWHERE) == NOWHERE:
-        return []
-    return [block for block, place in enumerate(first) if place != NOWHERE]
+FEW = 64
+"""Blocks that are few."""

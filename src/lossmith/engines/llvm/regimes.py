@@ -17,14 +17,42 @@ from lossmith.program.program import Step
 @lru_cache(maxsize=1024)
 def decided(program: Program, parameters: tuple[tuple[str, float], ...]) -> Program:
     """Return the part of a program that these parameters need."""
-    values = reference.uniform_values(program, dict(parameters))
+    found = reference.uniform_values(program, dict(parameters)).tolist()
     numbers = [number for number, same in enumerate(program.uniform) if same]
-    truths = {
-        number: bool(value)
-        for number, value in zip(numbers, values.tolist(), strict=True)
-        if program.types[number] == "bool"
-    }
-    return _with(program, truths) if truths else program
+    values = dict(zip(numbers, found, strict=True))
+    truths = {number: bool(value) for number, value in values.items() if program.types[number] == "bool"}
+    return _with_constants(_with(program, truths) if truths else program, dict(parameters))
+
+
+EASY = {
+    "pow": frozenset((-1.0, 0.5, 1.0, 2.0)),
+    **dict.fromkeys(("bowl", "bowl_slope", "bowl_curvature"), frozenset((-2.0, 0.0, 1.0))),
+}
+"""Second arguments with which an instruction is a few of the simplest ones; see ``math.py`` and ``composites.py``."""
+
+
+def _with_constants(program: Program, parameters: Mapping[str, float]) -> Program:
+    """Return a program in which a parameter that makes an instruction easy is a number of the program there."""
+    values = {len(program.inputs) + n: parameters[name] for n, name in enumerate(program.parameters)}
+    easy = [
+        number
+        for number, step in enumerate(program.steps)
+        if step.op in EASY and values.get(step.args[1]) in EASY[step.op]
+    ]
+    added = sorted({values[program.steps[number].args[1]] for number in easy})
+    if not added:
+        return program
+    place = {value: program.first_step + n for n, value in enumerate(added)}
+
+    def moved(number: int) -> int:
+        return number if number < program.first_step else number + len(added)
+
+    steps = [Step(step.op, tuple(map(moved, step.args))) for step in program.steps]
+    for number in easy:
+        step = program.steps[number]
+        steps[number] = Step(step.op, (moved(step.args[0]), place[values[step.args[1]]]))
+    outputs = tuple((name, moved(number)) for name, number in program.outputs)
+    return Program(program.inputs, program.parameters, (*program.constants, *added), tuple(steps), outputs)
 
 
 def _with(program: Program, truths: Mapping[int, bool]) -> Program:
