@@ -44,6 +44,8 @@ lint: $(DEV)
 	$(BIN)/mypy
 
 bench: $(DEV)
+	@echo "==> a quick run, about three minutes; python -m benchmarks.cpu measures everything in a quarter of an hour"
+	$(BIN)/python -m benchmarks.cpu --quick
 	$(BIN)/python -m benchmarks.startup
 
 clean:

@@ -1,9 +1,19 @@
-"""What all tests share: losses found through the registry, and examples that repeat."""
+"""What all tests share: losses found through the registry, examples that repeat, and both engines where marked."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from typing import Literal
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from lossmith.engines import choice
+
+_CACHE = "LOSSMITH_CACHE_DIR"
+ENGINES: tuple[choice.Name, ...] = ("numpy", "llvm")
 
 # The same examples on every machine: a failure is one to repeat, and slow machines are no failure.
 settings.register_profile(
@@ -23,3 +33,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from tests.laws.grid import kinds
 
         metafunc.parametrize("kind", kinds(), ids=lambda kind: kind.name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep machine code in a folder of this run, which its workers share, and never in the user's cache."""
+    config.addinivalue_line("markers", "engines: run on every engine, one after the other, with one truth for all")
+    if not hasattr(config, "workerinput"):
+        os.environ[_CACHE] = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="lossmith-kernels-")
+
+
+_FOLDER = pytest.StashKey[str]()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder."""
+    if folder := config.stash.get(_FOLDER, None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Literal[True] | None:
+    """Run a test of a marked module on each engine: truths at 60 digits, which take the time, are kept in between."""
+    if pyfuncitem.get_closest_marker("engines") is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    for engine in ENGINES:
+        try:
+            with choice.using(engine):
+                pyfuncitem.obj(**arguments)
+        except BaseException as error:
+            error.add_note(f"on the {engine} engine")
+            raise
+    return True

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith.engines import _numpy_bowls as bowls
+from lossmith.engines import _numpy_plan as plans
 from lossmith.engines import numpy as engine
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Ops, Program, Step, trace
@@ -79,13 +80,17 @@ def test_blocks_and_shared_buffers_change_nothing(program: Program, rows: int, d
 
 
 def test_a_buffer_written_too_early_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def greedy(program: Program) -> engine._Plan:
-        return engine._Plan(tuple(0 if n >= program.first_step else -1 for n in range(len(program.types))), ("real",))
+    def greedy(graph: plans.Graph) -> dict[int, tuple[str, int]]:
+        places = right(graph)
+        return {node: (kind, 0 if kind == "real" else number) for node, (kind, number) in places.items()}
 
-    monkeypatch.setattr(engine, "_plan", greedy)
+    right = plans.buffers
+    monkeypatch.setattr(plans, "buffers", greedy)
+    monkeypatch.setattr(plans, "plan", plans.plan.__wrapped__)
     program = trace(lambda ops, s: {"v": ops.exp(s["a"]) + ops.tanh(s["b"]) * 2.0}, ("a", "b"))
     columns = [np.linspace(0, 1, 9), np.linspace(1, 2, 9)]
-    assert not np.array_equal(engine.run(program, columns, {})["v"], naive(program, columns, {})["v"])
+    _, stop, found = next(engine.stream(program, columns, {}, block=8))
+    assert not np.array_equal(found["v"], naive(program, columns, {})["v"][:stop])
 
 
 def test_the_branch_not_taken_never_shows() -> None:

@@ -15,6 +15,8 @@ from tests.laws import oracle
 from tests.laws.exactness import OUTPUTS, misses
 from tests.laws.grid import Array, kinks_at, points, targets, within
 
+pytestmark = pytest.mark.engines
+
 DTYPES = (np.float64, np.float32)
 ORDERS = {"gradient": 1, "hessian": 2}
 # Beyond the law grid: what a diverging model feeds a loss. Truths there are mostly infinite.

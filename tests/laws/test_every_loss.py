@@ -28,6 +28,8 @@ from tests.laws.samples import (
     sample,
 )
 
+pytestmark = pytest.mark.engines
+
 HELD = {"beta_nll": "its weight is held constant in derivatives, so its value has other slopes"}
 """Losses whose gradient is not the slope of their value, by declaration."""
 
@@ -258,6 +260,14 @@ def the_gradient_is_written_in_place(loss: Loss) -> None:
     assert gradient is out
     assert cost == loss.cost(**data)
     np.testing.assert_array_equal(out, loss.cost_and_gradient(**data)[1])
+    both = {"gradient": np.full_like(out, np.nan), "hessian": np.full_like(out, np.nan)}
+    found, wanted = (loss.evaluate(**data, **given) for given in ({"out": both}, {}))
+    for name, array in both.items():
+        assert found[name] is array
+        np.testing.assert_array_equal(array, wanted[name])
+    for wrong in ({"losses": out}, {"hessian": out}):
+        with pytest.raises(lm.ParameterError, match="out takes a gradient and a hessian that are asked for"):
+            loss.evaluate(**data, outputs=("losses", "gradient"), out=wrong)
 
 
 EXTREMES = (0.0, -0.0, 5e-324, -1e-310, 1e-160, 1e-8, 1.0, -1.0, 40.0, -745.0, 1e20, -1e20, 1e154, -1e200, 1.7e308)

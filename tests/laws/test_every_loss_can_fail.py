@@ -40,8 +40,8 @@ def with_blocks(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[
     """Return a maker of losses whose computed blocks are changed."""
 
     def make(right: type[Loss]) -> Loss:
-        def stream(self: Loss, batch: Batch, outputs: Any) -> Iterator[Any]:
-            for start, stop, block in right._stream(self, batch, outputs):
+        def stream(self: Loss, batch: Batch, outputs: Any, first: int = 0) -> Iterator[Any]:
+            for start, stop, block in right._stream(self, batch, outputs, first):
                 yield start, stop, change(dict(block))
 
         return changed(right, _stream=stream)
@@ -97,8 +97,8 @@ def drops_broadcast_weights(right: type[Loss]) -> Loss:
 
 
 def depends_on_the_batch(right: type[Loss]) -> Loss:
-    def stream(self: Loss, batch: Batch, outputs: Any) -> Iterator[Any]:
-        for start, stop, block in right._stream(self, batch, outputs):
+    def stream(self: Loss, batch: Batch, outputs: Any, first: int = 0) -> Iterator[Any]:
+        for start, stop, block in right._stream(self, batch, outputs, first):
             more = {"losses": block["losses"] * batch.size} if "losses" in block else {}
             yield start, stop, {**block, **more}
 

@@ -17,6 +17,8 @@ from lossmith.core.parameter import Integer, Option, Parameter, Vector
 from tests.laws.samples import CLASSES, EVERY, axis_of, example_axis, kind_of, name_of, sample, spoiled, structure
 from tests.laws.test_mistakes import Tensor
 
+pytestmark = pytest.mark.engines
+
 METHODS: dict[str, Callable[..., Any]] = {
     "losses": lambda loss, data: loss.losses(**data),
     "gradient": lambda loss, data: loss.gradient(**data),

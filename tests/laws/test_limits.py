@@ -13,6 +13,8 @@ from lossmith import Loss
 from tests.laws.exactness import OUTPUTS, misses
 from tests.laws.grid import kinds, points
 
+pytestmark = pytest.mark.engines
+
 LOG_MEANS = np.linspace(-6, 6, 25)
 AMOUNTS = np.array([0.2, 1.0, 2.5, 40.0])
 

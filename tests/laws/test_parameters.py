@@ -16,6 +16,8 @@ from tests.laws import grid, oracle
 from tests.laws.exactness import OUTPUTS, ULPS, misses
 from tests.laws.test_every_loss import BOUNDS, finite_input_gives_no_nan_and_no_warning
 
+pytestmark = pytest.mark.engines
+
 EXCEPTIONS = exceptions.of("parameters")
 FAR = exceptions.of("far")
 POINTS = 80

@@ -15,6 +15,8 @@ from lossmith import Loss
 from tests.laws.exactness import ALLOWANCES, OUTPUTS, Allowance, misses
 from tests.laws.grid import CASES, points
 
+pytestmark = pytest.mark.engines
+
 DTYPES = (np.float64, np.float32)
 
 

@@ -13,6 +13,8 @@ from lossmith.structures.divergence import KINDS
 from tests import exceptions
 from tests.structures import truth
 
+pytestmark = pytest.mark.engines
+
 ORDINARY = ([0.3, -1.2, 0.8], [-0.4, 0.1, 1.7])
 NEAR = ([0.3, -1.2, 0.8], [0.3 + 1e-9, -1.2 + 3e-9, 0.8 - 2e-9])
 SATURATED = ([38.5, 0.25, -3.0], [41.0, 1.5, -2.0])

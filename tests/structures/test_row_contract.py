@@ -13,6 +13,8 @@ import pytest
 import lossmith as lm
 from tests.structures.row_cases import NAMES, soft, takes, with_vectors
 
+pytestmark = pytest.mark.engines
+
 RANDOM = np.random.default_rng(5)
 Z = RANDOM.normal(scale=2, size=(12, 3))
 Y = RANDOM.integers(0, 3, size=12)

@@ -28,6 +28,8 @@ from tests.structures.row_cases import (
     with_vectors,
 )
 
+pytestmark = pytest.mark.engines
+
 
 def truth_of(loss: lm.Loss, output: str) -> Any:
     """Return the function of row and target that gives what an output is."""

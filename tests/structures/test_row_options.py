@@ -14,6 +14,8 @@ import lossmith as lm
 from tests.structures import oracle_rows as oracle
 from tests.structures.row_cases import NAMES, takes, with_vectors
 
+pytestmark = pytest.mark.engines
+
 RANDOM = np.random.default_rng(3)
 SHAPE, CLASSES = (2, 3), 3
 LOGITS = RANDOM.normal(scale=2, size=(*SHAPE, CLASSES))

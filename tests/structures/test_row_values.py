@@ -19,6 +19,8 @@ from tests.structures.row_cases import (
     with_vectors,
 )
 
+pytestmark = pytest.mark.engines
+
 
 def worst_value(loss: lm.Loss, classes: int, dtype: type) -> tuple[float, str]:
     worst, where = 0.0, ""

@@ -10,16 +10,19 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.columns import column, source, spread
 from lossmith.core.domain import Domain
 from lossmith.core.inputs import Input
 from lossmith.core.outputs import room
+from lossmith.core.outputs import symbol as symbol_of
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, KindError, ShapeError
 
@@ -27,6 +30,8 @@ Array = npt.NDArray[Any]
 
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
 _FEW_LOGITS = 16
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_FLOATS, _NARROW = frozenset("efdgE"), frozenset("efE")  # as dtypes call them; E is bfloat16
 _BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
 
 
@@ -34,27 +39,27 @@ class LossmithWarning(UserWarning):
     """Something that is allowed but looks like a mistake."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """Arrays that passed the contract, with one axis for the examples.
+    """Arrays that passed the contract, with one axis for the examples; nobody changes one.
 
     Attributes:
         owner: the loss, as messages name it.
-        inputs: by the formula's symbol; contiguous, examples along the first axis, classes (if the
-            loss has any) along the last.
-        labels: the argument name behind each symbol, for messages.
+        inputs: by the formula's symbol: columns (see ``lossmith.core.columns``) or, with classes, contiguous
+            arrays with the examples along the first axis and the classes along the last.
+        arguments: what the loss takes, for messages.
         shape: shape of the examples, that is, of the losses.
         dtype: float32 or float64, the type of the results.
-        weight: float64 weights by example, or ``None`` for one each.
+        weight: a column of weights, or ``None`` for one each. What it holds where the mask is false does not matter.
         mask: which examples count, or ``None`` for all.
         block: rows in a block of work, which is also the unit of exact sums.
-        shapes: shape of each argument, for results that have it.
+        shapes: shape of each argument that may be spread over the examples, for results that have it.
         class_axis: where the classes stood in the arguments, or ``None`` without classes.
     """
 
     owner: str
     inputs: Mapping[str, Array]
-    labels: Mapping[str, str]
+    arguments: Sequence[Input]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     weight: Array | None
@@ -68,21 +73,33 @@ class Batch:
         """Number of examples."""
         return math.prod(self.shape)
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The argument name behind each symbol."""
+        return {item.symbol: item.name for item in self.arguments}
+
+    @cached_property
+    def weight_sums(self) -> list[float]:
+        """The sum of the weights that count, of each block."""
+        with np.errstate(all="ignore"):
+            return [float(np.add.reduce(here)) for _, here in _weights_by_block(self.weight, self.mask, self.block)]
+
     def weighted(self, start: int, stop: int, values: Array) -> Array:
         """Return weight times value of some rows; weight zero or a mask gives zero whatever the value."""
+        if self.weight is None and self.mask is None:
+            return values
         tail = (1,) * (values.ndim - 1)
         if self.weight is not None:
-            weight = self.weight[start:stop].reshape(-1, *tail)
-            with np.errstate(invalid="ignore", over="ignore"):
-                values = np.where(weight > 0, weight * values.astype(np.float64), 0.0)
+            weight = np.ascontiguousarray(self.weight[start:stop], np.float64).reshape(-1, *tail)
+            values = weight * values
+            np.copyto(values, 0.0, where=~(weight > 0))
         if self.mask is not None:
             values = np.where(self.mask[start:stop].reshape(-1, *tail), values, 0.0)
         return values
 
     def room(self, part: str) -> Array:
         """Return an array to fill with a part of the outputs, row by row; see ``lossmith.core.outputs``."""
-        tails = {symbol: array.shape[1:] for symbol, array in self.inputs.items()}
-        return room((self.size,), part, tails, self.dtype)
+        return room(self.size, part, self.inputs, self.dtype)
 
     def rows_of(self, out: Any, part: str) -> Array:
         """Check an array that a part is to be written into, and return it as rows, or others where that cannot be.
@@ -94,14 +111,30 @@ class Batch:
         if not isinstance(out, np.ndarray) or out.dtype != self.dtype or not out.flags.writeable:
             got = f"{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
             raise KindError(f"{self.owner}: out must be a writeable {self.dtype} array, got a {got}")
-        rows = self.room(part)
-        if out.shape != (shape := self.restore(rows).shape):
-            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {shape}")
-        in_place = out.flags.c_contiguous and self.class_axis is None
-        return out.reshape(rows.shape) if in_place else rows
+        own = source(self.inputs[symbol_of(part)])
+        tail = self.inputs[symbol_of(part)].shape[1:]
+        shape = list(self.shape)
+        shape[len(shape) if self.class_axis is None else self.class_axis : 0] = tail
+        if out.shape != tuple(shape):
+            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {tuple(shape)}")
+        # Each prediction is read before it is written over; of whatever else lies there, some is read later.
+        over = [array for array in self._read() if np.may_share_memory(array, out)]
+        plain = out.flags.carray and self.class_axis is None
+        if plain and all(x is own and same_memory(x, out) for x in over):
+            return out.reshape((self.size, *tail))
+        return self.room(part)
+
+    def lies_in(self, array: Array) -> bool:
+        """Return whether some of what is read lies in an array's memory."""
+        return any(np.may_share_memory(array, other) for other in self._read())
+
+    def _read(self) -> list[Array]:
+        return [source(array) for array in (*self.inputs.values(), self.weight, self.mask) if array is not None]
 
     def restore(self, values: Array, *, full: bool = False) -> Array:
         """Return a result of rows in the shape in which the arguments came."""
+        if self.shape == values.shape:
+            return values
         tail = values.shape[1:]
         restored = values.reshape(self.shape + tail)
         if tail and not full and self.class_axis is not None:
@@ -110,8 +143,8 @@ class Batch:
 
     def own(self, symbol: str, gradient: Array) -> Array:
         """Return a gradient in its argument's own shape: summed over the axes along which that was spread."""
-        shape = self.shapes.get(symbol, gradient.shape)
-        if shape == gradient.shape:
+        shape = self.shapes.get(symbol)
+        if shape is None or shape == gradient.shape:
             return gradient
         spread_along = tuple(axis for axis, size in enumerate(shape) if size != gradient.shape[axis])
         total = gradient.sum(axis=spread_along if shape else None, keepdims=bool(shape), dtype=np.float64)
@@ -121,11 +154,15 @@ class Batch:
         """Return the index of a flat row, as one writes it: ``3`` or ``3, 1``."""
         return _place(row, self.shape)
 
-    def blocks(self) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        """Yield ``start, stop`` and the inputs of those rows, block by block."""
-        for start in range(0, self.size, self.block):
+    def blocks(self, first: int = 0) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        """Yield ``start, stop`` and the inputs of those rows, block by block; ``first`` is where a block begins."""
+        for start in range(first, self.size, self.block):
             stop = min(start + self.block, self.size)
-            yield start, stop, {symbol: array[start:stop] for symbol, array in self.inputs.items()}
+            yield start, stop, {symbol: self._computed(array[start:stop]) for symbol, array in self.inputs.items()}
+
+    def _computed(self, array: Array) -> Array:
+        """Return rows of numbers in the type to compute in; single numbers, which may be labels, as they are."""
+        return np.ascontiguousarray(array, self.dtype) if array.ndim > 1 else array
 
     def entry(self, symbol: str, row: int, column: int | None = None) -> str:
         """Return what a message calls the entry of an argument at a flat row: ``y_true[3]``, ``y_pred[3, 1]``."""
@@ -142,65 +179,57 @@ class Batch:
         return f"{label}[{', '.join(str(0 if size == 1 else int(i)) for i, size in spread)}]"
 
 
-@np.errstate(over="ignore")  # of a wider type than float64
 def prepare(
-    owner: str,
-    arguments: Sequence[tuple[Input, Any]],
-    weight: Any = None,
-    mask: Any = None,
-    *,
-    unsigned_zero: Collection[str] = (),
+    owner: str, inputs: Sequence[Input], given: Mapping[str, Any], weight: Any = None, mask: Any = None
 ) -> Batch:
     """Check the arguments of a pointwise call and bring them to the form that engines take.
 
     Args:
         owner: the loss, as messages shall name it.
-        arguments: each input with what the user gave.
+        inputs: what it takes.
+        given: what the user gave, by the names of the inputs.
         weight: a weight for each example, at least zero; size-1 axes broadcast.
         mask: true for the examples that count.
-        unsigned_zero: symbols for which -0.0 becomes 0.0.
 
     Raises:
         KindError: for what is no array of real numbers.
         ShapeError: when shapes differ.
         DomainError: for negative or non-finite weights and a mask that is not boolean.
     """
-    arrays = {item.symbol: numbers(owner, item.name, value) for item, value in arguments}
-    rigid = [item for item, _ in arguments if not item.broadcast]
-    first = rigid[0]
-    shape = arrays[first.symbol].shape
-    for item, _ in arguments:
-        array = arrays[item.symbol]
+    arrays = [numbers(owner, item.name, given[item.name]) for item in inputs]
+    lead = 0
+    while inputs[lead].broadcast:
+        lead += 1
+    shape = arrays[lead].shape
+    columns, shapes, deciding = {}, {}, arrays
+    for item, array in zip(inputs, arrays, strict=True):
         if item.broadcast:
-            arrays[item.symbol] = spread(owner, item.name, array, shape)
-        elif array.shape != shape:
-            raise ShapeError(_shapes_differ(owner, first.name, arrays[first.symbol], item.name, array))
-    # A plain Python number for all examples is of no width.
-    plain = {item.symbol for item, value in arguments if item.broadcast and isinstance(value, (int, float))}
-    dtype = common_type(array for symbol, array in arrays.items() if symbol not in plain)
+            shapes[item.symbol] = array.shape
+            columns[item.symbol] = spread(owner, item.name, array, shape)
+            if isinstance(given[item.name], (int, float)):  # a plain Python number for all examples is of no width
+                deciding = [other for other in deciding if other is not array]
+        elif array.shape == shape:
+            columns[item.symbol] = column(array)
+        else:
+            raise ShapeError(_shapes_differ(owner, inputs[lead].name, arrays[lead], item.name, array))
+    weigh = None if weight is None else spread(owner, "weight", numbers(owner, "weight", weight), shape)
     counts = None if mask is None else masks(owner, mask, shape)
-    inputs = {symbol: np.ascontiguousarray(array, dtype=dtype).reshape(-1) for symbol, array in arrays.items()}
-    for symbol in unsigned_zero:
-        if np.signbit(inputs[symbol]).any():
-            inputs[symbol] = inputs[symbol] + 0.0
-    return Batch(
-        owner=owner,
-        inputs=inputs,
-        labels={item.symbol: item.name for item, _ in arguments},
-        shape=shape,
-        dtype=dtype,
-        weight=None if weight is None else weights(owner, weight, shape, counts),
-        mask=counts,
-        shapes={item.symbol: np.shape(value) for item, value in arguments if item.broadcast},
-    )
+    if weigh is not None:
+        check_weights(owner, weigh, shape, counts)
+    return Batch(owner, columns, inputs, shape, common_type(deciding), weigh, counts, BLOCK, shapes)
 
 
 def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
     """Return the type to compute in: the widest float among the arrays, at least float32, at most float64."""
-    floats = {array.dtype for array in arrays if array.dtype.kind == "f"}
     # Labels are often integers: they take the type of the predictions instead of widening them.
-    common = np.result_type(*floats) if floats else np.dtype(np.float64)
-    return np.dtype(np.float32 if common.itemsize <= 4 else np.float64)
+    floats = {array.dtype.char for array in arrays} & _FLOATS
+    return _FLOAT32 if floats and floats <= _NARROW else _FLOAT64
+
+
+def same_memory(a: Array, b: Array) -> bool:
+    """Return whether two arrays hold the same numbers in the same order, each in the same place."""
+    plain = a.dtype == b.dtype and a.size == b.size and a.flags.c_contiguous and b.flags.c_contiguous
+    return plain and a.ctypes.data == b.ctypes.data
 
 
 def _place(row: int, shape: tuple[int, ...]) -> str:
@@ -213,6 +242,8 @@ def numbers(owner: str, label: str, value: Any) -> Array:
     Raises:
         KindError: for strings, complex numbers, objects, and arrays of libraries that have no engine.
     """
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
     module = type(value).__module__.partition(".")[0]
     if module in _OTHER_LIBRARIES:
         raise KindError(
@@ -224,10 +255,11 @@ def numbers(owner: str, label: str, value: Any) -> Array:
     if masked is not None and isinstance(value, masked.MaskedArray):
         raise KindError(f"{owner}: {label} is a masked array; pass its data, and mask=~{label}.mask")
     try:
-        array = np.asarray(value)
+        exchanged = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
+        array = np.from_dlpack(value) if exchanged else np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"{owner}: {label} is no rectangular array of numbers ({error})") from None
-    if array.dtype.kind in "fiub":
+    if array.dtype.kind in "fiub" or array.dtype.name == "bfloat16":  # which JAX and others add to NumPy
         return array
     example = repr(array.flat[0]) if array.size else "nothing"
     mend = {
@@ -250,27 +282,47 @@ def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -
     return message
 
 
+def check_weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> None:
+    """Check a column of weights, where they count.
+
+    Raises:
+        DomainError: for a negative weight, or one that is not finite.
+    """
+    wrong, first = 0, 0
+    for start, here in _weights_by_block(weight, counts, BLOCK):
+        right = (here >= 0) & (here < np.inf)
+        if missed := right.size - int(np.count_nonzero(right)):
+            first = first if wrong else start + int(np.argmin(right))
+            wrong += missed
+    if wrong:
+        raise DomainError(
+            f"{owner}: weights must be finite and at least 0, but weight[{_place(first, shape)}] is "
+            f"{float(weight[first]):g} ({wrong} such of {weight.size}); drop those rows or give them weight 0"
+        )
+
+
+def _weights_by_block(weight: Any, counts: Array | None, block: int) -> Iterator[tuple[int, Array]]:
+    """Yield where a block begins and its weights, 0 where they do not count."""
+    for start in range(0, weight.size, block):
+        with np.errstate(over="ignore"):  # of a wider type than float64
+            here = np.ascontiguousarray(weight[start : start + block], np.float64)
+        yield start, here if counts is None else np.where(counts[start : start + block], here, 0.0)
+
+
 def weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> Array:
     """Return flat float64 weights, which are 0 where ``counts`` is false, whatever was given there.
 
     Raises:
         DomainError: for a negative weight, or one that is not finite.
     """
-    array = numbers(owner, "weight", weight).astype(np.float64, copy=False)
-    full = spread(owner, "weight", array, shape)
-    full = full if counts is None else np.where(counts, full, 0.0)
-    wrong = ~((full >= 0) & (full < np.inf))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DomainError(
-            f"{owner}: weights must be finite and at least 0, but weight[{_place(row, shape)}] is {full[row]:g} "
-            f"({int(wrong.sum())} such of {full.size}); drop those rows or give them weight 0"
-        )
-    return full
+    found = spread(owner, "weight", numbers(owner, "weight", weight), shape)
+    check_weights(owner, found, shape, counts)
+    full = np.ascontiguousarray(found, np.float64)
+    return full if counts is None else np.where(counts, full, 0.0)
 
 
 def masks(owner: str, mask: Any, shape: tuple[int, ...]) -> Array:
-    """Return a flat boolean mask.
+    """Return a flat, contiguous boolean mask.
 
     Raises:
         KindError: when it is not boolean.
@@ -278,23 +330,7 @@ def masks(owner: str, mask: Any, shape: tuple[int, ...]) -> Array:
     array = np.asarray(mask)
     if array.dtype != np.bool_:
         raise KindError(f"{owner}: mask must be boolean (True counts), got {array.dtype}; write mask.astype(bool)")
-    return spread(owner, "mask", array, shape)
-
-
-def spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Array:
-    """Return an array spread over the examples along its axes of size 1, flat; a single number fits all.
-
-    Raises:
-        ShapeError: when other axes differ.
-    """
-    if array.ndim == 0:
-        return np.full(math.prod(shape), array)
-    fits = array.ndim == len(shape) and all(a in (1, b) for a, b in zip(array.shape, shape, strict=True))
-    if not fits:
-        raise ShapeError(
-            f"{owner}: {label} has shape {array.shape}, but the examples have {shape}; only axes of size 1 broadcast"
-        )
-    return np.ascontiguousarray(np.broadcast_to(array, shape)).reshape(-1)
+    return np.ascontiguousarray(spread(owner, "mask", array, shape))
 
 
 def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, first: int) -> DomainError:
@@ -330,10 +366,16 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
     that was applied before. Few or equal values are no evidence.
     """
     logits = batch.inputs[symbol]
-    if logits.size < _FEW_LOGITS or not 0 <= logits[0] <= 1:
+    # Most batches show at one of a few places that they are none.
+    if logits.size < _FEW_LOGITS or not all(0 <= logits[place] <= 1 for place in (0, logits.size // 2, -1)):
         return
-    low, high = float(logits.min()), float(logits.max())
-    if 0 <= low < high <= 1:
+    low, high = np.inf, -np.inf
+    for start in range(0, logits.size, batch.block):
+        here = logits[start : start + batch.block]
+        low, high = min(low, float(here.min())), max(high, float(here.max()))
+        if not 0 <= low <= high <= 1:  # nor is any with a NaN
+            return
+    if low < high:
         label = batch.labels[symbol]
         mend = "pass prediction='probabilities'" if offered else "pass the scores from before the sigmoid"
         warn(

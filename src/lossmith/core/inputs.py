@@ -40,12 +40,18 @@ POSITIVE_TARGET = replace(TARGET, typical=(1.0, 5.0))  # of relative errors, whi
 PREDICTION = Input("f", "y_pred", doc="predictions")
 
 
-def bind(owner: str, inputs: Sequence[Input], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call by name.
+def bind(
+    owner: str, inputs: Sequence[Input], y_true: Any, y_pred: Any, named: Mapping[str, Any], *, paired: bool
+) -> dict[str, Any]:
+    """Return the arguments of a call by name; ``paired`` says that the loss takes a target and a prediction alone.
 
     Raises:
         ParameterError: for one that the loss does not take, and for one that is missing.
     """
+    if paired and not named and y_true is not None and y_pred is not None:
+        return {"y_true": y_true, "y_pred": y_pred}
+    places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
+    given = {**named, **places}
     known = [item.name for item in inputs]
     call = f"{owner} takes {', '.join(f'{name}=' for name in known)}"
     for name in given:
@@ -55,4 +61,4 @@ def bind(owner: str, inputs: Sequence[Input], given: Mapping[str, Any]) -> dict[
     missing = [name for name in known if given.get(name) is None]
     if missing:
         raise ParameterError(f"{call}; {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-    return dict(given)
+    return given

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -19,13 +20,15 @@ from lossmith.core.configured import Configured
 from lossmith.core.constant import Context, best_constant
 from lossmith.core.contract import Batch, domain_error
 from lossmith.core.domain import Domain
+from lossmith.core.fill import fill
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
-from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol
-from lossmith.core.reduction import check_reduction
+from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol, written
+from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.section import Section
-from lossmith.core.state import CostState
+from lossmith.core.state import CostState, Tally, divisor, reduced
 from lossmith.core.sums import Summable
+from lossmith.engines.choice import Findings
 from lossmith.errors import EmptyError, NoConstantError, ParameterError
 from lossmith.program import Program
 
@@ -49,7 +52,7 @@ class Loss(Summable, Configured):
         """The arrays that it takes. A class declares others as an attribute, or here where an option decides."""
         return (TARGET, PREDICTION)
 
-    @property
+    @cached_property
     def paired(self) -> bool:
         """Whether it takes a target and a prediction and nothing else, as most losses do."""
         return [item.name for item in self.inputs] == ["y_true", "y_pred"]
@@ -59,7 +62,7 @@ class Loss(Summable, Configured):
         """Whether each example is one target and one prediction, a number each, as in two columns of a table."""
         return self.paired and not self._couples
 
-    @property
+    @cached_property
     def predicted(self) -> tuple[Input, ...]:
         """The inputs that derivatives are taken with respect to."""
         return tuple(item for item in self.inputs if item.predicted)
@@ -114,11 +117,24 @@ class Loss(Summable, Configured):
         """Check the arguments of a call; ``trusted`` leaves out warnings about likely mistakes."""
 
     @abstractmethod
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         """Yield ``start, stop`` and, for those rows, the outputs and ``valid``, whether they lie in the domains.
 
+        Blocks begin at row ``first``, itself the beginning of one. Floating-point warnings are the caller's to silence.
         Outputs are called as ``lossmith.core.outputs`` says.
         """
+
+    def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
+        """Return how many rows, from the first on, a compiled kernel takes; a structure that has none takes no row."""
+        return 0
+
+    def _run_kernel(
+        self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
+    ) -> Findings:
+        """Fill the first rows by a kernel."""
+        raise NotImplementedError(f"{type(self).__name__} has no kernels")
 
     def _value(self, y: Array, f: Array) -> Array:
         """Return the losses without checks, also at infinite predictions, where they are limits."""
@@ -180,12 +196,16 @@ class Loss(Summable, Configured):
             )
         return self.evaluate(y_true, y_pred, ("full_hessian",), **named)["full_hessian"]
 
+    @cached_property
+    def _parts(self) -> dict[str, list[str]]:
+        """The parts of each output."""
+        return {name: parts(name, self.predicted) for name in OUTPUTS}
+
     @property
     def _couples(self) -> bool:
         """Whether second derivatives across entries of one example exist."""
         return len(self.predicted) > 1
 
-    @np.errstate(over="ignore", invalid="ignore")
     def evaluate(
         self,
         y_true: Any = None,
@@ -193,6 +213,7 @@ class Loss(Summable, Configured):
         outputs: Sequence[str] = ("losses", "gradient", "hessian"),
         *,
         trusted: bool = False,
+        out: Mapping[str, Array] | None = None,
         **named: Any,
     ) -> dict[str, Any]:
         """Return several of ``losses``, ``gradient``, ``hessian`` and ``full_hessian`` in one pass; see ``losses``.
@@ -202,22 +223,21 @@ class Loss(Summable, Configured):
             y_pred: predictions.
             outputs: which to compute.
             trusted: leave out warnings about likely mistakes, for callers that made the predictions themselves.
+            out: arrays of the predictions' shape to write ``gradient`` or ``hessian`` into, by name.
             named: inputs by name.
         """
-        unknown = [name for name in outputs if name not in OUTPUTS]
-        if unknown:
+        if unknown := [name for name in outputs if name not in OUTPUTS]:
             raise ParameterError(f"outputs must be among {', '.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}")
         batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
-        keys = [key for name in outputs for key in parts(name, self.predicted)]
-        flat = {key: batch.room(key) for key in keys}
-        for start, stop, block in self._stream(batch, keys):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            for key, result in flat.items():
-                result[start:stop] = batch.weighted(start, stop, block[key])  # by the loss's own weights
+        keys = [key for name in outputs for key in self._parts[name]]
+        given = written(type(self).__name__, out, outputs, self.predicted)
+        flat = {key: batch.rows_of(given[key], key) if key in given else batch.room(key) for key in keys}
+        fill(self, batch, flat)
         shaped = {key: batch.restore(result, full=key.startswith("full"))[()] for key, result in flat.items()}
+        for key, array in given.items():
+            array[...], shaped[key] = shaped[key], array  # onto itself where it was written in place
         return {name: gather(name, self.predicted, shaped) for name in outputs}
 
-    @np.errstate(over="ignore", invalid="ignore")
     def cost(
         self,
         y_true: Any = None,
@@ -248,16 +268,15 @@ class Loss(Summable, Configured):
         Raises:
             ShapeError, KindError, DomainError, EmptyError, ParameterError
         """
-        if check_reduction(reduction) != "none":
-            return self.state(y_true, y_pred, weight, mask, **named).reduce(reduction, empty=empty)
+        chosen, policy = check_reduction(reduction), check_empty(empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
+        if chosen != "none":
+            fill(self, batch, {}, tally := Tally(self, batch))
+            return reduced(tally, chosen, policy)
         result = batch.room("losses")
-        for start, stop, block in self._stream(batch, ("losses",)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            result[start:stop] = batch.weighted(start, stop, block["losses"])
+        fill(self, batch, {"losses": result})
         return batch.restore(result)[()]
 
-    @np.errstate(over="ignore", invalid="ignore")
     def state(
         self,
         y_true: Any = None,
@@ -268,13 +287,9 @@ class Loss(Summable, Configured):
     ) -> CostState:
         """Return the mergeable sums behind the cost; arguments and errors as in ``cost``."""
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        state = CostState.begin(self, batch)
-        for start, stop, block in self._stream(batch, ("losses",)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            state = state.add(batch, start, stop, block["losses"])
-        return state
+        fill(self, batch, {}, tally := Tally(self, batch))
+        return tally.state()
 
-    @np.errstate(over="ignore", invalid="ignore")
     def cost_and_gradient(
         self,
         y_true: Any = None,
@@ -298,34 +313,30 @@ class Loss(Summable, Configured):
             The cost, and the gradient of that very cost: with ``mean`` it carries w/Σw. An input
             that was spread over the examples gets the sum of its gradients, in its own shape.
         """
-        chosen = check_reduction(reduction)
+        chosen, policy, keys = check_reduction(reduction), check_empty(empty), self._parts["gradient"]
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        keys = parts("gradient", self.predicted)
-        flat = {key: batch.room(key) for key in keys}
-        if out is not None:
-            if len(keys) > 1:
-                raise ParameterError(
-                    f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
-                )
-            flat[keys[0]] = batch.rows_of(out, keys[0])
-        state = CostState.begin(self, batch)
-        divisor = state.divisor(chosen) or math.inf  # nothing counts: the gradient is zero
-        losses = batch.room("losses") if chosen == "none" else None
-        for start, stop, block in self._stream(batch, ("losses", *keys)):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-            for key, result in flat.items():
-                result[start:stop] = batch.weighted(start, stop, block[key]) / divisor
-            if losses is None:
-                state = state.add(batch, start, stop, block["losses"])
-            else:
-                losses[start:stop] = batch.weighted(start, stop, block["losses"])
-        cost = state.reduce(chosen, empty=empty) if losses is None else batch.restore(losses)[()]
+        if out is not None and len(keys) > 1:
+            raise ParameterError(
+                f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
+            )
+        flat = {key: batch.room(key) if out is None else batch.rows_of(out, key) for key in keys}
+        tally = Tally(self, batch)
+        below = divisor(tally, chosen) or math.inf  # nothing counts: the gradient is zero
+        cost: Any
+        if chosen == "none":
+            losses = batch.room("losses")
+            fill(self, batch, {"losses": losses, **flat})
+            cost = batch.restore(losses)[()]
+        else:
+            fill(self, batch, flat, tally, divisor=below)
+            cost = reduced(tally, chosen, policy)
         shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
         if out is not None:
             out[...] = shaped[keys[0]]  # onto itself where it was written in place
             return cost, out
         return cost, gather("gradient", self.predicted, shaped)
 
+    @np.errstate(all="ignore")
     def optimal_constant(self, y_true: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Any:
         """Return the constant raw prediction with the least cost: where boosting should start.
 
@@ -343,8 +354,8 @@ class Loss(Summable, Configured):
         batch = loss._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
         for start, stop, block in loss._stream(batch, ()):
             self._refuse_invalid(batch, start, stop, block["valid"])
-        targets = batch.inputs["y"].astype(np.float64)
-        weights = np.ones(batch.size) if batch.weight is None else batch.weight
+        targets = np.asarray(batch.inputs["y"], np.float64)
+        weights = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
         counts = weights > 0
         if not counts.any():
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
@@ -380,12 +391,10 @@ class Loss(Summable, Configured):
 
     def _bind(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs by argument name, refusing unknown ones and missing ones."""
-        places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
-        return bind(type(self).__name__, self.inputs, {**named, **places})
+        return bind(type(self).__name__, self.inputs, y_true, y_pred, named, paired=self.paired)
 
     def _refuse_invalid(self, batch: Batch, start: int, stop: int, valid: Array) -> None:
-        if valid.all():
-            return
-        invalid = ~valid if batch.mask is None else ~valid & batch.mask[start:stop]
-        if invalid.any():
-            raise self._invalid(batch, invalid, start)
+        if np.count_nonzero(valid) < valid.size:
+            invalid = ~valid if batch.mask is None else ~valid & batch.mask[start:stop]
+            if invalid.any():
+                raise self._invalid(batch, invalid, start)

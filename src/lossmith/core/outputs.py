@@ -6,13 +6,16 @@ couple, ``full_hessian:x,z``; ``x`` and ``z`` are symbols of predicted inputs, i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.inputs import Input
+from lossmith.errors import ParameterError
 
 Array = npt.NDArray[Any]
 Results = Any
@@ -34,6 +37,7 @@ def parts(output: str, predicted: Sequence[Input]) -> list[str]:
     return [f"full_hessian:{x},{z}" for place, x in enumerate(symbols) for z in symbols[place:]]
 
 
+@cache
 def symbol(part: str) -> str:
     """Return the first symbol that a part is a derivative by."""
     return part.partition(":")[2].partition(",")[0]
@@ -41,6 +45,8 @@ def symbol(part: str) -> str:
 
 def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) -> Results:
     """Return an output from its parts: as it is where there is one, else by the names of the inputs."""
+    if len(found) == 1:
+        return next(iter(found.values()))
     keys = parts(output, predicted)
     if output == "losses" or len(predicted) == 1:
         return found[keys[0]]
@@ -50,9 +56,38 @@ def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) 
     return {names[symbol(key)]: found[key] for key in keys}
 
 
-def room(shape: tuple[int, ...], part: str, tails: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Array:
-    """Return an array to fill with a part, given the shape of the examples and of each input beyond them."""
-    if part == "losses":
-        return np.empty(shape, dtype=dtype)
-    tail = tails[symbol(part)]
-    return np.empty((*shape, *tail, *(tail if part.startswith("full") else ())), dtype=dtype)
+def written(
+    owner: str, out: Mapping[str, Array] | None, outputs: Sequence[str], predicted: Sequence[Input]
+) -> dict[str, Array]:
+    """Return the arrays of a caller to write outputs into, by part.
+
+    Raises:
+        ParameterError: for other outputs than a gradient and a Hessian that are asked for, of one predicted input.
+    """
+    given = out or {}
+    if any(name not in outputs or name not in ("gradient", "hessian") for name in given) or (
+        given and len(predicted) > 1
+    ):
+        raise ParameterError(
+            f"{owner}: out takes a gradient and a hessian that are asked for, of one predicted input; got "
+            f"{', '.join(map(repr, given))} for {', '.join(outputs)} of {len(predicted)}"
+        )
+    return {parts(name, predicted)[0]: array for name, array in given.items()}
+
+
+_LINE = 64
+_LARGE = 1 << 20
+
+
+def room(rows: int, part: str, inputs: Mapping[str, Any], dtype: np.dtype[Any]) -> Array:
+    """Return an array to fill with a part, row by row, given the inputs in rows; a large one begins at a cache line."""
+    shape: tuple[int, ...] = (rows,)
+    if part != "losses":
+        tail = inputs[symbol(part)].shape[1:]
+        shape = (rows, *tail, *(tail if part.startswith("full") else ()))
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return np.empty(shape, dtype)
+    raw = np.empty(size + _LINE, np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + size].view(dtype).reshape(shape)

@@ -12,6 +12,9 @@ Reduction = Literal["mean", "count_mean", "sum", "none"]
 Empty = Literal["error", "zero", "nan"]
 """What the mean over no examples is."""
 
+_REDUCTIONS = get_args(Reduction)
+_POLICIES = get_args(Empty)
+
 
 def check_reduction(name: str) -> Reduction:
     """Return the reduction.
@@ -19,11 +22,10 @@ def check_reduction(name: str) -> Reduction:
     Raises:
         ParameterError: when the name is none of ``mean``, ``count_mean``, ``sum`` and ``none``.
     """
-    for known in get_args(Reduction):
-        if name == known:
-            return name  # type: ignore[return-value]  # the comparison narrows it
-    known = ", ".join(f"'{item}'" for item in get_args(Reduction))
-    guess = did_you_mean(str(name), get_args(Reduction))
+    if name in _REDUCTIONS:
+        return name  # type: ignore[return-value]  # the comparison narrows it
+    known = ", ".join(f"'{item}'" for item in _REDUCTIONS)
+    guess = did_you_mean(str(name), _REDUCTIONS)
     raise ParameterError(f"reduction={name!r} is not known; it is one of {known}.{guess}")
 
 
@@ -33,7 +35,6 @@ def check_empty(name: str) -> Empty:
     Raises:
         ParameterError: when the name is none of ``error``, ``zero`` and ``nan``.
     """
-    for known in get_args(Empty):
-        if name == known:
-            return name  # type: ignore[return-value]  # the comparison narrows it
+    if name in _POLICIES:
+        return name  # type: ignore[return-value]  # the comparison narrows it
     raise ParameterError(f"empty={name!r} is not known; it is one of 'error', 'zero', 'nan'")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.columns import lines
 from lossmith.core.contract import Batch, common_type, masks, numbers, warn, weights
 from lossmith.core.inputs import Input
 from lossmith.engines.numpy import BLOCK
@@ -20,7 +21,7 @@ from lossmith.errors import DomainError, ShapeError
 Array = npt.NDArray[Any]
 
 SUM_TOLERANCE = 1e-3  # probabilities in float16 miss a sum of 1 by up to half of that
-_LARGEST_LOG = 709.0
+LARGEST_LOG = 709.0
 _SHOWN = 6
 _FEW = 2
 
@@ -45,11 +46,6 @@ def find_axis(owner: str, label: str, shape: tuple[int, ...], axis: int, along: 
     if shape[axis] == 0:
         raise ShapeError(f"{owner}: {label} has shape {shape}: no {along} along axis {axis % len(shape)}")
     return axis % len(shape)
-
-
-def as_rows(array: Array, axis: int, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return the array as (rows, numbers of a row)."""
-    return np.ascontiguousarray(np.moveaxis(array, axis, -1), dtype=dtype).reshape(-1, array.shape[axis])
 
 
 def prepare_rows(
@@ -100,7 +96,7 @@ def prepare_rows(
             )
     dtype = common_type(array for symbol, array in arrays.items() if symbol not in labels)
     inputs = {
-        symbol: as_rows(array, axis, dtype)
+        symbol: lines(array, axis)
         if symbol not in single
         else np.ascontiguousarray(array, dtype=None if symbol in labels else dtype).reshape(-1)
         for symbol, array in arrays.items()
@@ -109,7 +105,7 @@ def prepare_rows(
     return Batch(
         owner=owner,
         inputs=inputs,
-        labels={item.symbol: item.name for item, _ in arguments},
+        arguments=[item for item, _ in arguments],
         shape=shape,
         dtype=dtype,
         weight=None if weight is None else weights(owner, weight, shape, counts),
@@ -125,7 +121,7 @@ def valid_rows(rows: Array, kind: str) -> Array:
         # A logit of minus infinity rules a class out; a row needs one class that is left.
         return np.asarray(np.all(rows < np.inf, axis=1) & np.any(rows > -np.inf, axis=1))
     if kind in ("values", "log_values"):
-        least, most = (0.0, np.inf) if kind == "values" else (-np.inf, _LARGEST_LOG)
+        least, most = (0.0, np.inf) if kind == "values" else (-np.inf, LARGEST_LOG)
         return np.asarray(np.all((rows >= least) & (rows < most), axis=1))
     p = rows if kind == "probabilities" else np.exp(rows)
     most = 1 if kind == "probabilities" else 1 + SUM_TOLERANCE
@@ -171,14 +167,18 @@ def row_error(
     raise AssertionError("a row was reported outside the domains, but lies inside")
 
 
-def warn_if_rows_of_probabilities(batch: Batch, symbol: str, mend: str, evidence: str = "") -> None:
+def warn_if_rows_of_probabilities(
+    batch: Batch, symbol: str, mend: str, evidence: Callable[[], str] = lambda: ""
+) -> None:
     """Warn when logits look like probabilities: all in [0, 1], and rows that sum to 1; ``evidence`` is said besides."""
-    rows = batch.inputs[symbol] if batch.mask is None else batch.inputs[symbol][batch.mask]
-    if len(rows) < _FEW or rows.shape[1] < _FEW or not (rows[0].min() >= 0 and rows[0].max() <= 1):
+    rows, mask = batch.inputs[symbol], batch.mask
+    first = 0 if mask is None or not len(mask) else int(np.argmax(mask))
+    if not len(rows) or rows.shape[1] < _FEW or not (rows[first].min() >= 0 and rows[first].max() <= 1):
         return
-    if np.all(valid_rows(rows, "probabilities")):
+    rows = rows if mask is None else rows[mask]
+    if len(rows) >= _FEW and np.all(valid_rows(rows, "probabilities")):
         all_of_them = f"{len(rows)} of {len(rows)} rows"
         warn(
             f"{batch.owner}: {batch.labels[symbol]} is declared as logits, but all values lie in [0, 1] and "
-            f"{all_of_them} sum to 1, as probabilities do.{evidence} If they are probabilities, pass {mend}."
+            f"{all_of_them} sum to 1, as probabilities do.{evidence()} If they are probabilities, pass {mend}."
         )

@@ -9,7 +9,8 @@ associative: states of splits at whole blocks merge to the same bits in any orde
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from lossmith.core.loss import Loss
 
 
+_DOWN = 2.0**-64  # what brings sums that overflow back into range
+
+
 @dataclass(frozen=True, slots=True)
 class ExactSum:
     """A sum of float64 numbers without rounding error, as non-overlapping parts; infinite once it overflows."""
@@ -32,23 +36,15 @@ class ExactSum:
 
     def add(self, *terms: float) -> ExactSum:
         """Return the sum with more terms."""
-        parts, special = list(self.parts), self.special
-        for term in terms:
-            if not math.isfinite(term):
-                special += term
-                continue
-            kept, carry = [], term
-            for part in parts:
-                if abs(carry) < abs(part):
-                    carry, part = part, carry
-                high = carry + part
-                if math.isinf(high):
-                    return ExactSum((), special + high)
-                low = part - (high - carry)
-                if low:
-                    kept.append(low)
-                carry = high
-            parts = [*kept, carry]
+        special = self.special + sum(term for term in terms if not math.isfinite(term))
+        rest = [term for term in (*self.parts, *terms) if math.isfinite(term)]
+        parts: list[float] = []
+        try:
+            while part := math.fsum(rest):  # the nearest number, then the nearest to what is left over
+                parts.insert(0, part)
+                rest.append(-part)
+        except OverflowError:
+            return ExactSum((), special + math.copysign(math.inf, math.fsum(term * _DOWN for term in rest)))
         return ExactSum(tuple(parts), special)
 
     def merge(self, other: ExactSum) -> ExactSum:
@@ -88,30 +84,6 @@ class CostState:
     count: int = 0
     bad: int = 0
     first_bad: int | None = None
-
-    @classmethod
-    def begin(cls, loss: Loss, batch: Batch) -> CostState:
-        """Return a state that has counted the examples of a batch and their weights, but no losses yet."""
-        count = batch.size if batch.mask is None else int(np.count_nonzero(batch.mask))
-        weights = ExactSum((float(count),)) if count else ExactSum()
-        if batch.weight is not None:
-            counted = batch.weighted(0, batch.size, np.ones(batch.size))
-            weights = ExactSum().add(
-                *(float(np.sum(counted[i : i + batch.block])) for i in range(0, batch.size, batch.block))
-            )
-        return cls(loss, weights=weights, rows=batch.size, count=count)
-
-    def add(self, batch: Batch, start: int, stop: int, losses: npt.NDArray[Any]) -> CostState:
-        """Return the state with the losses of a block of rows added to the sums."""
-        bad, first = self.bad, self.first_bad
-        wrong = ~np.isfinite(losses)
-        if batch.mask is not None:
-            wrong &= batch.mask[start:stop]
-        if wrong.any():
-            bad += int(np.count_nonzero(wrong))
-            first = start + int(np.argmax(wrong)) if first is None else first
-        block = float(np.sum(batch.weighted(start, stop, losses), dtype=np.float64))
-        return replace(self, total=self.total.add(block), bad=bad, first_bad=first)
 
     def merge(self, other: CostState) -> CostState:
         """Return the state of both data sets together, ``other`` coming after this one.
@@ -154,10 +126,6 @@ class CostState:
         """
         return self.reduce("mean")
 
-    def divisor(self, reduction: Reduction) -> float:
-        """Return what a reduction divides the weighted sum by."""
-        return {"mean": self.weight, "count_mean": float(self.count), "sum": 1.0, "none": 1.0}[reduction]
-
     def reduce(self, reduction: str = "mean", *, empty: str = "error") -> float:
         """Return the cost.
 
@@ -170,19 +138,95 @@ class CostState:
             ParameterError: for another reduction or policy.
         """
         chosen = check_reduction(reduction)
-        policy: Empty = check_empty(empty)
         if chosen == "none":
             raise ParameterError("a state has no losses of single examples; call loss.losses(y_true, y_pred)")
-        if chosen == "sum" and self.count:
-            return self.sum
-        divisor = self.divisor(chosen)
-        if self.count == 0 or divisor == 0:
-            if policy == "error":
-                what = (
-                    "there are no examples" if self.rows == 0
-                    else f"all {self.rows} examples are masked" if self.count == 0
-                    else f"the weights of all {self.count} examples are zero"
-                )  # fmt: skip
-                raise EmptyError(f"{self.loss}: {what}; pass empty='zero' or empty='nan' if that may happen")
-            return 0.0 if policy == "zero" else math.nan
-        return self.sum / divisor
+        return reduced(self, chosen, check_empty(empty))
+
+
+class Tally:
+    """The sums of a pass under way, which are a ``CostState`` at its end."""
+
+    __slots__ = ("_batch", "_sums", "_weights", "bad", "count", "first_bad", "loss", "rows")
+
+    def __init__(self, loss: Loss, batch: Batch) -> None:
+        self.loss, self._batch = loss, batch
+        self.rows = batch.size
+        self.count = self.rows if batch.mask is None else int(np.count_nonzero(batch.mask))
+        ones = [float(self.count)] if self.count else []
+        self._weights = ones if batch.weight is None else batch.weight_sums
+        self._sums: list[float] = []
+        self.bad = 0
+        self.first_bad: int | None = None
+
+    def add(self, start: int, stop: int, losses: npt.NDArray[Any]) -> None:
+        """Add the losses of a block of rows."""
+        batch = self._batch
+        terms = batch.weighted(start, stop, losses)
+        # To name the type costs as much as the sum of a few numbers.
+        total = float(np.add.reduce(terms) if terms.itemsize == 8 else np.add.reduce(terms, dtype=np.float64))
+        # A finite sum is one of finite terms, and those are the losses that count where weights hide none.
+        if batch.weight is not None or not math.isfinite(total):
+            self.count_bad(start, stop, losses)
+        self._sums.append(total)
+
+    def add_sums(self, sums: Sequence[float]) -> None:
+        """Add the weighted sums of some blocks."""
+        self._sums += sums
+
+    def count_bad(self, start: int, stop: int, losses: npt.NDArray[Any]) -> None:
+        """Count the losses of a block that are not finite."""
+        wrong = ~np.isfinite(losses)
+        if self._batch.mask is not None:
+            wrong &= self._batch.mask[start:stop]
+        if found := int(np.count_nonzero(wrong)):
+            self.bad += found
+            self.first_bad = start + int(np.argmax(wrong)) if self.first_bad is None else self.first_bad
+
+    @property
+    def sum(self) -> float:
+        """Weighted sum of the losses so far."""
+        return _total(self._sums)
+
+    @property
+    def weight(self) -> float:
+        """Sum of the weights of the batch."""
+        return _total(self._weights)
+
+    def state(self) -> CostState:
+        """Return the sums as they are now."""
+        total, weights = ExactSum().add(*self._sums), ExactSum().add(*self._weights)
+        return CostState(self.loss, total, weights, self.rows, self.count, self.bad, self.first_bad)
+
+
+def _total(terms: Sequence[float]) -> float:
+    """Return the value of the exact sum of numbers."""
+    try:
+        return math.fsum(terms)
+    except (OverflowError, ValueError):
+        return ExactSum().add(*terms).value
+
+
+def divisor(sums: CostState | Tally, reduction: Reduction) -> float:
+    """Return what a reduction divides the weighted sum by."""
+    return sums.weight if reduction == "mean" else float(sums.count) if reduction == "count_mean" else 1.0
+
+
+def reduced(sums: CostState | Tally, reduction: Reduction, empty: Empty) -> float:
+    """Return the cost that sums stand for.
+
+    Raises:
+        EmptyError: when nothing counts and ``empty`` is ``error``.
+    """
+    if reduction == "sum" and sums.count:
+        return sums.sum
+    below = divisor(sums, reduction)
+    if sums.count == 0 or below == 0:
+        if empty == "error":
+            what = (
+                "there are no examples" if sums.rows == 0
+                else f"all {sums.rows} examples are masked" if sums.count == 0
+                else f"the weights of all {sums.count} examples are zero"
+            )  # fmt: skip
+            raise EmptyError(f"{sums.loss}: {what}; pass empty='zero' or empty='nan' if that may happen")
+        return 0.0 if empty == "zero" else math.nan
+    return sums.sum / below

@@ -15,6 +15,8 @@ Array = npt.NDArray[Any]
 
 _FAR = 1e12  # from here on 1 + x² is x² to the last digit, and soon x² overflows
 
+_FLAT = 1e-20  # a shape below which a bowl is its limit at 0
+
 
 def store(values: Array, out: Array | None) -> Array:
     """Return the values, in ``out`` where there is one."""
@@ -26,12 +28,14 @@ def store(values: Array, out: Array | None) -> Array:
 
 def bowl(x: Array, shape: Array, out: Array | None = None) -> Array:
     """Half of x² near zero, |x| ** shape / shape far out."""
-    size, square, power = _bowl_parts(x, shape)
-    log = np.where(size < _FAR, np.log1p(square), 2 * np.log(size))
+    log = _log_of_square(x)
+    if np.ndim(shape) == 0 and abs(shape) < _FLAT:
+        return store(log / 2, out)
+    size, _, power = _bowl_parts(x, shape)
     half = shape / 2 * log
     # Far out by powers: an exponent would carry its own rounding error into the result.
     grown = np.where((np.abs(half) < 1) | (size < 1), np.expm1(half), power - 1)
-    return store(np.where((np.abs(shape) < 1e-20) | (np.abs(half) < 1e-17), log / 2, grown / shape), out)
+    return store(np.where((np.abs(shape) < _FLAT) | (np.abs(half) < 1e-17), log / 2, grown / shape), out)
 
 
 def bowl_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
@@ -55,7 +59,19 @@ def bowl_curvature(x: Array, shape: Array, out: Array | None = None) -> Array:
 def _bowl_parts(x: Array, shape: Array) -> tuple[Array, Array, Array]:
     """Return |x|, x² and (1 + x²) ** (shape / 2)."""
     size, square = np.abs(x), x * x
-    return size, square, np.power(np.where(size < _FAR, np.sqrt(1 + square), size), shape)
+    root = np.sqrt(1 + square)
+    return size, square, np.power(root if _is_near(size) else np.where(size < _FAR, root, size), shape)
+
+
+def _log_of_square(x: Array) -> Array:
+    """Return log(1 + x²)."""
+    size, near = np.abs(x), np.log1p(x * x)
+    return near if _is_near(size) else np.where(size < _FAR, near, 2 * np.log(size))
+
+
+def _is_near(size: Array) -> bool:
+    """Return whether no number is so far out that its square could overflow, as is usual."""
+    return bool(np.max(size, initial=0) < _FAR)
 
 
 def _lowered(size: Array, power: Array, shape: Array, by: int) -> Array:

@@ -182,7 +182,14 @@ class Graph:
         if op == "add":
             return args[1] if left == 0 else args[0] if right == 0 else None
         if op == "sub":
-            return args[0] if right == 0 else self.apply("neg", (args[1],)) if left == 0 else None
+            # x - 0 is x, but x - (-0.0) is x without the sign of a zero.
+            return (
+                args[0]
+                if right == 0 and math.copysign(1, right) > 0
+                else self.apply("neg", (args[1],))
+                if left == 0
+                else None
+            )
         if op in ("mul", "mul0"):
             if 0 in known:
                 return self.constant(0.0)

@@ -36,7 +36,7 @@ _CONVENTIONS = ("prediction", "labels", "targets", "class_axis", "p_kind", "q_ki
 _AGREED = ("mean", "median", "probability")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parts(Batch):
     """The batch of a sum: that of its first term, with those of all of them."""
 
@@ -223,9 +223,11 @@ class Sum(Loss):
                 )
         return Parts(**{item.name: getattr(first, item.name) for item in fields(Batch)}, parts=parts)
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         assert isinstance(batch, Parts)
-        streams = [loss._stream(part, outputs) for (_, loss), part in zip(self.parts, batch.parts, strict=True)]
+        streams = [loss._stream(part, outputs, first) for (_, loss), part in zip(self.parts, batch.parts, strict=True)]
         for blocks in zip(*streams, strict=True):
             start, stop, _ = blocks[0]
             valid = np.logical_and.reduce([block["valid"] for _, _, block in blocks])

@@ -157,12 +157,15 @@ class Distance(Written):
     def _couples(self) -> bool:
         return True
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         arguments = [(item, given[item.name]) for item in self.inputs]
         return prepare_rows(type(self).__name__, arguments, weight, mask, along="coordinates")
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start, stop, given in batch.blocks():
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start, stop, given in batch.blocks(first):
             with np.errstate(all="ignore"):
                 valid = np.logical_and.reduce([np.isfinite(array).all(axis=1) for array in given.values()])
                 results = self._row({symbol: array.astype(np.float64) for symbol, array in given.items()}, outputs)

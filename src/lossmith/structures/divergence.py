@@ -9,7 +9,7 @@ probabilities, log-probabilities or logits.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -23,8 +23,9 @@ from lossmith.core.parameter import Integer, Option
 from lossmith.core.rows import prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
+from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.errors import ParameterError
-from lossmith.program import Ops, Value
+from lossmith.program import Ops, Program, Value
 from lossmith.structures import simplex_math as rows
 from lossmith.structures.written import Written
 
@@ -65,6 +66,8 @@ class Divergence(Written):
     )
     linear: ClassVar[float] = 0.0
     """The multiple of p - q that the definition has beyond ``terms``."""
+    entropic: ClassVar[bool] = False
+    """Whether the loss is Σ p log(p/q) by definition, in the logits' own scale: over the square of ``scale``."""
 
     p_kind = _kind("p")
     q_kind = _kind("q")
@@ -120,6 +123,7 @@ class Divergence(Written):
     def _couples(self) -> bool:
         return True
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         arguments = [(item, given[item.name]) for item in self.inputs]
         batch = prepare_rows(type(self).__name__, arguments, weight, mask, axis=self.class_axis)
@@ -129,8 +133,10 @@ class Divergence(Written):
                 warn_if_rows_of_probabilities(batch, symbol, mend)
         return batch
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start, stop, given in batch.blocks():
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start, stop, given in batch.blocks(first):
             with np.errstate(all="ignore"):
                 valid = np.logical_and.reduce([valid_rows(given[x], kind) for x, kind in self._kinds.items()])
                 # In float64 whatever came in: a row is small, and nothing is lost between its classes.
@@ -154,7 +160,7 @@ class Divergence(Written):
         d = rows.log_ratio(np, left, right)
         results: dict[str, Array] = {}
         if "losses" in outputs:
-            terms = self._run("terms", _terms, {"p": left.p, "q": right.p, "d": d})["value"]
+            terms = self._run(self.kernel("terms", _terms, "pqd"), {"p": left.p, "q": right.p, "d": d})["value"]
             results["losses"] = terms.sum(axis=1) + self._surplus(left, right, d)
         if not any(":" in output for output in outputs):
             return results
@@ -182,18 +188,9 @@ class Divergence(Written):
 
     def _derivatives(self, symbol: str, kind: str, p: Array, q: Array, d: Array) -> _Derivatives:
         """Return the derivatives by p or by q."""
-        # Logits sum to one whatever they are, and then multiples of p and q are constants.
-        form = "general" if kind == "logits" else "defined"
         place = "pq".index(symbol)
-
-        def pulls(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-            return {"value": loss.forms[form](ops, s["p"], s["q"], s["d"])[place]}
-
-        def slopes(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-            return {"value": loss.slopes(ops, s["d"], loss.forms[form])[place]}
-
-        pull = self._run(f"pull:{symbol} {form}", pulls, {"p": p, "q": q, "d": d}, wrt=symbol + "d")
-        slope = self._run(f"slope:{symbol} {form}", slopes, {"d": d}, wrt="d")
+        pull = self._run(self._pull(place, kind), {"p": p, "q": q, "d": d})
+        slope = self._run(self._slope(place, kind), {"d": d})
         own, side = (p, 1) if symbol == "p" else (q, -1)
         # By the logarithm, the probability moves by itself and d by one.
         direct = np.where(own == 0, 0, own * pull[f"gradient:{symbol}"])
@@ -205,11 +202,58 @@ class Divergence(Written):
         """The pulls of the general form and of the definition."""
         return {"general": self.pulls, "defined": self.defined_pulls}
 
-    def _run(self, label: str, function: Any, arrays: Mapping[str, Array], wrt: str = "") -> dict[str, Array]:
-        program = self.kernel(label, function, tuple(arrays), wrt)
+    def _pull(self, place: int, kind: str) -> Program:
+        """Return the program of the derivative by log p or log q, for the one or the other place."""
+        form = _form(kind)
+
+        def pulls(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": loss.forms[form](ops, s["p"], s["q"], s["d"])[place]}
+
+        symbol = "pq"[place]
+        return self.kernel(f"pull:{symbol} {form}", pulls, "pqd", wrt=symbol + "d")
+
+    def _slope(self, place: int, kind: str) -> Program:
+        """Return the program of the derivative by p or by q."""
+        form = _form(kind)
+
+        def slopes(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": loss.slopes(ops, s["d"], loss.forms[form])[place]}
+
+        return self.kernel(f"slope:{'pq'[place]} {form}", slopes, "d", wrt="d")
+
+    def _run(self, program: Program, arrays: Mapping[str, Array]) -> dict[str, Array]:
         shape = arrays["d"].shape
         flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays.values()]
         return {name: values.reshape(shape) for name, values in engine.run(program, flat, self.free_parameters).items()}
+
+    def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
+        if any(part.startswith("full") for part in parts):
+            return 0
+        return compiled_rows(batch.size, batch.block, batch.inputs["q"].shape[1])
+
+    def _run_kernel(
+        self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
+    ) -> Findings:
+        from lossmith.engines.llvm import divergence_kernel
+
+        return divergence_kernel.run(
+            self.kernel("terms", _terms, "pqd"),
+            tuple(self._pull(place, kind) for place, kind in enumerate(self.kinds)),
+            tuple(self._slope(place, kind) for place, kind in enumerate(self.kinds)),
+            np.ascontiguousarray(batch.inputs["p"][:rows], batch.dtype),
+            np.ascontiguousarray(batch.inputs["q"][:rows], batch.dtype),
+            self.free_parameters,
+            {part: array[:rows] for part, array in into.items()},
+            kinds=self.kinds,
+            block=batch.block,
+            scale=self.scale,
+            linear=self.linear,
+            multiple=1 / self.scale**2 if self.entropic else None,
+            weight=None if batch.weight is None else batch.weight[:rows],
+            mask=None if batch.mask is None else batch.mask[:rows],
+            summed=summed,
+            divisor=divisor,
+        )
 
     def _surplus(self, left: rows.View, right: rows.View, d: Array) -> Array | float:
         """Return what the multiples of p and q add to the loss: the rounding of the rows' sums, or nothing."""
@@ -266,6 +310,11 @@ class _Derivatives(NamedTuple):
     bend: Array
 
 
+def _form(kind: str) -> str:
+    # Logits sum to one whatever they are, and then multiples of p and q are constants.
+    return "general" if kind == "logits" else "defined"
+
+
 def _terms(loss: Divergence, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
     return {"value": loss.terms(ops, s["p"], s["q"], s["d"])}
 
@@ -304,7 +353,7 @@ def entropy(p: npt.ArrayLike, *, kind: str = "probabilities", class_axis: int = 
         )
     held = Input("p", "p")
     batch = prepare_rows("entropy", [(held, p)], axis=class_axis)
-    given = batch.inputs["p"].astype(np.float64)
+    given = np.asarray(batch.inputs["p"], np.float64)
     with np.errstate(all="ignore"):
         wrong = ~valid_rows(given, kind)
         if wrong.any():

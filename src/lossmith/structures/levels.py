@@ -115,13 +115,16 @@ class Levels(Written):
             )
         return f
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         self._predictions(given["y_pred"])
         arguments = [(item, given[item.name]) for item in self.inputs]
         return prepare_rows(type(self).__name__, arguments, weight, mask, along="levels", single="y")
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start, stop, given in batch.blocks():
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start, stop, given in batch.blocks(first):
             y, f = (given[symbol].astype(np.float64) for symbol in "yf")
             with np.errstate(all="ignore"):
                 results = self._row(y, f, outputs)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.columns import head
 from lossmith.core.contract import Batch, prepare, warn_if_probabilities
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.halving import least_between
@@ -17,6 +18,7 @@ from lossmith.core.link import LOGISTIC, Link
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
+from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.lines import along_focus
@@ -25,6 +27,11 @@ from lossmith.structures.written import Written
 Array = npt.NDArray[Any]
 
 _PROBABILITIES = Domain.parse("[0, 1]", hint="for logits pass prediction='logits'")
+
+
+def _output(part: str) -> str:
+    """Return what a program calls a part of the outputs."""
+    return "value" if part == "losses" else part.removeprefix("full_")
 
 
 class Pointwise(Written):
@@ -36,12 +43,12 @@ class Pointwise(Written):
 
     target: ClassVar[Domain] = REAL
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """The symbols of its inputs."""
         return tuple(item.symbol for item in self.inputs)
 
-    @property
+    @cached_property
     def wrt(self) -> tuple[str, ...]:
         """The symbols of its predicted inputs."""
         return tuple(item.symbol for item in self.predicted)
@@ -67,6 +74,11 @@ class Pointwise(Written):
         conditions = [domain.contains(ops, symbols[symbol]) for symbol, domain in self.domains.items()]
         return reduce(ops.both, conditions)
 
+    def _outputs(self, ops: Ops, symbols: Mapping[str, Value]) -> dict[str, Value]:
+        # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.
+        above = {x: ops.sub(symbols[x], -0.0) for x, domain in self.domains.items() if domain.low == 0}
+        return {**super()._outputs(ops, {**symbols, **above}), "valid": self.valid(ops, symbols)}
+
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
     ) -> Section:
@@ -74,17 +86,55 @@ class Pointwise(Written):
         return along_focus(self, value, points, between)
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
-        # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.
-        at_zero = [symbol for symbol, domain in self.domains.items() if domain.low == 0]
-        arguments = [(item, given[item.name]) for item in self.inputs]
-        return prepare(type(self).__name__, arguments, weight, mask, unsigned_zero=at_zero)
+        return prepare(type(self).__name__, self.inputs, given, weight, mask)
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        names = {key: "value" if key == "losses" else key.removeprefix("full_") for key in outputs}
-        program = self.part(*dict.fromkeys(names.values()), "valid")
-        columns = [batch.inputs[symbol] for symbol in self.symbols]
-        for start, stop, block in engine.stream(program, columns, self.free_parameters, block=batch.block):
-            yield start, stop, {**{key: block[name] for key, name in names.items()}, "valid": block["valid"]}
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        columns = list(map(batch.inputs.__getitem__, self.symbols))
+        return self._runner(tuple(outputs), batch.dtype).stream(columns, batch.block, first)
+
+    def _runner(self, outputs: tuple[str, ...], dtype: np.dtype[Any]) -> engine.Runner:
+        """Return the program of some outputs and ``valid``, ready for the reference engine."""
+        key = (outputs, dtype.char)
+        found = self._runners.get(key)
+        if found is None:
+            names = {part: _output(part) for part in (*outputs, "valid")}
+            program = self.part(*dict.fromkeys(names.values()))
+            found = self._runners[key] = engine.ready(program, self.free_parameters, dtype, names)
+        return found
+
+    @cached_property
+    def _runners(self) -> dict[Any, engine.Runner]:
+        return {}
+
+    def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
+        return compiled_rows(batch.size, batch.block)
+
+    def _run_kernel(
+        self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
+    ) -> Findings:
+        from lossmith.engines.llvm import kernel
+
+        filled: dict[str, Array] = {}
+        for part, array in into.items():
+            filled.setdefault(_output(part), array[:rows])
+        program = self.part(*dict.fromkeys((*filled, *(["value"] if summed else []))), "valid")
+        found = kernel.run(
+            program,
+            [head(batch.inputs[symbol], rows) for symbol in self.symbols],
+            self.free_parameters,
+            filled,
+            weight=None if batch.weight is None else head(batch.weight, rows),
+            mask=None if batch.mask is None else batch.mask[:rows],
+            kind="float" if batch.dtype == np.float32 else "double",
+            summed=summed,
+            divisor=divisor,
+        )
+        for part, array in into.items():  # an entry of the full Hessian may be one of the diagonal
+            if not np.may_share_memory(array, filled[_output(part)]):
+                array[:rows] = filled[_output(part)]
+        return found
 
     def _value(self, y: Array, f: Array) -> Array:
         flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in (y, f)]

@@ -106,6 +106,7 @@ class Rows(Loss):
         """Return the loss along the logit or probability of the true class, whose index is ``value``."""
         return along_true_class(self, value, points, between)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = prepare_rows(
             type(self).__name__,
@@ -148,10 +149,11 @@ class Rows(Loss):
 
     def _class_indices(self, batch: Batch, classes: int) -> Array:
         """Return the targets as indices, and 0 for rows that do not count."""
-        y = batch.inputs["y"]
-        counted = np.ones(y.shape, dtype=bool) if batch.mask is None else batch.mask
+        y = batch.inputs["y"] if batch.mask is None else np.where(batch.mask, batch.inputs["y"], 0)
+        if y.dtype.kind in "iub" and (not y.size or (y.min() >= 0 and y.max() < classes)):
+            return y.astype(np.int64, copy=False)
         with np.errstate(invalid="ignore"):
-            wrong = counted & ~((y >= 0) & (y < classes) & (y == np.floor(y)))
+            wrong = ~((y >= 0) & (y < classes) & (y == np.floor(y)))
         if wrong.any():
             row = int(np.argmax(wrong))
             first = y[row].item()
@@ -162,7 +164,7 @@ class Rows(Loss):
                 f"{batch.owner}: class indices must be whole numbers in [0, {classes}), but {batch.entry('y', row)} is "
                 f"{first:.17g} ({int(wrong.sum())} such of {y.size}){mend}"
             )
-        return np.where(counted, y, 0).astype(np.intp)
+        return y.astype(np.int64)
 
     def _class_weights(self, targets: Array, classes: int) -> Array | None:
         """Return the weight that each row has by its class, or ``None`` for one each."""
@@ -175,7 +177,7 @@ class Rows(Loss):
             )
         # A soft row counts with the weight that its classes have on average.
         with np.errstate(invalid="ignore"):  # rows that do not count may hold anything
-            found: Array = by_class[targets] if self.indices else targets.astype(np.float64) @ by_class
+            found: Array = by_class[targets] if self.indices else np.ascontiguousarray(targets, np.float64) @ by_class
         return found
 
     def _dense(self, targets: Array, classes: int, dtype: np.dtype[Any]) -> Array:
@@ -187,8 +189,10 @@ class Rows(Loss):
         share = self.label_smoothing
         return t if not share else t * dtype.type(1 - share) + dtype.type(share / classes)
 
-    def _stream(self, batch: Batch, outputs: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        for start, stop, given in batch.blocks():
+    def _stream(
+        self, batch: Batch, outputs: Sequence[str], first: int = 0
+    ) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        for start, stop, given in batch.blocks(first):
             z = given["f"]
             with np.errstate(all="ignore"):
                 results = self.row(z, self._dense(given["y"], z.shape[1], batch.dtype), outputs)
@@ -208,11 +212,14 @@ class Rows(Loss):
         )
 
     def _warn_if_probabilities(self, batch: Batch) -> None:
-        certain = np.eye(1, batch.inputs["f"].shape[1])
-        least = float(self._value(np.zeros(1, dtype=np.intp) if self.indices else certain, certain)[0])
+        def evidence() -> str:
+            certain = np.eye(1, batch.inputs["f"].shape[1])
+            least = float(self._value(np.zeros(1, dtype=np.intp) if self.indices else certain, certain)[0])
+            return f" As logits, even a certain row costs {least:.3g}."
+
         offered = "prediction" in self._options and "probabilities" in self._options["prediction"].choices
         mend = "prediction='probabilities'" if offered else "the scores from before the softmax instead"
-        warn_if_rows_of_probabilities(batch, "f", mend, f" As logits, even a certain row costs {least:.3g}.")
+        warn_if_rows_of_probabilities(batch, "f", mend, evidence)
 
     def _value(self, y: Array, f: Array) -> Array:
         t = self._dense(y, f.shape[-1], np.dtype(np.float64))
@@ -253,10 +260,10 @@ class Rows(Loss):
     def _distinct(self, y_true: Any, weight: Any) -> tuple[Array, int, Array]:
         """Return the targets that occur, the number of classes, and the weight of each target."""
         owner = type(self).__name__
-        y = numbers(owner, "y_true", y_true)
+        y = np.ascontiguousarray(numbers(owner, "y_true", y_true))
         if self.indices:
             # Without rows of predictions, which would be as many as there are targets.
-            batch = prepare(owner, [(TARGET, y)], weight, self._counted(y, None))
+            batch = prepare(owner, [TARGET], {TARGET.name: y}, weight, self._counted(y, None))
             seen = batch.inputs["y"] if batch.mask is None else batch.inputs["y"][batch.mask]
             declared = [len(self._values[name]) for name, item in self._others.items() if self._is_vector(name)]
             classes = declared[0] if declared else int(np.nan_to_num(seen.max(initial=0), posinf=0)) + 1
@@ -266,7 +273,7 @@ class Rows(Loss):
             for start, stop, block in self._stream(batch, ()):
                 self._refuse_invalid(batch, start, stop, block["valid"])
             classes = batch.inputs["f"].shape[1]
-        w = np.ones(batch.size) if batch.weight is None else batch.weight
+        w = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
         w = w if batch.mask is None else np.where(batch.mask, w, 0.0)
         if not np.any(w > 0):
             raise EmptyError(f"{self}: no example with weight to choose a constant for")

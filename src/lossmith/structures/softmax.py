@@ -9,16 +9,18 @@ probabilities it is a function of p itself.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.contract import Batch
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.rows import SUM_TOLERANCE
 from lossmith.engines import numpy as engine
+from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows
@@ -128,6 +130,46 @@ class Softmax(Written, Rows):
             full = rows.mixture_full_hessian(np, s, a, b)
             results["full_hessian:f,f"] = full + (rows.log_sum_full_hessian(np, s, zeta) if zeta else 0)
         return results
+
+    def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
+        if self.probabilities or any(part.startswith("full") for part in parts):
+            return 0
+        if (not self.indices or self.label_smoothing) and not self._is_log_probability:
+            return 0  # φ of every class of a row
+        return compiled_rows(batch.size, batch.block, batch.inputs["f"].shape[1])
+
+    def _run_kernel(
+        self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
+    ) -> Findings:
+        from lossmith.engines.llvm import row_kernel
+
+        names = ["value", "gradient:u", *(["hessian:u,u"] if "hessian:f,f" in into else [])]
+        added = self._offsets(batch.inputs["f"].shape[1])
+        return row_kernel.run(
+            self.part(*names),
+            rows,
+            batch.inputs["f"],
+            batch.inputs["y"],
+            self.free_parameters,
+            {part.partition(":")[0]: array[:rows] for part, array in into.items()},
+            kind="soft" if not self.indices else "smoothed" if self.label_smoothing else "indices",
+            block=batch.block,
+            share=self.label_smoothing or 0.0,
+            penalty=self.z_loss or 0.0,
+            double=batch.dtype == np.float64,
+            adjustment=added.astype(batch.dtype) if np.any(added) else None,
+            weight=None if batch.weight is None else batch.weight[:rows],
+            mask=None if batch.mask is None else batch.mask[:rows],
+            summed=summed,
+            divisor=divisor,
+        )
+
+    @property
+    def _is_log_probability(self) -> bool:
+        """Whether φ is -log p itself, so that targets of several classes need nothing but its sum."""
+        program = self.part("value", "gradient:u")
+        slope = program.output("gradient:u") - len(program.inputs) - len(program.parameters)
+        return 0 <= slope < len(program.constants) and program.constants[slope] == 1
 
     def _from_probabilities(self, p: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         value, gradient, diagonal = self._terms(p, t, outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -70,13 +71,20 @@ class Written(Loss):
 
     def part(self, *outputs: str) -> Program:
         """Return the program of some outputs, among ``value``, ``gradient:x``, ``hessian:x,z`` and ``valid``."""
-        form, parts = self._form, _PROGRAMS.setdefault(type(self), {})
-        if (form, outputs) not in parts:
-            if (form, ()) not in parts:
-                traced = trace(self._outputs, self.symbols, tuple(self.free_parameters))
-                parts[form, ()] = derive(traced, wrt=self.wrt, order=2)
-            parts[form, outputs] = parts[form, ()].select(outputs)
-        return parts[form, outputs]
+        if outputs not in self._found:
+            form, parts = self._form, _PROGRAMS.setdefault(type(self), {})
+            if (form, outputs) not in parts:
+                if (form, ()) not in parts:
+                    traced = trace(self._outputs, self.symbols, tuple(self.free_parameters))
+                    parts[form, ()] = derive(traced, wrt=self.wrt, order=2)
+                parts[form, outputs] = parts[form, ()].select(outputs)
+            self._found[outputs] = parts[form, outputs]
+        return self._found[outputs]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, ...], Program]:
+        """The programs that were asked of this very loss, since telling its form takes longer than a short call."""
+        return {}
 
     def kernel(
         self,
@@ -103,7 +111,7 @@ class Written(Loss):
             parts[form, label] = derive(trace(outputs, symbols, free), wrt=wrt, order=1 if wrt else 0)
         return parts[form, label]
 
-    @property
+    @cached_property
     def _form(self) -> tuple[Any, ...]:
         """What tells apart the losses of a class that need programs of their own."""
         # Parameters are inputs of the program: losses that differ only in those share it, if their domains agree.

@@ -14,6 +14,7 @@ class Distillation(Divergence):
     aliases = ("knowledge_distillation", "kd", "logit_distillation", "hinton_distillation")
     inputs = (Input("p", "teacher", predicted=False, doc="its logits"), Input("q", "student", doc="its logits"))
     wrt = ("q",)
+    entropic = True
     p_kind = None
     q_kind = None
 

@@ -12,6 +12,7 @@ class KLDivergence(Divergence):
 
     aliases = ("kl", "kld", "kl_div", "kullback_leibler", "relative_entropy", "forward_kl")
     linear = 1.0
+    entropic = True
 
     card = Card(
         title="Kullback-Leibler divergence",

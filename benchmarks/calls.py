@@ -1,0 +1,189 @@
+"""What a call costs beside NumPy's own expression of the same cost, interleaved in one run.
+
+``python -m benchmarks.calls`` prints a Markdown table: for each loss and length the microseconds of a call less those
+of the expression, and their ratio. ``--gradient`` asks for cost and gradient; ``--json FILE`` writes the times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+import lossmith as lm
+from lossmith.engines.choice import Name, using
+
+Array = npt.NDArray[Any]
+Expression = Callable[[Array, Array], Any]
+
+LENGTHS = (1, 32, 128, 1024, 16 * 1024, 256 * 1024)
+BURST = 0.002
+"""Seconds of calls that are timed as one."""
+
+
+def _softplus(x: Array) -> Array:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss, what a NumPy user writes for its mean and the gradient of that, and what targets it takes."""
+
+    loss: lm.Loss
+    mean: Expression
+    gradient: Expression
+    targets: str = "numbers"
+
+
+CASES = (
+    Case(lm.SquaredError(), lambda y, f: np.mean((f - y) ** 2), lambda y, f: 2 * (f - y) / f.size),
+    Case(lm.AbsoluteError(), lambda y, f: np.mean(np.abs(f - y)), lambda y, f: np.sign(f - y) / f.size),
+    Case(
+        lm.Huber(),
+        lambda y, f: np.mean(np.where(np.abs(f - y) <= 1, (f - y) ** 2 / 2, np.abs(f - y) - 0.5)),
+        lambda y, f: np.clip(f - y, -1, 1) / f.size,
+    ),
+    Case(
+        lm.Quantile(0.9),
+        lambda y, f: np.mean(np.maximum(0.9 * (y - f), -0.1 * (y - f))),
+        lambda y, f: np.where(f < y, -0.9, 0.1) / f.size,
+    ),
+    Case(
+        lm.LogCosh(),
+        lambda y, f: np.mean(np.abs(f - y) + np.log1p(np.exp(-2 * np.abs(f - y))) - np.log(2)),
+        lambda y, f: np.tanh(f - y) / f.size,
+    ),
+    Case(
+        lm.PseudoHuber(),
+        lambda y, f: np.mean(np.sqrt(1 + (f - y) ** 2) - 1),
+        lambda y, f: (f - y) / np.sqrt(1 + (f - y) ** 2) / f.size,
+    ),
+    Case(
+        lm.Cauchy(),
+        lambda y, f: np.mean(np.log1p((f - y) ** 2) / 2),
+        lambda y, f: (f - y) / (1 + (f - y) ** 2) / f.size,
+    ),
+    Case(
+        lm.EpsilonInsensitive(0.1),
+        lambda y, f: np.mean(np.maximum(np.abs(f - y) - 0.1, 0)),
+        lambda y, f: np.where(np.abs(f - y) > 0.1, np.sign(f - y), 0) / f.size,
+    ),
+    Case(
+        lm.Expectile(0.9),
+        lambda y, f: np.mean(np.where(f < y, 0.9, 0.1) * (f - y) ** 2),
+        lambda y, f: 2 * np.where(f < y, 0.9, 0.1) * (f - y) / f.size,
+    ),
+    Case(
+        lm.BinaryCrossEntropy(),
+        lambda y, f: np.mean(_softplus(f) - y * f),
+        lambda y, f: (_sigmoid(f) - y) / f.size,
+        "labels",
+    ),
+    Case(
+        lm.Hinge(),
+        lambda y, f: np.mean(np.maximum(1 - (2 * y - 1) * f, 0)),
+        lambda y, f: np.where((2 * y - 1) * f < 1, 1 - 2 * y, 0) / f.size,
+        "labels",
+    ),
+    Case(
+        lm.SquaredHinge(),
+        lambda y, f: np.mean(np.maximum(1 - (2 * y - 1) * f, 0) ** 2),
+        lambda y, f: -2 * (2 * y - 1) * np.maximum(1 - (2 * y - 1) * f, 0) / f.size,
+        "labels",
+    ),
+    Case(
+        lm.Exponential(),
+        lambda y, f: np.mean(np.exp(-(2 * y - 1) * f)),
+        lambda y, f: (1 - 2 * y) * np.exp(-(2 * y - 1) * f) / f.size,
+        "labels",
+    ),
+    Case(lm.Poisson(), lambda y, f: np.mean(np.exp(f) - y * f), lambda y, f: (np.exp(f) - y) / f.size, "counts"),
+)
+
+
+def data(case: Case, length: int, dtype: str) -> tuple[Array, Array]:
+    """Return targets and predictions."""
+    rng = np.random.default_rng(length)
+    predictions = rng.normal(size=length)
+    targets = {
+        "numbers": rng.normal(size=length),
+        "labels": rng.integers(0, 2, size=length),
+        "counts": rng.poisson(2.0, size=length),
+    }[case.targets]
+    return targets.astype(dtype), predictions.astype(dtype)
+
+
+def contestants(case: Case, y: Array, f: Array, *, gradient: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Return our call and NumPy's expression, which must agree."""
+    if gradient:
+        ours, theirs = lambda: case.loss.cost_and_gradient(y, f), lambda: (case.mean(y, f), case.gradient(y, f))
+    else:
+        ours, theirs = lambda: (case.loss(y, f),), lambda: (case.mean(y, f),)
+    for found, expected in zip(ours(), theirs(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6, err_msg=str(case.loss))
+    return ours, theirs
+
+
+def calls_of(run: Callable[[], Any]) -> int:
+    """Return how many calls make a burst."""
+    run()
+    start = time.perf_counter()
+    run()
+    return max(1, int(BURST / (time.perf_counter() - start)))
+
+
+def burst(run: Callable[[], Any], calls: int) -> float:
+    """Return the microseconds of a call, over some of them."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls * 1e6
+
+
+def measure(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> tuple[float, float]:
+    """Return the best microseconds of both."""
+    counts = calls_of(ours), calls_of(theirs)
+    best = [float("inf"), float("inf")]
+    for _ in range(rounds):
+        for place, run in enumerate((ours, theirs)):
+            best[place] = min(best[place], burst(run, counts[place]))
+    return best[0], best[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds")
+    parser.add_argument("--gradient", action="store_true", help="cost and gradient instead of the cost")
+    parser.add_argument("--dtype", default="float64", choices=("float32", "float64"), help="type of the data")
+    parser.add_argument("--engine", default="auto", choices=get_args(Name), help="engine that takes all rows")
+    parser.add_argument("--json", type=Path, help="write the times there")
+    options = parser.parse_args()
+    rows: dict[str, dict[str, list[float]]] = {}
+    print(f"| loss, {options.dtype} | " + " | ".join(f"{length:,}" for length in LENGTHS) + " |")
+    print("| --- |" + " ---: |" * len(LENGTHS))
+    with using(options.engine):
+        for case in CASES:
+            found = {}
+            for length in LENGTHS:
+                pair = contestants(case, *data(case, length, options.dtype), gradient=options.gradient)
+                found[str(length)] = list(measure(*pair, options.rounds))
+            rows[case.loss.name] = found
+            cells = [f"{mine - theirs:+.1f} µs, {mine / theirs:.2f}x" for mine, theirs in found.values()]
+            print(f"| {case.loss} | " + " | ".join(cells) + " |", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Fits the polynomials of the compiled engine: ``python -m benchmarks.coefficients`` prints their table.
+
+Each is the polynomial through the Chebyshev nodes of its interval, in 60 digits, which is within a
+few percent of the best one. Coefficients are rounded to the type that uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mpmath import mp, mpf
+
+HALF_LN2 = mpf("0.34658")
+# s = (m - 1) / (m + 1) for m up to 3/2, squared
+LOG_Z = mpf("0.04")
+
+
+def _exp_rest(r: Any) -> Any:
+    return (mp.expm1(r) - r) / r**2 if abs(r) > 1e-20 else mpf(1) / 2
+
+
+def _log_rest(z: Any) -> Any:
+    s = mp.sqrt(z)
+    return (2 * mp.atanh(s) / s - 2) / z if z else mpf(2) / 3
+
+
+def _log_rest2(z: Any) -> Any:
+    return (_log_rest(z) - mpf(2) / 3) / z if z else mpf(2) / 5
+
+
+def _logcosh_rest(z: Any) -> Any:
+    return mp.log(mp.cosh(mp.sqrt(z))) / z if z else mpf(1) / 2
+
+
+def _atanh_rest(z: Any) -> Any:
+    t = mp.sqrt(z)
+    return (mp.atanh(t) / t - 1) / z if z > 1e-20 else mpf(1) / 3
+
+
+def _log1p_rest(e: Any) -> Any:
+    return mp.log1p(e) / e if e > 1e-20 else mpf(1)
+
+
+def _tanh_rest(z: Any) -> Any:
+    t = mp.sqrt(z)
+    return (mp.tanh(t) / t - 1) / z if z > 1e-20 else -mpf(1) / 3
+
+
+def _within_rest(z: Any) -> Any:
+    return mp.erf(mp.sqrt(z / 2)) / mp.sqrt(z) if z > 1e-30 else mp.sqrt(2 / mp.pi)
+
+
+def _beyond(s: Any) -> Any:
+    x = 3 * (1 + s) / (1 - s)
+    return mp.erfc(x / mp.sqrt(2)) * mp.exp(x * x / 2)
+
+
+def _place(x: str) -> Any:
+    return (mpf(x) - 3) / (mpf(x) + 3)
+
+
+FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
+    # name: function, from, to, coefficients in double and in float
+    "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 6),
+    "LOG": (_log_rest, mpf(0), LOG_Z, 8, 3),
+    "LOG2": (_log_rest2, mpf(0), LOG_Z, 8, 3),
+    "LOGCOSH": (_logcosh_rest, mpf(0), mpf(1), 16, 8),
+    "ATANH": (_atanh_rest, mpf(0), mpf(1) / 9, 13, 6),
+    "LOG1P": (_log1p_rest, mpf(0), mpf(1), 22, 10),
+    "WITHIN": (_within_rest, mpf(0), mpf(2), 13, 7),
+    "BEYOND": (_beyond, _place("1.4"), _place("8.5"), 16, 8),
+    "TANH": (_tanh_rest, mpf(0), mpf("0.36"), 12, 6),
+}
+
+
+def fit(function: Callable[[Any], Any], low: Any, high: Any, terms: int) -> list[Any]:
+    """Return coefficients, from the constant up, of the polynomial through the Chebyshev nodes."""
+    with mp.workdps(80):
+        nodes = [(low + high) / 2 + (high - low) / 2 * mp.cos(mp.pi * (2 * k + 1) / (2 * terms)) for k in range(terms)]
+        matrix = mp.matrix(terms, terms)
+        for i, x in enumerate(nodes):
+            for j in range(terms):
+                matrix[i, j] = x**j
+        return list(mp.lu_solve(matrix, mp.matrix([function(x) for x in nodes])))
+
+
+def main() -> None:
+    """Print the table."""
+    mp.dps = 60
+    for name, (function, low, high, double, single) in FITS.items():
+        for kind, terms, round_ in (
+            ("double", double, float),
+            ("float", single, lambda c: float(np.float32(float(c)))),
+        ):
+            found = [round_(c) for c in fit(function, low, high, terms)]
+            worst = max(
+                abs((mp.polyval(found[::-1], x) - function(x)) / function(x))
+                for x in (low + (high - low) * k / 500 for k in range(501))
+            )
+            print(f'    ("{name}", "{kind}"): (  # {mp.nstr(worst, 3)}')
+            for c in found:
+                print(f"        {c!r},")
+            print("    ),")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Columns: arrays of any shape, type and layout read as one axis, without copies of the whole.
+
+A column is a one-dimensional view where there is one, in the array's own type. Where there is none it is
+a ``Flat``, of which a slice is a copy. Engines bring a block at a time to the type they compute in.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.errors import ShapeError
+
+Array = npt.NDArray[Any]
+
+
+class Flat:
+    """An array as one axis, last index fastest, that cannot be a view; what is taken out of it is a copy."""
+
+    ndim = 1
+    strides = ()
+
+    def __init__(self, array: Array, size: int | None = None) -> None:
+        self._array, self.dtype = array, array.dtype
+        self.size = array.size if size is None else size
+        self.shape = (self.size,)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._array.flat[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self._array.flat[: self.size], dtype)
+
+    def head(self, rows: int) -> Flat:
+        """Return the first rows."""
+        return Flat(self._array, rows)
+
+
+class Lines:
+    """Rows along an axis of an array of more axes, where no view has them; what is taken out is a copy."""
+
+    ndim = 2
+    flags = None
+
+    def __init__(self, moved: Array) -> None:
+        self._array, self.dtype = moved, moved.dtype
+        self.shape = (math.prod(moved.shape[:-1]), moved.shape[-1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        rows = np.arange(len(self))[key] if not isinstance(key, slice) else np.arange(*key.indices(len(self)))
+        return self._array[np.unravel_index(rows, self._array.shape[:-1])]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self._array.reshape(self.shape), dtype)
+
+
+def lines(array: Array, axis: int) -> Any:
+    """Return an array as rows of what lies along an axis: a view where there is one."""
+    moved = np.moveaxis(array, axis, -1)
+    shape = (math.prod(moved.shape[:-1]), moved.shape[-1])
+    if moved.ndim == 2 or moved.flags.c_contiguous:
+        return moved.reshape(shape)
+    lead = moved.strides[:-1]
+    sizes = moved.shape[:-1]
+    if all(lead[n] == lead[n + 1] * sizes[n + 1] for n in range(len(lead) - 1)):
+        return np.lib.stride_tricks.as_strided(moved, shape, (lead[-1], moved.strides[-1]), writeable=False)
+    return Lines(moved)
+
+
+def column(array: Array) -> Any:
+    """Return an array as a column."""
+    if array.ndim == 1:
+        return array
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
+    thin = array.squeeze()
+    return thin if thin.ndim == 1 else Flat(array)
+
+
+def head(column: Any, rows: int) -> Any:
+    """Return the first rows of a column as a column."""
+    return column.head(rows) if isinstance(column, Flat) else column[:rows]
+
+
+def source(column: Any) -> Array:
+    """Return the array whose memory a column reads."""
+    return column._array if isinstance(column, (Flat, Lines)) else column
+
+
+def spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Any:
+    """Return an array spread over the examples along its axes of size 1, as a column; a single number fits all.
+
+    Raises:
+        ShapeError: when other axes differ.
+    """
+    if array.shape == shape:
+        return column(array)
+    if array.ndim == 0:
+        return np.broadcast_to(array, (math.prod(shape),))
+    fits = array.ndim == len(shape) and all(a in (1, b) for a, b in zip(array.shape, shape, strict=True))
+    if not fits:
+        raise ShapeError(
+            f"{owner}: {label} has shape {array.shape}, but the examples have {shape}; only axes of size 1 broadcast"
+        )
+    if array.size == 1:
+        return np.broadcast_to(array.reshape(()), (math.prod(shape),))
+    return column(np.broadcast_to(array, shape))

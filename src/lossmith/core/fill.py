@@ -1,0 +1,121 @@
+"""One pass over a batch: outputs are written and losses summed, by kernels where there are any, else block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.contract import Batch
+from lossmith.core.state import Tally
+from lossmith.engines.choice import Findings, NoKernel, fall_back
+
+if TYPE_CHECKING:
+    from lossmith.core.loss import Loss
+
+Array = npt.NDArray[Any]
+
+
+@np.errstate(all="ignore")  # what is not finite is counted instead
+def fill(
+    loss: Loss, batch: Batch, into: Mapping[str, Array], tally: Tally | None = None, *, divisor: float = 1.0
+) -> None:
+    """Write parts of the outputs, weighted, and add the losses to a tally, all in one pass.
+
+    Args:
+        loss: whose outputs.
+        batch: what came in.
+        into: flat arrays to write, by part.
+        tally: what the losses are added to, if anything.
+        divisor: what derivatives are divided by.
+    """
+    first = _rows_for_kernel(loss, batch, into)
+    if not first and any(part.startswith("full") for part in into) and _split(loss, batch, into, tally, divisor):
+        return
+    if first and any(batch.lies_in(result) for result in into.values()):
+        # What a kernel finds wrong is looked up in the inputs, so that is done before they are written over.
+        _pass(loss, batch, first, {}, tally, 1.0)
+        _pass(loss, batch, first, into, None, divisor)
+    else:
+        _pass(loss, batch, first, into, tally, divisor)
+
+
+def _split(loss: Loss, batch: Batch, into: Mapping[str, Array], tally: Tally | None, divisor: float) -> bool:
+    """Fill full Hessians, which kernels leave to the reference, apart from the rest, if kernels take that.
+
+    So what kernels compute does not depend on what is asked for besides, and diagonals are the same in either form.
+    """
+    full = {part: result for part, result in into.items() if part.startswith("full")}
+    rest = {part: result for part, result in into.items() if part not in full}
+    twins = {part: part.removeprefix("full_") for part in full if len(set(part.partition(":")[2].split(","))) == 1}
+    rest |= {twin: batch.room(twin) for twin in twins.values() if twin not in rest}
+    if not _rows_for_kernel(loss, batch, rest):
+        return False
+    fill(loss, batch, rest, tally, divisor=divisor)
+    _pass(loss, batch, 0, full, None, divisor)
+    for part, twin in twins.items():
+        places = np.arange(full[part].shape[-1])
+        full[part][:, places, places] = rest[twin]
+    return True
+
+
+def _rows_for_kernel(loss: Loss, batch: Batch, into: Mapping[str, Array]) -> int:
+    return loss._rows_for_kernel(batch, into) if batch.size and _kernels_know(type(loss)) else 0
+
+
+@cache
+def _kernels_know(cls: type[Loss]) -> bool:
+    """Return whether kernels compute what a class does: nothing that they go past is replaced below theirs."""
+    home = next(place for place, base in enumerate(cls.__mro__) if "_run_kernel" in vars(base))
+    return not any(name in vars(base) for base in cls.__mro__[:home] for name in ("_stream", "row"))
+
+
+def _pass(loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], tally: Tally | None, divisor: float) -> None:
+    """Do the first rows by a kernel, if there can be one, and the others block by block."""
+    if first:
+        try:
+            found = loss._run_kernel(first, batch, into, summed=tally is not None, divisor=divisor)
+        except NoKernel as error:
+            fall_back(error)
+            first = 0
+        else:
+            _heed(loss, found, batch, tally)
+            for number in found.left:
+                _write(batch, *next(loss._stream(batch, tuple(into), number * batch.block)), into, divisor)
+            if first == batch.size:
+                return
+    wanted = tuple(into) if tally is None or "losses" in into else ("losses", *into)
+    for start, stop, block in loss._stream(batch, wanted, first):
+        loss._refuse_invalid(batch, start, stop, block["valid"])
+        if tally is not None:
+            tally.add(start, stop, block["losses"])
+        _write(batch, start, stop, block, into, divisor)
+
+
+def _write(
+    batch: Batch, start: int, stop: int, block: Mapping[str, Array], into: Mapping[str, Array], divisor: float
+) -> None:
+    """Write a block of outputs, weighted."""
+    for part, result in into.items():
+        values = batch.weighted(start, stop, block[part])
+        here = result[start:stop]
+        if part == "losses" or divisor == 1:
+            here[...] = values
+        else:
+            np.divide(values, divisor, here)
+
+
+def _heed(loss: Loss, found: Findings, batch: Batch, tally: Tally | None) -> None:
+    """Go over the blocks in which a kernel found something wrong, and add all sums to the tally."""
+    for block in found.wrong:
+        start, stop, outputs = next(loss._stream(batch, (), block * batch.block))
+        loss._refuse_invalid(batch, start, stop, outputs["valid"])
+    if tally is None:
+        return
+    for block in found.bad:
+        start, stop, outputs = next(loss._stream(batch, ("losses",), block * batch.block))
+        tally.count_bad(start, stop, outputs["losses"])
+    tally.add_sums(found.sums)

@@ -1,0 +1,1 @@
+"""The compiled engine: programs become vector kernels, by LLVM."""

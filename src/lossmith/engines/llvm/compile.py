@@ -1,0 +1,156 @@
+"""From LLVM's text to functions that can be called.
+
+LLVM is used by one thread at a time: llvmlite locks each call into it, but a fork between two calls would
+leave its lock held in the child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from lossmith.engines.choice import NoKernel
+from lossmith.engines.forks import ForkLock
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VERSION = f"passes 2, llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+"""What compiles, and how; object code is kept apart by it."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine that kernels are made for.
+
+    Attributes:
+        triple, cpu, features: as LLVM names them.
+        bits: of a vector register.
+        halves: whether it converts numbers of 16 bits.
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    bits: int
+    halves: bool
+
+
+@cache
+def host() -> Host:
+    """Return this machine."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    known = llvm.get_host_cpu_features()
+    bits = 512 if known.get("avx512f") else 256 if known.get("avx2") and known.get("fma") else 128
+    triple = llvm.get_process_triple()
+    halves = bool(known.get("f16c")) or triple.startswith(("aarch64", "arm64"))
+    return Host(triple, llvm.get_host_cpu_name(), known.flatten(), bits, halves)
+
+
+def _machine() -> Any:
+    here = host()
+    target = llvm.Target.from_triple(here.triple)
+    # Without this, LLVM halves the vectors of processors that once slowed down for wide ones.
+    features = f"{here.features},-prefer-256-bit" if here.bits == 512 else here.features
+    return target.create_target_machine(cpu=here.cpu, features=features, opt=3, jit=True, codemodel="jitdefault")
+
+
+def build(text: str) -> bytes:
+    """Return the object code of a module; it is verified first.
+
+    Raises:
+        RuntimeError: when the text is no valid module.
+    """
+    machine = _machine()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options())
+    passes = llvm.create_new_function_pass_manager()
+    # What is written is vectors in straight lines already. LLVM's own levels bring nothing beyond these and take twice
+    # the time of all the rest.
+    passes.add_instruction_combine_pass()
+    passes.add_new_gvn_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_dead_code_elimination_pass()
+    passes.add_sinking_pass()
+    for function in module.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
+    return bytes(machine.emit_object(module))
+
+
+def check() -> None:
+    """Compile and run the least there is.
+
+    Raises:
+        OSError, RuntimeError: where kernels cannot run, as where executable memory is forbidden.
+    """
+    with _making:
+        llvm.check_jit_execution()  # where this is forbidden, LLVM would not raise, and a call would crash
+        loaded = Loaded(build("define i64 @one() {\n  ret i64 1\n}"))
+    if ctypes.CFUNCTYPE(ctypes.c_int64)(loaded.address("one"))() != 1:
+        raise RuntimeError("a compiled function gave a wrong result")
+
+
+_making = ForkLock()
+atexit.register(_making.__enter__)  # for good: LLVM is taken down at the very end, and no thread may be in it then
+
+
+def kept(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator for what makes kernels: each is made once, by one thread, and the newest are kept.
+
+    The function then raises ``NoKernel`` where a kernel cannot be made, whatever the reason, and does not try again.
+
+    Args:
+        most: how many results are kept.
+    """
+
+    def decorate(make: Callable[P, T]) -> Callable[P, T]:
+        made: dict[Hashable, tuple[T | None, str]] = {}
+
+        def once(key: Hashable, *args: P.args, **named: P.kwargs) -> tuple[T | None, str]:
+            with _making:
+                found = made.get(key)  # another thread may have been faster
+                if found is None:
+                    try:
+                        found = make(*args, **named), ""
+                    except Exception as error:
+                        found = None, f"{type(error).__name__}: {error}"
+                    made[key] = found
+                    if len(made) > most:
+                        del made[next(iter(made))]
+                return found
+
+        @wraps(make)
+        def get(*args: P.args, **named: P.kwargs) -> T:
+            key = (args, tuple(named.items()))
+            kernel, why = made.get(key) or once(key, *args, **named)
+            if kernel is None:
+                raise NoKernel(why)
+            return kernel
+
+        return get
+
+    return decorate
+
+
+class Loaded:
+    """Object code in memory, which lives as long as this."""
+
+    def __init__(self, code: bytes) -> None:
+        module = llvm.parse_assembly("")
+        self._engine = llvm.create_mcjit_compiler(module, _machine())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Return where a function begins."""
+        return int(self._engine.get_function_address(name))

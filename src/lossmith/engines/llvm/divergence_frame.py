@@ -1,0 +1,314 @@
+"""What kernels over pairs of rows are made of: what they are told, loops over the classes of a row, and reductions.
+
+Lanes are classes of one row, and every number of a row is spread over all lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.memory import SIZES
+from lossmith.program import Program
+
+SUM_TOLERANCE = 1e-3
+LARGEST_LOG = 709.0
+"""What rows may hold; see ``lossmith.core.rows``."""
+
+Given = Literal["probabilities", "log_probabilities", "logits"]
+
+
+@dataclass(frozen=True)
+class DivergenceForm:
+    """What a kernel over pairs of rows does.
+
+    Attributes:
+        element: type of the numbers in arrays; a kernel computes in double precision.
+        kinds: what p and q hold.
+        amounts: whether they need not sum to one.
+        scaled: whether logits are multiplied by a number first.
+        linear: the multiple of p - q beyond the terms.
+        crossed: whether the loss is a multiple of Σ p log(p/q).
+        written: parts that are written, such as ``losses``, ``gradient:q`` and ``hessian:p,p``.
+        summed: whether losses are summed.
+        weighted, masked: whether there are weights and a mask.
+        streaming: whether derivatives are written past the caches; rows must be aligned to whole vectors.
+    """
+
+    element: Kind
+    kinds: tuple[Given, Given]
+    amounts: bool
+    scaled: bool
+    linear: float
+    crossed: bool
+    written: tuple[str, ...]
+    summed: bool
+    weighted: bool = False
+    masked: bool = False
+    streaming: bool = False
+
+    @property
+    def both_logits(self) -> bool:
+        """Whether p and q are both given as logits."""
+        return self.kinds == ("logits", "logits")
+
+    def kind(self, symbol: str) -> Given:
+        """Return what p or q holds."""
+        return self.kinds["pq".index(symbol)]
+
+    def logits(self) -> tuple[str, ...]:
+        """Return which of p and q are given as logits."""
+        return tuple(symbol for symbol in "pq" if self.kind(symbol) == "logits")
+
+    def gradient(self, symbol: str) -> bool:
+        """Return whether the gradient by p or q is written."""
+        return f"gradient:{symbol}" in self.written
+
+    def hessian(self, symbol: str) -> bool:
+        """Return whether the diagonal of the Hessian by p or q is written."""
+        return f"hessian:{symbol},{symbol}" in self.written
+
+    def derived(self, symbol: str) -> bool:
+        """Return whether any derivative by p or q is written."""
+        return self.gradient(symbol) or self.hessian(symbol)
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """The programs of a divergence.
+
+    Attributes:
+        terms: of p, q and d, with ``value``.
+        pulls: of p, q and d, with ``value`` and the gradients by the symbol and by d, for p and for q.
+        slopes: of d, with ``value`` and ``gradient:d``, for p and for q.
+    """
+
+    terms: Program
+    pulls: tuple[Program, Program]
+    slopes: tuple[Program, Program]
+
+    def each(self) -> tuple[Program, ...]:
+        """Return the programs, in the order in which their uniform values are passed."""
+        return (self.terms, *self.pulls, *self.slopes)
+
+
+class Look:
+    """The text of one look at a vector of classes of a row, whole or the last one.
+
+    Args:
+        name: of the loop that it stands in.
+        width: numbers in a vector.
+        tail: whether it is the last vector, of fewer classes.
+        streaming: whether it writes past the caches.
+    """
+
+    def __init__(self, name: str, width: int, tail: bool, streaming: bool) -> None:
+        self.body = Body("double", width, f"{name}{'t' if tail else 'v'}", f"{name}_{'last' if tail else 'vectors'}")
+        self.tail, self.streaming = tail, streaming
+        self.k = f"%k_{self.body.prefix}"
+
+    def of(self, value: Lanes) -> Lanes:
+        """Return a number of the row, to compute with here."""
+        return replace(value, body=self.body)
+
+    def named(self, name: str, type_: str = "") -> Lanes:
+        """Return a value of the text around."""
+        return Lanes(self.body, type_ or self.body.real, name)
+
+    def counted(self, value: Lanes) -> Lanes:
+        """Return a value, or 0 beyond the end of the row."""
+        return self.body.select(self.named("%inside", self.body.truth), value, 0.0) if self.tail else value
+
+    def holds(self, condition: Lanes) -> Lanes:
+        """Return where a condition holds inside the row."""
+        return condition & self.named("%inside", self.body.truth) if self.tail else condition
+
+    @property
+    def places(self) -> Lanes:
+        """The indices of these classes."""
+        b, long = self.body, self.body.vector("i64")
+        first = b.write(long, f"insertelement {long} zeroinitializer, i64 {self.k}, i32 0").name
+        each = f"<{b.width} x i32> zeroinitializer"
+        here = b.write(long, f"shufflevector {long} {first}, {long} zeroinitializer, {each}")
+        lanes = f"<{', '.join(f'i64 {lane}' for lane in range(b.width))}>"
+        return b.write(long, f"add {long} {here.name}, {lanes}")
+
+    def _at(self, pointer: str, element: str) -> str:
+        return self.body.write("ptr", f"getelementptr {element}, ptr {pointer}, i64 {self.k}").name
+
+    def load(self, pointer: str, element: Kind, otherwise: float) -> Lanes:
+        """Return the numbers of a row at these classes as doubles; ``otherwise`` beyond its end."""
+        b, at, type_ = self.body, self._at(pointer, element), self.body.vector(element)
+        if not self.tail:
+            found = b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}")
+        else:
+            name = f"llvm.masked.load.v{b.width}{SHORT[element]}.p0"
+            b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
+            beyond = b.number(otherwise, element).name
+            text = f"ptr {at}, i32 {SIZES[element]}, {b.truth} %inside, {type_} {beyond}"
+            found = b.write(type_, f"call {type_} @{name}({text})")
+        return b.convert("fpext", found, b.real)
+
+    def store(self, value: Lanes, pointer: str, element: Kind) -> None:
+        """Write numbers of a row at these classes."""
+        b, at = self.body, self._at(pointer, element)
+        value = b.convert("fptrunc", value, b.vector(element))
+        size = SIZES[element]
+        if not self.tail:
+            how = f"align {size * b.width}, !nontemporal !0" if self.streaming else f"align {size}"
+            b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
+            return
+        name = f"llvm.masked.store.v{b.width}{SHORT[element]}.p0"
+        b.declared.add(f"declare void @{name}({value.type}, ptr, i32, {b.truth})")
+        b.lines.append(f"  call void @{name}({value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} %inside)")
+
+    def keep(self, value: Lanes, name: str) -> None:
+        """Write numbers to scratch, which has room for whole vectors."""
+        at = self._at(f"%scratch_{name}", "double")
+        self.body.lines.append(f"  store {value.type} {value.name}, ptr {at}, align {8 * self.body.width}")
+
+    def kept(self, name: str) -> Lanes:
+        """Return the numbers that scratch holds."""
+        at = self._at(f"%scratch_{name}", "double")
+        return self.body.write(self.body.real, f"load {self.body.real}, ptr {at}, align {8 * self.body.width}")
+
+
+Write = Callable[[Look, Mapping[str, Lanes]], Mapping[str, Lanes]]
+Carried = Mapping[str, tuple[str, str]]
+"""What a loop carries along: the type and the first value of each name."""
+
+
+@dataclass
+class Text:
+    """A function under construction: lines, and the intrinsics that they need."""
+
+    lines: list[str]
+    declared: set[str]
+
+    def row(self, width: int, name: str) -> Body:
+        """Return a body for arithmetic on numbers of the row; ``close`` adds it."""
+        return Body("double", width, name)
+
+    def close(self, body: Body) -> None:
+        """Add what was written into a body."""
+        self.lines += body.lines
+        self.declared |= body.declared
+
+    def loop(self, name: str, write: Write, width: int, carried: Carried, streaming: bool = False) -> dict[str, Lanes]:
+        """Add a look at all classes of the row, and return what it carried along, unreduced."""
+        full, tail = (Look(name, width, last, streaming) for last in (False, True))
+
+        def written(look: Look, prefix: str) -> Mapping[str, str]:
+            before = {key: look.named(f"%{prefix}_{key}", type_) for key, (type_, _) in carried.items()}
+            return {key: value.name for key, value in write(look, before).items()}
+
+        after, last = written(full, name), written(tail, f"{name}_rest")
+        start = {key: first for key, (_, first) in carried.items()}
+        (end,), (last_end,) = full.body.label, tail.body.label
+
+        def phis(prefix: str, *sources: tuple[Mapping[str, str], str]) -> list[str]:
+            return [
+                f"  %{prefix}_{key} = phi {type_} "
+                + ", ".join(f"[ {values.get(key, start[key])}, %{label} ]" for values, label in sources)
+                for key, (type_, _) in carried.items()
+            ]
+
+        self.lines += [
+            f"  br label %{name}_begin\n{name}_begin:",
+            f"  br i1 %any_whole, label %{name}_vectors, label %{name}_rest\n{name}_vectors:",
+            f"  {full.k} = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{end} ]",
+            *phis(name, (start, f"{name}_begin"), (after, end)),
+            *full.body.lines,
+            f"  %{name}_next = add i64 {full.k}, {width}",
+            f"  %{name}_more = icmp ult i64 %{name}_next, %whole_classes",
+            f"  br i1 %{name}_more, label %{name}_vectors, label %{name}_rest\n{name}_rest:",
+            *phis(f"{name}_rest", (start, f"{name}_begin"), (after, end)),
+            f"  br i1 %no_rest, label %{name}_end, label %{name}_last\n{name}_last:",
+            f"  {tail.k} = add i64 %whole_classes, 0",
+            *tail.body.lines,
+            f"  br label %{name}_end\n{name}_end:",
+            *phis(
+                f"{name}_end",
+                ({key: f"%{name}_rest_{key}" for key in carried}, f"{name}_rest"),
+                (last, last_end),
+            ),
+        ]
+        self.declared |= full.body.declared | tail.body.declared
+        body = Body("double", width)
+        return {key: Lanes(body, type_, f"%{name}_end_{key}") for key, (type_, _) in carried.items()}
+
+
+def swapped(b: Body, a: Lanes, distance: int) -> Lanes:
+    """Return lanes exchanged with those at a distance, a power of two."""
+    places = ", ".join(f"i32 {lane ^ distance}" for lane in range(b.width))
+    return b.write(a.type, f"shufflevector {a.type} {a.name}, {a.type} zeroinitializer, <{b.width} x i32> <{places}>")
+
+
+def _distances(b: Body) -> list[int]:
+    return [b.width >> step for step in range(1, b.width.bit_length())]
+
+
+def total(b: Body, a: Lanes) -> Lanes:
+    """Return the sum of all lanes in each of them, to the same bits."""
+    a = replace(a, body=b)
+    for distance in _distances(b):
+        a = a + swapped(b, a, distance)
+    return a
+
+
+def any_lane(b: Body, a: Lanes) -> Lanes:
+    """Return whether something holds in some lane, in each of them."""
+    a = replace(a, body=b)
+    for distance in _distances(b):
+        a = a | swapped(b, a, distance)
+    return a
+
+
+def first_largest(b: Body, a: Lanes, place: Lanes) -> tuple[Lanes, Lanes]:
+    """Return the largest number of all lanes and its place, the first where there are several."""
+    a, place = replace(a, body=b), replace(place, body=b)
+    for distance in _distances(b):
+        other, there = swapped(b, a, distance), swapped(b, place, distance)
+        better = (other > a) | (other.equals(a) & b.compare_whole("ult", there, place))
+        a, place = b.select(better, other, a), b.select(better, there, place)
+    return a, place
+
+
+def all_but_largest(b: Body, best: Lanes, rest: Lanes, place: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Return the largest number by size, the sum of all others, and the place of the largest.
+
+    Args:
+        b: what is written into.
+        best: the largest of each lane.
+        rest: the sum of the others of each lane.
+        place: where the largest stands.
+    """
+    best, rest, place = (replace(a, body=b) for a in (best, rest, place))
+    for distance in _distances(b):
+        other, more, there = (swapped(b, a, distance) for a in (best, rest, place))
+        size, far = b.abs(best), b.abs(other)
+        better = (far > size) | (far.equals(size) & b.compare_whole("ult", there, place))
+        rest = (rest + more) + b.select(better, best, other)
+        best, place = b.select(better, other, best), b.select(better, there, place)
+    return best, rest, place
+
+
+def first_lane(b: Body, a: Lanes, name: str) -> str:
+    """Give a number of the row a name of its own, as a single one, and return that."""
+    b.lines.append(f"  %{name} = extractelement {a.type} {a.name}, i32 0")
+    return f"%{name}"
+
+
+def single(b: Body, element: str, name: str) -> Lanes:
+    """Return a single value in every lane."""
+    type_ = b.vector(element)
+    first = b.write(type_, f"insertelement {type_} zeroinitializer, {element} {name}, i32 0").name
+    return b.write(type_, f"shufflevector {type_} {first}, {type_} zeroinitializer, <{b.width} x i32> zeroinitializer")
+
+
+def number_at(b: Body, pointer: str, element: str, place: str) -> Lanes:
+    """Return a number in memory, in every lane, as it lies there."""
+    at = b.write("ptr", f"getelementptr {element}, ptr {pointer}, i64 {place}").name
+    return single(b, element, b.write(element, f"load {element}, ptr {at}, align {SIZES[element]}").name)

@@ -1,0 +1,380 @@
+"""What kernels over pairs of rows compute, as ``lossmith.structures.divergence`` and ``simplex_math`` define it.
+
+A row is looked at up to five times while it stays in the caches: for the largest logits; for the sums of
+exponentials; for how far the log-sums of two rows of logits are apart; for the terms and what their derivatives need
+of the whole row; and to write derivatives by logits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.divergence_frame import (
+    LARGEST_LOG,
+    SUM_TOLERANCE,
+    DivergenceForm,
+    Formulas,
+    Look,
+    Text,
+    all_but_largest,
+    any_lane,
+    first_largest,
+    number_at,
+    total,
+)
+from lossmith.engines.llvm.emit import emit
+from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.program import Program
+
+_HUGE = 1e100
+_ORDINARY = 1e290
+_FAR = 600.0
+_PADDING = {"probabilities": 0.0, "log_probabilities": -math.inf, "logits": -math.inf}
+
+
+@dataclass(frozen=True)
+class _Softmax:
+    """Numbers of a row of logits: the largest and its place, and see ``row_math.Softmax``."""
+
+    top: Lanes
+    place: Lanes
+    others: Lanes
+    inverse: Lanes
+    log_others: Lanes
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """How far two rows of logits are apart: at the likeliest class of q, in their log-sums; where that has digits."""
+
+    first: Lanes
+    shift: Lanes
+    moderate: Lanes
+
+
+@dataclass(frozen=True)
+class _View:
+    """One vector of p or q: what was given, the probabilities and their logarithms."""
+
+    given: Lanes
+    p: Lanes
+    log_p: Callable[[], Lanes]
+
+
+@dataclass
+class Looks:
+    """The looks at a row, which write themselves into a text one after the other.
+
+    Attributes:
+        form, formulas: what the kernel does.
+        uniform: the values of each program that are the same for every class, by label.
+        text: what is written into.
+        width: lanes.
+    """
+
+    form: DivergenceForm
+    formulas: Formulas
+    uniform: Mapping[Program, Mapping[int, Lanes]]
+    text: Text
+    width: int
+    tops: dict[str, tuple[Lanes, Lanes]] = field(default_factory=dict)
+    softmax: dict[str, _Softmax] = field(default_factory=dict)
+    references: dict[str, Lanes] = field(default_factory=dict)  # slopes of the likeliest classes
+    apart: _Apart | None = None
+
+    # --- a vector of classes -----------------------------------------------------------------------
+
+    def _given(self, look: Look, symbol: str) -> Lanes:
+        found = look.load(f"%row_{symbol}", self.form.element, _PADDING[self.form.kind(symbol)])
+        return found * look.named("%scale") if self.form.scaled else found
+
+    def _view(self, b: Body, symbol: str, given: Lanes, powers: Lanes | None = None) -> _View:
+        """Return p or q; ``powers`` are the exponentials, where they are at hand."""
+        kind = self.form.kind(symbol)
+        if kind == "probabilities":
+            return _View(given, given, lambda: vector.log(b, given))
+        if kind == "log_probabilities":
+            return _View(given, vector.exp(b, given), lambda: given)
+        s = self.softmax[symbol]
+        top, inverse, log_others = (Lanes(b, x.type, x.name) for x in (s.top, s.inverse, s.log_others))
+        below = top - given
+        if powers is None:
+            powers = vector.exp_of_negative(b, -below)
+        return _View(given, powers * inverse, lambda: -(below + log_others))
+
+    def _views(self, look: Look) -> tuple[_View, _View]:
+        left, right = (
+            self._view(
+                look.body, symbol, self._given(look, symbol),
+                look.kept(f"powers_{symbol}") if symbol in self.softmax else None,
+            )
+            for symbol in "pq"
+        )  # fmt: skip
+        return left, right
+
+    def _log_ratio(self, b: Body, left: _View, right: _View) -> Lanes:
+        """Return log(p/q); see ``simplex_math.log_ratio``."""
+        p, q = left.p, right.p
+        if self.form.kinds == ("probabilities", "probabilities"):
+            ratio = p / (q + 0.0)  # of -0.0 too the quotient is infinite above
+            # The logarithm of the quotient, and of what rounding took from it.
+            lost = b.fma(-ratio, q, p) / p
+            found = vector.log(b, ratio)
+            found = b.select((ratio > 0.5) & (ratio < 2.0), found + lost, found)
+            if self.form.element == "double":
+                far = ((ratio < 1 / _ORDINARY) & (p > 0.0)) | ((ratio > _ORDINARY) & (q > 0.0))
+                found = b.rarely(far, lambda: left.log_p() - right.log_p(), found)
+            return b.select(p.equals(0.0) & q.equals(0.0), 0.0, found)
+        log_p, log_q = left.log_p(), right.log_p()
+        found = log_p - log_q
+        if self.apart is not None:
+            first, shift, moderate = (Lanes(b, x.type, x.name) for x in vars(self.apart).values())
+            found = b.select(moderate, ((left.given - right.given) - first) - shift, found)
+        return b.select(log_p.equals(log_q) & log_p.equals(-math.inf), 0.0, found)
+
+    def _emit(self, b: Body, program: Program, *inputs: Lanes) -> Mapping[str, Lanes]:
+        uniform = {n: Lanes(b, x.type, x.name) for n, x in self.uniform[program].items()}
+        return emit(b, program, list(inputs), uniform, tame=True)
+
+    # --- the first: largest logits, where they are, and whether a logit is none ----------------------
+
+    def largest(self) -> Lanes:
+        """Write the look for the largest logits; return where a row of logits is none."""
+        symbols = self.form.logits()
+        real, long, truth = (f"<{self.width} x {x}>" for x in ("double", "i64", "i1"))
+        least = Body("double", self.width).number(-math.inf).name
+        carried: dict[str, tuple[str, str]] = {"odd": (truth, "zeroinitializer")}
+        for symbol in symbols:
+            carried |= {f"top_{symbol}": (real, least), f"place_{symbol}": (long, "zeroinitializer")}
+
+        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+            b, found = look.body, {"odd": before["odd"]}
+            for symbol in symbols:
+                z, top, place = self._given(look, symbol), before[f"top_{symbol}"], before[f"place_{symbol}"]
+                better = z > top
+                found[f"top_{symbol}"] = b.select(better, z, top)
+                found[f"place_{symbol}"] = b.select(better, look.places, place)
+                found["odd"] = found["odd"] | ((z < math.inf) ^ b.always)
+            return found
+
+        after = self.text.loop("look", write, self.width, carried)
+        b = self.text.row(self.width, "a")
+        wrong = any_lane(b, after["odd"])
+        for symbol in symbols:
+            top, place = first_largest(b, after[f"top_{symbol}"], after[f"place_{symbol}"])
+            wrong = wrong | ((top > -math.inf) ^ b.always)
+            self.tops[symbol] = top, place
+        self.text.close(b)
+        return wrong
+
+    # --- the second: sums of exponentials -----------------------------------------------------------
+
+    def sums(self) -> None:
+        """Write the look that sums exponentials and keeps them."""
+        symbols, real = self.form.logits(), f"<{self.width} x double>"
+        names = [f"{name}_{symbol}" for symbol in symbols for name in ("others", "ties")]
+
+        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+            b, found = look.body, {}
+            for symbol in symbols:
+                below = look.of(self.tops[symbol][0]) - self._given(look, symbol)
+                powers = vector.exp_of_negative(b, -below)
+                look.keep(powers, f"powers_{symbol}")
+                top, others, ties = below.equals(0.0), before[f"others_{symbol}"], before[f"ties_{symbol}"]
+                found[f"others_{symbol}"] = others + b.select(top, 0.0, powers)
+                found[f"ties_{symbol}"] = ties + b.select(top, 1.0, b.number(0.0))
+            return found
+
+        after = self.text.loop("sum", write, self.width, dict.fromkeys(names, (real, "zeroinitializer")))
+        b = self.text.row(self.width, "b")
+        for symbol in symbols:
+            others = total(b, after[f"others_{symbol}"]) + (total(b, after[f"ties_{symbol}"]) - 1.0)
+            inverse, log_others = 1.0 / (others + 1.0), vector.log1p(b, others)
+            self.softmax[symbol] = _Softmax(*self.tops[symbol], others, inverse, log_others)
+        self.text.close(b)
+
+    # --- the third: two rows of logits ----------------------------------------------------------------
+
+    def growth(self) -> None:
+        """Write the look that compares the log-sums of two rows of logits."""
+        b = self.text.row(self.width, "c")
+        p, q = (self._number(b, symbol, self.softmax["q"].place) for symbol in "pq")
+        first = p - q
+        self.text.close(b)
+
+        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+            b = look.body
+            left, right = self._views(look)
+            e, q, log_q = (left.given - right.given) - look.of(first), right.p, right.log_p()
+            wide = b.abs(e) > 1.0
+            grown = b.rarely(
+                wide & ((e > _FAR) | (q < 1 / _ORDINARY)),
+                lambda: b.select(wide, vector.exp(b, log_q + e) - q, q * vector.expm1(b, e)),
+                q * vector.expm1(b, e),
+            )
+            both = left.log_p().equals(-math.inf) & log_q.equals(-math.inf)
+            return {"grown": before["grown"] + b.select(both, 0.0, grown)}
+
+        after = self.text.loop("grow", write, self.width, {"grown": (f"<{self.width} x double>", "zeroinitializer")})
+        b = self.text.row(self.width, "d")
+        grown = total(b, after["grown"])
+        self.apart = _Apart(first, vector.log1p(b, grown), (grown > -0.5) & (grown < 2.0))
+        self.text.close(b)
+
+    def _number(self, b: Body, symbol: str, place: Lanes) -> Lanes:
+        """Return what p or q was given as at one class."""
+        at = b.write("i64", f"extractelement {place.type} {place.name}, i32 0").name
+        found = b.convert("fpext", number_at(b, f"%row_{symbol}", self.form.element, at), b.real)
+        return found * Lanes(b, b.real, "%scale") if self.form.scaled else found
+
+    def slopes(self) -> None:
+        """Write the slopes of the likeliest classes, which are taken from all others."""
+        b = self.text.row(self.width, "r")
+        for symbol in self.form.logits():
+            if self.form.derived(symbol):
+                place = self.softmax[symbol].place
+                left, right = (self._view(b, x, self._number(b, x, place)) for x in "pq")
+                program = self.formulas.slopes["pq".index(symbol)]
+                self.references[symbol] = self._emit(b, program, self._log_ratio(b, left, right))["value"]
+        self.text.close(b)
+
+    # --- the fourth: terms ---------------------------------------------------------------------------
+
+    def terms(self) -> dict[str, Lanes]:
+        """Write the look that sums terms, writes what needs no sum, and sums what derivatives by logits need.
+
+        Returns:
+            Of the row: ``value``; ``wrong`` where what is not given as logits is no distribution; and for each of p
+            and q that is given as logits, by ``_p`` or ``_q``, the sum of the pulls as ``beta`` and the largest
+            curvature, the sum of all others and the place of the largest as ``best``, ``rest`` and ``place``.
+        """
+        form, nothing = self.form, "zeroinitializer"
+        real, truth, long = (f"<{self.width} x {x}>" for x in ("double", "i1", "i64"))
+        carried: dict[str, tuple[str, str]] = {"value": (real, nothing), "odd": (truth, nothing)}
+        plain = [symbol for symbol in "pq" if symbol not in self.softmax]
+        if not form.amounts:
+            carried |= {f"mass_{symbol}": (real, nothing) for symbol in plain}
+        derived = [symbol for symbol in self.softmax if form.derived(symbol)]
+        for symbol in derived:
+            carried |= {f"beta_{symbol}": (real, nothing)}
+            if form.hessian(symbol):
+                carried |= {f"{name}_{symbol}": (real, nothing) for name in ("best", "rest")}
+                carried[f"place_{symbol}"] = (long, nothing)
+        after = self.text.loop("term", self._terms, self.width, carried, form.streaming)
+        b = self.text.row(self.width, "e")
+        wrong = any_lane(b, after["odd"])
+        for symbol in plain if not form.amounts else ():
+            wrong = wrong | ((b.abs(total(b, after[f"mass_{symbol}"]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
+        found = {"value": total(b, after["value"]), "wrong": wrong}
+        for symbol in derived:
+            found[f"beta_{symbol}"] = total(b, after[f"beta_{symbol}"])
+            if form.hessian(symbol):
+                parts = [f"{name}_{symbol}" for name in ("best", "rest", "place")]
+                found |= dict(zip(parts, all_but_largest(b, *(after[part] for part in parts)), strict=True))
+        self.text.close(b)
+        return found
+
+    def _terms(self, look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        b, form = look.body, self.form
+        left, right = self._views(look)
+        p, q, d = left.p, right.p, self._log_ratio(look.body, left, right)
+        found = dict(before)
+        if form.summed or "losses" in form.written:
+            value = self._emit(b, self.formulas.terms, p, q, d)["value"]
+            if form.linear and not form.both_logits:
+                near = b.abs(d) < 1.0
+                value = value + b.select(near, q * vector.expm1(b, d), p - q) * form.linear
+            found["value"] = before["value"] + look.counted(value)
+        for symbol, view in (("p", left), ("q", right)):
+            if symbol not in self.softmax:
+                found |= self._validity(look, found, symbol, view)
+            if form.derived(symbol):
+                found |= self._derivatives(look, before, symbol, view.p, (p, q, d))
+        return found
+
+    def _validity(self, look: Look, before: Mapping[str, Lanes], symbol: str, view: _View) -> dict[str, Lanes]:
+        """Return what is carried along of whether p or q is a distribution; see ``valid_rows``."""
+        b, x = look.body, view.given
+        logarithm = self.form.kind(symbol) == "log_probabilities"
+        if self.form.amounts:
+            right = x < LARGEST_LOG if logarithm else (x >= 0.0) & (x < math.inf)
+            return {"odd": before["odd"] | look.holds(right ^ b.always)}
+        right = (view.p >= 0.0) & (view.p <= (1.0 + SUM_TOLERANCE if logarithm else 1.0))
+        mass = before[f"mass_{symbol}"] + view.p
+        return {"odd": before["odd"] | (right ^ b.always), f"mass_{symbol}": mass}
+
+    def _derivatives(
+        self, look: Look, before: Mapping[str, Lanes], symbol: str, own: Lanes, at: tuple[Lanes, Lanes, Lanes]
+    ) -> dict[str, Lanes]:
+        """Write derivatives by p or by q, or keep and carry along what they need."""
+        b, form, place = look.body, self.form, "pq".index(symbol)
+        side, kind = (1.0, -1.0)[place], form.kind(symbol)
+        slopes = self._emit(b, self.formulas.slopes[place], at[2])
+        pulls = self._emit(b, self.formulas.pulls[place], *at)
+        curve = bend = b.number(0.0)
+        if form.hessian(symbol):
+            bend = slopes["gradient:d"] * side
+            direct = b.select(own.equals(0.0), 0.0, own * pulls[f"gradient:{symbol}"])
+            curve = direct + pulls["gradient:d"] * side
+        if kind != "logits":
+            first = slopes["value"] if kind == "probabilities" else pulls["value"]
+            second = b.select(bend.equals(0.0), 0.0, bend / own) if kind == "probabilities" else curve
+            for part, value, wanted in (
+                (f"gradient_{symbol}", first, form.gradient(symbol)),
+                (f"hessian_{symbol}", second, form.hessian(symbol)),
+            ):
+                if wanted:
+                    self._write(look, part, value)
+            return {}
+        reference = look.of(self.references[symbol])
+        share = own * reference
+        huge = (b.abs(slopes["value"]) < _HUGE) ^ b.always
+        beta = b.rarely(huge, lambda: pulls["value"] - share, own * (slopes["value"] - reference))
+        look.keep(beta, f"beta_{symbol}")
+        found = {f"beta_{symbol}": before[f"beta_{symbol}"] + look.counted(beta)}
+        if form.hessian(symbol):
+            h = look.counted(curve - share)
+            look.keep(h, f"curve_{symbol}")
+            best, rest = (before[f"{name}_{symbol}"] for name in ("best", "rest"))
+            larger = b.abs(h) > b.abs(best)
+            found[f"rest_{symbol}"] = rest + b.select(larger, best, h)
+            found[f"best_{symbol}"] = b.select(larger, h, best)
+            found[f"place_{symbol}"] = b.select(larger, look.places, before[f"place_{symbol}"])
+        return found
+
+    def _write(self, look: Look, part: str, value: Lanes) -> None:
+        """Write derivatives; a row of factor 0 has none, whatever came out."""
+        factor = look.named(f"%factor_{part.partition('_')[0]}")
+        live = look.body.select(factor > 0.0, value * factor, 0.0)
+        look.store(live, f"%row_{part}", self.form.element)
+
+    # --- the fifth: derivatives by logits --------------------------------------------------------------
+
+    def derivatives(self, found: Mapping[str, Lanes]) -> None:
+        """Write the look that writes derivatives by logits, given what the fourth found."""
+        form = self.form
+        symbols = [symbol for symbol in self.softmax if form.derived(symbol)]
+
+        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+            b = look.body
+            for symbol in symbols:
+                s, beta_all = self.softmax[symbol], look.of(found[f"beta_{symbol}"])
+                inverse = look.of(s.inverse)
+                p = look.kept(f"powers_{symbol}") * inverse
+                if form.gradient(symbol):
+                    self._write(look, f"gradient_{symbol}", look.kept(f"beta_{symbol}") - p * beta_all)
+                if form.hessian(symbol):
+                    top = b.compare_whole("eq", look.places, look.of(s.place))
+                    rest_p = b.select(top, look.of(s.others) * inverse, 1.0 - p)
+                    h, best, rest = look.kept(f"curve_{symbol}"), found[f"best_{symbol}"], found[f"rest_{symbol}"]
+                    largest = b.compare_whole("eq", look.places, look.of(found[f"place_{symbol}"]))
+                    each = b.select(largest, look.of(rest), (look.of(rest) - h) + look.of(best))
+                    value = h * rest_p * rest_p + p * p * each - beta_all * p * rest_p
+                    self._write(look, f"hessian_{symbol}", value)
+            return {}
+
+        if symbols:
+            self.text.loop("write", write, self.width, {}, form.streaming)

@@ -1,0 +1,141 @@
+"""What is known of the values of a program before it runs, wherever its inputs are valid.
+
+Where an input lies outside its domain an error follows, and what came out does not matter. So a product in which
+an exact zero wins is a plain product where both factors are known to be finite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from lossmith.program import Program
+from lossmith.program.program import Step
+
+Range = tuple[float, float]
+"""Bounds of a value that is known to be a finite number; they may be infinite."""
+
+_ANY: Range = (-math.inf, math.inf)
+_LARGE = 1e30  # sums and products of numbers below it are finite in every type
+_EXP_LARGE = 80.0
+
+
+def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
+    """Return the bounds of every value that is a finite number, by its number; ``tame`` says that parameters are."""
+    found = dict(_inputs(program))
+    if tame:
+        found |= dict.fromkeys(range(len(program.inputs), len(program.inputs) + len(program.parameters)), _ANY)
+    fixed = len(program.inputs) + len(program.parameters)
+    found |= {fixed + n: (c, c) for n, c in enumerate(program.constants) if math.isfinite(c)}
+    for number, step in enumerate(program.steps, start=program.first_step):
+        rule = _RULES.get(step.op)
+        given = [found.get(arg) for arg in step.args]
+        known = [bounds for bounds in given if bounds is not None]
+        if step.op == "where" and given[1] and given[2]:
+            found[number] = _hull(given[1], given[2])
+        elif rule is not None and len(known) == len(given) and (result := rule(*known)) is not None:
+            found[number] = result
+    return found
+
+
+def finite_tests(program: Program) -> dict[int, int]:
+    """Return the conditions that say no more than that a value is finite, with the number of that value."""
+    fixed = len(program.inputs) + len(program.parameters)
+    ends = {fixed + n: c for n, c in enumerate(program.constants) if math.isinf(c)}
+    found = {}
+    for number, step in enumerate(program.steps, start=program.first_step):
+        sides = [_step(program, arg) for arg in step.args] if step.op == "both" else []
+        if len(sides) == 2 and all(side is not None and side.op == "lt" for side in sides):
+            (low, x), (other, high) = (side.args for side in sides if side is not None)
+            if x == other and ends.get(low) == -math.inf and ends.get(high) == math.inf:
+                found[number] = x
+    return found
+
+
+def _step(program: Program, number: int) -> Step | None:
+    return program.steps[number - program.first_step] if number >= program.first_step else None
+
+
+def _inputs(program: Program) -> Mapping[int, Range]:
+    """Return the bounds of the inputs that ``valid`` tells of."""
+    fixed = len(program.inputs) + len(program.parameters)
+    constants = {fixed + n: c for n, c in enumerate(program.constants)}
+    bounds: dict[int, list[float]] = {}
+    finite: dict[int, set[float]] = {}
+
+    def note(number: int, end: int, limit: float, strict: bool) -> None:
+        low_high = bounds.setdefault(number, list(_ANY))
+        low_high[end] = max(low_high[0], limit) if end == 0 else min(low_high[1], limit)
+        if strict or math.isfinite(limit):
+            finite.setdefault(number, set()).add(end)
+
+    def read(number: int) -> None:
+        step = _step(program, number)
+        if step is None:
+            return
+        if step.op == "both":
+            read(step.args[0])
+            read(step.args[1])
+        elif step.op in ("lt", "le"):
+            a, b = step.args
+            if a in constants:
+                note(b, 0, constants[a], step.op == "lt")
+            if b in constants:
+                note(a, 1, constants[b], step.op == "lt")
+
+    outputs = dict(program.outputs)
+    if "valid" in outputs:
+        read(outputs["valid"])
+    inputs = range(len(program.inputs))
+    return {n: (bounds[n][0], bounds[n][1]) for n in inputs if finite.get(n) == {0, 1}}
+
+
+def _hull(a: Range, b: Range) -> Range:
+    return min(a[0], b[0]), max(a[1], b[1])
+
+
+def _bounded(*given: Range) -> bool:
+    return all(abs(end) < _LARGE for bounds in given for end in bounds)
+
+
+def _add(a: Range, b: Range) -> Range | None:
+    if b == (0.0, 0.0):
+        return a
+    return (a[0] + b[0], a[1] + b[1]) if _bounded(a, b) else None
+
+
+def _mul(a: Range, b: Range) -> Range | None:
+    if not _bounded(a, b):
+        return None
+    products = [x * y for x in a for y in b]
+    return (min(products), max(products)) if max(map(abs, products)) < _LARGE else None
+
+
+def _abs(a: Range) -> Range:
+    low = 0.0 if a[0] <= 0 <= a[1] else min(map(abs, a))
+    return low, max(map(abs, a))
+
+
+def _neg(a: Range) -> Range:
+    return -a[1], -a[0]
+
+
+_RULES: Mapping[str, Callable[..., Range | None]] = {
+    "add": _add,
+    "sub": lambda a, b: _add(a, _neg(b)),
+    "mul": _mul,
+    "mul0": _mul,
+    "neg": _neg,
+    "abs": _abs,
+    "sign": lambda a: (-1.0, 1.0),
+    "hold": lambda a: a,
+    "min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
+    "max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
+    "exp": lambda a: (0.0, math.exp(a[1])) if a[1] < _EXP_LARGE else None,
+    "sigmoid": lambda a: (0.0, 1.0),
+    "tanh": lambda a: (-1.0, 1.0),
+    "sech2": lambda a: (0.0, 1.0),
+    "bell": lambda a: (0.0, 1.0),
+    "softplus": lambda a: (0.0, max(a[1], 0.0) + 1.0),
+    "logcosh": lambda a: (0.0, _abs(a)[1]),
+}

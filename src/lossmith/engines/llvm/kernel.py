@@ -1,0 +1,231 @@
+"""Kernels: programs compiled for a type and a set of outputs, and how they are called."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.engines import numpy as reference
+from lossmith.engines.choice import Findings
+from lossmith.engines.llvm import cache as disk
+from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import threads
+from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.loops import NAME, NOWHERE, RECORD, Form, pointwise
+from lossmith.engines.llvm.regimes import decided
+from lossmith.program import Program
+
+Array = npt.NDArray[Any]
+
+RECORD_TYPE = np.dtype([("sum", "f8"), *((name, "i8") for name in ("count", "bad", "wrong"))])
+assert RECORD_TYPE.itemsize == 8 * RECORD
+
+LEAST_BLOCKS = 4
+"""Blocks that are worth a thread of their own."""
+
+STREAMING = 8 * 2**20
+"""Bytes of outputs from which on they are written past the caches."""
+
+_SIGNATURE = ctypes.CFUNCTYPE(
+    None, *[ctypes.c_void_p] * 6, ctypes.c_double, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
+)
+
+
+class Kernel:
+    """A program in machine code; see ``lossmith.engines.llvm.loops`` for what it computes."""
+
+    def __init__(self, program: Program, form: Form) -> None:
+        bits = 32 if form.kind == "float" else 64
+        self.program, self.form = program, form
+        self.width = compiler.host().bits // bits
+        text = pointwise(program, form, self.width, reference.BLOCK, on_x86=compiler.host().triple.startswith("x86"))
+        key = f"{compiler.host()} {compiler.VERSION}\n{text}"
+        self._loaded = compiler.Loaded(disk.fetch(key, lambda: compiler.build(text)))
+        self._call = _SIGNATURE(self._loaded.address(NAME))
+
+    def run(
+        self,
+        inputs: Sequence[Array],
+        parameters: Mapping[str, float],
+        outputs: Sequence[Array],
+        weight: Array | None = None,
+        mask: Array | None = None,
+        factor: float = 1.0,
+    ) -> Array:
+        """Fill the outputs and return a record for each block.
+
+        Args:
+            inputs: arrays of one length, any real type and any stride; what the form says they hold is read in place,
+                all else brought to the type of the kernel a block at a time.
+            parameters: a number for each of the program's parameters.
+            outputs: contiguous arrays of that length, of what the form says they hold.
+            weight: float64, any stride.
+            mask: contiguous truth values.
+            factor: what stored outputs are multiplied by; ``value`` only by weights.
+        """
+        rows = len(inputs[0])
+        blocks = -(-rows // reference.BLOCK)
+        records = np.empty(blocks, RECORD_TYPE)
+        if not blocks:
+            return records
+        constants = uniform(self.program, tuple(parameters.items()))
+        fixed = address(constants)
+        columns: list[Array] = list(inputs) if weight is None else [*inputs, weight]
+        kept = [*(self.form.given or (self.form.kind,) * len(inputs)), "double"]
+        odd = [place for place, array in enumerate(columns) if element_of(array) != kept[place]]
+        begins = [0 if place in odd else address(array) for place, array in enumerate(columns)]
+        filled, masked, recorded = pointers(outputs), pointer(mask), records.ctypes.data
+
+        def work(first: int, last: int) -> None:
+            if not odd:
+                call(first, last, begins)
+                return
+            room = {place: np.empty(reference.BLOCK, _NUMBERS[kept[place]]) for place in odd}
+            for block in range(first, last):
+                start, stop = block * reference.BLOCK, min((block + 1) * reference.BLOCK, rows)
+                here = begins.copy()
+                for place, copied in room.items():
+                    copied[: stop - start] = columns[place][start:stop]
+                    here[place] = address(copied) - start * copied.itemsize  # rows count from the first of all
+                call(block, block + 1, here)
+
+        def call(first: int, last: int, begins: Sequence[int]) -> None:
+            given = (ctypes.c_void_p * len(inputs))(*begins[: len(inputs)])
+            weights = None if weight is None else begins[-1]
+            self._call(given, fixed, filled, weights, masked, recorded, factor, rows, first, last)
+
+        threads.run(work, blocks, LEAST_BLOCKS)
+        return records
+
+
+def element_of(array: Array) -> str:
+    """Return what a kernel calls what an array holds; nothing where it has to be copied first."""
+    dtype = array.dtype
+    if (array.size > 1 and array.strides != (dtype.itemsize,)) or not array.flags.aligned:
+        return ""
+    return _element(dtype)
+
+
+@cache
+def _element(dtype: np.dtype[Any]) -> str:
+    kind = _ELEMENTS.get(dtype.name, "") if dtype.isnative else ""
+    return "" if kind == "half" and not compiler.host().halves else kind
+
+
+_NUMBERS = {"float": np.float32, "double": np.float64}
+_ELEMENTS = {
+    "float16": "half", "bfloat16": "bfloat", "float32": "float", "float64": "double", "bool": "u8",
+    **{f"{sign}int{bits}": f"{sign or 'i'}{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+
+
+def address(array: Array) -> int:
+    """Return where an array begins."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+    except (TypeError, ValueError, BufferError):  # for read-only, strided and empty ones by the slower way
+        return int(array.ctypes.data)
+
+
+def pointers(arrays: Sequence[Array]) -> Any:
+    """Return a table of where arrays begin."""
+    return (ctypes.c_void_p * max(len(arrays), 1))(*map(address, arrays))
+
+
+def pointer(array: Array | None) -> int | None:
+    """Return where an array begins, or nothing."""
+    return None if array is None else address(array)
+
+
+@lru_cache(maxsize=512)
+def uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> Array:
+    """Return the values of a program that are the same for every example, which kernels are given."""
+    return reference.uniform_values(program, dict(parameters))
+
+
+@compiler.kept(512)
+def kernel(program: Program, form: Form) -> Kernel:
+    """Return the kernel of a program, compiled once."""
+    return Kernel(program, form)
+
+
+def run(
+    program: Program,
+    inputs: Sequence[Array],
+    parameters: Mapping[str, float],
+    outputs: Mapping[str, Array],
+    *,
+    kind: Kind | None = None,
+    weight: Array | None = None,
+    mask: Array | None = None,
+    summed: bool = False,
+    divisor: float = 1.0,
+) -> Findings:
+    """Run a program in machine code.
+
+    Args:
+        program: must have the outputs, ``valid``, and ``value`` where it is summed.
+        inputs: one-dimensional arrays of one length; any real type and any stride.
+        parameters: a number for each of the program's parameters.
+        outputs: what to write, by name: contiguous arrays of that length, of floating point of any width.
+        kind: type to compute in; by default the widest of the inputs.
+        weight: float64 weights of the outputs and of the sum; what has weight 0 is 0, whatever it would be.
+        mask: true for the examples that count; the others are 0.
+        summed: whether to sum ``value``.
+        divisor: what derivatives are divided by.
+    """
+    if divisor == math.inf:  # nothing counts
+        for array in outputs.values():
+            array[...] = 0
+        outputs, divisor = {}, 1.0
+    kind = kind or ("double" if any(kind_of(array) == "double" for array in inputs) else "float")
+    form = Form(
+        kind=kind,
+        stored=tuple(outputs),
+        summed=summed,
+        weighted=weight is not None,
+        masked=mask is not None,
+        streaming=_streams(list(outputs.values())),
+        given=tuple(element_of(array) or kind for array in inputs),
+        taken=tuple(element_of(array) for array in outputs.values()),
+        tame=all(map(math.isfinite, parameters.values())),
+    )
+    found = _ready(program, form, tuple(parameters.items()))
+    return findings(found.run(inputs, parameters, list(outputs.values()), weight, mask, 1 / divisor))
+
+
+@lru_cache(maxsize=512)
+def _ready(program: Program, form: Form, parameters: tuple[tuple[str, float], ...]) -> Kernel:
+    """Return the kernel that these parameters ask for."""
+    return kernel(decided(program, parameters), form)
+
+
+def kind_of(array: Array) -> Kind:
+    """Return the type to compute in for an array of floating-point numbers."""
+    return "double" if array.itemsize == 8 else "float"
+
+
+def _streams(outputs: Sequence[Array]) -> bool:
+    """Return whether outputs are too large for the caches, and lie so that they can be written past them."""
+    return sum(array.nbytes for array in outputs) > STREAMING and all(address(array) % 64 == 0 for array in outputs)
+
+
+def findings(records: Array) -> Findings:
+    """Return what the records of blocks say."""
+    if len(records) <= FEW:  # Python is quicker over these, and NumPy smaller over more
+        sums, _, bad, wrong = zip(*records.tolist(), strict=True) if len(records) else ((), (), (), ())
+        return Findings(
+            list(sums), *([n for n, first in enumerate(place) if first != NOWHERE] for place in (bad, wrong))
+        )
+    found = (np.flatnonzero(records[what] != NOWHERE).tolist() for what in ("bad", "wrong"))
+    return Findings(records["sum"].tolist(), *found)
+
+
+FEW = 64
+"""Blocks that are few."""

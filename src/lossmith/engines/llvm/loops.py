@@ -1,0 +1,335 @@
+"""Loops over examples: reading, a program's arithmetic, writing and summing in one pass.
+
+Sums are taken by blocks of a fixed size, in double precision and in a fixed order, so they do not
+depend on who works on which block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lossmith.engines.llvm.emit import emit
+from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
+from lossmith.program import Program
+
+NAME = "kernel"
+RECORD = 4
+"""Numbers of 8 bytes that a kernel leaves for each block: the weighted sum of ``value``; how many values that count
+are not finite; the first of them; and the first example that is not ``valid``. Places count from the block's first
+example and are ``NOWHERE`` for none. Unless it is careful, a kernel only says whether there are any, by a count of 1
+and a place of 0."""
+
+NOWHERE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a kernel of a program does.
+
+    Attributes:
+        kind: type of the numbers.
+        stored: outputs that are written, in order.
+        summed: whether ``value`` is summed.
+        weighted, masked: whether there are weights and a mask.
+        careful: whether bad values and invalid examples are counted and placed, not only noticed. That is
+            for the few blocks that have some.
+        streaming: whether outputs are written past the caches; they must be aligned to whole vectors.
+        given: what each input holds in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
+        taken: what each stored output holds in memory, likewise.
+        tame: whether all parameters are finite.
+    """
+
+    kind: Kind
+    stored: tuple[str, ...]
+    summed: bool
+    weighted: bool = False
+    masked: bool = False
+    careful: bool = False
+    streaming: bool = False
+    given: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    tame: bool = False
+
+
+class _Vector:
+    """The text for one vector of examples."""
+
+    def __init__(self, program: Program, form: Form, width: int, tail: bool) -> None:
+        self.body = Body(form.kind, width, *(("t", "tail_of_block") if tail else ("v", "vectors")))
+        self.program, self.form, self.tail = program, form, tail
+        self.place = "%tail" if tail else "%row"
+        if tail:
+            self.inside = Lanes(self.body, self.body.truth, "%inside")
+
+    def _at(self, pointer: str, size: int) -> str:
+        return self.body.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 {self.place}").name
+
+    def _load(self, element: str, pointer: str) -> Lanes:
+        """Return what lies in memory for these examples, as it lies there; zeros beyond the end."""
+        b, kept, size = self.body, in_memory(element), SIZES[element]
+        type_, at = b.vector(kept), self._at(pointer, size)
+        if not self.tail:
+            return b.write(type_, f"load {type_}, ptr {at}, align {size}")
+        name = f"llvm.masked.load.v{b.width}{SHORT[kept]}.p0"
+        b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
+        text = f"ptr {at}, i32 {size}, {b.truth} %inside, {type_} zeroinitializer"
+        return b.write(type_, f"call {type_} @{name}({text})")
+
+    def _store(self, value: Lanes, element: str, pointer: str) -> None:
+        b, kept, size = self.body, in_memory(element), SIZES[element]
+        value, at = narrow(b, value, element), self._at(pointer, size)
+        if not self.tail:
+            how = f"align {size * b.width}, !nontemporal !0" if self.form.streaming else f"align {size}"
+            b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
+            return
+        name = f"llvm.masked.store.v{b.width}{SHORT[kept]}.p0"
+        b.declared.add(f"declare void @{name}({value.type}, ptr, i32, {b.truth})")
+        b.lines.append(f"  call void @{name}({value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} %inside)")
+
+    def write(self, carried: Mapping[str, str]) -> dict[str, str]:
+        """Write the work on a vector, given the names of what is carried along, and return their new names."""
+        b, form, program = self.body, self.form, self.program
+        given = form.given or (form.kind,) * len(program.inputs)
+        taken = form.taken or (form.kind,) * len(form.stored)
+        inputs = [widen(b, self._load(kept, f"%in{place}"), kept) for place, kept in enumerate(given)]
+        same = [number for number, uniform in enumerate(program.uniform) if uniform]
+        types = {"real": b.real, "bool": b.truth}
+        uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
+        found = emit(b, program, inputs, uniform, tame=form.tame)
+        counts = self.inside if self.tail else b.always
+        if form.masked:
+            byte = self._load("u8", "%mask")
+            counts = counts & b.write(b.truth, f"icmp ne {byte.type} {byte.name}, zeroinitializer")
+        weight = self._load("double", "%weight") if form.weighted else None
+        for place, (name, kept) in enumerate(zip(form.stored, taken, strict=True)):
+            self._store(self._as_stored(name, found[name], weight, counts), kept, f"%out{place}")
+        new = dict(carried)
+        if form.careful:
+            self._first(new, "wrong", counts & (found["valid"] ^ b.always))
+        else:
+            right = found["valid"] | (counts ^ b.always)
+            new["right"] = (Lanes(b, b.truth, carried["right"]) & right).name
+        if form.summed:
+            value = found["value"]
+            if form.careful or form.weighted:
+                bad = counts & ((b.abs(value) < math.inf) ^ b.always)
+            if form.weighted and not form.careful:
+                new["bad"] = (Lanes(b, b.truth, carried["bad"]) | bad).name
+            if form.careful:
+                self._first(new, "bad", bad)
+                one = b.write(b.vector("i32"), f"zext {b.truth} {bad.name} to {b.vector('i32')}")
+                new["count"] = b.write(one.type, f"add {one.type} {new['count']}, {one.name}").name
+            wide = b.widened()
+            term = self._weighted(wide.take(value), weight)
+            if form.masked or self.tail:
+                term = b.select(counts, term, b.number(0.0, "double"))
+            new["sum"] = b.write(wide.real, f"fadd {wide.real} {new['sum']}, {term.name}").name
+        return new
+
+    def _weighted(self, value: Lanes, weight: Lanes | None) -> Lanes:
+        """Return weight times value; a weight of 0 silences any value."""
+        if weight is None:
+            return value
+        zero = self.body.number(0.0, "double")
+        return self.body.select(weight > zero, value * weight, zero)
+
+    def _as_stored(self, name: str, value: Lanes, weight: Lanes | None, counts: Lanes) -> Lanes:
+        b = self.body
+        if weight is not None:
+            wide = b.widened()
+            value = wide.take(value) if name == "value" else wide.take(value) * Lanes(b, wide.real, "%scale_wide")
+            value = b.give(self._weighted(value, weight))
+        elif name != "value":
+            value = value * Lanes(b, b.real, "%scale")
+        return b.select(counts, value, 0.0) if self.form.masked else value
+
+    def _first(self, carried: dict[str, str], name: str, where: Lanes) -> None:
+        """Carry along where first something holds, in each lane."""
+        b = self.body
+        place = Lanes(b, b.vector("i32"), "%tail_places" if self.tail else "%places")
+        here = b.select(where, place, Lanes(b, place.type, f"splat (i32 {NOWHERE})"))
+        carried[name] = b.call("umin", Lanes(b, place.type, carried[name]), here).name
+
+
+def pointwise(program: Program, form: Form, width: int, block: int, *, on_x86: bool = True) -> str:
+    """Return the module of a kernel over examples.
+
+    It is called with: pointers to the inputs, to the uniform values (one double each, in the program's order), to the
+    stored outputs; the weights; the mask; room for a record for each block; what stored outputs are multiplied by
+    (``value`` only with weights); the number of examples; the first block to work on, and the one to stop before.
+    """
+    full, tail = (_Vector(program, form, width, tail=last) for last in (False, True))
+    b = full.body
+    wide, small = b.vector("double"), b.vector("i32")
+    # What is carried from vector to vector: its type, and what it is before the first.
+    nothing = {"right": (b.truth, b.always.name), "bad": (b.truth, "zeroinitializer")}
+    if form.careful:
+        nowhere = f"splat (i32 {NOWHERE})"
+        nothing = {"wrong": (small, nowhere), "bad": (small, nowhere), "count": (small, "zeroinitializer")}
+    nothing["sum"] = (wide, "zeroinitializer")
+    after = full.write({name: f"%{name}" for name in nothing})
+    last = tail.write({name: f"%tail_{name}" for name in nothing})
+    ((end,), (tail_end,)) = full.body.label, tail.body.label
+    places = f"<{', '.join(f'i32 {lane}' for lane in range(width))}>"
+    long_places = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+
+    def carried(prefix: str, *sources: tuple[Mapping[str, str], str]) -> str:
+        lines = []
+        for name, (type_, start) in nothing.items():
+            given = ", ".join(f"[ {values.get(name, start)}, %{label} ]" for values, label in sources)
+            lines.append(f"  %{prefix}{name} = phi {type_} {given}")
+        return "\n".join(lines)
+
+    fence = ""
+    if form.streaming and on_x86:
+        # What was written past the caches is ordered only by a fence.
+        b.declared.add("declare void @llvm.x86.sse.sfence()")
+        fence = "  call void @llvm.x86.sse.sfence()\n"
+    loop = f"""
+  br label %blocks
+
+blocks:
+  %block = phi i64 [ %first_block, %entry ], [ %next_block, %block_done ]
+  %start = mul i64 %block, {block}
+  %ends = add i64 %start, {block}
+  %short = icmp ult i64 %rows, %ends
+  %end = select i1 %short, i64 %rows, i64 %ends
+  %size = sub i64 %end, %start
+  %rest = and i64 %size, {width - 1}
+  %stop = sub i64 %end, %rest
+  %some = icmp ult i64 %start, %stop
+  br i1 %some, label %vectors, label %rest_of_block
+
+vectors:
+  %row = phi i64 [ %start, %blocks ], [ %next_row, %{end} ]
+  %places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
+{carried("", ({}, "blocks"), (after, end))}
+{chr(10).join(full.body.lines)}
+  %next_row = add i64 %row, {width}
+  %next_places = add {small} %places, splat (i32 {width})
+  %more = icmp ult i64 %next_row, %stop
+  br i1 %more, label %vectors, label %rest_of_block
+
+rest_of_block:
+  %tail = phi i64 [ %start, %blocks ], [ %stop, %{end} ]
+  %tail_places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
+{carried("tail_", ({}, "blocks"), (after, end))}
+  %none = icmp eq i64 %rest, 0
+  br i1 %none, label %block_done, label %tail_of_block
+
+tail_of_block:
+  %rest_one = insertelement {b.vector("i64")} zeroinitializer, i64 %rest, i32 0
+  %rests = shufflevector {b.vector("i64")} %rest_one, {b.vector("i64")} zeroinitializer, {small} zeroinitializer
+  %inside = icmp ult {b.vector("i64")} {long_places}, %rests
+{chr(10).join(tail.body.lines)}
+  br label %block_done
+
+block_done:
+{carried("all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, tail_end))}
+{chr(10).join(tree(width, "%all_sum", "sum"))}
+{chr(10).join(_record(b, form))}
+  %next_block = add i64 %block, 1
+  %again = icmp ult i64 %next_block, %last_block
+  br i1 %again, label %blocks, label %done
+
+done:
+{fence}  ret void
+}}
+
+!0 = !{{i32 1}}
+"""
+    head = (
+        f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight, ptr %mask, ptr %records, "
+        "double %factor, i64 %rows, i64 %first_block, i64 %last_block) {\nentry:\n"
+    )
+    entry = "\n".join(f"  {line}" for line in _entry(program, form, b))
+    return "\n".join(sorted(b.declared | tail.body.declared)) + "\n" + head + entry + loop
+
+
+def _record(b: Body, form: Form) -> list[str]:
+    """Return the lines that leave the record of a block."""
+    small, lines = b.vector("i32"), []
+    if form.careful:
+        b.declared |= {
+            f"declare i32 @llvm.vector.reduce.umin.v{b.width}i32({small})",
+            f"declare i32 @llvm.vector.reduce.add.v{b.width}i32({small})",
+        }
+        reduced = {"count": "add", "bad": "umin", "wrong": "umin"}
+        for name, how in reduced.items():
+            lines.append(f"%{name}_found = call i32 @llvm.vector.reduce.{how}.v{b.width}i32({small} %all_{name})")
+            lines.append(f"%{name}_value = zext i32 %{name}_found to i64")
+    else:
+        for name, how in (("bad", "or"), ("right", "and")):
+            b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
+            lines.append(f"%{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
+        # Without weights, a sum tells of a value that is not finite.
+        lines.append("%sum_size = call double @llvm.fabs.f64(double %sum_whole)")
+        lines.append("%sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000")
+        b.declared.add("declare double @llvm.fabs.f64(double)")
+        lines.append("%some_bad = or i1 %bad_found, %sum_bad")
+        lines.append("%count_value = zext i1 %some_bad to i64")
+        lines.append(f"%bad_value = select i1 %some_bad, i64 0, i64 {NOWHERE}")
+        lines.append(f"%wrong_value = select i1 %right_found, i64 {NOWHERE}, i64 0")
+    lines.append(f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block")
+    lines.append("store double %sum_whole, ptr %record, align 8")
+    for place, name in enumerate(("count", "bad", "wrong"), start=1):
+        lines.append(f"%record{place} = getelementptr i64, ptr %record, i64 {place}")
+        lines.append(f"store i64 %{name}_value, ptr %record{place}, align 8")
+    return [f"  {line}" for line in lines]
+
+
+def _entry(program: Program, form: Form, body: Body) -> list[str]:
+    """Return the lines that load pointers and spread what is the same for every example."""
+    lines = []
+    for name, table, count in (("in", "inputs", len(program.inputs)), ("out", "outputs", len(form.stored))):
+        for place in range(count):
+            lines.append(f"%{name}{place}_at = getelementptr ptr, ptr %{table}, i64 {place}")
+            lines.append(f"%{name}{place} = load ptr, ptr %{name}{place}_at, align 8")
+    kinds = [program.types[number] for number, same in enumerate(program.uniform) if same]
+    for place, type_ in enumerate(kinds):
+        lines.append(f"%uniform{place}_at = getelementptr double, ptr %uniforms, i64 {place}")
+        lines.append(f"%uniform{place}_value = load double, ptr %uniform{place}_at, align 8")
+        if type_ == "bool":
+            lines.append(f"%uniform{place}_one = fcmp une double %uniform{place}_value, 0.0")
+            lines += _spread(f"uniform{place}", "i1", body.truth, body.width)
+        elif form.kind == "float":
+            lines.append(f"%uniform{place}_one = fptrunc double %uniform{place}_value to float")
+            lines += _spread(f"uniform{place}", "float", body.real, body.width)
+        else:
+            lines += _spread(f"uniform{place}", "double", body.real, body.width, suffix="value")
+    if form.kind == "float":
+        lines.append("%scale_one = fptrunc double %factor to float")
+    else:
+        lines.append("%scale_one = fadd double %factor, 0.0")
+    lines += _spread("scale", form.kind, body.real, body.width)
+    lines.append("%scale_wide_one = fadd double %factor, 0.0")
+    lines += _spread("scale_wide", "double", body.vector("double"), body.width)
+    return lines
+
+
+def _spread(name: str, element: str, type_: str, width: int, suffix: str = "one") -> list[str]:
+    return [
+        f"%{name}_first = insertelement {type_} zeroinitializer, {element} %{name}_{suffix}, i32 0",
+        f"%{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, <{width} x i32> zeroinitializer",
+    ]
+
+
+def tree(width: int, summed: str, name: str) -> list[str]:
+    """Return the lines that sum the lanes of a vector of doubles in pairs of halves, into ``%name_whole``."""
+    lines = []
+    while width > 1:
+        half = width // 2
+        parts: Sequence[tuple[str, int]] = (("low", 0), ("high", half))
+        for part, start in parts:
+            places = ", ".join(f"i32 {start + lane}" for lane in range(half))
+            lines.append(
+                f"  %{name}_{part}{half} = shufflevector <{width} x double> {summed}, "
+                f"<{width} x double> zeroinitializer, <{half} x i32> <{places}>"
+            )
+        lines.append(f"  %{name}_half{half} = fadd <{half} x double> %{name}_low{half}, %{name}_high{half}")
+        summed, width = f"%{name}_half{half}", half
+    lines.append(f"  %{name}_whole = extractelement <1 x double> {summed}, i32 0")
+    return lines

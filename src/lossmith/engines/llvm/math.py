@@ -1,0 +1,352 @@
+"""Vector mathematics, in the type of its argument: within 2 units in the last place, and right at every special value.
+
+Each function is a few lines of arithmetic that LLVM keeps in registers. Subnormal arguments and
+results, infinities, NaN and signed zeros are as in the standard library of C.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lossmith.engines.llvm.coefficients import COEFFICIENTS
+from lossmith.engines.llvm.lanes import Body, Lanes
+
+_INF = math.inf
+
+
+@dataclass(frozen=True)
+class _Format:
+    """What a type of floating-point numbers is made of."""
+
+    digits: int  # bits of the mantissa that are stored
+    bias: int
+    ln2: tuple[float, float]  # with room in the first for products with whole numbers
+    exp_low: float  # below it exp is 0
+    exp_high: float  # above it exp overflows
+    root_half: int  # the bits of √½
+    least: float  # the least normal number
+
+
+_FORMATS = {
+    "double": _Format(
+        52, 1023, (0.6931471803691238, 1.9082149292705877e-10), -745.2, 709.79, 0x3FE6A09E667F3BCD, 2.0**-1022
+    ),
+    "float": _Format(23, 127, (0.693145751953125, 1.42860682030941723e-06), -104.0, 88.73, 0x3F3504F3, 2.0**-126),
+}
+LN2 = 0.6931471805599453
+LN2_REST = 2.3190468138462996e-17  # ln 2 is the sum of the two
+
+
+def _format(b: Body) -> _Format:
+    return _FORMATS[b.kind]
+
+
+def _table(b: Body, name: str) -> tuple[float, ...]:
+    return COEFFICIENTS[name, b.kind]
+
+
+def _power_of_two(b: Body, n: Lanes) -> Lanes:
+    """Return 2 ** n for integers n in the range of normal numbers."""
+    form = _format(b)
+    return b.from_bits(b.shift_left(b.apply("add", n, b.whole(form.bias)), form.digits))
+
+
+def _scale(b: Body, x: Lanes, n: Lanes) -> Lanes:
+    """Return x · 2 ** n, rounded once also where that is subnormal; n is a whole number of the type of x."""
+    if b.scales:
+        return b.scale(x, n)
+    # Such a sum has the whole number in its last bits, whatever it is; no other conversion takes a NaN.
+    magic = 1.5 * 2.0 ** _format(b).digits
+    whole = b.apply("sub", b.bits(n + magic), b.bits(b.number(magic)))
+    half = b.shift_right(whole, 1)
+    return (x * _power_of_two(b, half)) * _power_of_two(b, b.apply("sub", whole, half))
+
+
+def _reduce(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return the whole number n and the rest r of x = n ln 2 + r."""
+    form = _format(b)
+    n = b.rint(x * (1 / LN2))
+    return n, b.fma(n, -form.ln2[1], b.fma(n, -form.ln2[0], x))
+
+
+def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
+    """Return the exponential of ``x``, or of ``x + low`` where the second is tiny beside the first."""
+    form = _format(b)
+    # Beyond these ends, where a NaN goes through, what is scaled is 0 or infinite by itself.
+    n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))
+    return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
+
+
+def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
+    """Return the same where it is an ordinary number, 0 below, and infinity or no number above."""
+    n, r = _reduce(b, x if b.scales else b.within(x, _format(b).exp_low, _format(b).exp_high))
+    return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
+
+
+def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
+    return b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r) + 1.0
+
+
+def expm1(b: Body, x: Lanes) -> Lanes:
+    """Return exp(x) - 1."""
+    form = _format(b)
+    n, r = _reduce(b, b.within(x, -60.0, form.exp_high))
+    p = b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r)
+    # By half of 2 ** n, which does not overflow where the result does not.
+    half = _scale(b, b.number(1.0), n - 1.0)
+    found = b.fma(half, p, half - 0.5)
+    # The digits, and the sign, of what is too small to be squared or halved.
+    return b.select(b.abs(x) > form.least * 4, found + found, x)
+
+
+def _split(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return n and m of x = m / 2 ** n, with m near 1.
+
+    For 0 and infinity n is infinite and m is 1; for a negative number, and for none, n is none.
+    """
+    form = _format(b)
+    if b.scales:
+        x = x + 0.0  # of -0.0 the mantissa would be negative
+        m = b.mantissa(x)
+        return b.exponent(m) - b.exponent(x), m
+    small = x < form.least
+    lifted = b.bits(b.select(small, x * 2.0 ** (form.digits + 2), x))
+    k = b.shift_right(b.apply("sub", lifted, b.whole(form.root_half)), form.digits)
+    m = b.from_bits(b.apply("sub", lifted, b.shift_left(k, form.digits)))
+    k = b.convert("sitofp", k, b.real)
+    k = b.select(small, k - float(form.digits + 2), k)
+    k = b.select((x > 0.0) & (x < _INF), k, b.select(x.equals(0.0), -_INF, b.select(x > 0.0, x, math.nan)))
+    return 0.0 - k, m
+
+
+def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
+    """Return log(1 + f) - n ln 2 for small f."""
+    form = _format(b)
+    s = f / (f + 2.0)
+    z = s * s
+    half = f * f * 0.5
+    share = b.fma(s, b.fma(z, b.polynomial(z, _table(b, "LOG")), half), n * -form.ln2[1])
+    return b.fma(n, -form.ln2[0], f - (half - share))
+
+
+def log(b: Body, x: Lanes) -> Lanes:
+    """Return the natural logarithm; of 0 it is minus infinity, of less no number."""
+    n, m = _split(b, x)
+    return _log_near_one(b, n, m - 1.0)
+
+
+def log_inside(b: Body, x: Lanes) -> Lanes:
+    """Return the logarithm of an ordinary number, off by 1e-8 beside rounding; something finite at 0."""
+    form, bits = _format(b), b.bits(x)
+    one = b.bits(b.number(1.0))
+    n = b.convert("sitofp", b.shift_right(b.apply("sub", bits, one), form.digits), b.real)
+    m = b.from_bits(b.apply("or", b.apply("and", bits, b.whole((1 << form.digits) - 1)), one))
+    f = m - 1.0
+    return b.fma(n, LN2, f * b.horner(f, COEFFICIENTS["LOG1P", "float"]))
+
+
+def log1p(b: Body, x: Lanes) -> Lanes:
+    """Return log(1 + x)."""
+    n, _ = _split(b, x + 1.0)
+    unit = _scale(b, b.number(1.0), n)
+    found = _log_near_one(b, n, b.fma(x, unit, -(1.0 - unit)))  # so signed that -0.0 stays
+    return b.select(b.abs(n) < _INF, found, -n)
+
+
+def tanh(b: Body, x: Lanes) -> Lanes:
+    """Return the hyperbolic tangent."""
+    size = b.abs(x)
+    z = x * x
+    near = b.fma(size * z, b.polynomial(z, _table(b, "TANH")), size)
+    e = _fall(b, x + x)
+    far = 1.0 - (e + e) / (e + 1.0)
+    return b.copysign(b.select(size < 0.6, near, far), x)
+
+
+def exp_of_negative(b: Body, x: Lanes) -> Lanes:
+    """Return exp(x) of a number that is at most 0."""
+    n, r = _reduce(b, b.at_least(x, _format(b).exp_low))
+    return _scale(b, _exp_near_zero(b, r), n)
+
+
+def _fall(b: Body, x: Lanes) -> Lanes:
+    """Return exp(-|x|), which the logistic functions share."""
+    return exp_of_negative(b, -b.abs(x))
+
+
+def sigmoid(b: Body, x: Lanes) -> Lanes:
+    """Return 1 / (1 + exp(-x))."""
+    e = _fall(b, x)
+    u = e + 1.0
+    upper = 1.0 / u
+    # The quotient e / u without a second division, and with what the product loses put back.
+    lower = e * upper
+    lower = b.fma(b.fma(-lower, u, e), upper, lower)
+    return b.select(x >= 0.0, upper, lower)
+
+
+def softplus(b: Body, x: Lanes) -> Lanes:
+    """Return log(1 + exp(x))."""
+    return b.largest(x, 0.0) + _log1p_share(b, _fall(b, x))
+
+
+def _log1p_share(b: Body, e: Lanes) -> Lanes:
+    """Return log(1 + e) of a number from 0 to 1."""
+    return e * b.horner(e, _table(b, "LOG1P"))
+
+
+def logcosh(b: Body, x: Lanes) -> Lanes:
+    """Return log(cosh(x))."""
+    size = b.abs(x)
+    z = x * x
+    near = z * b.horner(b.smallest(z, 1.0), _table(b, "LOGCOSH"))
+    far = (size - LN2) + _log1p_share(b, _fall(b, x + x))
+    return b.select(size < 1.0, near, far)
+
+
+def sech2(b: Body, x: Lanes) -> Lanes:
+    """Return 1 / cosh(x)²."""
+    e = _fall(b, x + x)
+    u = e + 1.0
+    lost = e - (u - 1.0)
+    return (e * 4.0) / b.fma(u, u, (u + u) * lost)
+
+
+def bell(b: Body, x: Lanes) -> Lanes:
+    """Return exp(-x² / 2)."""
+    # The square and what rounding took from it: an exponential turns that into a relative error.
+    size = b.smallest(b.abs(x), 64.0)
+    square = size * size
+    found = exp(b, square * -0.5, b.fma(size, size, -square) * -0.5)
+    return b.select(x.equals(x), found, x)
+
+
+def normal_within(b: Body, x: Lanes) -> Lanes:
+    """Return what of the standard normal distribution lies between -x and x."""
+    size = b.abs(x)
+    near = size * b.horner(b.smallest(size * size, 2.0), _table(b, "WITHIN"))
+    # Beyond, the tails are the density times a smooth function of this place.
+    place = b.smallest(size, 9.0)
+    tails = bell(b, x) * b.polynomial((place - 3.0) / (place + 3.0), _table(b, "BEYOND"))
+    return b.copysign(b.select(size < math.sqrt(2), near, 1.0 - tails), x)
+
+
+def log1p_excess(b: Body, x: Lanes) -> Lanes:
+    """Return x - log(1 + x)."""
+    inside = b.smallest(b.largest(x, -0.5), 1.0)
+    t, gap = atanh_gap(b, inside)
+    far = b.select(x < _INF, x - log1p(b, x), x)
+    return b.select((x > -0.5) & (x < 1.0), t * (inside - gap), far)
+
+
+def atanh_gap(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return t = x / (2 + x), and what t is multiplied by to make log(1 + x) - 2 t, for x from -1/2 to 1."""
+    t = x / (x + 2.0)
+    z = t * t
+    return t, (z + z) * b.polynomial(z, _table(b, "ATANH"))
+
+
+def normal_range(b: Body) -> tuple[float, float]:
+    """Return the least and the greatest normal number of the type."""
+    form = _format(b)
+    return form.least, (2.0 - 2.0**-form.digits) * 2.0**form.bias
+
+
+def hypot(b: Body, x: Lanes, y: Lanes) -> Lanes:
+    """Return √(x² + y²), without overflow on the way."""
+    a, c = b.abs(x), b.abs(y)
+    large = b.select(a > c, a, c)
+
+    def scaled() -> Lanes:
+        small = b.select(a > c, c, a)
+        ratio = b.select(large > 0.0, small / large, 0.0)
+        return b.select(large < _INF, large * b.sqrt(b.fma(ratio, ratio, 1.0)), large)
+
+    far = math.sqrt(normal_range(b)[1]) / 2
+    plain = (large > 1 / far) & (large < far)
+    return b.rarely(plain ^ b.always, scaled, b.sqrt(b.fma(a, a, c * c)))
+
+
+# --- powers ------------------------------------------------------------------------------------------
+
+
+def pow(b: Body, x: Lanes, y: Lanes) -> Lanes:
+    """Return x ** y: any x above 0, 0 to powers of at least 0, and less than 0 to whole powers."""
+    constant = b.constant(y)
+    if constant in _EASY_POWERS:
+        return _EASY_POWERS[constant](b, x)
+    size = b.abs(x)
+    found = _power(b, size, y)
+
+    def special() -> Lanes:
+        whole = b.rint(y).equals(y)
+        half = y * 0.5
+        odd = whole & (b.rint(half).equals(half) ^ b.always)
+        result = b.select(size.equals(0.0), b.select(y < 0.0, _INF, 0.0), found)
+        result = b.select(odd, b.copysign(result, x), result)
+        result = b.select((x < 0.0) & (whole ^ b.always) & (size < _INF), math.nan, result)
+        result = b.select((x.equals(x) & y.equals(y)) ^ b.always, math.nan, result)
+        one = y.equals(0.0) | x.equals(1.0) | (size.equals(1.0) & b.abs(y).equals(_INF))
+        return b.select(one, 1.0, result)
+
+    plain = (x > 0.0) & (x < _INF) & (b.abs(y) < _INF)
+    return b.rarely(plain ^ b.always, special, found)
+
+
+_EASY_POWERS: dict[float | None, Callable[[Body, Lanes], Lanes]] = {
+    -1.0: lambda b, x: 1.0 / x,
+    0.5: lambda b, x: b.select(x.equals(-_INF), _INF, b.sqrt(x + 0.0)),
+    1.0: lambda b, x: x,
+    2.0: lambda b, x: x * x,
+}
+
+
+def _power(b: Body, x: Lanes, y: Lanes) -> Lanes:
+    """Return x ** y for x above 0 and at most infinity."""
+    if b.kind == "float":
+        # A float's power has its digits in doubles, without any care.
+        wide = b.widened()
+        found = exp(wide, wide.take(y) * log(wide, wide.take(x)))
+        return b.give(found)
+    high, low = _log_pair(b, x)
+    product = y * high
+    rest = b.fma(y, low, b.fma(y, high, -product))
+    # Where the logarithm or the product is infinite, there is nothing left over.
+    rest = b.select(b.abs(product) < 1e4, rest, 0.0)
+    return exp(b, product, rest)
+
+
+def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return the natural logarithm of a positive number as a sum of two, to some 65 bits."""
+    n, m = _split(b, x)
+    k = -n
+    f = m - 1.0
+    d = m + 1.0
+    q = f / d
+    # What the division left over, by the exact sum 1 + m.
+    left = b.fma(-q, d, f) - q * (m - (d - 1.0))
+    q_low = left / d
+    z = q * q
+    z_low = b.fma(q, q, -z) + (q + q) * q_low
+    c = z * (2 / 3)
+    c_low = b.fma(z, 2 / 3, -c) + z * _THIRDS_REST + z_low * (2 / 3) + z * z * b.polynomial(z, _table(b, "LOG2"))
+    cube = q * c
+    cube_low = b.fma(q, c, -cube) + q * c_low + q_low * c
+    # k ln 2 + 2 q + cube, from the large to the small, each with what its rounding left.
+    a = k * _LN2_HIGH
+    s = a + (q + q)
+    s_low = (a - s) + (q + q)
+    t = s + cube
+    t_low = (s - t) + cube
+    low = s_low + t_low + cube_low + (q_low + q_low) + k * _LN2_LOW
+    high = t + low
+    infinite = b.select(x.equals(0.0), -_INF, _INF)
+    inside = (x > 0.0) & (x < _INF)
+    return b.select(inside, high, infinite), b.select(inside, (t - high) + low, 0.0)
+
+
+_THIRDS_REST = 3.700743415417188e-17  # two thirds less its nearest double
+_LN2_HIGH = 0.6931471805598903  # 42 bits, so that products with whole numbers up to 2047 are exact
+_LN2_LOW = 5.497923018708371e-14

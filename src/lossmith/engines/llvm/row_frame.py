@@ -1,0 +1,119 @@
+"""What kernels over rows of logits are told, and the pieces that their texts share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lossmith.engines.llvm.lanes import Body, Kind
+from lossmith.engines.llvm.loops import NOWHERE, RECORD
+
+Targets = Literal["indices", "smoothed", "soft"]
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class RowForm:
+    """What a kernel over rows does.
+
+    Attributes:
+        kind: type of the logits.
+        targets: class indices; class indices with part of each spread evenly; or a distribution a row. All but
+            the first are for a formula that is -log p itself.
+        losses, gradient, hessian: whether they are written; the Hessian is its diagonal.
+        summed: whether losses are summed.
+        weighted, masked: whether there are weights and a mask.
+        adjusted: whether each class adds a number of its own to its logits.
+        penalised: whether a multiple of the squared log-sum of exponentials is added to each loss.
+        streaming: whether the gradient is written past the caches.
+        spread: whether part of targets that are distributions is spread evenly.
+        given: what the logits are in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
+        shares: what targets that are distributions are in memory, likewise.
+        by_lane: whether each lane is a row, for few classes; else a vector holds classes of one row.
+    """
+
+    kind: Kind
+    targets: Targets
+    losses: bool
+    gradient: bool
+    hessian: bool
+    summed: bool
+    weighted: bool = False
+    masked: bool = False
+    adjusted: bool = False
+    penalised: bool = False
+    streaming: bool = False
+    spread: bool = False
+    given: str = ""
+    shares: str = ""
+    by_lane: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of a number."""
+        return 4 if self.kind == "float" else 8
+
+    def element(self, array: str) -> str:
+        """Return what an array holds, a key of ``lossmith.engines.llvm.memory.SIZES``."""
+        given = {"logits": self.given, "targets": self.shares if self.targets == "soft" else "i64"}
+        return given.get(array, "") or self.kind
+
+
+ARGUMENTS = (
+    "logits", "targets", "losses", "gradient", "hessian", "weight", "mask", "records", "uniforms", "scratch",
+    "adjustment",
+)  # fmt: skip
+"""Pointers in the table that a kernel gets, in order."""
+
+REGIONS = ("kept", "shares", "turned")
+"""What scratch holds for each class of a group of rows where lanes are rows: logits, later their exponentials; targets
+that are distributions; and derivatives on their way out."""
+
+SLOTS = (
+    "top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor", "pull",
+)  # fmt: skip
+"""Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""
+
+
+def uniform_lines(place: int, type_: str, kind: Kind, b: Body) -> list[str]:
+    """Return the lines that load a value that is the same for every row, and spread it."""
+    name = f"uniform{place}"
+    lines = [
+        f"  %{name}_at = getelementptr double, ptr %uniforms, i64 {place}",
+        f"  %{name}_value = load double, ptr %{name}_at, align 8",
+    ]
+    if type_ == "bool":
+        lines.append(f"  %{name}_one = fcmp une double %{name}_value, 0.0")
+        return lines + splat(name, "i1", b)
+    return [*lines, cast(f"{name}_one", f"{name}_value", kind), *splat(name, kind, b)]
+
+
+def cast(name: str, source: str, kind: Kind) -> str:
+    """Return the line that brings a double to the type of the kernel."""
+    return f"  %{name} = " + (
+        f"fptrunc double %{source} to float" if kind == "float" else f"fadd double %{source}, 0.0"
+    )
+
+
+def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
+    """Return the lines that make a vector of one number, ``name`` of ``name_one`` unless another source is told."""
+    type_, small = b.vector(element), b.vector("i32")
+    return [
+        f"  %{name}_first = insertelement {type_} zeroinitializer, {element} %{source or name + '_one'}, i32 0",
+        f"  %{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, {small} zeroinitializer",
+    ]
+
+
+def leave_record(total: str, bad: str, wrong: str) -> list[str]:
+    """Return the lines that write the record of a block from single values."""
+    lines = [
+        f"%bad_value = select i1 {bad}, i64 0, i64 {NOWHERE}",
+        f"%wrong_value = select i1 {wrong}, i64 0, i64 {NOWHERE}",
+        f"%count_value = zext i1 {bad} to i64",
+        f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block",
+        f"store double {total}, ptr %record, align 8",
+    ]
+    for place, name in enumerate(("count", "bad", "wrong"), start=1):
+        lines.append(f"%record{place} = getelementptr i64, ptr %record, i64 {place}")
+        lines.append(f"store i64 %{name}_value, ptr %record{place}, align 8")
+    return [f"  {line}" for line in lines]

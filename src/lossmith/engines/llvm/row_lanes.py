@@ -1,0 +1,323 @@
+"""Rows of few classes: each lane is a row, so that a vector holds one class of several rows.
+
+Rows lie one after the other in memory. Tiles of them, as many rows as a vector has lanes, are turned over in
+registers on the way in and on the way out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.memory import SIZES, masked
+from lossmith.engines.llvm.row_frame import RowForm
+
+
+class Turn:
+    """The text of one turn of a loop over classes, or over tiles of classes."""
+
+    def __init__(self, form: RowForm, width: int, prefix: str) -> None:
+        self.form = form
+        self.body = Body(form.kind, width, prefix)
+        self.number = f"%{prefix}_k"
+
+    def _at(self, region: str, place: str) -> str:
+        return self.body.write("ptr", f"getelementptr {self.body.real}, ptr %lanes_{region}, i64 {place}").name
+
+    def kept(self, region: str, place: str = "") -> Lanes:
+        """Return the vector that scratch holds for a class."""
+        at = self._at(region, place or self.number)
+        return self.body.write(self.body.real, f"load {self.body.real}, ptr {at}, align 64")
+
+    def keep(self, value: Lanes, region: str, place: str = "") -> None:
+        """Write the vector that scratch shall hold for a class."""
+        at = self._at(region, place or self.number)
+        self.body.lines.append(f"  store {value.type} {value.name}, ptr {at}, align 64")
+
+    def mixed(self, t: Lanes) -> Lanes:
+        """Return the shares of a class that are trained for: some of each is spread evenly, if that is asked for."""
+        spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
+        return t * (1.0 - spread) + even if self.form.spread else t
+
+    def apart(self, t: Lanes) -> Lanes:
+        """Return what the shares that are trained for lack to 1, with its own digits."""
+        spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
+        return (1.0 - t) * (1.0 - spread) + (spread - even) if self.form.spread else 1.0 - t
+
+    def spread(self, element: str, value: str) -> Lanes:
+        """Return a single number in every lane."""
+        b, type_ = self.body, self.body.vector(element)
+        first = b.write(type_, f"insertelement {type_} zeroinitializer, {element} {value}, i32 0").name
+        zeros = f"{b.vector('i32')} zeroinitializer"
+        return b.write(type_, f"shufflevector {type_} {first}, {type_} zeroinitializer, {zeros}")
+
+    @property
+    def is_target(self) -> Lanes:
+        """The rows whose target is this class."""
+        classes = Lanes(self.body, self.body.vector("i64"), "%classes_of_rows")
+        return self.body.compare_whole("eq", self.spread("i64", self.number), classes)
+
+    def slot(self, name: str) -> Lanes:
+        """Return what was found for each row of the group."""
+        return self.body.write(self.body.real, f"load {self.body.real}, ptr %slot_{name}, align 64")
+
+
+Write = Callable[[Turn, Mapping[str, str]], dict[str, str]]
+
+
+def over_classes(
+    name: str, write: Write, form: RowForm, width: int, carried: Mapping[str, tuple[str, str]], before: str
+) -> tuple[str, set[str], dict[str, str]]:
+    """Return the text of a loop over classes, what it declares, and the names of what it carried.
+
+    It begins after the block ``before`` and ends in a block ``{name}_end``.
+    """
+    turn = Turn(form, width, name)
+    after = write(turn, {key: f"%{name}_{key}" for key in carried})
+    phis = "\n".join(
+        f"  %{name}_{key} = phi {type_} [ {start}, %{before} ], [ {after[key]}, %{name}_loop ]"
+        for key, (type_, start) in carried.items()
+    )
+    text = f"""
+  br label %{name}_loop
+{name}_loop:
+  {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{name}_loop ]
+{phis}
+{chr(10).join(turn.body.lines)}
+  %{name}_next = add i64 {turn.number}, 1
+  %{name}_more = icmp ult i64 %{name}_next, %classes
+  br i1 %{name}_more, label %{name}_loop, label %{name}_end
+{name}_end:"""
+    return text, turn.body.declared, after
+
+
+def over_tiles(
+    name: str,
+    array: str,
+    region: str,
+    form: RowForm,
+    width: int,
+    before: str,
+    *,
+    out: bool = False,
+    otherwise: float = 0.0,
+) -> tuple[str, set[str]]:
+    """Return the text that brings the rows of a group from an array into lanes, or back, and what it declares."""
+    turn = Turn(form, width, name)
+    b, kind, size = turn.body, form.kind, form.size
+    suffix = f"v{width}{SHORT[kind]}.p0"
+    first = b.write("i64", f"mul i64 {turn.number}, {width}").name
+    left = b.write("i64", f"sub i64 %classes, {first}").name
+    long, lefts = b.vector("i64"), turn.spread("i64", left).name
+    lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+    inside = b.write(b.truth, f"icmp ult {long} {lanes}, {lefts}").name
+    base = b.write("i64", "mul i64 %group, %classes").name
+    start = b.write("i64", f"add i64 {base}, {first}").name
+
+    def row(number: int) -> tuple[str, str]:
+        """Return where a row of the group lies, and whether it is there; a row beyond is the first instead."""
+        there = b.write("i1", f"icmp ult i64 {number}, %count").name
+        place = b.write("i64", f"select i1 {there}, i64 {number}, i64 0").name
+        offset = b.write("i64", f"mul i64 {place}, %classes").name
+        offset = b.write("i64", f"add i64 {start}, {offset}").name
+        step = f"[{SIZES[form.element(array)]} x i8]"
+        return b.write("ptr", f"getelementptr {step}, ptr %{array}, i64 {offset}").name, there
+
+    tile = [b.write("i64", f"add i64 {first}, {n}").name for n in range(width)]
+    if out:
+        b.declared.add(f"declare void @llvm.masked.store.{suffix}({b.real}, ptr, i32, {b.truth})")
+        for n, turned in enumerate(turned_over(b, [turn.kept(region, place) for place in tile])):
+            at, there = row(n)
+            mask = b.write(b.truth, f"select i1 {there}, {b.truth} {inside}, {b.truth} zeroinitializer").name
+            given = f"{b.real} {turned.name}, ptr {at}, i32 {size}, {b.truth} {mask}"
+            b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
+    else:
+        element = form.element(array)
+        rows = [masked(b, row(n)[0], element, inside, otherwise) for n in range(width)]
+        for place, turned in zip(tile, turned_over(b, rows), strict=True):
+            turn.keep(turned, region, place)
+    text = f"""
+  br label %{name}_loop
+{name}_loop:
+  {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{name}_loop ]
+{chr(10).join(b.lines)}
+  %{name}_next = add i64 {turn.number}, 1
+  %{name}_more = icmp ult i64 %{name}_next, %tiles
+  br i1 %{name}_more, label %{name}_loop, label %{name}_end
+{name}_end:"""
+    return text, b.declared
+
+
+def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
+    """Return the columns of a square of as many vectors as they have lanes."""
+    width, half = len(vectors), len(vectors) // 2
+    while half:  # blocks of this size change places across the diagonal
+        lower = [lane if not lane & half else (lane ^ half) + width for lane in range(width)]
+        upper = [lane ^ half if not lane & half else lane + width for lane in range(width)]
+        for low in (n for n in range(width) if not n & half):
+            a, c = vectors[low], vectors[low + half]
+            vectors[low], vectors[low + half] = (_shuffled(b, a, c, picks) for picks in (lower, upper))
+        half //= 2
+    return vectors
+
+
+def _shuffled(b: Body, a: Lanes, c: Lanes, picks: list[int]) -> Lanes:
+    places = ", ".join(f"i32 {pick}" for pick in picks)
+    text = f"shufflevector {a.type} {a.name}, {c.type} {c.name}, {b.vector('i32')} <{places}>"
+    return b.write(a.type, text)
+
+
+def find_top(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
+    """Write the first look: the largest logit of each row, with what classes add to theirs."""
+    b = turn.body
+    z, top = turn.kept("kept"), Lanes(b, b.real, before["top"])
+    if turn.form.adjusted:
+        at = b.write("ptr", f"getelementptr {b.kind}, ptr %adjustment, i64 {turn.number}").name
+        z = z + turn.spread(b.kind, b.write(b.kind, f"load {b.kind}, ptr {at}, align {turn.form.size}").name)
+        turn.keep(z, "kept")
+    return {"top": b.select(z > top, z, top).name}
+
+
+def sum_exponentials(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
+    """Write the second look: exponentials, kept and summed, and what targets of several classes need."""
+    b, form = turn.body, turn.form
+    wide, found = b.widened(), dict(before)
+
+    def add(name: str, term: Lanes) -> None:
+        found[name] = (Lanes(b, wide.real, before[name]) + wide.take(term)).name
+
+    z = turn.kept("kept")
+    height = z - turn.slot("top")
+    e = vector.exp_of_negative(b, height)
+    turn.keep(e, "kept")
+    is_top, below = height.equals(0.0), -height
+    add("others", b.select(is_top, 0.0, e))
+    found["ties"] = (Lanes(b, b.real, before["ties"]) + b.select(is_top, b.number(1.0), 0.0)).name
+    if form.targets != "soft":
+        found["target"] = b.select(turn.is_target, z, Lanes(b, b.real, before["target"])).name
+    if form.targets == "smoothed":
+        add("apart", below)
+    if form.targets == "soft":
+        t = turn.kept("shares")
+        mixed = turn.mixed(t)
+        add("apart", b.select(mixed > 0.0, mixed * below, 0.0))
+        add("mass", t)
+        found["proper"] = (Lanes(b, b.truth, before["proper"]) & ((t >= 0.0) & (t <= 1.0))).name
+    return found
+
+
+def derive(output: str) -> Write:
+    """Return the third look for ``gradient`` or ``hessian``: derivatives by a class, from its exponentials."""
+
+    def write(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
+        b, form = turn.body, turn.form
+        factor, e = turn.slot("factor"), turn.kept("kept")
+        if output == "gradient" and form.targets == "indices":
+            found = b.select(turn.is_target, turn.slot("fixed"), e) * turn.slot("scale")
+        else:
+            p = e * turn.slot("inverse")
+            q = b.select(e.equals(1.0), turn.slot("rest"), 1.0 - p)
+            slope, strength = turn.slot("slope"), Lanes(b, b.real, "%strength")
+            if output == "hessian":
+                found = p * q
+                if form.targets == "indices":
+                    # A share of 0 wins over a second derivative that is infinite there.
+                    found = b.select(p.equals(0.0), 0.0, turn.slot("bend") * p) * p + slope * found
+                if form.penalised:
+                    found = found + (strength * 2.0 * p + turn.slot("pull") * q) * p
+            else:
+                if form.targets == "soft":
+                    t = turn.kept("shares")
+                    found = p * turn.apart(t) - turn.mixed(t) * q
+                else:
+                    even = Lanes(b, b.real, "%even")
+                    found = p * (1.0 - even) - even * q
+                if form.penalised:
+                    found = found + p * turn.slot("pull")
+            found = found * factor
+            if form.targets != "soft":
+                fixed = turn.slot("target" if output == "hessian" else "fixed")
+                found = b.select(turn.is_target, fixed, found)
+        # A row of factor 0 has no derivative, whatever came out.
+        turn.keep(b.select(factor > 0.0, found, 0.0), "turned")
+        return {}
+
+    return write
+
+
+def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
+    """Return the text that looks twice at the classes of a group of rows and leaves in slots what it found."""
+    width, real, wide, truth = b.width, b.real, b.vector("double"), b.truth
+    low = -math.inf
+    into, declared = over_tiles("zi", "logits", "kept", form, width, "reading", otherwise=low)
+    end = "zi_end"
+    if form.targets == "soft":
+        shares, more = over_tiles("ti", "targets", "shares", form, width, end)
+        into, end, declared = into + shares, "ti_end", declared | more
+    look, more, top = over_classes("t", find_top, form, width, {"top": (real, b.number(low).name)}, end)
+    declared |= more
+    nothing = {"others": (wide, "zeroinitializer"), "ties": (real, "zeroinitializer")}
+    if form.targets != "indices":
+        nothing["apart"] = (wide, "zeroinitializer")
+    if form.targets == "soft":
+        nothing |= {"mass": (wide, "zeroinitializer"), "proper": (truth, b.always.name)}
+    else:
+        nothing["target"] = (real, "zeroinitializer")
+    sums, more, found = over_classes("s", sum_exponentials, form, width, nothing, "t_end")
+    declared |= more
+    ties = found["ties"] if form.kind == "double" else "%ties_wide"
+    after = [] if form.kind == "double" else [f"  %ties_wide = fpext {real} {found['ties']} to {wide}"]
+    after += [
+        f"  %tied = fadd {wide} {ties}, {b.number(-1.0, 'double').name}",
+        f"  %others_found = fadd {wide} {found['others']}, %tied",
+        f"  store {wide} %others_found, ptr %slot_others, align 64",
+    ]
+    if form.targets != "indices":
+        after.append(f"  store {wide} {found['apart']}, ptr %slot_apart, align 64")
+    if form.targets == "soft":
+        none = b.number(math.nan, "double").name
+        after += [
+            f"  %mass_found = select {truth} {found['proper']}, {wide} {found['mass']}, {wide} {none}",
+            f"  store {wide} %mass_found, ptr %slot_mass, align 64",
+        ]
+    else:
+        after.append(f"  store {real} {found['target']}, ptr %slot_target, align 64")
+    text = f"""
+reading:
+{chr(10).join(_classes_of_rows(form, b, declared))}
+{into}
+{look}
+  store {real} {top["top"]}, ptr %slot_top, align 64
+{sums}
+{chr(10).join(after)}
+  br label %formula
+"""
+    return text, declared
+
+
+def _classes_of_rows(form: RowForm, b: Body, declared: set[str]) -> list[str]:
+    """Return the lines that load the targets of a group of rows, where they are class indices."""
+    if form.targets == "soft":
+        return []
+    long = b.vector("i64")
+    name = f"llvm.masked.load.v{b.width}i64.p0"
+    declared.add(f"declare {long} @{name}(ptr, i32, {b.truth}, {long})")
+    return [
+        "  %classes_at = getelementptr i64, ptr %targets, i64 %group",
+        f"  %classes_of_rows = call {long} @{name}(ptr %classes_at, i32 8, {b.truth} %in_group, "
+        f"{long} zeroinitializer)",
+    ]
+
+
+def write(form: RowForm, b: Body) -> tuple[str, set[str]]:
+    """Return the text that writes the derivatives of a group of rows."""
+    declared: set[str] = set()
+    text, before = "", "formula"
+    for output, wanted in (("gradient", form.gradient), ("hessian", form.hessian)):
+        if wanted:
+            loop, more, _ = over_classes(f"{output[0]}d", derive(output), form, b.width, {}, before)
+            back, other = over_tiles(f"{output[0]}o", output, "turned", form, b.width, f"{output[0]}d_end", out=True)
+            text, declared, before = text + loop + back, declared | more | other, f"{output[0]}o_end"
+    return f"{text}\n  br label %group_done", declared

@@ -1,0 +1,297 @@
+"""Kernels over pairs of rows against the reference: every divergence, every kind, and the quicker way of float32."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith.core import rows
+from lossmith.core.fill import fill
+from lossmith.engines import choice
+from lossmith.engines.llvm import divergence_frame, divergence_kernel, divergence_quick, threads
+from lossmith.structures.divergence import KINDS, Divergence
+
+Array = np.ndarray
+OUTPUTS = ("losses", "gradient", "hessian")
+NAMES = ("kl", "reverse_kl", "jensen_shannon", "total_variation", "squared_hellinger", "alpha_divergence")
+PAIRS = list(itertools.product(KINDS, KINDS))
+CASES = [
+    *((lm.get(name, p_kind=p, q_kind=q)) for name in NAMES for p, q in PAIRS),
+    *(lm.AlphaDivergence(alpha, q_kind="logits") for alpha in (-1.0, 0.0, 1.0, 2.0)),
+    *(lm.GeneralisedKL(p_kind=p, q_kind=q) for p, q in itertools.product(("values", "log_values"), repeat=2)),
+    lm.Distillation(),
+    lm.Distillation(3.0),
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LOSSMITH_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "kernels"))
+    yield
+    threads.set_num_threads(None)
+
+
+def softmax(z: Array) -> Array:
+    powers = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def shown(z: Array, kind: str) -> Array:
+    """Return rows of logits in another kind."""
+    with np.errstate(divide="ignore"):
+        if kind in ("log_values", "logits"):
+            return z
+        p = np.exp(z) if kind == "values" else softmax(z)
+        return np.log(p) if kind == "log_probabilities" else p
+
+
+def sample(loss: Divergence, count: int, classes: int, dtype: Any, *, ruled_out: bool = True) -> dict[str, Array]:
+    """Return pairs of rows: far apart and nearly equal, shifted, certain, and with classes that are ruled out."""
+    rng = np.random.default_rng(classes)
+    p = rng.normal(size=(count, classes)) * 2
+    q = rng.normal(size=(count, classes)) * 2
+    q[1::7] = p[1::7] + rng.normal(size=q[1::7].shape) * 1e-2
+    p[2::7, -1] += 40
+    q[3::7, 0] += 40
+    if loss.kinds == ("logits", "logits"):
+        q[4::7] += 90
+    if ruled_out and classes > 1:
+        p[5::7, 0] = -np.inf
+        q[6::7, -1] = -np.inf
+        p[6::14, -1] = -np.inf
+    given = {"p": shown(p, loss.kinds[0]).astype(dtype), "q": shown(q, loss.kinds[1]).astype(dtype)}
+    return {item.name: given[item.symbol] for item in loss.inputs}
+
+
+def parts_of(loss: Divergence, given: Mapping[str, Array], engine: Any) -> dict[str, Array]:
+    with choice.using(engine):
+        found = loss.evaluate(**given, outputs=OUTPUTS)
+    flat = {"losses": found["losses"]}
+    for name in OUTPUTS[1:]:
+        parts = found[name] if isinstance(found[name], dict) else {"": found[name]}
+        flat |= {f"{name} {symbol}": part for symbol, part in parts.items()}
+    return flat
+
+
+def close(got: Array, expected: Array, dtype: Any, name: object = "") -> None:
+    """Fail unless both are the same but for rounding, that of terms of the size of 1 included."""
+    slack, least = (1e-12, 1e-14) if dtype == np.float64 else (1e-6, 1e-7)
+    np.testing.assert_allclose(got, expected, rtol=slack, atol=least, err_msg=str(name))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", CASES, ids=str)
+def test_every_divergence_is_what_the_reference_says(loss: Divergence, dtype: Any) -> None:
+    for classes in (1, 2, 7, 8, 33, 200):
+        given = sample(loss, 57, classes, dtype)
+        batch = loss._batch(given, None, None, trusted=True)
+        with choice.using("llvm"):
+            assert loss._rows_for_kernel(batch, ("losses", "gradient:q")) == 57
+        expected, got = parts_of(loss, given, "numpy"), parts_of(loss, given, "llvm")
+        for name, part in expected.items():
+            close(got[name], part, dtype, (classes, name))
+
+
+@pytest.mark.parametrize(
+    ("loss", "parts"),
+    [
+        (lm.KLDivergence(q_kind="logits"), ("losses",)),
+        (lm.KLDivergence(q_kind="logits"), ("losses", "gradient:q")),
+        (lm.KLDivergence(q_kind="logits"), ("losses", "gradient:p", "gradient:q")),
+        (lm.KLDivergence(p_kind="logits", q_kind="logits"), ("gradient:q",)),
+        (lm.Distillation(2.0), ("losses", "gradient:q")),
+    ],
+    ids=str,
+)
+def test_the_quicker_way_says_what_the_reference_does(loss: Divergence, parts: tuple[str, ...]) -> None:
+    for classes in (1, 3, 16, 127, 128, 129, 1000):
+        given = sample(loss, 70, classes, np.float32)
+        found: dict[Any, dict[str, Array]] = {}
+        for engine in ("numpy", "llvm"):
+            with choice.using(engine):  # type: ignore[arg-type]  # one of its names
+                batch = loss._batch(given, None, None)
+                found[engine] = {part: batch.room(part) for part in parts}
+                fill(loss, batch, found[engine])
+        for part, expected in found["numpy"].items():
+            close(found["llvm"][part], expected, np.float32, (classes, part))
+
+
+def test_nearly_equal_rows_of_single_precision_keep_their_digits() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 300)).astype(np.float32)
+    w = (z + rng.normal(size=z.shape) * np.logspace(-6, -1, 200)[:, None]).astype(np.float32)
+    loss = lm.Distillation()
+    found: dict[Any, Array] = {}
+    for engine in ("numpy", "llvm"):
+        with choice.using(engine):  # type: ignore[arg-type]  # one of its names
+            found[engine] = loss.losses(teacher=z, student=w)
+    assert found["numpy"].min() < 1e-11
+    np.testing.assert_allclose(found["llvm"], found["numpy"], rtol=1e-6)
+
+
+def test_plain_rows_of_single_precision_take_the_quicker_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    p, z = softmax(rng.normal(size=(40, 500))).astype(np.float32), rng.normal(size=(40, 500)).astype(np.float32)
+    loss = lm.KLDivergence(q_kind="logits")
+    found = {}
+    for small in (divergence_quick.SMALL, 1e30):  # with the second, no row is plain
+        monkeypatch.setattr(divergence_quick, "SMALL", small)
+        divergence_kernel.divergence_kernel.cache_clear()
+        with choice.using("llvm"):
+            found[small] = loss.cost(p=p, q=z)
+    divergence_kernel.divergence_kernel.cache_clear()
+    quick, careful = found.values()
+    assert quick != careful
+    assert quick == pytest.approx(careful, rel=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "loss", [lm.KLDivergence(q_kind="logits"), lm.JensenShannon(p_kind="logits"), lm.Distillation(2.0)], ids=str
+)
+def test_weights_masks_and_reductions_are_applied_inside(loss: Divergence, dtype: Any) -> None:
+    given = sample(loss, 300, 21, dtype, ruled_out=False)
+    rng = np.random.default_rng(1)
+    weight, mask = rng.choice([0.0, 0.5, 2.0], 300), rng.random(300) < 0.7
+    for array in given.values():
+        array[~mask] = np.nan  # what is masked may be anything
+    for reduction in ("mean", "sum", "count_mean", "none"):
+        results: list[Any] = []
+        for engine in ("numpy", "llvm"):
+            with choice.using(engine):  # type: ignore[arg-type]  # one of its names
+                found = loss.cost_and_gradient(**given, weight=weight, reduction=reduction, mask=mask)
+                results.append((found[0], found[1] if isinstance(found[1], dict) else {"": found[1]}))
+        (cost, gradient), (other, slopes) = results
+        close(other, cost, dtype, reduction)
+        for name in gradient:
+            close(slopes[name], gradient[name], dtype, (reduction, name))
+
+
+def test_no_weight_at_all_gives_no_gradient() -> None:
+    loss = lm.KLDivergence(q_kind="logits")
+    given = sample(loss, 20, 30, np.float32)
+    with choice.using("llvm"):
+        gradient = loss.cost_and_gradient(**given, mask=np.zeros(20, bool), empty="zero")[1]
+    assert not any(part.any() for part in gradient.values())
+
+
+@pytest.mark.parametrize("classes", [9, 130])
+def test_nothing_is_written_beyond_the_rows(classes: int) -> None:
+    loss = lm.KLDivergence(q_kind="logits")
+    for dtype in (np.float32, np.float64):
+        given = sample(loss, 11, classes, dtype)
+        batch = loss._batch(given, None, None)
+        room = np.full(12 * classes + 64, 7, dtype)
+        inside = room[32 : 32 + 11 * classes].reshape(11, classes)
+        with choice.using("llvm"):
+            fill(loss, batch, {"gradient:q": inside})
+        assert np.all(room[:32] == 7)
+        assert np.all(room[32 + 11 * classes :] == 7)
+        assert not np.any(inside == 7)
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+@pytest.mark.parametrize("loss", [lm.KLDivergence(q_kind="logits"), lm.Distillation(), lm.JensenShannon()], ids=str)
+def test_sums_and_gradients_are_the_same_bits_for_any_number_of_threads(loss: Divergence, classes: int) -> None:
+    given = sample(loss, 60_000 // classes, classes, np.float32, ruled_out=False)
+    found = set()
+    for number in (1, 2, 5):
+        threads.set_num_threads(number)
+        with choice.using("llvm"):
+            cost, gradient = loss.cost_and_gradient(**given)
+        parts = gradient.values() if isinstance(gradient, dict) else [gradient]
+        found.add((float(cost).hex(), *(part.tobytes() for part in parts)))
+    assert len(found) == 1
+
+
+def test_large_gradients_are_written_past_the_caches_alike() -> None:
+    loss, shape = lm.Distillation(), (600, 4096)
+    rng = np.random.default_rng(2)
+    p, q = rng.normal(size=(2, *shape)).astype(np.float32)
+    batch = loss._batch({"teacher": p, "student": q}, None, None)
+    raw = np.empty(600 * 4096 + 32, np.float32)
+    start = -raw.ctypes.data % 64 // 4
+    found = []
+    for shift in (0, 1):  # aligned to vectors, and not
+        out = raw[start + shift :][: 600 * 4096].reshape(shape)
+        assert divergence_kernel._streams({"gradient:q": out}, 4096) == (shift == 0)
+        with choice.using("llvm"):
+            fill(loss, batch, {"gradient:q": out})
+        found.append(out.copy())
+    np.testing.assert_array_equal(*found)
+
+
+WRONG = {
+    "probabilities": (0.1, -0.01, 1.5, np.nan),
+    "log_probabilities": (0.5, 1.0, np.nan),
+    "logits": (np.nan, np.inf),
+    "values": (-1e6, np.nan, np.inf),
+    "log_values": (710.0, np.nan, np.inf),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "loss", [*(lm.KLDivergence(p_kind=p, q_kind=q) for p, q in PAIRS), *CASES[-6:-2], lm.Distillation()], ids=str
+)
+def test_rows_that_are_none_are_named(loss: Divergence, dtype: Any) -> None:
+    given = sample(loss, 400, 40, dtype)
+    for item, kind in zip(loss.inputs, loss.kinds, strict=True):
+        for value in WRONG[kind]:
+            broken = given[item.name].copy()
+            broken[123, 4] += value
+            if value == 0.1:
+                assert abs(broken[123].sum() - 1) > 0.01
+            with choice.using("llvm"), pytest.raises(lm.DomainError, match=rf"row \[123\] of {item.name}"):
+                loss.cost(**{**given, item.name: broken})
+            mask = np.arange(400) != 123
+            with choice.using("llvm"):
+                loss.cost(**{**given, item.name: broken}, mask=mask)
+    if "logits" in loss.kinds:
+        name = loss.inputs[loss.kinds.index("logits")].name
+        given[name][77] = -np.inf
+        with choice.using("llvm"), pytest.raises(lm.DomainError, match=rf"row \[77\] of {name}"):
+            loss.cost(**given)
+
+
+def test_a_negative_zero_is_a_zero() -> None:
+    rows_of = {"p": np.array([[1.0, 2.0, -0.0], [0.0, -0.0, 1.0]]), "q": np.array([[-0.0, 2.0, 0.5], [-0.0, 0.0, 2.0]])}
+    expected, got = (parts_of(lm.GeneralisedKL(), rows_of, engine) for engine in ("numpy", "llvm"))
+    assert np.isinf(expected["losses"][0])
+    for name, part in expected.items():
+        close(got[name], part, np.float64, name)
+
+
+def test_kernels_know_what_rows_may_hold() -> None:
+    assert (divergence_frame.SUM_TOLERANCE, divergence_frame.LARGEST_LOG) == (rows.SUM_TOLERANCE, rows.LARGEST_LOG)
+
+
+def test_infinite_losses_are_counted_and_their_gradients_are_limits() -> None:
+    loss = lm.KLDivergence(q_kind="logits")
+    rng = np.random.default_rng(3)
+    p, z = softmax(rng.normal(size=(2000, 10))), rng.normal(size=(2000, 10))
+    z[[700, 1999], 3] = -np.inf
+    with choice.using("llvm"):
+        state = loss.state(p=p, q=z)
+    assert (state.bad, state.first_bad, state.mean) == (2, 700, np.inf)
+    reverse = lm.ReverseKLDivergence(p_kind="logits", q_kind="logits")
+    given = {"p": z, "q": rng.normal(size=z.shape)}
+    expected, got = parts_of(reverse, given, "numpy"), parts_of(reverse, given, "llvm")
+    assert np.isinf(expected["gradient q"][[700, 1999]]).all()
+    for part, values in expected.items():
+        close(got[part], values, np.float64, part)
+
+
+def test_what_kernels_do_not_do_the_reference_does() -> None:
+    loss = lm.KLDivergence(q_kind="logits")
+    given = sample(loss, 6, 5, np.float64)
+    batch = loss._batch(given, None, None)
+    with choice.using("llvm"):
+        assert loss._rows_for_kernel(batch, ("full_hessian:q,q",)) == 0
+        full = loss.hessian(**given, kind="full")
+    assert full["q", "q"].shape == (6, 5, 5)

@@ -1,0 +1,110 @@
+"""What is known of values before a program runs is true when it runs, and choices made early change nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith.engines import numpy as reference
+from lossmith.engines.llvm import facts
+from lossmith.engines.llvm.regimes import decided
+from lossmith.program import Program, trace
+from lossmith.structures.pointwise import Pointwise
+from tests.laws.samples import EVERY
+
+FORMS = [loss for loss in EVERY if isinstance(loss, Pointwise)]
+EXTREMES = (0.0, -0.0, 5e-324, 1e-300, 1e-8, 0.5, 1.0, -1.0, 40.0, -745.0, 1e20, -1e160, 1.7e308, -1.7e308)
+
+
+def whole(loss: Pointwise) -> Program:
+    return loss.part(*(name for name, _ in loss.program(2).outputs), "valid")
+
+
+def shown(program: Program) -> Program:
+    """Return the program with all its real values as outputs."""
+    outputs = [(f"%{number}", number) for number, kind in enumerate(program.types) if kind == "real"]
+    valid = dict(program.outputs)["valid"]
+    return Program(
+        program.inputs, program.parameters, program.constants, program.steps, (*outputs, ("valid", valid))
+    )  # fmt: skip
+
+
+def valid_inputs(loss: Pointwise, rows: int = 2000) -> list[np.ndarray]:
+    rng, found = np.random.default_rng(0), []
+    for symbol in loss.symbols:
+        domain = loss.domains[symbol]
+        inside = [x for x in (*EXTREMES, *domain.values, domain.low, domain.high) if domain.includes(x)]
+        found.append(rng.choice(inside, rows))
+    return found
+
+
+def untrue(loss: Pointwise, ranges: dict[int, facts.Range]) -> list[str]:
+    """Return the values that are not what was said of them."""
+    program, inputs = shown(whole(loss)), valid_inputs(loss)
+    with np.errstate(all="ignore"):
+        values = reference.run(program, inputs, loss.free_parameters)
+    assert values["valid"].all()
+    wrong = []
+    for number, (low, high) in ranges.items():
+        got = values.get(f"%{number}")
+        if got is not None and not (np.isfinite(got) & (got >= low) & (got <= high)).all():
+            wrong.append(f"%{number} is not within {low}, {high}")
+    return wrong
+
+
+@pytest.mark.parametrize("loss", FORMS, ids=str)
+def test_what_is_said_of_values_is_true(loss: Pointwise) -> None:
+    tame = all(map(math.isfinite, loss.free_parameters.values()))
+    assert untrue(loss, facts.ranges(whole(loss), tame=tame)) == []
+
+
+def test_a_wrong_fact_is_found() -> None:
+    loss = lm.BinaryCrossEntropy()
+    known = facts.ranges(whole(loss), tame=True)
+    number = next(n for n, bounds in known.items() if bounds[1] == math.inf and n >= whole(loss).first_step)
+    assert untrue(loss, {**known, number: (0.0, 5.0)})
+
+
+def test_targets_and_predictions_of_cross_entropy_are_known() -> None:
+    program = whole(lm.BinaryCrossEntropy())
+    assert facts.ranges(program)[0] == (0.0, 1.0)
+    assert facts.ranges(program)[1] == (-math.inf, math.inf)
+    assert 1 in facts.finite_tests(program).values()
+
+
+def test_nothing_is_known_without_a_domain() -> None:
+    program = trace(lambda ops, s: {"v": ops.mul0(s["a"], s["b"]), "valid": ops.le(0.0, s["a"])}, ("a", "b"))
+    known = facts.ranges(program)
+    assert not {0, 1} & known.keys()  # a may still be infinite
+    assert program.output("v") not in known
+
+
+@pytest.mark.parametrize("loss", FORMS, ids=str)
+def test_choices_made_early_change_nothing(loss: Pointwise) -> None:
+    program, inputs = whole(loss), valid_inputs(loss)
+    chosen = decided(program, tuple(loss.free_parameters.items()))
+    assert not any(step.op in ("where", "alike") and chosen.uniform[step.args[0]] for step in chosen.steps)
+    with np.errstate(all="ignore"):
+        one, other = (reference.run(each, inputs, loss.free_parameters) for each in (program, chosen))
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name])
+
+
+def test_a_kernel_serves_all_parameters_that_ask_for_the_same_form() -> None:
+    program = whole(lm.Asymmetric())
+    forms = [decided(program, tuple(lm.Asymmetric(shift=shift).free_parameters.items())) for shift in (0.05, 0.2, 0.0)]
+    assert forms[0] == forms[1]
+    assert len(forms[2].steps) < len(forms[0].steps) < len(program.steps)
+
+
+def test_a_parameter_that_makes_it_easy_is_a_number_of_the_program() -> None:
+    program = whole(lm.Barron())
+    plain, easy = (decided(program, tuple(lm.Barron(alpha=alpha).free_parameters.items())) for alpha in (1.3, 1.0))
+    shapes = [{chosen.steps[n].args[1] for n, step in enumerate(chosen.steps) if step.op == "bowl"}
+              for chosen in (plain, easy)]  # fmt: skip
+    fixed = len(plain.inputs) + len(plain.parameters)
+    assert all(shape < fixed for shape in shapes[0])
+    assert [easy.constants[shape - fixed] for shape in shapes[1]] == [1.0]

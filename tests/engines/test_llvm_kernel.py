@@ -1,0 +1,192 @@
+"""Kernels against the reference engine: the same numbers for any length, alignment, weights, masks and threads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith.engines import numpy as reference
+from lossmith.engines.llvm import threads
+from lossmith.engines.llvm.kernel import Kernel, kernel
+from lossmith.engines.llvm.loops import NOWHERE, Form, Kind
+from lossmith.program import Program, trace
+
+Array = np.ndarray
+TYPES: dict[Kind, Any] = {"double": np.float64, "float": np.float32}
+LOSSES = [lm.get(name) for name in lm.names() if issubclass(lm.loss_class(name), lm.Pointwise)]
+SIZES = (1, 7, 16, 33, reference.BLOCK - 1, reference.BLOCK, 2 * reference.BLOCK + 5)
+_CANARY = -77.25
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LOSSMITH_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "kernels"))
+    yield
+    threads.set_num_threads(None)
+
+
+def sample(loss: lm.Loss, rows: int, dtype: Any, seed: int = 0) -> list[Array]:
+    """Return inputs of ordinary size inside the domains."""
+    rng, found = np.random.default_rng(seed), []
+    for symbol in loss.program(0).inputs:
+        domain = loss.domains[symbol]
+        if domain.values:
+            values = rng.choice(list(domain.values), rows)
+        elif np.isinf(domain.low) and np.isinf(domain.high):
+            values = rng.normal(size=rows) * 3 + 0.1
+        elif np.isinf(domain.low):
+            values = domain.high - np.exp(rng.normal(size=rows)) * 5
+        elif np.isinf(domain.high):
+            values = domain.low + np.exp(rng.normal(size=rows))
+        else:
+            values = rng.uniform(domain.low, domain.high, rows)
+        found.append(values.astype(dtype))
+    return found
+
+
+def whole(loss: lm.Loss) -> tuple[Program, tuple[str, ...]]:
+    """Return the program of a loss with all its derivatives, and the outputs that are numbers."""
+    names = tuple(name for name, _ in loss.program(2).outputs)
+    return loss.part(*names, "valid"), names  # type: ignore[attr-defined]  # of every loss with a formula
+
+
+def close(got: Array, expected: Array) -> None:
+    """Fail unless two engines agree, but for the rounding that terms of this size carry."""
+    slack = 2e-12 if expected.dtype == np.float64 else 2e-4
+    size = np.maximum(1, np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
+    np.testing.assert_allclose(got, expected, rtol=slack, atol=slack * min(size, 1e3))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_every_loss_is_what_the_reference_says(loss: lm.Loss, kind: Kind) -> None:
+    program, names = whole(loss)
+    inputs = sample(loss, 5003, TYPES[kind])
+    outputs = [np.empty(5003, TYPES[kind]) for _ in names]
+    records = kernel(program, Form(kind, names, summed=True)).run(inputs, loss.free_parameters, outputs)  # type: ignore[attr-defined]
+    expected = reference.run(program, inputs, loss.free_parameters)  # type: ignore[attr-defined]
+    for name, got in zip(names, outputs, strict=True):
+        close(got, expected[name])
+    assert records["sum"].sum() == pytest.approx(outputs[0].astype(np.float64).sum(), rel=1e-12, abs=1e-9)
+    assert (records["count"] == 0).all()
+    assert (records["wrong"] == NOWHERE).all()
+
+
+HUBER = lm.Huber()
+PROGRAM = HUBER.part("value", "gradient:f", "valid")
+NAMES = ("value", "gradient:f")
+
+
+def placed(values: Array, offset: int) -> tuple[Array, Array]:
+    """Return a copy that lies ``offset`` numbers into a larger array of canaries, and that array."""
+    whole = np.full(len(values) + 2 * 64 + offset, _CANARY, values.dtype)
+    part = whole[64 + offset : 64 + offset + len(values)]
+    part[:] = values
+    return part, whole
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("offset", [0, 1, 5])
+@pytest.mark.parametrize("rows", SIZES)
+def test_nothing_beside_the_outputs_is_touched(rows: int, offset: int, kind: Kind) -> None:
+    inputs = [placed(array, offset)[0] for array in sample(HUBER, rows, TYPES[kind])]
+    outputs = [placed(np.zeros(rows, TYPES[kind]), offset + place) for place in range(2)]
+    kernel(PROGRAM, Form(kind, NAMES, summed=True)).run(inputs, HUBER.free_parameters, [part for part, _ in outputs])
+    expected = reference.run(PROGRAM, inputs, HUBER.free_parameters)
+    for name, (part, around) in zip(NAMES, outputs, strict=True):
+        np.testing.assert_array_equal(part, expected[name])
+        assert (around == _CANARY).sum() >= len(around) - rows
+        assert (around[:64] == _CANARY).all()
+        assert (around[-64:] == _CANARY).all()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("rows", [5, 3 * reference.BLOCK + 11])
+def test_weights_and_masks_are_applied_inside(rows: int, masked: bool, weighted: bool, kind: Kind) -> None:
+    rng = np.random.default_rng(3)
+    inputs = sample(HUBER, rows, TYPES[kind])
+    weight = rng.choice([0.0, 0.5, 3.0], rows)
+    mask = rng.random(rows) < 0.7
+    inputs[0][~mask if masked else slice(0)] = np.nan  # what is masked may be anything
+    inputs[1][(weight == 0) & mask if weighted else slice(0)] = 3e38  # a weight of 0 silences anything
+    outputs = [np.empty(rows, TYPES[kind]) for _ in NAMES]
+    form = Form(kind, NAMES, summed=True, weighted=weighted, masked=masked)
+    records = kernel(PROGRAM, form).run(
+        inputs, HUBER.free_parameters, outputs, weight if weighted else None, mask if masked else None, factor=0.25
+    )
+    plain = reference.run(PROGRAM, inputs, HUBER.free_parameters)
+    w, m = weight if weighted else np.ones(rows), mask if masked else np.ones(rows, bool)
+    for name, got in zip(NAMES, outputs, strict=True):
+        factor = 0.25 if name != "value" else 1.0
+        with np.errstate(invalid="ignore", over="ignore"):
+            expected = np.where(m & (w > 0), w * factor * plain[name], 0)
+        np.testing.assert_allclose(got, expected, rtol=1e-6 if kind == "float" else 1e-14)
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = np.where(m & (w > 0), w * plain["value"].astype(np.float64), 0).sum()
+    assert records["sum"].sum() == pytest.approx(total, rel=1e-12)
+    assert (records["wrong"] == NOWHERE).all()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_sums_are_the_same_bits_for_any_threads_and_any_split_at_blocks(kind: Kind) -> None:
+    rows = 37 * reference.BLOCK + 123
+    inputs, run = sample(HUBER, rows, TYPES[kind]), kernel(PROGRAM, Form(kind, (), summed=True)).run
+    found = []
+    for number in (1, 2, 3, 5):
+        threads.set_num_threads(number)
+        found.append(run(inputs, HUBER.free_parameters, [])["sum"].tolist())
+    edges = [0, 3 * reference.BLOCK, 20 * reference.BLOCK, rows]
+    parts = [run([x[a:b] for x in inputs], HUBER.free_parameters, []) for a, b in itertools.pairwise(edges)]
+    found.append([total for part in parts for total in part["sum"].tolist()])
+    assert found == found[:1] * len(found)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("careful", [False, True])
+def test_bad_values_and_invalid_examples_are_noticed_and_carefully_counted(kind: Kind, careful: bool) -> None:
+    loss = lm.BinaryCrossEntropy(prediction="probabilities")
+    rows = 3 * reference.BLOCK
+    y, f = sample(loss, rows, TYPES[kind])
+    y[:] = 1
+    f[:] = np.clip(f, 0.1, 0.9)
+    f[[5, 9, 2 * reference.BLOCK + 100]] = 0  # infinite, each
+    f[reference.BLOCK + 77] = 1.5  # outside the domain
+    form = Form(kind, (), summed=True, careful=careful)
+    records = kernel(loss.part("value", "valid"), form).run([y, f], {}, [])
+    assert records["count"].tolist() == ([2, 0, 1] if careful else [1, 0, 1])
+    assert records["bad"].tolist() == ([5, NOWHERE, 100] if careful else [0, NOWHERE, 0])
+    assert records["wrong"].tolist() == [NOWHERE, 77 if careful else 0, NOWHERE]
+
+
+def test_one_kernel_serves_every_parameter() -> None:
+    form = Form("double", NAMES, summed=True)
+    for delta in (0.1, 1.0, 50.0):
+        loss = lm.Huber(delta)
+        assert kernel(loss.part(*NAMES, "valid"), form) is kernel(PROGRAM, form)
+        inputs, outputs = sample(loss, 100, np.float64), [np.empty(100), np.empty(100)]
+        kernel(PROGRAM, form).run(inputs, loss.free_parameters, outputs)
+        np.testing.assert_array_equal(outputs[0], loss.losses(*inputs))
+
+
+def test_uniform_truth_values_reach_the_kernel() -> None:
+    program = trace(
+        lambda ops, s: {"value": ops.where(s["k"] < 2, s["x"], -s["x"]), "valid": ops.lt(s["x"], 1e9)}, ["x"], ["k"]
+    )
+    x, out = np.arange(10.0), [np.empty(10)]
+    for k in (1.0, 3.0):
+        kernel(program, Form("double", ("value",), summed=False)).run([x], {"k": k}, out)
+        np.testing.assert_array_equal(out[0], x if k < 2 else -x)
+
+
+def test_the_second_process_finds_the_code_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = Form("float", NAMES, summed=False)
+    Kernel(PROGRAM, form)
+    monkeypatch.setattr("lossmith.engines.llvm.compile.build", lambda text: pytest.fail("compiled again"))
+    Kernel(PROGRAM, form)

@@ -1,0 +1,195 @@
+"""The vector mathematics of the compiled engine, against 60 digits."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes
+
+Array = np.ndarray
+TYPES: dict[Kind, Any] = {"double": np.float64, "float": np.float32}
+
+
+def function(
+    write: Callable[..., Lanes], kind: Kind, arguments: int = 1, bits: int | None = None
+) -> Callable[..., Array]:
+    """Return a function over arrays that computes what ``write`` writes, in vectors of so many bits."""
+    width = (bits or compiler.host().bits) // (32 if kind == "float" else 64)
+    body = Body(kind, width)
+    found = write(body, *(Lanes(body, body.real, f"%a{n}") for n in range(arguments)))
+    loads = [
+        f"  %p{n} = getelementptr {kind}, ptr %in{n}, i64 %i\n  %a{n} = load {body.real}, ptr %p{n}, align 4"
+        for n in range(arguments)
+    ]
+    text = "\n".join(
+        [
+            *sorted(body.declared),
+            f"define void @f({', '.join(f'ptr %in{n}' for n in range(arguments))}, ptr %out, i64 %n) {{",
+            "entry:\n  br label %loop\nloop:\n  %i = phi i64 [ 0, %entry ], [ %next, %loop ]",
+            *loads,
+            *body.lines,
+            f"  %p = getelementptr {kind}, ptr %out, i64 %i\n  store {found.type} {found.name}, ptr %p, align 4",
+            f"  %next = add i64 %i, {width}\n  %more = icmp ult i64 %next, %n",
+            "  br i1 %more, label %loop, label %done\ndone:\n  ret void\n}",
+        ]
+    )
+    loaded = compiler.Loaded(compiler.build(text))
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (arguments + 1), ctypes.c_int64)(loaded.address("f"))
+
+    def apply(*given: Array) -> Array:
+        rows = -(-len(given[0]) // width) * width
+        padded = [np.resize(array.astype(TYPES[kind]), rows) for array in given]
+        out = np.empty(rows, TYPES[kind])
+        call(*(array.ctypes.data for array in padded), out.ctypes.data, rows)
+        assert loaded  # the code lives as long as it
+        return out[: len(given[0])]
+
+    return apply
+
+
+def points(kind: Kind) -> Array:
+    """Return ordinary numbers, far ones, ones near 0 and 1, and every special one."""
+    rng, info = np.random.default_rng(0), np.finfo(TYPES[kind])
+    spread = np.exp(rng.uniform(math.log(float(info.tiny)) - 30, math.log(float(info.max)), 150))
+    special = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 88.72283, -103.9, 709.782712893384, -745.13, -708.4, np.inf, np.nan]
+    ends = [float(info.tiny), float(info.smallest_subnormal), float(info.max)]
+    numbers = [
+        rng.normal(size=300) * 3,
+        rng.uniform(-100, 100, 150),
+        rng.uniform(-760, 720, 100),
+        rng.uniform(0.4, 1.6, 200),
+        rng.uniform(-1, 1, 200),
+        spread,
+        -spread,
+        [*special, *ends, *(-end for end in ends), -np.inf],
+    ]
+    with np.errstate(over="ignore", under="ignore"):
+        return np.concatenate(numbers).astype(TYPES[kind])
+
+
+TRUTHS: dict[str, tuple[Callable[[Any], Any], float]] = {
+    "exp": (mp.exp, 1.0),
+    "expm1": (mp.expm1, 2.0),
+    "log": (lambda x: mp.log(x) if x > 0 else -mp.inf if x == 0 else mp.nan, 1.0),
+    "log1p": (lambda x: mp.log1p(x) if x > -1 else -mp.inf if x == -1 else mp.nan, 1.5),
+    "tanh": (mp.tanh, 2.0),
+    "sigmoid": (lambda x: 1 / (1 + mp.exp(-x)), 2.1),
+    "softplus": (lambda x: mp.log1p(mp.exp(x)), 2.0),
+    "logcosh": (lambda x: mp.log1p(2 * mp.sinh(x / 2) ** 2), 2.0),
+    "sech2": (lambda x: mp.sech(x) ** 2, 2.5),
+    "bell": (lambda x: mp.exp(-x * x / 2), 1.5),
+    "normal_within": (lambda x: mp.erf(x / mp.sqrt(2)), 2.0),
+    "log1p_excess": (lambda x: x - mp.log1p(x) if x > -1 else mp.inf if x == -1 else mp.nan, 2.5),
+}
+"""What each function is, and the units in the last place that it keeps to."""
+
+
+def worst(got: Array, arguments: Array, truth: Callable[[Any], Any]) -> float:
+    """Return the largest error in units in the last place; infinite for a wrong special value."""
+    dtype, found = got.dtype.type, 0.0
+    for argument, value in zip(arguments.tolist(), got.tolist(), strict=True):
+        with mp.workdps(700 if abs(argument) > 1e15 or abs(argument) < 1e-15 else 60):
+            exact = mp.nan if math.isnan(argument) else _limit(truth, argument)
+            if mp.isnan(exact):
+                found = max(found, 0.0 if math.isnan(value) else math.inf)
+                continue
+            with np.errstate(over="ignore"):
+                nearest = float(dtype(float(exact)))
+            if math.isinf(nearest) or not math.isfinite(value):
+                found = max(found, 0.0 if value == nearest else math.inf)
+            else:
+                found = max(found, float(abs(mpf(value) - exact) / unit(dtype(abs(nearest)))))
+    return found
+
+
+def unit(number: Any) -> float:
+    """Return one unit in the last place of a number that is not negative."""
+    below = np.nextafter(number, type(number)(0))
+    return float(number) - float(below) if number else float(np.finfo(type(number)).smallest_subnormal)
+
+
+def _limit(truth: Callable[[Any], Any], argument: float) -> Any:
+    return truth(mpf(argument)) if math.isfinite(argument) else truth(mpf(math.copysign(1e6, argument)) ** 60)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("name", TRUTHS)
+def test_functions_of_one_number_are_exact(name: str, kind: Kind) -> None:
+    truth, ulps = TRUTHS[name]
+    arguments = points(kind)
+    finite = arguments[np.isfinite(arguments) | np.isnan(arguments)]
+    assert worst(function(getattr(vector, name), kind)(finite), finite, truth) <= ulps
+    few = np.concatenate([finite[:-30:7], finite[-30:]])  # what other machines compute, by other instructions
+    for bits in OTHER_BITS:
+        assert worst(function(getattr(vector, name), kind, bits=bits)(few), few, truth) <= ulps, bits
+
+
+OTHER_BITS = [bits for bits in (128, 256) if bits < compiler.host().bits]
+
+
+@pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
+@pytest.mark.parametrize("kind", TYPES)
+def test_infinities(kind: Kind, bits: int) -> None:
+    ends = np.array([-np.inf, np.inf])
+    limits = {
+        "exp": (0, np.inf), "expm1": (-1, np.inf), "log": (np.nan, np.inf), "log1p": (np.nan, np.inf), "tanh": (-1, 1),
+        "sigmoid": (0, 1), "softplus": (0, np.inf), "logcosh": (np.inf, np.inf), "sech2": (0, 0), "bell": (0, 0),
+    }  # fmt: skip
+    for name, expected in limits.items():
+        got = function(getattr(vector, name), kind, bits=bits)(ends)
+        np.testing.assert_array_equal(got, expected, err_msg=name)
+
+
+@pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_sign_of_nothing_is_kept(kind: Kind, bits: int) -> None:
+    for name in ("expm1", "log1p", "tanh"):
+        got = function(getattr(vector, name), kind, bits=bits)(np.array([0.0, -0.0]))
+        assert np.signbit(got).tolist() == [False, True], name
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_powers_are_exact(kind: Kind) -> None:
+    rng = np.random.default_rng(1)
+    base = np.concatenate([np.exp(rng.uniform(-40, 40, 400)), rng.uniform(0.5, 1.5, 400), rng.uniform(0, 1, 200)])
+    exponent = np.concatenate([rng.uniform(-5, 5, 400), rng.uniform(-600, 600, 400), rng.uniform(0, 5, 200)])
+    base, exponent = base.astype(TYPES[kind]), exponent.astype(TYPES[kind])
+    got = function(vector.pow, kind, 2)(base, exponent)
+    for a, b, value in zip(base.tolist(), exponent.tolist(), got.tolist(), strict=True):
+        with mp.workdps(60), np.errstate(over="ignore"):
+            exact = mp.power(mpf(a), mpf(b))
+            nearest = TYPES[kind](float(exact))
+            if np.isinf(nearest):
+                assert value == nearest
+            else:
+                assert abs(mpf(value) - exact) <= 1.5 * unit(nearest), (a, b)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_special_powers_are_those_of_numpy(kind: Kind) -> None:
+    numbers = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 3.0, -3.0, 1e30, np.inf, -np.inf, np.nan]
+    base, exponent = np.array(list(itertools.product(numbers, repeat=2)), TYPES[kind]).T
+    with np.errstate(all="ignore"):
+        expected = np.power(base, exponent)
+    np.testing.assert_allclose(function(vector.pow, kind, 2)(base, exponent), expected, rtol=3e-7)
+
+
+def test_what_two_formulas_share_is_computed_once() -> None:
+    body = Body("double", 8)
+    x = Lanes(body, body.real, "%x")
+    vector.softplus(body, x)
+    before = len(body.lines)
+    vector.sigmoid(body, x)
+    vector.softplus(body, -x)
+    vector.sigmoid(body, -x)
+    assert len(body.lines) - before < 20  # no further exponential

@@ -1,0 +1,186 @@
+"""Kernels over rows of logits against the reference, for few and for many classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith.engines import choice
+from lossmith.engines.llvm import row_kernel, threads
+
+Array = np.ndarray
+PARTS = ("losses", "gradient", "hessian")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LOSSMITH_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "kernels"))
+    yield
+    threads.set_num_threads(None)
+
+
+LOSSES = [
+    lm.SparseCategoricalCrossEntropy(),
+    lm.SparseCategoricalCrossEntropy(label_smoothing=0.1),
+    lm.CategoricalCrossEntropy(),
+    lm.SoftmaxFocal(),
+    lm.SoftmaxFocal(gamma=0.5),
+    lm.SoftmaxPolyOne(),
+    lm.GeneralisedCrossEntropy(),
+    lm.SymmetricCrossEntropy(),
+]
+
+
+def sample(loss: lm.Loss, rows: int, classes: int, dtype: Any) -> tuple[Array, Array]:
+    """Return targets and logits: ordinary ones, ties, certain rows, and classes that are ruled out."""
+    rng = np.random.default_rng(classes)
+    z = (rng.normal(size=(rows, classes)) * 4).astype(dtype)
+    z[::7] = 0
+    z[1::7, -1] = 60
+    z[2::7, 0] = -np.inf
+    y = rng.integers(min(1, classes - 1), classes, rows)
+    if loss.indices:  # type: ignore[attr-defined]  # of losses over classes
+        if loss.values["label_smoothing"]:
+            z = np.where(np.isinf(z), -30, z).astype(dtype)
+        return y, z
+    soft = rng.dirichlet(np.ones(classes), rows).astype(dtype)
+    return soft, np.where(np.isinf(z), -30, z).astype(dtype)
+
+
+def close(got: Any, expected: Any, dtype: Any, name: str) -> None:
+    """Fail unless both are the same but for rounding; derivatives near 0 are what terms of the size of 1 leave."""
+    slack = 1e-12 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(got, expected, rtol=slack, atol=slack * 1e-2, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("classes", [2, 3, 10, 23, 24, 57, 1000])
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_every_loss_of_log_probabilities_is_what_the_reference_says(loss: lm.Loss, classes: int, dtype: Any) -> None:
+    y, z = sample(loss, 311, classes, dtype)
+    with choice.using("numpy"):
+        expected = loss.evaluate(y, z, PARTS, trusted=True)
+    with choice.using("llvm"):
+        assert loss._rows_for_kernel(loss._batch({"y_true": y, "y_pred": z}, None, None, trusted=True), PARTS)
+        got = loss.evaluate(y, z, PARTS, trusted=True)
+    for name in PARTS:
+        close(got[name], expected[name], dtype, name)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 24, 100])
+@pytest.mark.parametrize("loss", LOSSES[:4], ids=str)
+def test_weights_masks_and_reductions_are_applied_inside(loss: lm.Loss, classes: int) -> None:
+    y, z = sample(loss, 500, classes, np.float64)
+    rng = np.random.default_rng(1)
+    weight, mask = rng.choice([0.0, 0.5, 2.0], 500), rng.random(500) < 0.7
+    z[~mask] = np.nan  # what is masked may be anything
+    for reduction in ("mean", "sum", "count_mean", "none"):
+        results = []
+        for engine in ("numpy", "llvm"):
+            with choice.using(engine):  # type: ignore[arg-type]  # one of its names
+                results.append(loss.cost_and_gradient(y, z, weight, reduction, mask=mask))
+        (cost, gradient), (other, slopes) = results
+        np.testing.assert_allclose(other, cost, rtol=1e-12)
+        np.testing.assert_allclose(slopes, gradient, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_sums_are_the_same_bits_for_any_number_of_threads(classes: int) -> None:
+    loss = lm.SparseCategoricalCrossEntropy()
+    y, z = sample(loss, 3000, classes, np.float32)
+    found = set()
+    for number in (1, 2, 5):
+        threads.set_num_threads(number)
+        with choice.using("llvm"):
+            found.add(loss.cost(y, z).hex())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("classes", [5, 40])
+def test_bad_rows_are_named_and_infinite_losses_counted(classes: int) -> None:
+    loss = lm.SparseCategoricalCrossEntropy()
+    y, z = sample(loss, 4000, classes, np.float64)
+    z[2::7, 0] = 0
+    z[[777, 3001], y[[777, 3001]]] = -np.inf
+    with choice.using("llvm"):
+        state = loss.state(y, z)
+        assert (state.bad, state.first_bad, state.mean) == (2, 777, np.inf)
+        for value in (np.nan, np.inf):
+            z[1234, 1] = value
+            with pytest.raises(lm.DomainError, match=r"y_pred\[1234, 1\]|row \[1234\]"):
+                loss.cost(y, z)
+        z[1234] = -np.inf
+        with pytest.raises(lm.DomainError, match=r"\[1234"):
+            loss.cost(y, z)
+    soft = np.full((4000, classes), 1 / classes)
+    soft[999, 0] += 0.1
+    with choice.using("llvm"), pytest.raises(lm.DomainError, match=r"row \[999\] of y_true"):
+        lm.CategoricalCrossEntropy().cost(soft, np.zeros((4000, classes)))
+
+
+def test_groups_of_any_size_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = lm.SoftmaxFocal()
+    y, z = sample(loss, 300, 30, np.float64)
+    results = []
+    for size in (1, 1000, 10**6):
+        monkeypatch.setattr(row_kernel, "GROUP", size)
+        with choice.using("llvm"):
+            results.append(loss.evaluate(y, z, PARTS))
+    for found in results[1:]:
+        for name in PARTS:
+            np.testing.assert_array_equal(found[name], results[0][name])
+
+
+PRIOR = (0.5, 0.2, 0.15, 0.1, 0.04, 0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("classes", [6, 70])
+@pytest.mark.parametrize("name", ["z_loss", "smoothed z_loss", "soft smoothing", "soft z_loss", "adjusted"])
+def test_options_of_logits_and_targets(name: str, classes: int, dtype: Any) -> None:
+    prior = tuple(np.resize(PRIOR, classes) / np.resize(PRIOR, classes).sum())
+    loss = {
+        "z_loss": lm.SparseCategoricalCrossEntropy(z_loss=1e-2),
+        "smoothed z_loss": lm.SparseCategoricalCrossEntropy(z_loss=1e-2, label_smoothing=0.2),
+        "soft smoothing": lm.CategoricalCrossEntropy(label_smoothing=0.2),
+        "soft z_loss": lm.CategoricalCrossEntropy(z_loss=1e-2),
+        "adjusted": lm.LogitAdjusted(prior=prior),
+    }[name]
+    y, z = sample(loss, 301, classes, dtype)
+    parts = PARTS
+    with choice.using("llvm"):
+        assert loss._rows_for_kernel(loss._batch({"y_true": y, "y_pred": z}, None, None, trusted=True), parts) == 301
+        got = loss.evaluate(y, z, parts)
+    with choice.using("numpy"):
+        expected = loss.evaluate(y, z, parts)
+    for part in parts:
+        close(got[part], expected[part], dtype, part)
+
+
+def test_what_kernels_do_not_do_the_reference_does() -> None:
+    y, z = sample(lm.SparseCategoricalCrossEntropy(), 400, 6, np.float64)
+    with choice.using("llvm"):
+        for loss in (lm.SoftmaxFocal(label_smoothing=0.1), lm.SoftmaxFocal(prediction="probabilities")):
+            batch = loss._batch({"y_true": y, "y_pred": z}, None, None, trusted=True)
+            assert loss._rows_for_kernel(batch, PARTS) == 0
+        full = lm.SparseCategoricalCrossEntropy().hessian(y, z, kind="full")
+    assert full.shape == (400, 6, 6)
+
+
+def test_kernels_do_not_go_past_what_a_subclass_computes() -> None:
+    class Doubled(lm.SparseCategoricalCrossEntropy):
+        """Cross-entropy, twice."""
+
+        card = lm.SparseCategoricalCrossEntropy.card
+
+        def row(self, z: Array, t: Array, outputs: Any) -> dict[str, Array]:
+            return {name: 2 * part for name, part in super().row(z, t, outputs).items()}
+
+    y, z = sample(lm.SparseCategoricalCrossEntropy(), 4000, 6, np.float64)
+    for engine in ("numpy", "llvm"):
+        with choice.using(engine):
+            assert Doubled()(y, z) == pytest.approx(2 * lm.SparseCategoricalCrossEntropy()(y, z), rel=1e-12)

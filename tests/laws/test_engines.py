@@ -1,0 +1,84 @@
+"""Both engines say the same, and a wrong instruction in one of them breaks the laws."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith import Loss
+from lossmith.engines import choice
+from lossmith.engines.llvm import emit
+from lossmith.engines.llvm import kernel as kernels
+from lossmith.structures.divergence import Divergence
+from lossmith.structures.softmax import Softmax
+from tests.laws import test_values
+from tests.laws.samples import EVERY, each_part, name_of, sample
+
+ULPS = 8
+"""How far the engines may be apart, in units in the last place of the largest result of its kind."""
+
+PARTS = ("losses", "gradient", "hessian")
+
+
+def furthest(loss: Loss, dtype: Any) -> float:
+    """Return how far the engines are apart over examples of ordinary size; infinite where only one has a number."""
+    data = {
+        name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in sample(loss, 257).items()
+    }
+    found = []
+    for engine in ("numpy", "llvm"):
+        with choice.using(engine):
+            found.append(loss.evaluate(**data, outputs=PARTS, trusted=True))
+    most = 0.0
+    for part in PARTS:
+        for (_, one), (_, other) in zip(each_part(found[0][part]), each_part(found[1][part]), strict=True):
+            assert one.dtype == other.dtype == dtype
+            finite = np.isfinite(one)
+            if not np.array_equal(one[~finite], other[~finite], equal_nan=True) or not np.isfinite(other[finite]).all():
+                return math.inf
+            size = np.abs(one[finite]).max(initial=0)
+            apart = np.abs(one[finite].astype(np.float64) - other[finite]).max(initial=0)
+            most = max(most, float(apart / np.spacing(size)) if apart else 0.0)
+    return most
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", EVERY, ids=name_of)
+def test_engines_agree(loss: Loss, dtype: Any) -> None:
+    assert furthest(loss, dtype) <= ULPS
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-13, math.nan, math.inf])
+def test_a_wrong_instruction_breaks_a_law(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = emit.EMIT["softplus"]
+    loss = lm.BinaryCrossEntropy()
+    with choice.using("llvm"):
+        test_values.values_are_exact(loss)
+        wrong = {**emit.EMIT, "softplus": lambda b, x: right(b, x) * factor}
+        monkeypatch.setattr(emit, "EMIT", wrong)
+        monkeypatch.setattr(kernels, "_ready", lambda program, form, parameters: kernels.Kernel(program, form))
+        with pytest.raises(AssertionError):
+            test_values.values_are_exact(loss)
+        assert furthest(loss, np.float64) > ULPS
+
+
+@pytest.mark.parametrize("loss", EVERY, ids=name_of)
+def test_kernels_take_the_rows_of_every_structure_that_has_them(loss: Loss) -> None:
+    data = sample(loss, 37)
+    batch = loss._batch(data, None, None, trusted=True)
+    with choice.using("llvm"):
+        taken = loss._rows_for_kernel(batch, ("losses",))
+    known = isinstance(loss, (lm.Pointwise, Softmax, Divergence)) and not left_to_numpy(loss)
+    assert taken == (37 if known else 0)
+
+
+def left_to_numpy(loss: Loss) -> bool:
+    """Return whether kernels do not know a loss over classes: of probabilities, or φ of several classes of a row."""
+    if not isinstance(loss, Softmax):
+        return False
+    several = not loss.indices or bool(loss.label_smoothing)
+    return loss.probabilities or (several and not loss._is_log_probability)
