@@ -305,3 +305,9 @@ def test_traits_hold_jointly_in_the_logits_of_a_row(name: str) -> None:
     assert traits.smooth == traits.differentiable
     assert np.all(np.isfinite(near))
     assert not traits.symmetric
+
+
+def test_classes_across_an_array_are_looked_at_as_rows_by_the_warning() -> None:
+    p = np.full((4, 3, 5), 1 / 3)
+    with pytest.warns(lm.LossmithWarning, match="20 of 20 rows sum to 1"):
+        lm.CategoricalCrossEntropy(class_axis=1)(p, p)

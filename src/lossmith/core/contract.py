@@ -109,7 +109,8 @@ class Batch:
             ShapeError: for another shape than the predictions have.
         """
         if not isinstance(out, np.ndarray) or out.dtype != self.dtype or not out.flags.writeable:
-            got = f"{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
+            kept = "" if getattr(getattr(out, "flags", None), "writeable", True) else "read-only "
+            got = f"{kept}{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
             raise KindError(f"{self.owner}: out must be a writeable {self.dtype} array, got a {got}")
         own = source(self.inputs[symbol_of(part)])
         tail = self.inputs[symbol_of(part)].shape[1:]

@@ -175,7 +175,7 @@ def warn_if_rows_of_probabilities(
     first = 0 if mask is None or not len(mask) else int(np.argmax(mask))
     if not len(rows) or rows.shape[1] < _FEW or not (rows[first].min() >= 0 and rows[first].max() <= 1):
         return
-    rows = rows if mask is None else rows[mask]
+    rows = np.asarray(rows if mask is None else rows[mask])
     if len(rows) >= _FEW and np.all(valid_rows(rows, "probabilities")):
         all_of_them = f"{len(rows)} of {len(rows)} rows"
         warn(
