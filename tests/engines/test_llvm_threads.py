@@ -73,8 +73,10 @@ def test_an_interrupt_ends_a_long_call_once_the_others_have_let_go() -> None:
     def work(first: int, last: int) -> None:
         calls.append(first)
         at_work.add(first)
-        time.sleep(0.02)
-        at_work.remove(first)
+        try:  # the interrupt may come here, in the caller's own part
+            time.sleep(0.02)
+        finally:
+            at_work.remove(first)
         if next(number) == 3:
             signal.raise_signal(signal.SIGINT)
 
