@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import lossmith as lm
-from lossmith.core import rows
 from lossmith.core.fill import fill
 from lossmith.engines import choice
-from lossmith.engines.llvm import divergence_frame, divergence_kernel, divergence_quick, threads
+from lossmith.engines.llvm import divergence_kernel, divergence_quick, threads
 from lossmith.structures.divergence import KINDS, Divergence
 
 Array = np.ndarray
@@ -141,10 +140,9 @@ def test_plain_rows_of_single_precision_take_the_quicker_way(monkeypatch: pytest
     found = {}
     for small in (divergence_quick.SMALL, 1e30):  # with the second, no row is plain
         monkeypatch.setattr(divergence_quick, "SMALL", small)
-        divergence_kernel.divergence_kernel.cache_clear()
+        monkeypatch.setattr(divergence_kernel, "divergence_kernel", divergence_kernel.DivergenceKernel)
         with choice.using("llvm"):
             found[small] = loss.cost(p=p, q=z)
-    divergence_kernel.divergence_kernel.cache_clear()
     quick, careful = found.values()
     assert quick != careful
     assert quick == pytest.approx(careful, rel=1e-7)
@@ -265,10 +263,6 @@ def test_a_negative_zero_is_a_zero() -> None:
     assert np.isinf(expected["losses"][0])
     for name, part in expected.items():
         close(got[name], part, np.float64, name)
-
-
-def test_kernels_know_what_rows_may_hold() -> None:
-    assert (divergence_frame.SUM_TOLERANCE, divergence_frame.LARGEST_LOG) == (rows.SUM_TOLERANCE, rows.LARGEST_LOG)
 
 
 def test_infinite_losses_are_counted_and_their_gradients_are_limits() -> None:

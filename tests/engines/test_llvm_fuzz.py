@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossmith.engines import numpy as reference
+from lossmith.engines.llvm.frame import NOWHERE
 from lossmith.engines.llvm.kernel import Kernel
-from lossmith.engines.llvm.loops import NOWHERE, Form, Kind
+from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.loops import Form
 from lossmith.program import TABLE, Program
 from lossmith.program.program import Step
 from tests.engines import child

@@ -12,8 +12,10 @@ import pytest
 import lossmith as lm
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import threads
+from lossmith.engines.llvm.frame import NOWHERE
 from lossmith.engines.llvm.kernel import Kernel, kernel
-from lossmith.engines.llvm.loops import NOWHERE, Form, Kind
+from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.loops import Form
 from lossmith.program import Program, trace
 
 Array = np.ndarray

@@ -14,7 +14,7 @@ import lossmith as lm
 from lossmith.engines import choice
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import kernel, row_kernel, threads
+from lossmith.engines.llvm import divergence_kernel, kernel, row_kernel, threads
 from lossmith.engines.llvm.kernel import Kernel
 from lossmith.engines.llvm.loops import Form
 from lossmith.program import Program
@@ -79,21 +79,28 @@ def test_a_kernel_that_cannot_be_made_leaves_its_rows_to_numpy(
     monkeypatch.setattr(compiler, "build", fail)
     monkeypatch.setenv("LOSSMITH_CACHE_DIR", "")
     monkeypatch.setattr(choice, "_told", set())
-    for module, name in ((kernel, "kernel"), (row_kernel, "row_kernel")):
+    made = ((kernel, "kernel"), (row_kernel, "row_kernel"), (divergence_kernel, "divergence_kernel"))
+    for module, name in made:
         monkeypatch.setattr(module, name, compiler.kept(8)(getattr(module, name).__wrapped__))
     rng = np.random.default_rng(0)
     y, f = rng.normal(size=(2, ROWS))
     labels, logits = rng.integers(0, 9, 5000), rng.normal(size=(5000, 9))
-    rows = lm.SparseCategoricalCrossEntropy()
+    p = rng.dirichlet(np.ones(9), 5000)
+    rows, divergence = lm.SparseCategoricalCrossEntropy(), lm.ReverseKLDivergence()
+
+    def computed() -> list[Any]:
+        pair = divergence.evaluate(p=p, q=p[::-1], outputs=("losses", "gradient"))
+        both = [*lm.Huber().cost_and_gradient(y, f), *rows.cost_and_gradient(labels, logits)]
+        return [*both, pair["losses"], *pair["gradient"].values()]
+
     with choice.using("numpy"):
-        right = [*lm.Huber().cost_and_gradient(y, f), *rows.cost_and_gradient(labels, logits)]
+        right = computed()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            found = [*lm.Huber().cost_and_gradient(y, f), *rows.cost_and_gradient(labels, logits)]
-            assert all(np.array_equal(a, b) for a, b in zip(found, right, strict=True))
+            assert all(np.array_equal(a, b) for a, b in zip(computed(), right, strict=True))
     message = "a kernel could not be made (RuntimeError: LLVM ran out of registers); NumPy serves instead"
     assert [record.getMessage() for record in caplog.records] == [message]
-    assert len(tried) == 2
+    assert len(tried) == 3
     with choice.using("llvm"), pytest.raises(choice.NoKernel, match="out of registers"):
         lm.Huber().cost(y, f)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,12 @@ def fill(
         batch: what came in.
         into: flat arrays to write, by part.
         tally: what the losses are added to, if anything.
-        divisor: what derivatives are divided by.
+        divisor: what derivatives are divided by; by infinity where nothing counts, and then they are zero.
     """
+    if math.isinf(divisor):
+        for result in into.values():
+            result[...] = 0
+        into, divisor = {}, 1.0
     first = _rows_for_kernel(loss, batch, into)
     if not first and any(part.startswith("full") for part in into) and _split(loss, batch, into, tally, divisor):
         return

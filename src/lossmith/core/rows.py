@@ -15,13 +15,12 @@ import numpy.typing as npt
 from lossmith.core.columns import lines
 from lossmith.core.contract import Batch, common_type, masks, numbers, warn, weights
 from lossmith.core.inputs import Input
+from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, ShapeError
 
 Array = npt.NDArray[Any]
 
-SUM_TOLERANCE = 1e-3  # probabilities in float16 miss a sum of 1 by up to half of that
-LARGEST_LOG = 709.0
 _SHOWN = 6
 _FEW = 2
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from lossmith.core.contract import Batch
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.parameter import Option, Parameter
-from lossmith.core.rows import SUM_TOLERANCE
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
+from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows

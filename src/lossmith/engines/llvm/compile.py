@@ -10,7 +10,7 @@ import atexit
 import ctypes
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import llvmlite
@@ -18,9 +18,11 @@ import llvmlite.binding as llvm
 
 from lossmith.engines.choice import NoKernel
 from lossmith.engines.forks import ForkLock
+from lossmith.engines.llvm import cache
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound=Any)
 
 VERSION = f"passes 2, llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
 """What compiles, and how; object code is kept apart by it."""
@@ -42,8 +44,13 @@ class Host:
     bits: int
     halves: bool
 
+    @property
+    def on_x86(self) -> bool:
+        """Whether instructions of x86 are there."""
+        return self.triple.startswith(("x86", "i686"))
 
-@cache
+
+@lru_cache
 def host() -> Host:
     """Return this machine."""
     llvm.initialize_native_target()
@@ -154,3 +161,17 @@ class Loaded:
     def address(self, name: str) -> int:
         """Return where a function begins."""
         return int(self._engine.get_function_address(name))
+
+
+def function(text: str, name: str, signature: Callable[[int], F]) -> F:
+    """Return a function of a module, to be called from Python; what was compiled before comes from the disk.
+
+    Args:
+        text: the module.
+        name: what it calls the function.
+        signature: its type, as ``ctypes`` makes it; it is called with the address.
+    """
+    loaded = Loaded(cache.fetch(f"{host()} {VERSION}\n{text}", lambda: build(text)))
+    made = signature(loaded.address(name))
+    made.code = loaded  # which lives as long as the function
+    return made

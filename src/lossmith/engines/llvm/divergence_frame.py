@@ -13,10 +13,6 @@ from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.program import Program
 
-SUM_TOLERANCE = 1e-3
-LARGEST_LOG = 709.0
-"""What rows may hold; see ``lossmith.core.rows``."""
-
 Given = Literal["probabilities", "log_probabilities", "logits"]
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.choice import Findings
-from lossmith.engines.llvm import cache, threads
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.divergence_frame import (
     DivergenceForm,
     Formulas,
@@ -26,9 +26,9 @@ from lossmith.engines.llvm.divergence_frame import (
 )
 from lossmith.engines.llvm.divergence_looks import Looks
 from lossmith.engines.llvm.divergence_quick import Quick, is_quick
-from lossmith.engines.llvm.kernel import RECORD_TYPE, address, findings, kind_of, pointer, uniform
+from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, noticed
+from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, kind_of, pointer, uniform
 from lossmith.engines.llvm.lanes import Lanes
-from lossmith.engines.llvm.loops import NAME, NOWHERE, RECORD
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.regimes import decided
 from lossmith.program import Program
@@ -50,9 +50,6 @@ _PLAIN: Mapping[str, Given] = {
 
 LEAST_NUMBERS = 16_384
 """Numbers that are worth a thread of their own."""
-
-STREAMING = 8 * 2**20
-"""Bytes of derivatives from which on they are written past the caches."""
 
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_double] * 3, *[ctypes.c_int64] * 5)
 
@@ -113,29 +110,23 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
     looks.derivatives(found)
     _join(text, form, width, found, wrong)
     _end_of_row(text, form, width, counts, weight)
-    if form.streaming and on_x86:
-        # What was written past the caches is ordered only by a fence.
-        text.declared.add("declare void @llvm.x86.sse.sfence()")
-    fence = "  call void @llvm.x86.sse.sfence()\n" if form.streaming and on_x86 else ""
+    fenced = form.streaming and on_x86
+    if fenced:
+        text.declared.add(FENCE)
     head = (
         f"define void @{NAME}(ptr %table, double %factor, double %scale_one, double %multiple_one, i64 %rows, "
         "i64 %classes, i64 %block_rows, i64 %first_block, i64 %last_block) {\nentry:\n"
     )
-    end = "\n".join(_end_of_block())
+    text.lines += ["block_done:", *noticed("%bad_now", "%wrong_now", "%limit_now")]
     body = "\n".join(text.lines)
-    return "\n".join(sorted(text.declared)) + f"\n{head}{body}\n{end}\n{fence}  ret void\n}}\n\n!0 = !{{i32 1}}\n"
+    return "\n".join(sorted(text.declared)) + f"\n{head}{body}\n{end_blocks('%sum_now', fenced=fenced)}"
 
 
 def _begin(form: DivergenceForm) -> list[str]:
     """Return the lines with which blocks and rows begin."""
     rows = [name for name in ARGUMENTS if name in ("p", "q") or name.partition("_")[0] in ("gradient", "hessian")]
     return [
-        "  br label %blocks\nblocks:",
-        "  %block = phi i64 [ %first_block, %entry ], [ %next_block, %block_done ]",
-        "  %start = mul i64 %block, %block_rows",
-        "  %ends = add i64 %start, %block_rows",
-        "  %short = icmp ult i64 %rows, %ends",
-        "  %end = select i1 %short, i64 %rows, i64 %ends",
+        begin_blocks("%block_rows"),
         "  br label %one_row\none_row:",
         "  %row = phi i64 [ %start, %blocks ], [ %next_row, %row_done ]",
         "  %sum = phi double [ 0.0, %blocks ], [ %sum_now, %row_done ]",
@@ -216,40 +207,16 @@ def _end_of_row(text: Text, form: DivergenceForm, width: int, counts: Lanes, wei
     text.close(b)
 
 
-def _end_of_block() -> list[str]:
-    """Return the lines that leave the record of a block and go on to the next."""
-    lines = [
-        "block_done:",
-        f"  %bad_value = select i1 %bad_now, i64 0, i64 {NOWHERE}",
-        f"  %wrong_value = select i1 %wrong_now, i64 0, i64 {NOWHERE}",
-        "  %count_value = zext i1 %limit_now to i64",
-        f"  %record = getelementptr [{RECORD} x i64], ptr %records, i64 %block",
-        "  store double %sum_now, ptr %record, align 8",
-    ]
-    for place, name in enumerate(("count", "bad", "wrong"), start=1):
-        lines.append(f"  %record{place} = getelementptr i64, ptr %record, i64 {place}")
-        lines.append(f"  store i64 %{name}_value, ptr %record{place}, align 8")
-    return [
-        *lines,
-        "  %next_block = add i64 %block, 1",
-        "  %again = icmp ult i64 %next_block, %last_block",
-        "  br i1 %again, label %blocks, label %done",
-        "done:",
-    ]
-
-
 class DivergenceKernel:
     """A divergence in machine code."""
 
     def __init__(self, formulas: Formulas, form: DivergenceForm) -> None:
         self.width = compiler.host().bits // 64
-        text = module(formulas, form, self.width, on_x86=compiler.host().triple.startswith("x86"))
-        key = f"{compiler.host()} {compiler.VERSION}\n{text}"
-        self._loaded = compiler.Loaded(cache.fetch(key, lambda: compiler.build(text)))
-        self.call = _SIGNATURE(self._loaded.address(NAME))
+        text = module(formulas, form, self.width, on_x86=compiler.host().on_x86)
+        self.call = compiler.function(text, NAME, _SIGNATURE)
 
 
-@lru_cache(maxsize=256)
+@compiler.kept(256)
 def divergence_kernel(formulas: Formulas, form: DivergenceForm) -> DivergenceKernel:
     """Return the kernel of a divergence, compiled once."""
     return DivergenceKernel(formulas, form)
@@ -311,10 +278,6 @@ def run(
         multiple: which multiple of Σ p log(p/q) the loss is, or nothing where it is none.
         weight, mask, summed, divisor: as for single numbers.
     """
-    if divisor == math.inf:  # nothing counts
-        for array in outputs.values():
-            array[...] = 0
-        outputs, divisor = {}, 1.0
     rows, classes = p.shape
     form = DivergenceForm(
         element=kind_of(p), kinds=(_PLAIN[kinds[0]], _PLAIN[kinds[1]]), amounts="values" in kinds[1],

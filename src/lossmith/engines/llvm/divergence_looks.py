@@ -11,10 +11,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_frame import (
-    LARGEST_LOG,
-    SUM_TOLERANCE,
     DivergenceForm,
     Formulas,
     Look,

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from lossmith.engines import numpy as reference
 from lossmith.engines.choice import Findings
-from lossmith.engines.llvm import cache as disk
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import threads
+from lossmith.engines.llvm.frame import NAME, NOWHERE, RECORD
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.loops import NAME, NOWHERE, RECORD, Form, pointwise
+from lossmith.engines.llvm.loops import Form, pointwise
 from lossmith.engines.llvm.regimes import decided
 from lossmith.program import Program
 
@@ -44,10 +44,8 @@ class Kernel:
         bits = 32 if form.kind == "float" else 64
         self.program, self.form = program, form
         self.width = compiler.host().bits // bits
-        text = pointwise(program, form, self.width, reference.BLOCK, on_x86=compiler.host().triple.startswith("x86"))
-        key = f"{compiler.host()} {compiler.VERSION}\n{text}"
-        self._loaded = compiler.Loaded(disk.fetch(key, lambda: compiler.build(text)))
-        self._call = _SIGNATURE(self._loaded.address(NAME))
+        text = pointwise(program, form, self.width, reference.BLOCK, on_x86=compiler.host().on_x86)
+        self._call = compiler.function(text, NAME, _SIGNATURE)
 
     def run(
         self,
@@ -180,10 +178,6 @@ def run(
         summed: whether to sum ``value``.
         divisor: what derivatives are divided by.
     """
-    if divisor == math.inf:  # nothing counts
-        for array in outputs.values():
-            array[...] = 0
-        outputs, divisor = {}, 1.0
     kind = kind or ("double" if any(kind_of(array) == "double" for array in inputs) else "float")
     form = Form(
         kind=kind,

@@ -7,22 +7,14 @@ depend on who works on which block.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.emit import emit
+from lossmith.engines.llvm.frame import FENCE, NAME, NOWHERE, begin_blocks, end_blocks, noticed, phis, tree
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
 from lossmith.program import Program
-
-NAME = "kernel"
-RECORD = 4
-"""Numbers of 8 bytes that a kernel leaves for each block: the weighted sum of ``value``; how many values that count
-are not finite; the first of them; and the first example that is not ``valid``. Places count from the block's first
-example and are ``NOWHERE`` for none. Unless it is careful, a kernel only says whether there are any, by a count of 1
-and a place of 0."""
-
-NOWHERE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -176,27 +168,10 @@ def pointwise(program: Program, form: Form, width: int, block: int, *, on_x86: b
     places = f"<{', '.join(f'i32 {lane}' for lane in range(width))}>"
     long_places = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
 
-    def carried(prefix: str, *sources: tuple[Mapping[str, str], str]) -> str:
-        lines = []
-        for name, (type_, start) in nothing.items():
-            given = ", ".join(f"[ {values.get(name, start)}, %{label} ]" for values, label in sources)
-            lines.append(f"  %{prefix}{name} = phi {type_} {given}")
-        return "\n".join(lines)
-
-    fence = ""
-    if form.streaming and on_x86:
-        # What was written past the caches is ordered only by a fence.
-        b.declared.add("declare void @llvm.x86.sse.sfence()")
-        fence = "  call void @llvm.x86.sse.sfence()\n"
-    loop = f"""
-  br label %blocks
-
-blocks:
-  %block = phi i64 [ %first_block, %entry ], [ %next_block, %block_done ]
-  %start = mul i64 %block, {block}
-  %ends = add i64 %start, {block}
-  %short = icmp ult i64 %rows, %ends
-  %end = select i1 %short, i64 %rows, i64 %ends
+    fenced = form.streaming and on_x86
+    if fenced:
+        b.declared.add(FENCE)
+    loop = f"""{begin_blocks(str(block))}
   %size = sub i64 %end, %start
   %rest = and i64 %size, {width - 1}
   %stop = sub i64 %end, %rest
@@ -206,7 +181,7 @@ blocks:
 vectors:
   %row = phi i64 [ %start, %blocks ], [ %next_row, %{end} ]
   %places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
-{carried("", ({}, "blocks"), (after, end))}
+{phis(nothing, "", ({}, "blocks"), (after, end))}
 {chr(10).join(full.body.lines)}
   %next_row = add i64 %row, {width}
   %next_places = add {small} %places, splat (i32 {width})
@@ -216,7 +191,7 @@ vectors:
 rest_of_block:
   %tail = phi i64 [ %start, %blocks ], [ %stop, %{end} ]
   %tail_places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
-{carried("tail_", ({}, "blocks"), (after, end))}
+{phis(nothing, "tail_", ({}, "blocks"), (after, end))}
   %none = icmp eq i64 %rest, 0
   br i1 %none, label %block_done, label %tail_of_block
 
@@ -228,19 +203,10 @@ tail_of_block:
   br label %block_done
 
 block_done:
-{carried("all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, tail_end))}
+{phis(nothing, "all_", ({name: f"%tail_{name}" for name in nothing}, "rest_of_block"), (last, tail_end))}
 {chr(10).join(tree(width, "%all_sum", "sum"))}
 {chr(10).join(_record(b, form))}
-  %next_block = add i64 %block, 1
-  %again = icmp ult i64 %next_block, %last_block
-  br i1 %again, label %blocks, label %done
-
-done:
-{fence}  ret void
-}}
-
-!0 = !{{i32 1}}
-"""
+{end_blocks("%sum_whole", fenced=fenced)}"""
     head = (
         f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight, ptr %mask, ptr %records, "
         "double %factor, i64 %rows, i64 %first_block, i64 %last_block) {\nentry:\n"
@@ -270,14 +236,8 @@ def _record(b: Body, form: Form) -> list[str]:
         lines.append("%sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000")
         b.declared.add("declare double @llvm.fabs.f64(double)")
         lines.append("%some_bad = or i1 %bad_found, %sum_bad")
-        lines.append("%count_value = zext i1 %some_bad to i64")
-        lines.append(f"%bad_value = select i1 %some_bad, i64 0, i64 {NOWHERE}")
-        lines.append(f"%wrong_value = select i1 %right_found, i64 {NOWHERE}, i64 0")
-    lines.append(f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block")
-    lines.append("store double %sum_whole, ptr %record, align 8")
-    for place, name in enumerate(("count", "bad", "wrong"), start=1):
-        lines.append(f"%record{place} = getelementptr i64, ptr %record, i64 {place}")
-        lines.append(f"store i64 %{name}_value, ptr %record{place}, align 8")
+        lines.append("%wrong_found = xor i1 %right_found, true")
+        lines += noticed("%some_bad", "%wrong_found", "%some_bad")
     return [f"  {line}" for line in lines]
 
 
@@ -315,21 +275,3 @@ def _spread(name: str, element: str, type_: str, width: int, suffix: str = "one"
         f"%{name}_first = insertelement {type_} zeroinitializer, {element} %{name}_{suffix}, i32 0",
         f"%{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, <{width} x i32> zeroinitializer",
     ]
-
-
-def tree(width: int, summed: str, name: str) -> list[str]:
-    """Return the lines that sum the lanes of a vector of doubles in pairs of halves, into ``%name_whole``."""
-    lines = []
-    while width > 1:
-        half = width // 2
-        parts: Sequence[tuple[str, int]] = (("low", 0), ("high", half))
-        for part, start in parts:
-            places = ", ".join(f"i32 {start + lane}" for lane in range(half))
-            lines.append(
-                f"  %{name}_{part}{half} = shufflevector <{width} x double> {summed}, "
-                f"<{width} x double> zeroinitializer, <{half} x i32> <{places}>"
-            )
-        lines.append(f"  %{name}_half{half} = fadd <{half} x double> %{name}_low{half}, %{name}_high{half}")
-        summed, width = f"%{name}_half{half}", half
-    lines.append(f"  %{name}_whole = extractelement <1 x double> {summed}, i32 0")
-    return lines

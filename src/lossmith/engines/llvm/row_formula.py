@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
+from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.emit import emit
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
-from lossmith.engines.llvm.row_frame import SUM_TOLERANCE, RowForm
+from lossmith.engines.llvm.memory import SIZES
+from lossmith.engines.llvm.row_frame import RowForm
 from lossmith.program import Program
-
-SIZES = {"float": 4, "double": 8, "i64": 8, "i8": 1}
 
 
 class Rows:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lossmith.engines.llvm.lanes import Body, Kind
-from lossmith.engines.llvm.loops import NOWHERE, RECORD
 
 Targets = Literal["indices", "smoothed", "soft"]
-SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -102,18 +100,3 @@ def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
         f"  %{name}_first = insertelement {type_} zeroinitializer, {element} %{source or name + '_one'}, i32 0",
         f"  %{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, {small} zeroinitializer",
     ]
-
-
-def leave_record(total: str, bad: str, wrong: str) -> list[str]:
-    """Return the lines that write the record of a block from single values."""
-    lines = [
-        f"%bad_value = select i1 {bad}, i64 0, i64 {NOWHERE}",
-        f"%wrong_value = select i1 {wrong}, i64 0, i64 {NOWHERE}",
-        f"%count_value = zext i1 {bad} to i64",
-        f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block",
-        f"store double {total}, ptr %record, align 8",
-    ]
-    for place, name in enumerate(("count", "bad", "wrong"), start=1):
-        lines.append(f"%record{place} = getelementptr i64, ptr %record, i64 {place}")
-        lines.append(f"store i64 %{name}_value, ptr %record{place}, align 8")
-    return [f"  {line}" for line in lines]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.choice import Findings
-from lossmith.engines.llvm import cache, threads
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import threads
+from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, element_of, findings, pointer, uniform
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.loops import NAME
 from lossmith.engines.llvm.regimes import decided
 from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.rows import rows as rows_text
@@ -44,10 +43,8 @@ class RowKernel:
     def __init__(self, program: Program, form: RowForm) -> None:
         self.program = program
         self.width = compiler.host().bits // (8 * form.size)
-        text = rows_text(program, form, self.width)
-        key = f"{compiler.host()} {compiler.VERSION}\n{text}"
-        self._loaded = compiler.Loaded(cache.fetch(key, lambda: compiler.build(text)))
-        self.call = _SIGNATURE(self._loaded.address(NAME))
+        text = rows_text(program, form, self.width, on_x86=compiler.host().on_x86)
+        self.call = compiler.function(text, NAME, _SIGNATURE)
 
 
 @compiler.kept(256)
@@ -93,10 +90,6 @@ def run(
         adjustment: a number for each class that is added to its logits, of their type.
         weight, mask, summed, divisor: as for single numbers.
     """
-    if divisor == math.inf:  # nothing counts
-        for array in outputs.values():
-            array[...] = 0
-        outputs, divisor = {}, 1.0
     classes, gradient = logits.shape[1], outputs.get("gradient")
     number: Kind = "double" if double else "float"
     read = {"logits": _element(logits)} | ({"targets": _element(targets)} if kind == "soft" else {})

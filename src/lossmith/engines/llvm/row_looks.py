@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.frame import phis
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, masked, widen
 from lossmith.engines.llvm.row_frame import RowForm
@@ -236,24 +237,18 @@ def sweep(
         write(look, {key: f"%{look.body.prefix}_{key}" for key in carried}) for look in (many, one, last)
     )
 
-    def phis(prefix: str, *sources: tuple[Mapping[str, str], str]) -> str:
-        lines = []
-        for key, (type_, start) in carried.items():
-            given = ", ".join(f"[ {values.get(key, start)}, %{label} ]" for values, label in sources)
-            lines.append(f"  %{prefix}_{key} = phi {type_} {given}")
-        return "\n".join(lines)
-
     def turns(look: Look, label: str, before: str, start: str, end: str, after: Mapping[str, str], out: str) -> str:
         first: Mapping[str, str] = {} if before == f"{name}_begin" else {key: f"%{name}_f_{key}" for key in carried}
         return f"""
 {label}:
   {look.first} = phi i64 [ {start}, %{before} ], [ %{label}_next, %{label} ]
-{phis(look.body.prefix, (first, before), (after, label))}
+{phis(carried, f"{look.body.prefix}_", (first, before), (after, label))}
 {chr(10).join(look.body.lines)}
   %{label}_next = add i64 {look.first}, {width * len(look.places)}
   %{label}_more = icmp ult i64 %{label}_next, {end}
   br i1 %{label}_more, label %{label}, label %{out}"""
 
+    after_few = {key: f"%{name}_f_{key}" for key in carried}
     before_last = {key: f"%{last.body.prefix}_{key}" for key in carried}
     text = f"""
   br label %{name}_begin
@@ -262,19 +257,19 @@ def sweep(
   br i1 %{name}_some, label %{name}_many, label %{name}_few
 {turns(many, f"{name}_many", f"{name}_begin", bounds.start, bounds.many, after_many, f"{name}_few")}
 {name}_few:
-{phis(f"{name}_f", ({}, f"{name}_begin"), (after_many, f"{name}_many"))}
+{phis(carried, f"{name}_f_", ({}, f"{name}_begin"), (after_many, f"{name}_many"))}
   %{name}_left = icmp ult i64 {bounds.many}, {bounds.whole}
   br i1 %{name}_left, label %{name}_one, label %{name}_rest
 {turns(one, f"{name}_one", f"{name}_few", bounds.many, bounds.whole, after_one, f"{name}_rest")}
 {name}_rest:
-{phis(f"{last.body.prefix}", ({key: f"%{name}_f_{key}" for key in carried}, f"{name}_few"), (after_one, f"{name}_one"))}
+{phis(carried, f"{last.body.prefix}_", (after_few, f"{name}_few"), (after_one, f"{name}_one"))}
   br i1 {bounds.no_rest}, label %{name}_end, label %{name}_last
 {name}_last:
   {last.first} = add i64 {bounds.whole}, 0
 {chr(10).join(last.body.lines)}
   br label %{name}_end
 {name}_end:
-{phis(f"{name}_e", (before_last, f"{name}_rest"), (after_last, f"{name}_last"))}
+{phis(carried, f"{name}_e_", (before_last, f"{name}_rest"), (after_last, f"{name}_last"))}
 """
     declared = many.body.declared | one.body.declared | last.body.declared
     return text, declared, {key: f"%{name}_e_{key}" for key in carried}

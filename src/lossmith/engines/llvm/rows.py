@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 
 from lossmith.engines.llvm import row_lanes
+from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, noticed, tree
 from lossmith.engines.llvm.lanes import SHORT, Body
-from lossmith.engines.llvm.loops import NAME, tree
 from lossmith.engines.llvm.memory import SIZES, in_memory, widen
 from lossmith.engines.llvm.row_formula import Rows
-from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, leave_record, splat, uniform_lines
+from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, splat, uniform_lines
 from lossmith.engines.llvm.row_looks import (
     UNROLLED,
     Bounds,
@@ -29,7 +29,7 @@ from lossmith.program import Program
 _WRITING = Bounds("%head", "%write_many", "%write_whole", "%write_inside", "%write_no_rest")
 
 
-def rows(program: Program, form: RowForm, width: int) -> str:
+def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) -> str:
     """Return the module of a kernel over rows.
 
     It is called with: a table of pointers (see ``ARGUMENTS``); what derivatives are multiplied by; the share of each
@@ -54,23 +54,14 @@ def rows(program: Program, form: RowForm, width: int) -> str:
         writing, more = row_lanes.write(form, b) if form.by_lane else _write(form, b)
         declared |= more
     declared |= {f"declare i1 @llvm.vector.reduce.or.v{width}i1({truth})"}
-    fence = ""
-    if form.streaming:
-        declared.add("declare void @llvm.x86.sse.sfence()")
-        fence = "  call void @llvm.x86.sse.sfence()\n"
+    fenced = form.streaming and on_x86
+    if fenced:
+        declared.add(FENCE)
     text = f"""
 define void @{NAME}(ptr %table, double %factor, double %share, double %penalty, i64 %rows, i64 %classes,
                     i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {{
 entry:
-{chr(10).join(_entry(program, form, b))}
-  br label %blocks
-
-blocks:
-  %block = phi i64 [ %first_block, %entry ], [ %next_block, %block_done ]
-  %start = mul i64 %block, %block_rows
-  %ends = add i64 %start, %block_rows
-  %short = icmp ult i64 %rows, %ends
-  %end = select i1 %short, i64 %rows, i64 %ends
+{chr(10).join(_entry(program, form, b))}{begin_blocks("%block_rows")}
   br label %groups
 
 groups:
@@ -101,17 +92,8 @@ block_done:
 {chr(10).join(tree(width, "%all_sum", "sum"))}
   %bad_any = call i1 @llvm.vector.reduce.or.v{width}i1({truth} {found["bad"]})
   %wrong_any = call i1 @llvm.vector.reduce.or.v{width}i1({truth} {found["wrong"]})
-{chr(10).join(leave_record("%sum_whole", "%bad_any", "%wrong_any"))}
-  %next_block = add i64 %block, 1
-  %again = icmp ult i64 %next_block, %last_block
-  br i1 %again, label %blocks, label %done
-
-done:
-{fence}  ret void
-}}
-
-!0 = !{{i32 1}}
-"""
+{chr(10).join(noticed("%bad_any", "%wrong_any", "%bad_any"))}
+{end_blocks("%sum_whole", fenced=fenced)}"""
     return "\n".join(sorted(declared)) + text
 
 

@@ -1,0 +1,96 @@
+"""What the texts of all kernels share: blocks of rows and the records that they leave, sums, and what loops carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NAME = "kernel"
+"""What the function of a kernel is called."""
+
+RECORD = 4
+"""Numbers of 8 bytes that a kernel leaves for each block: the weighted sum of losses; how many losses that count are
+not finite; the first of them; and the first row that counts and is not valid. Places count from the block's first row
+and are ``NOWHERE`` for none. Most kernels only say whether there are any, by a count of 1 and a place of 0."""
+
+NOWHERE = 2**31 - 1
+
+
+def begin_blocks(rows: str) -> str:
+    """Return the text that begins a block of so many rows, ``%start`` to ``%end``; it follows a block ``entry``."""
+    return f"""
+  br label %blocks
+
+blocks:
+  %block = phi i64 [ %first_block, %entry ], [ %next_block, %block_done ]
+  %start = mul i64 %block, {rows}
+  %ends = add i64 %start, {rows}
+  %short = icmp ult i64 %rows, %ends
+  %end = select i1 %short, i64 %rows, i64 %ends"""
+
+
+def end_blocks(total: str, *, fenced: bool) -> str:
+    """Return the text that leaves the record of a block, ``%count_value`` and so on, and goes on to the next.
+
+    Args:
+        total: the sum of the block.
+        fenced: whether what was written past the caches needs a fence of x86 to be ordered.
+    """
+    lines = [
+        f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block",
+        f"store double {total}, ptr %record, align 8",
+    ]
+    for place, name in enumerate(("count", "bad", "wrong"), start=1):
+        lines.append(f"%record{place} = getelementptr i64, ptr %record, i64 {place}")
+        lines.append(f"store i64 %{name}_value, ptr %record{place}, align 8")
+    lines += [
+        "%next_block = add i64 %block, 1",
+        "%again = icmp ult i64 %next_block, %last_block",
+        "br i1 %again, label %blocks, label %done\n\ndone:",
+        *(["call void @llvm.x86.sse.sfence()"] if fenced else []),
+        "ret void\n}\n\n!0 = !{i32 1}\n",
+    ]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+FENCE = "declare void @llvm.x86.sse.sfence()"
+
+
+def noticed(bad: str, wrong: str, count: str) -> list[str]:
+    """Return the lines that say in a record whether there was any bad loss, any wrong row, and anything to count."""
+    return [
+        f"  %bad_value = select i1 {bad}, i64 0, i64 {NOWHERE}",
+        f"  %wrong_value = select i1 {wrong}, i64 0, i64 {NOWHERE}",
+        f"  %count_value = zext i1 {count} to i64",
+    ]
+
+
+def phis(carried: Mapping[str, tuple[str, str]], prefix: str, *sources: tuple[Mapping[str, str], str]) -> str:
+    """Return the lines at the head of a block for what is carried into it.
+
+    Args:
+        carried: by name, the type and what it is before the first turn.
+        prefix: what the names of the values begin with.
+        sources: names by which other blocks pass them on, and the labels of those blocks.
+    """
+    lines = []
+    for name, (type_, start) in carried.items():
+        given = ", ".join(f"[ {values.get(name, start)}, %{label} ]" for values, label in sources)
+        lines.append(f"  %{prefix}{name} = phi {type_} {given}")
+    return "\n".join(lines)
+
+
+def tree(width: int, summed: str, name: str) -> list[str]:
+    """Return the lines that sum the lanes of a vector of doubles in pairs of halves, into ``%name_whole``."""
+    lines = []
+    while width > 1:
+        half = width // 2
+        for part, start in (("low", 0), ("high", half)):
+            places = ", ".join(f"i32 {start + lane}" for lane in range(half))
+            lines.append(
+                f"  %{name}_{part}{half} = shufflevector <{width} x double> {summed}, "
+                f"<{width} x double> zeroinitializer, <{half} x i32> <{places}>"
+            )
+        lines.append(f"  %{name}_half{half} = fadd <{half} x double> %{name}_low{half}, %{name}_high{half}")
+        summed, width = f"%{name}_half{half}", half
+    lines.append(f"  %{name}_whole = extractelement <1 x double> {summed}, i32 0")
+    return lines

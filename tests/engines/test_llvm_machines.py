@@ -1,0 +1,60 @@
+"""What kernels become on other machines: no instruction of x86 where there is none, and vectors of any width."""
+
+from __future__ import annotations
+
+import llvmlite.binding as llvm
+import pytest
+
+import lossmith as lm
+from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import divergence_kernel, loops, rows
+from lossmith.engines.llvm.divergence_frame import DivergenceForm, Formulas
+from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.row_frame import RowForm
+
+BITS = {"float": 32, "double": 64}
+
+
+def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
+    """Return a module of each sort, in vectors of so many bits; all but rows by lanes write past the caches."""
+    width, stored = bits // BITS[kind], ("gradient:f",)
+    program = lm.Huber().part(*stored, "value", "valid")
+    form = loops.Form(kind, stored, summed=True, streaming=True)
+    found = {"numbers": loops.pointwise(program, form, width, 1024, on_x86=on_x86)}
+    program = lm.SparseCategoricalCrossEntropy().part("value", "gradient:u")
+    for by_lane in (False, True):
+        row_form = RowForm(
+            kind, "indices", losses=False, gradient=True, hessian=False, summed=True, streaming=not by_lane,
+            by_lane=by_lane,
+        )  # fmt: skip
+        found["rows by lanes" if by_lane else "rows"] = rows.rows(program, row_form, width, on_x86=on_x86)
+    divergence = lm.ReverseKLDivergence()
+    batch = divergence._batch({"p": [[0.5, 0.5]], "q": [[0.5, 0.5]]}, None, None)
+    made: list[str] = []
+
+    def keep(formulas: Formulas, form: DivergenceForm) -> None:
+        made.append(divergence_kernel.module(formulas, form, bits // 64, on_x86=on_x86))
+        raise InterruptedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(divergence_kernel, "divergence_kernel", keep)
+        patch.setattr(divergence_kernel, "_streams", lambda outputs, classes: True)
+        with pytest.raises(InterruptedError):
+            into = {"gradient:q": batch.room("gradient:q")}
+            divergence._run_kernel(1, batch, into, summed=True, divisor=1.0)
+    return {**found, "divergences": made[0]}
+
+
+@pytest.mark.parametrize("bits", [128, 256])
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_other_machines_get_none_of_x86(kind: Kind, bits: int) -> None:
+    compiler.host()
+    for name, text in texts(kind, bits, on_x86=False).items():
+        assert "x86" not in text, name
+        assert ("!nontemporal" in text) == (name != "rows by lanes"), name
+        llvm.parse_assembly(text).verify()
+
+
+def test_x86_orders_what_it_writes_past_the_caches() -> None:
+    for name, text in texts("double", 256, on_x86=True).items():
+        assert text.count("call void @llvm.x86.sse.sfence()") == (name != "rows by lanes"), name
