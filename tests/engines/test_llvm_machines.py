@@ -39,8 +39,8 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(divergence_kernel, "divergence_kernel", keep)
         patch.setattr(divergence_kernel, "_streams", lambda outputs, classes: True)
+        into = {"gradient:q": batch.room("gradient:q")}
         with pytest.raises(InterruptedError):
-            into = {"gradient:q": batch.room("gradient:q")}
             divergence._run_kernel(1, batch, into, summed=True, divisor=1.0)
     return {**found, "divergences": made[0]}
 

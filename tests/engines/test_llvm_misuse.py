@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import lossmith as lm
 from lossmith.engines import choice
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import divergence_kernel, kernel, row_kernel, threads
+from lossmith.engines.llvm import kernel, row_kernel, threads
 from lossmith.engines.llvm.kernel import Kernel
 from lossmith.engines.llvm.loops import Form
 from lossmith.program import Program
@@ -65,44 +64,44 @@ def test_where_executable_memory_is_forbidden_numpy_serves_and_says_so_once() ->
     assert len(err.splitlines()) == 1
 
 
-def test_a_kernel_that_cannot_be_made_leaves_its_rows_to_numpy(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    tried: list[str] = []
+UNMADE = """
+assert choice.compiled_is_available()
+from lossmith.engines.llvm import compile as compiler
+tried = []
 
-    def fail(text: str) -> bytes:
-        tried.append(text)
-        raise RuntimeError("LLVM ran out of registers")
+def build(text):
+    tried.append(text)
+    raise RuntimeError("LLVM ran out of registers")
 
-    assert choice.compiled_is_available()  # which is asked once, and before anything fails
-    kernel._ready.cache_clear()
-    monkeypatch.setattr(compiler, "build", fail)
-    monkeypatch.setenv("LOSSMITH_CACHE_DIR", "")
-    monkeypatch.setattr(choice, "_told", set())
-    made = ((kernel, "kernel"), (row_kernel, "row_kernel"), (divergence_kernel, "divergence_kernel"))
-    for module, name in made:
-        monkeypatch.setattr(module, name, compiler.kept(8)(getattr(module, name).__wrapped__))
-    rng = np.random.default_rng(0)
-    y, f = rng.normal(size=(2, ROWS))
-    labels, logits = rng.integers(0, 9, 5000), rng.normal(size=(5000, 9))
-    p = rng.dirichlet(np.ones(9), 5000)
-    rows, divergence = lm.SparseCategoricalCrossEntropy(), lm.ReverseKLDivergence()
+compiler.build = build
+rng = np.random.default_rng(0)
+(y, f), p = data(20_000), rng.dirichlet(np.ones(9), 5000)
+labels, logits = rng.integers(0, 9, 5000), rng.normal(size=(5000, 9))
 
-    def computed() -> list[Any]:
-        pair = divergence.evaluate(p=p, q=p[::-1], outputs=("losses", "gradient"))
-        both = [*lm.Huber().cost_and_gradient(y, f), *rows.cost_and_gradient(labels, logits)]
-        return [*both, pair["losses"], *pair["gradient"].values()]
+def computed():
+    pair = lm.ReverseKLDivergence().evaluate(p=p, q=p[::-1], outputs=("losses", "gradient"))
+    rows = lm.SparseCategoricalCrossEntropy().cost_and_gradient(labels, logits)
+    return [*lm.Huber().cost_and_gradient(y, f), *rows, pair["losses"], *pair["gradient"].values()]
 
-    with choice.using("numpy"):
-        right = computed()
-    with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            assert all(np.array_equal(a, b) for a, b in zip(computed(), right, strict=True))
-    message = "a kernel could not be made (RuntimeError: LLVM ran out of registers); NumPy serves instead"
-    assert [record.getMessage() for record in caplog.records] == [message]
-    assert len(tried) == 3
-    with choice.using("llvm"), pytest.raises(choice.NoKernel, match="out of registers"):
-        lm.Huber().cost(y, f)
+with choice.using("numpy"):
+    right = computed()
+for _ in range(3):
+    assert all(np.array_equal(a, b) for a, b in zip(computed(), right, strict=True))
+assert len(tried) == 3, len(tried)  # a kernel of each structure, once
+with choice.using("llvm"):
+    for fails in (lambda: lm.Huber().cost(y, f), lambda: lm.KLDivergence().cost(p=p, q=p)):
+        try:
+            fails()
+        except choice.NoKernel as error:
+            assert "out of registers" in str(error)
+        else:
+            raise AssertionError("the compiled engine was asked for, and another one answered")
+"""
+
+
+def test_a_kernel_that_cannot_be_made_leaves_its_rows_to_numpy() -> None:
+    _, err = child.run(UNMADE, {"LOSSMITH_CACHE_DIR": ""})
+    assert err == "a kernel could not be made (RuntimeError: LLVM ran out of registers); NumPy serves instead\n"
 
 
 # --- programs and modules -----------------------------------------------------------------------
