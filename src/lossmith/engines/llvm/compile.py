@@ -10,8 +10,8 @@ import atexit
 import ctypes
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import lru_cache, wraps
-from typing import Any, ParamSpec, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -111,42 +111,45 @@ _making = ForkLock()
 atexit.register(_making.__enter__)  # for good: LLVM is taken down at the very end, and no thread may be in it then
 
 
-def kept(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return a decorator for what makes kernels: each is made once, by one thread, and the newest are kept.
+class Kept(Generic[P, T]):
+    """A function that makes kernels: each is made once, by one thread, and the newest are kept.
 
-    The function then raises ``NoKernel`` where a kernel cannot be made, whatever the reason, and does not try again.
-
-    Args:
-        most: how many results are kept.
+    It raises ``NoKernel`` where a kernel cannot be made, whatever the reason, and does not try again.
     """
 
-    def decorate(make: Callable[P, T]) -> Callable[P, T]:
-        made: dict[Hashable, tuple[T | None, str]] = {}
+    def __init__(self, make: Callable[P, T], most: int) -> None:
+        self._make, self._most = make, most
+        self._made: dict[Hashable, tuple[T | None, str]] = {}
 
-        def once(key: Hashable, *args: P.args, **named: P.kwargs) -> tuple[T | None, str]:
-            with _making:
-                found = made.get(key)  # another thread may have been faster
-                if found is None:
-                    try:
-                        found = make(*args, **named), ""
-                    except Exception as error:
-                        found = None, f"{type(error).__name__}: {error}"
-                    made[key] = found
-                    if len(made) > most:
-                        del made[next(iter(made))]
-                return found
+    def __call__(self, *args: P.args, **named: P.kwargs) -> T:
+        """Return what was made with these arguments, or make it."""
+        key = (args, tuple(named.items()))
+        kernel, why = self._made.get(key) or self._once(key, *args, **named)
+        if kernel is None:
+            raise NoKernel(why)
+        return kernel
 
-        @wraps(make)
-        def get(*args: P.args, **named: P.kwargs) -> T:
-            key = (args, tuple(named.items()))
-            kernel, why = made.get(key) or once(key, *args, **named)
-            if kernel is None:
-                raise NoKernel(why)
-            return kernel
+    def _once(self, key: Hashable, *args: P.args, **named: P.kwargs) -> tuple[T | None, str]:
+        with _making:
+            found = self._made.get(key)  # another thread may have been faster
+            if found is None:
+                try:
+                    found = self._make(*args, **named), ""
+                except Exception as error:
+                    found = None, f"{type(error).__name__}: {error}"
+                self._made[key] = found
+                if len(self._made) > self._most:
+                    del self._made[next(iter(self._made))]
+            return found
 
-        return get
+    def clear(self) -> None:
+        """Keep nothing of what was made."""
+        self._made.clear()
 
-    return decorate
+
+def kept(most: int) -> Callable[[Callable[P, T]], Kept[P, T]]:
+    """Return a decorator for what makes kernels, of which so many are kept; see ``Kept``."""
+    return lambda make: Kept(make, most)
 
 
 class Loaded:

@@ -1,0 +1,99 @@
+"""What kernels take on one core with all numbers in the caches, and what it takes to compile them.
+
+``python -m benchmarks.kernels`` prints nanoseconds an example (a class of a row for losses of rows), cost and gradient,
+and milliseconds of compilation; ``--only NAME`` takes one loss. The least of many calls counts, less what a call of
+one example takes. This is what the steps in ``docs/decisions/0014-the-compiled-engine.md`` were measured by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+os.environ["LOSSMITH_CACHE_DIR"] = ""  # what is measured is compilation, not reading from the disk
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+
+import lossmith as lm
+from benchmarks.cases import Case
+from lossmith.core.loss import Loss
+from lossmith.engines import choice
+from lossmith.structures.pointwise import Pointwise
+
+NOTHING = 3
+"""Milliseconds within which nothing was compiled: another shape had asked for that kernel."""
+
+WANTED = 25
+"""Milliseconds that a kernel should take to compile."""
+
+ROWS = 16_384
+SHAPES = ((1600, 10), (32, 1_000), (8, 16_000))
+
+
+def shapes(loss: Loss) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes that a loss is measured on."""
+    yield from ((ROWS,),) if isinstance(loss, Pointwise) else SHAPES
+
+
+def call(loss: Loss, name: str, shape: tuple[int, ...], dtype: str) -> Callable[[], object]:
+    """Return a call that computes cost and gradient."""
+    data = Case("kernels", name, loss, shape, dtype).data
+    out = {"out": np.empty(shape, dtype)} if len(loss.predicted) == 1 else {}
+    return lambda: loss.cost_and_gradient(**data, **out)
+
+
+def least(run: Callable[[], object], calls: int) -> float:
+    """Return the seconds of the quickest of many calls."""
+    best = np.inf
+    for _ in range(calls):
+        start = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - start)
+    return float(best)
+
+
+def measure(loss: Loss, name: str, shape: tuple[int, ...], dtype: str, calls: int) -> tuple[float, float]:
+    """Return nanoseconds a number, and milliseconds that the first call took beyond the quickest."""
+    with choice.using("llvm"):
+        run = call(loss, name, shape, dtype)
+        start = time.perf_counter()
+        run()
+        first = time.perf_counter() - start
+        whole, one = least(run, calls), least(call(loss, name, (1, *shape[1:]), dtype), calls)
+    return (whole - one) / (np.prod(shape) * (1 - 1 / shape[0])) * 1e9, (first - whole) * 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--calls", type=int, default=200)
+    options = parser.parse_args()
+    print("| loss | shape | float32, ns | float64, ns | compiled in, ms |\n| --- | --- | ---: | ---: | ---: |")
+    compiled = []
+    for name in lm.names():
+        loss = lm.get(name).raw_form
+        if type(loss)._rows_for_kernel is Loss._rows_for_kernel or (options.only and name not in options.only):
+            continue
+        for shape in shapes(loss):
+            (single, first), (double, second) = (
+                measure(loss, name, shape, dtype, options.calls) for dtype in ("float32", "float64")
+            )
+            compiled += [took for took in (first, second) if took > NOTHING]
+            row = (
+                " x ".join(f"{size:,}" for size in shape),
+                f"{single:.2f}",
+                f"{double:.2f}",
+                f"{first:.0f}, {second:.0f}",
+            )
+            print(f"| {name} | {' | '.join(row)} |", flush=True)
+    slow = sum(took > WANTED for took in compiled)
+    print(f"\nCompilation: {statistics.median(compiled):.0f} ms in the middle of {len(compiled)} kernels, "
+          f"{max(compiled):.0f} ms at most, more than {WANTED} ms for {slow}.")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The scripts that figures come from run, on the least that they take."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = {
+    "kernels": ["--only", "huber", "--only", "kl_divergence", "--calls", "2"],
+    "switch": ["--only", "huber"],
+    "cpu": [
+        "--quick",
+        "--only",
+        "huber",
+        "--cases",
+        "boosting",
+        "--cases",
+        "custom",
+        "--rounds",
+        "2",
+        "--budget",
+        "0.01",
+    ],
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_prints_its_table(script: str) -> None:
+    given = [sys.executable, "-m", f"benchmarks.{script}", *SCRIPTS[script]]
+    done = subprocess.run(given, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "huber" in done.stdout.lower()
+    assert "| ---" in done.stdout
