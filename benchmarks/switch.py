@@ -61,7 +61,7 @@ def compilation(run: Callable[[], object]) -> float:
     taken = []
     with choice.using("llvm"):
         for _ in range(3):
-            kernel._ready.cache_clear()
+            kernel.ready.cache_clear()
             for made in (kernel.kernel, row_kernel.row_kernel, divergence_kernel.divergence_kernel):
                 made.clear()  # losses can share one
             taken.append(timing.seconds(run) - timing.seconds(run))

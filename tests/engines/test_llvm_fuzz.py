@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm.frame import NOWHERE
-from lossmith.engines.llvm.kernel import Kernel
+from lossmith.engines.llvm.kernel import Kernel, Ready
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import Form
 from lossmith.program import TABLE, Program
@@ -95,7 +95,7 @@ def differences(
     names = [name for name, _ in program.outputs if name.startswith("step")]
     outputs = guarded([np.empty(rows, dtype) for _ in names], where)
     kernel = kernel or Kernel(program, Form(kind, tuple(names), summed=False))
-    kernel.run(inputs, {"k": k}, outputs)
+    Ready(kernel, {"k": k}).run(inputs, outputs)
     assert ROOMS.untouched()
     values: list[Any] = [*inputs, dtype(k), *(dtype(c) for c in CONSTANTS)]
     kept = dict(zip(names, outputs, strict=True))
@@ -174,13 +174,13 @@ def test_weights_masks_sums_and_findings(
     weight = ROOMS.hold(rng.choice((0.0, 0.5, 3.0), rows), **where) if weighted else None
     mask = ROOMS.hold(rng.random(rows) < 0.7, **where) if masked else None
     plain = [np.empty(rows, dtype) for _ in names]
-    Kernel(program, Form(kind, names, summed=False)).run(inputs, {"k": 0.5}, plain)
+    Ready(Kernel(program, Form(kind, names, summed=False)), {"k": 0.5}).run(inputs, plain)
     aligned = {"slack": 0, "low": True} if streaming else where
     outputs = guarded([np.empty(rows, dtype) for _ in names], aligned)
     form = Form(kind, names, True, weighted, masked, careful, streaming)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "BLOCK", block)
-        records = Kernel(program, form).run(inputs, {"k": 0.5}, outputs, weight, mask, factor)
+        records = Ready(Kernel(program, form), {"k": 0.5}).run(inputs, outputs, weight, mask, factor)
     assert ROOMS.untouched()
     counts = np.ones(rows, bool) if mask is None else mask
     shares = np.ones(rows) if weight is None else weight

@@ -13,7 +13,7 @@ import lossmith as lm
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import NOWHERE
-from lossmith.engines.llvm.kernel import Kernel, kernel
+from lossmith.engines.llvm.kernel import Kernel, Ready, kernel
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import Form
 from lossmith.program import Program, trace
@@ -70,7 +70,7 @@ def test_every_loss_is_what_the_reference_says(loss: lm.Loss, kind: Kind) -> Non
     program, names = whole(loss)
     inputs = sample(loss, 5003, TYPES[kind])
     outputs = [np.empty(5003, TYPES[kind]) for _ in names]
-    records = kernel(program, Form(kind, names, summed=True)).run(inputs, loss.free_parameters, outputs)  # type: ignore[attr-defined]
+    records = Ready(kernel(program, Form(kind, names, summed=True)), loss.free_parameters).run(inputs, outputs)  # type: ignore[attr-defined]
     expected = reference.run(program, inputs, loss.free_parameters)  # type: ignore[attr-defined]
     for name, got in zip(names, outputs, strict=True):
         close(got, expected[name])
@@ -98,7 +98,9 @@ def placed(values: Array, offset: int) -> tuple[Array, Array]:
 def test_nothing_beside_the_outputs_is_touched(rows: int, offset: int, kind: Kind) -> None:
     inputs = [placed(array, offset)[0] for array in sample(HUBER, rows, TYPES[kind])]
     outputs = [placed(np.zeros(rows, TYPES[kind]), offset + place) for place in range(2)]
-    kernel(PROGRAM, Form(kind, NAMES, summed=True)).run(inputs, HUBER.free_parameters, [part for part, _ in outputs])
+    Ready(kernel(PROGRAM, Form(kind, NAMES, summed=True)), HUBER.free_parameters).run(
+        inputs, [part for part, _ in outputs]
+    )
     expected = reference.run(PROGRAM, inputs, HUBER.free_parameters)
     for name, (part, around) in zip(NAMES, outputs, strict=True):
         np.testing.assert_array_equal(part, expected[name])
@@ -120,8 +122,8 @@ def test_weights_and_masks_are_applied_inside(rows: int, masked: bool, weighted:
     inputs[1][(weight == 0) & mask if weighted else slice(0)] = 3e38  # a weight of 0 silences anything
     outputs = [np.empty(rows, TYPES[kind]) for _ in NAMES]
     form = Form(kind, NAMES, summed=True, weighted=weighted, masked=masked)
-    records = kernel(PROGRAM, form).run(
-        inputs, HUBER.free_parameters, outputs, weight if weighted else None, mask if masked else None, factor=0.25
+    records = Ready(kernel(PROGRAM, form), HUBER.free_parameters).run(
+        inputs, outputs, weight if weighted else None, mask if masked else None, factor=0.25
     )
     plain = reference.run(PROGRAM, inputs, HUBER.free_parameters)
     w, m = weight if weighted else np.ones(rows), mask if masked else np.ones(rows, bool)
@@ -139,13 +141,14 @@ def test_weights_and_masks_are_applied_inside(rows: int, masked: bool, weighted:
 @pytest.mark.parametrize("kind", TYPES)
 def test_sums_are_the_same_bits_for_any_threads_and_any_split_at_blocks(kind: Kind) -> None:
     rows = 37 * reference.BLOCK + 123
-    inputs, run = sample(HUBER, rows, TYPES[kind]), kernel(PROGRAM, Form(kind, (), summed=True)).run
+    inputs = sample(HUBER, rows, TYPES[kind])
+    run = Ready(kernel(PROGRAM, Form(kind, (), summed=True)), HUBER.free_parameters).run
     found = []
     for number in (1, 2, 3, 5):
         threads.set_num_threads(number)
-        found.append(run(inputs, HUBER.free_parameters, [])["sum"].tolist())
+        found.append(run(inputs, [])["sum"].tolist())
     edges = [0, 3 * reference.BLOCK, 20 * reference.BLOCK, rows]
-    parts = [run([x[a:b] for x in inputs], HUBER.free_parameters, []) for a, b in itertools.pairwise(edges)]
+    parts = [run([x[a:b] for x in inputs], []) for a, b in itertools.pairwise(edges)]
     found.append([total for part in parts for total in part["sum"].tolist()])
     assert found == found[:1] * len(found)
 
@@ -161,7 +164,7 @@ def test_bad_values_and_invalid_examples_are_noticed_and_carefully_counted(kind:
     f[[5, 9, 2 * reference.BLOCK + 100]] = 0  # infinite, each
     f[reference.BLOCK + 77] = 1.5  # outside the domain
     form = Form(kind, (), summed=True, careful=careful)
-    records = kernel(loss.part("value", "valid"), form).run([y, f], {}, [])
+    records = Ready(kernel(loss.part("value", "valid"), form), {}).run([y, f], [])
     assert records["count"].tolist() == ([2, 0, 1] if careful else [1, 0, 1])
     assert records["bad"].tolist() == ([5, NOWHERE, 100] if careful else [0, NOWHERE, 0])
     assert records["wrong"].tolist() == [NOWHERE, 77 if careful else 0, NOWHERE]
@@ -173,7 +176,7 @@ def test_one_kernel_serves_every_parameter() -> None:
         loss = lm.Huber(delta)
         assert kernel(loss.part(*NAMES, "valid"), form) is kernel(PROGRAM, form)
         inputs, outputs = sample(loss, 100, np.float64), [np.empty(100), np.empty(100)]
-        kernel(PROGRAM, form).run(inputs, loss.free_parameters, outputs)
+        Ready(kernel(PROGRAM, form), loss.free_parameters).run(inputs, outputs)
         np.testing.assert_array_equal(outputs[0], loss.losses(*inputs))
 
 
@@ -183,7 +186,7 @@ def test_uniform_truth_values_reach_the_kernel() -> None:
     )
     x, out = np.arange(10.0), [np.empty(10)]
     for k in (1.0, 3.0):
-        kernel(program, Form("double", ("value",), summed=False)).run([x], {"k": k}, out)
+        Ready(kernel(program, Form("double", ("value",), summed=False)), {"k": k}).run([x], out)
         np.testing.assert_array_equal(out[0], x if k < 2 else -x)
 
 

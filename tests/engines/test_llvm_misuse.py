@@ -306,9 +306,9 @@ def test_examples_beyond_two_thousand_million(vast: Vast, dtype: Any) -> None:
     ends = [array[first:].copy() for array in (y, f)]
     again = np.zeros(rows - first, dtype)
     counts = {"weight": weight[first:].copy(), "mask": mask[first:].copy()}
-    expected = kernel.Kernel(
-        program, Form(kernel.kind_of(y), ("gradient:f",), summed=True, weighted=True, masked=True)
-    ).run(ends, {"delta": 0.7}, [again], factor=0.5, **counts)
+    form = Form(kernel.kind_of(y), ("gradient:f",), summed=True, weighted=True, masked=True)
+    alone = kernel.Ready(kernel.Kernel(program, form), {"delta": 0.7})
+    expected = alone.run(ends, [again], factor=0.5, **counts)
     np.testing.assert_array_equal(slope[first:], again)
     assert np.count_nonzero(again) > 10_000
     assert found.sums[-2:] == expected["sum"].tolist()

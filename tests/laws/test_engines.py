@@ -60,7 +60,7 @@ def test_a_wrong_instruction_breaks_a_law(factor: float, monkeypatch: pytest.Mon
         test_values.values_are_exact(loss)
         wrong = {**emit.EMIT, "softplus": lambda b, x: right(b, x) * factor}
         monkeypatch.setattr(emit, "EMIT", wrong)
-        monkeypatch.setattr(kernels, "_ready", lambda program, form, parameters: kernels.Kernel(program, form))
+        monkeypatch.setattr(kernels, "ready", lambda *key: kernels.Ready(kernels.Kernel(*key[:2]), dict(key[2])))
         with pytest.raises(AssertionError):
             test_values.values_are_exact(loss)
         assert furthest(loss, np.float64) > ULPS

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.minimum import minimise
-from lossmith.errors import NoConstantError
+from lossmith.errors import EmptyError, NoConstantError
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -41,6 +41,37 @@ def best_constant(loss: Loss, y: Array, w: Array) -> float:
     if estimates == "quantile":
         return weighted_quantile(y, w, float(loss.values["level"]))
     return minimise(loss, y, w)
+
+
+def checked_targets(loss: Loss, y_true: npt.ArrayLike, weight: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """Return the targets that have weight, and their weights, as float64.
+
+    Raises:
+        NoConstantError: for a loss of other inputs than a target and a prediction.
+        DomainError: for a target outside its domain.
+        EmptyError: when no example has weight.
+    """
+    if not loss.paired:
+        raise NoConstantError(f"{loss} has no best constant: {_why_none(loss)}")
+    raw = loss.raw_form
+    zeros = np.zeros(np.shape(np.asarray(y_true)))
+    batch = raw._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
+    for start, stop, block in raw._stream(batch, ()):
+        loss._refuse_invalid(batch, start, stop, block["valid"])
+    targets = np.asarray(batch.inputs["y"], np.float64)
+    weights = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
+    counts = weights > 0
+    if not counts.any():
+        raise EmptyError(f"{loss}: no example with weight to choose a constant for")
+    return targets[counts], weights[counts]
+
+
+def _why_none(loss: Loss) -> str:
+    names = ", ".join(item.name for item in loss.inputs)
+    if "y_true" in (item.name for item in loss.inputs):
+        predicted = " and ".join(item.name for item in loss.predicted)
+        return f"it is a loss of {names}, and {predicted} are predicted together, not one number for each target"
+    return f"it is a loss of {names}, none of which is a target that one number could be predicted for"
 
 
 def weighted_mean(y: Array, w: Array) -> float:

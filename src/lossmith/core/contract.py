@@ -367,8 +367,7 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
     that was applied before. Few or equal values are no evidence.
     """
     logits = batch.inputs[symbol]
-    # Most batches show at one of a few places that they are none.
-    if logits.size < _FEW_LOGITS or not all(0 <= logits[place] <= 1 for place in (0, logits.size // 2, -1)):
+    if are_no_probabilities(logits):
         return
     low, high = np.inf, -np.inf
     for start in range(0, logits.size, batch.block):
@@ -384,6 +383,12 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
             f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, {mend}; "
             "as logits they can never say better than 0.5 for the negative class."
         )
+
+
+def are_no_probabilities(logits: Any) -> bool:
+    """Return whether flat logits are few, or show at one of some places, as nearly all do, that they are logits."""
+    size = logits.size
+    return size < _FEW_LOGITS or not all(0 <= value <= 1 for value in logits[:: size // _FEW_LOGITS].tolist())
 
 
 def warn(text: str) -> None:

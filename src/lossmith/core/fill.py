@@ -68,14 +68,15 @@ def _split(loss: Loss, batch: Batch, into: Mapping[str, Array], tally: Tally | N
 
 
 def _rows_for_kernel(loss: Loss, batch: Batch, into: Mapping[str, Array]) -> int:
-    return loss._rows_for_kernel(batch, into) if batch.size and _kernels_know(type(loss)) else 0
+    known = batch.size and keeps(type(loss), "_run_kernel", ("_stream", "row"))
+    return loss._rows_for_kernel(batch, into) if known else 0
 
 
 @cache
-def _kernels_know(cls: type[Loss]) -> bool:
-    """Return whether kernels compute what a class does: nothing that they go past is replaced below theirs."""
-    home = next(place for place, base in enumerate(cls.__mro__) if "_run_kernel" in vars(base))
-    return not any(name in vars(base) for base in cls.__mro__[:home] for name in ("_stream", "row"))
+def keeps(cls: type[Loss], short: str, names: tuple[str, ...]) -> bool:
+    """Return whether a short way does what a class does: nothing that it goes past is replaced below its own home."""
+    home = next(place for place, base in enumerate(cls.__mro__) if short in vars(base))
+    return not any(name in vars(base) for base in cls.__mro__[:home] for name in names)
 
 
 def _pass(loss: Loss, batch: Batch, first: int, into: Mapping[str, Array], tally: Tally | None, divisor: float) -> None:

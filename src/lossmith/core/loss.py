@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lossmith.core.card import Card
 from lossmith.core.configured import Configured
-from lossmith.core.constant import Context, best_constant
+from lossmith.core.constant import Context, best_constant, checked_targets
 from lossmith.core.contract import Batch, domain_error
 from lossmith.core.domain import Domain
 from lossmith.core.fill import fill
@@ -29,13 +29,15 @@ from lossmith.core.section import Section
 from lossmith.core.state import CostState, Tally, divisor, reduced
 from lossmith.core.sums import Summable
 from lossmith.engines.choice import Findings
-from lossmith.errors import EmptyError, NoConstantError, ParameterError
+from lossmith.errors import ParameterError
 from lossmith.program import Program
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[Any]
+Plain = Callable[..., tuple[float, Array | None] | None]
+"""``(y_true, y_pred, *, gradient, mean) -> (cost, gradient)``; nothing for a call that is not as plain."""
 
 
 class Loss(Summable, Configured):
@@ -135,6 +137,11 @@ class Loss(Summable, Configured):
     ) -> Findings:
         """Fill the first rows by a kernel."""
         raise NotImplementedError(f"{type(self).__name__} has no kernels")
+
+    @property
+    def _plain(self) -> Plain | None:
+        """The short way of calls that hold two arrays of one shape, and nothing else, where there is one."""
+        return None
 
     def _value(self, y: Array, f: Array) -> Array:
         """Return the losses without checks, also at infinite predictions, where they are limits."""
@@ -269,6 +276,10 @@ class Loss(Summable, Configured):
             ShapeError, KindError, DomainError, EmptyError, ParameterError
         """
         chosen, policy = check_reduction(reduction), check_empty(empty)
+        if (plain := self._plain) and weight is None and mask is None and chosen != "none" and not named:
+            short = plain(y_true, y_pred, gradient=False, mean=chosen != "sum")
+            if short is not None:
+                return short[0]
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         if chosen != "none":
             fill(self, batch, {}, tally := Tally(self, batch))
@@ -314,6 +325,11 @@ class Loss(Summable, Configured):
             that was spread over the examples gets the sum of its gradients, in its own shape.
         """
         chosen, policy, keys = check_reduction(reduction), check_empty(empty), self._parts["gradient"]
+        plain = None if weight is not None or mask is not None or out is not None or named else self._plain
+        if plain and chosen != "none":
+            short = plain(y_true, y_pred, gradient=True, mean=chosen != "sum")
+            if short is not None:
+                return short
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         if out is not None and len(keys) > 1:
             raise ParameterError(
@@ -347,27 +363,7 @@ class Loss(Summable, Configured):
             NoConstantError: when the cost has no minimum, or the loss takes more than one prediction.
             EmptyError: when no example has weight.
         """
-        if not self.paired:
-            raise NoConstantError(f"{self} has no best constant: {self._why_no_constant}")
-        loss = self.raw_form
-        zeros = np.zeros(np.shape(np.asarray(y_true)))
-        batch = loss._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
-        for start, stop, block in loss._stream(batch, ()):
-            self._refuse_invalid(batch, start, stop, block["valid"])
-        targets = np.asarray(batch.inputs["y"], np.float64)
-        weights = np.ones(batch.size) if batch.weight is None else np.asarray(batch.weight, np.float64)
-        counts = weights > 0
-        if not counts.any():
-            raise EmptyError(f"{self}: no example with weight to choose a constant for")
-        return loss._best_constant(targets[counts], weights[counts])
-
-    @property
-    def _why_no_constant(self) -> str:
-        names = ", ".join(item.name for item in self.inputs)
-        if "y_true" in (item.name for item in self.inputs):
-            predicted = " and ".join(item.name for item in self.predicted)
-            return f"it is a loss of {names}, and {predicted} are predicted together, not one number for each target"
-        return f"it is a loss of {names}, none of which is a target that one number could be predicted for"
+        return self.raw_form._best_constant(*checked_targets(self, y_true, weight))
 
     def _best_constant(self, y: Array, w: Array) -> float:
         """Return the best constant raw prediction for checked targets and positive weights."""

@@ -28,6 +28,9 @@ def store(values: Array, out: Array | None) -> Array:
 
 def bowl(x: Array, shape: Array, out: Array | None = None) -> Array:
     """Half of x² near zero, |x| ** shape / shape far out."""
+    if _is_root(x, shape):
+        square = x * x
+        return _quotient(square, 1 + np.sqrt(1 + square), out)
     log = _log_of_square(x)
     if np.ndim(shape) == 0 and abs(shape) < _FLAT:
         return store(log / 2, out)
@@ -40,6 +43,10 @@ def bowl(x: Array, shape: Array, out: Array | None = None) -> Array:
 
 def bowl_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
     """Return the first derivative of ``bowl``."""
+    if _is_root(x, shape):
+        return _quotient(x, np.sqrt(1 + x * x), out)
+    if np.ndim(shape) == 0 and abs(shape) < _FLAT and _is_near(np.abs(x)):
+        return _quotient(x, 1 + x * x, out)
     size, square, power = _bowl_parts(x, shape)
     far = np.where(size < _FAR, size * (power / (1 + square)), _lowered(size, power, shape, 1))
     slope = np.where(size < 1, size * np.exp((shape / 2 - 1) * np.log1p(square)), far)
@@ -48,6 +55,9 @@ def bowl_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
 
 def bowl_curvature(x: Array, shape: Array, out: Array | None = None) -> Array:
     """Return the second derivative of ``bowl``."""
+    if _is_root(x, shape):
+        root = np.sqrt(1 + x * x)
+        return _quotient(1 / root, root * root, out)
     size, square, power = _bowl_parts(x, shape)
     bend = 1 + (shape - 1) * square
     near = np.exp((shape / 2 - 2) * np.log1p(square)) * bend
@@ -69,9 +79,19 @@ def _log_of_square(x: Array) -> Array:
     return near if _is_near(size) else np.where(size < _FAR, near, 2 * np.log(size))
 
 
+def _quotient(a: Array, b: Array, out: Array | None) -> Array:
+    found: Array = np.divide(a, b, out=out)
+    return found
+
+
 def _is_near(size: Array) -> bool:
     """Return whether no number is so far out that its square could overflow, as is usual."""
-    return bool(np.max(size, initial=0) < _FAR)
+    return bool(np.maximum.reduce(size, axis=None, initial=0) < _FAR)
+
+
+def _is_root(x: Array, shape: Array) -> bool:
+    """Return whether a bowl is √(1 + x²) - 1, and no number far out: then roots do without powers."""
+    return np.ndim(shape) == 0 and bool(shape == 1) and _is_near(np.abs(x))
 
 
 def _lowered(size: Array, power: Array, shape: Array, by: int) -> Array:

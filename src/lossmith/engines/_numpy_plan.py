@@ -241,6 +241,11 @@ class Runner:
             return iter([(first, length, {name: found[place] for name, place in self.names})])
         return self._tiled(columns, block, first, length)
 
+    def whole(self, columns: Sequence[Array]) -> list[Array]:
+        """Return the outputs, in the order of their names, for columns of one tile at most; see ``stream``."""
+        found = self._run(columns, self._nothing)
+        return [found[place] for _, place in self.names]
+
     def _tiled(
         self, columns: Sequence[Array], block: int, first: int, length: int
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from lossmith.engines.forks import ForkLock
 
@@ -89,8 +88,7 @@ def fall_back(error: NoKernel) -> None:
     say_once(f"a kernel could not be made ({error}); NumPy serves instead", about="kernel")
 
 
-@dataclass(frozen=True)
-class Findings:
+class Findings(NamedTuple):
     """What a kernel found out besides what it wrote.
 
     Attributes:
@@ -103,7 +101,7 @@ class Findings:
     sums: list[float]
     bad: list[int]
     wrong: list[int]
-    left: list[int] = field(default_factory=list)
+    left: Sequence[int] = ()
 
 
 def compiled_rows(rows: int, block: int, width: int = 1) -> int:

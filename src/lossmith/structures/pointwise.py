@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.columns import head
-from lossmith.core.contract import Batch, prepare, warn_if_probabilities
+from lossmith.core.contract import Batch, are_no_probabilities, prepare, warn_if_probabilities
 from lossmith.core.domain import REAL, Domain
+from lossmith.core.fill import keeps
 from lossmith.core.halving import least_between
 from lossmith.core.link import LOGISTIC, Link
 from lossmith.core.parameter import Option, Parameter
@@ -22,6 +23,7 @@ from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.lines import along_focus
+from lossmith.structures.plain import PASSED, Plain
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
@@ -136,6 +138,16 @@ class Pointwise(Written):
                 array[:rows] = filled[_output(part)]
         return found
 
+    @cached_property
+    def _plain(self) -> Plain | None:
+        known = self.paired and keeps(type(self), "_plain", PASSED)
+        return Plain(self, self._is_clear) if known else None
+
+    @property
+    def _is_clear(self) -> Callable[[Array], bool] | None:
+        """What tells whether predictions need no closer look for a likely mistake, where they may need one."""
+        return None
+
     def _value(self, y: Array, f: Array) -> Array:
         flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in (y, f)]
         return engine.run(self.part("value"), flat, self.free_parameters)["value"].reshape(np.shape(y))
@@ -222,6 +234,14 @@ class Binary(Pointwise):
             found = np.array(found)
             found[unsure] = least_between(self.raw_form, y, -ends, ends)
         return found
+
+    @cached_property
+    def _plain(self) -> Plain | None:  # its home is where ``_batch`` warns, which it knows
+        return super()._plain
+
+    @property
+    def _is_clear(self) -> Callable[[Array], bool] | None:
+        return are_no_probabilities if self.prediction == "logits" else None
 
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         batch = super()._batch(given, weight, mask)

@@ -306,7 +306,7 @@ def run(
         kernel.call(ctypes.addressof(table), 1 / divisor, scale, multiple or 0.0, rows, classes, block, first, last)
 
     threads.run(work, blocks, max(1, LEAST_NUMBERS // (block * classes)))
-    return replace(findings(records), left=np.flatnonzero(records["count"]).tolist())
+    return findings(records)._replace(left=np.flatnonzero(records["count"]).tolist())
 
 
 def _streams(outputs: Mapping[str, Array], classes: int) -> bool:

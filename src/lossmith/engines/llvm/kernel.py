@@ -45,12 +45,27 @@ class Kernel:
         self.program, self.form = program, form
         self.width = compiler.host().bits // bits
         text = pointwise(program, form, self.width, reference.BLOCK, on_x86=compiler.host().on_x86)
-        self._call = compiler.function(text, NAME, _SIGNATURE)
+        self.call = compiler.function(text, NAME, _SIGNATURE)
+
+
+class Ready:
+    """A kernel with numbers for its parameters, ready to run.
+
+    Args:
+        kernel: the kernel.
+        parameters: a number for each of its program's parameters.
+    """
+
+    def __init__(self, kernel: Kernel, parameters: Mapping[str, float]) -> None:
+        form, count = kernel.form, len(kernel.program.inputs)
+        self._call = kernel.call
+        self._constants = reference.uniform_values(kernel.program, parameters)
+        self._fixed = address(self._constants)
+        self._kept = form.given or (form.kind,) * count
 
     def run(
         self,
         inputs: Sequence[Array],
-        parameters: Mapping[str, float],
         outputs: Sequence[Array],
         weight: Array | None = None,
         mask: Array | None = None,
@@ -61,7 +76,6 @@ class Kernel:
         Args:
             inputs: arrays of one length, any real type and any stride; what the form says they hold is read in place,
                 all else brought to the type of the kernel a block at a time.
-            parameters: a number for each of the program's parameters.
             outputs: contiguous arrays of that length, of what the form says they hold.
             weight: float64, any stride.
             mask: contiguous truth values.
@@ -72,18 +86,16 @@ class Kernel:
         records = np.empty(blocks, RECORD_TYPE)
         if not blocks:
             return records
-        constants = uniform(self.program, tuple(parameters.items()))
-        fixed = address(constants)
-        columns: list[Array] = list(inputs) if weight is None else [*inputs, weight]
-        kept = [*(self.form.given or (self.form.kind,) * len(inputs)), "double"]
+        columns, kept = (inputs, self._kept) if weight is None else ([*inputs, weight], (*self._kept, "double"))
         odd = [place for place, array in enumerate(columns) if element_of(array) != kept[place]]
-        begins = [0 if place in odd else address(array) for place, array in enumerate(columns)]
-        filled, masked, recorded = pointers(outputs), pointer(mask), records.ctypes.data
+        filled, masked, recorded = pointers(outputs), pointer(mask), address(records)
 
-        def work(first: int, last: int) -> None:
-            if not odd:
-                call(first, last, begins)
-                return
+        def call(first: int, last: int, begins: Sequence[int]) -> None:
+            given = _table(len(begins))(*begins)  # with the weights, which the kernel does not look for there
+            weights = None if weight is None else begins[-1]
+            self._call(given, self._fixed, filled, weights, masked, recorded, factor, rows, first, last)
+
+        def copy(first: int, last: int) -> None:
             room = {place: np.empty(reference.BLOCK, _NUMBERS[kept[place]]) for place in odd}
             for block in range(first, last):
                 start, stop = block * reference.BLOCK, min((block + 1) * reference.BLOCK, rows)
@@ -93,12 +105,8 @@ class Kernel:
                     here[place] = address(copied) - start * copied.itemsize  # rows count from the first of all
                 call(block, block + 1, here)
 
-        def call(first: int, last: int, begins: Sequence[int]) -> None:
-            given = (ctypes.c_void_p * len(inputs))(*begins[: len(inputs)])
-            weights = None if weight is None else begins[-1]
-            self._call(given, fixed, filled, weights, masked, recorded, factor, rows, first, last)
-
-        threads.run(work, blocks, LEAST_BLOCKS)
+        begins = [0 if place in odd else address(array) for place, array in enumerate(columns)]
+        threads.run(copy if odd else lambda first, last: call(first, last, begins), blocks, LEAST_BLOCKS)
         return records
 
 
@@ -133,7 +141,12 @@ def address(array: Array) -> int:
 
 def pointers(arrays: Sequence[Array]) -> Any:
     """Return a table of where arrays begin."""
-    return (ctypes.c_void_p * max(len(arrays), 1))(*map(address, arrays))
+    return _table(len(arrays))(*map(address, arrays))
+
+
+@cache
+def _table(count: int) -> Any:
+    return ctypes.c_void_p * max(count, 1)
 
 
 def pointer(array: Array | None) -> int | None:
@@ -179,25 +192,42 @@ def run(
         divisor: what derivatives are divided by.
     """
     kind = kind or ("double" if any(kind_of(array) == "double" for array in inputs) else "float")
+    made = choose(
+        program, inputs, parameters, outputs, kind, weighted=weight is not None, masked=mask is not None, summed=summed
+    )
+    return findings(made.run(inputs, list(outputs.values()), weight, mask, 1 / divisor))
+
+
+def choose(
+    program: Program,
+    inputs: Sequence[Array],
+    parameters: Mapping[str, float],
+    outputs: Mapping[str, Array],
+    kind: Kind,
+    *,
+    weighted: bool = False,
+    masked: bool = False,
+    summed: bool = False,
+) -> Ready:
+    """Return the kernel for such arrays; see ``run``."""
     form = Form(
         kind=kind,
         stored=tuple(outputs),
         summed=summed,
-        weighted=weight is not None,
-        masked=mask is not None,
+        weighted=weighted,
+        masked=masked,
         streaming=_streams(list(outputs.values())),
         given=tuple(element_of(array) or kind for array in inputs),
         taken=tuple(element_of(array) for array in outputs.values()),
         tame=all(map(math.isfinite, parameters.values())),
     )
-    found = _ready(program, form, tuple(parameters.items()))
-    return findings(found.run(inputs, parameters, list(outputs.values()), weight, mask, 1 / divisor))
+    return ready(program, form, tuple(parameters.items()))
 
 
 @lru_cache(maxsize=512)
-def _ready(program: Program, form: Form, parameters: tuple[tuple[str, float], ...]) -> Kernel:
-    """Return the kernel that these parameters ask for."""
-    return kernel(decided(program, parameters), form)
+def ready(program: Program, form: Form, parameters: tuple[tuple[str, float], ...]) -> Ready:
+    """Return the kernel that these parameters ask for, with them."""
+    return Ready(kernel(decided(program, parameters), form), dict(parameters))
 
 
 def kind_of(array: Array) -> Kind:
@@ -213,12 +243,16 @@ def _streams(outputs: Sequence[Array]) -> bool:
 def findings(records: Array) -> Findings:
     """Return what the records of blocks say."""
     if len(records) <= FEW:  # Python is quicker over these, and NumPy smaller over more
-        sums, _, bad, wrong = zip(*records.tolist(), strict=True) if len(records) else ((), (), (), ())
-        return Findings(
-            list(sums), *([n for n, first in enumerate(place) if first != NOWHERE] for place in (bad, wrong))
-        )
-    found = (np.flatnonzero(records[what] != NOWHERE).tolist() for what in ("bad", "wrong"))
-    return Findings(records["sum"].tolist(), *found)
+        found = Findings([], [], [])
+        for number, (sum_, _, bad, wrong) in enumerate(records.tolist()):
+            found.sums.append(sum_)
+            if bad != NOWHERE:
+                found.bad.append(number)
+            if wrong != NOWHERE:
+                found.wrong.append(number)
+        return found
+    places = (np.flatnonzero(records[what] != NOWHERE).tolist() for what in ("bad", "wrong"))
+    return Findings(records["sum"].tolist(), *places)
 
 
 FEW = 64
