@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -108,3 +109,40 @@ def test_a_parameter_that_makes_it_easy_is_a_number_of_the_program() -> None:
     fixed = len(plain.inputs) + len(plain.parameters)
     assert all(shape < fixed for shape in shapes[0])
     assert [easy.constants[shape - fixed] for shape in shapes[1]] == [1.0]
+
+
+@pytest.mark.parametrize("gamma", [0.7, 1.0, 3.0, 5.0])
+@pytest.mark.parametrize("make", [lambda gamma: lm.Focal(gamma=gamma), lambda gamma: lm.Asymmetric(gamma, gamma)])
+def test_exponentials_that_are_powers_are_seen(make: Callable[[float], Pointwise], gamma: float) -> None:
+    loss = make(gamma)
+    program = shown(whole(loss))
+    seen = facts.powers(program)
+    assert len(seen) >= 2
+    inputs = [np.linspace(0, 1, 101), np.linspace(-30, 30, 101)]
+    values = reference.run(program, inputs, loss.free_parameters)
+    for number, (exponent, what, of) in seen.items():
+        base = 1 / (1 + np.exp(values[f"%{of}"])) if what == "sigmoid" else 1 + values[f"%{of}"]
+        right = base >= 0  # below, there is no logarithm
+        assert right.sum() > 40
+        raised = base[right] ** values[f"%{exponent}"][right]
+        np.testing.assert_allclose(values[f"%{number}"][right], raised, rtol=1e-12, atol=1e-15)
+
+
+def test_a_small_whole_exponent_leaves_no_power_to_compute() -> None:
+    def exponents(gamma: float) -> list[float | None]:
+        chosen = decided(whole(lm.Asymmetric(0, gamma)), tuple(lm.Asymmetric(0, gamma).free_parameters.items()))
+        fixed = len(chosen.inputs) + len(chosen.parameters)
+        numbers = [step.args[1] for step in chosen.steps if step.op == "pow"]
+        numbers += [exponent for exponent, _, _ in facts.powers(chosen).values()]
+        return [chosen.constants[n - fixed] if fixed <= n < chosen.first_step else None for n in numbers]
+
+    assert set(exponents(4.0)) == {2.0, 3.0, 4.0, 5.0}
+    assert set(exponents(2.7)) == {None}
+
+
+def test_an_exact_zero_wins_early() -> None:
+    program = trace(
+        lambda ops, s: {"v": ops.exp(ops.mul0(s["k"], s["a"])), "valid": ops.le(0.0, s["a"])}, ("a",), ("k",)
+    )
+    assert len(decided(program, (("k", 0.0),)).steps) < len(program.steps)
+    assert decided(program, (("k", 1e-300),)) == program

@@ -52,6 +52,13 @@ def test_engines_agree(loss: Loss, dtype: Any) -> None:
     assert furthest(loss, dtype) <= ULPS
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gamma", [1, 2, 3, 4, 5])
+def test_engines_agree_where_powers_are_products(gamma: int, dtype: Any) -> None:
+    for loss in (lm.Focal(gamma=gamma), lm.Asymmetric(gamma, 0), lm.Asymmetric(0, gamma), lm.Asymmetric(1, gamma, 0)):
+        assert furthest(loss, dtype) <= ULPS
+
+
 @pytest.mark.parametrize("factor", [1 + 1e-13, math.nan, math.inf])
 def test_a_wrong_instruction_breaks_a_law(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     right = emit.EMIT["softplus"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import composites
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.facts import finite_tests, ranges
+from lossmith.engines.llvm.facts import WHOLE, finite_tests, powers, ranges
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.program import TABLE, Program
 
@@ -97,12 +97,16 @@ def emit(
     values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
     fixed = len(program.inputs) + len(program.parameters)
     values |= {fixed + n: body.number(constant) for n, constant in enumerate(program.constants)}
-    finite, known = finite_tests(program), ranges(program, tame=tame)
+    finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
     for number, step in enumerate(program.steps, start=program.first_step):
         if number in values:
             continue
+        exponent, what, of = raised.get(number, (0, "", 0))
         if number in finite:
             values[number] = body.abs(values[finite[number]]) < math.inf
+        elif what and body.constant(values[exponent]) in WHOLE:
+            base = vector.sigmoid(body, -values[of]) if what == "sigmoid" else values[of] + 1.0
+            values[number] = vector.pow(body, base, values[exponent])
         elif step.op == "mul0" and all(arg in known for arg in step.args):
             values[number] = values[step.args[0]] * values[step.args[1]]
         else:

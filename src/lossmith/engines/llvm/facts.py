@@ -15,6 +15,9 @@ from lossmith.program.program import Step
 Range = tuple[float, float]
 """Bounds of a value that is known to be a finite number; they may be infinite."""
 
+WHOLE = frozenset((1.0, 2.0, 3.0, 4.0, 5.0))
+"""Exponents so small that a product of equal factors keeps the digits that a power written by logarithms has."""
+
 _ANY: Range = (-math.inf, math.inf)
 _LARGE = 1e30  # sums and products of numbers below it are finite in every type
 _EXP_LARGE = 80.0
@@ -49,6 +52,27 @@ def finite_tests(program: Program) -> dict[int, int]:
             (low, x), (other, high) = (side.args for side in sides if side is not None)
             if x == other and ends.get(low) == -math.inf and ends.get(high) == math.inf:
                 found[number] = x
+    return found
+
+
+def powers(program: Program) -> dict[int, tuple[int, str, int]]:
+    """Return the exponentials that are powers: the number of the exponent, and what is raised of which value.
+
+    That is ``sigmoid`` of a value, or ``one_more``, a value and one. Formulas write such powers by logarithms for
+    exponents that are not whole; small whole ones need neither.
+    """
+    found = {}
+    for number, step in enumerate(program.steps, start=program.first_step):
+        inner = _step(program, step.args[0]) if step.op == "exp" else None
+        if inner is None or inner.op not in ("mul", "mul0"):
+            continue
+        exponent, of = inner.args
+        log = _step(program, of)
+        if log is not None and log.op == "log1p":
+            found[number] = exponent, "one_more", log.args[0]
+        below = _step(program, log.args[0]) if log is not None and log.op == "neg" else None
+        if below is not None and below.op == "softplus":
+            found[number] = exponent, "sigmoid", below.args[0]  # of its negative
     return found
 
 

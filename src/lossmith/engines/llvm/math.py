@@ -92,7 +92,7 @@ def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
 def expm1(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) - 1."""
     form = _format(b)
-    n, r = _reduce(b, b.within(x, -60.0, form.exp_high))
+    n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does, to share its work
     p = b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r)
     # By half of 2 ** n, which does not overflow where the result does not.
     half = _scale(b, b.number(1.0), n - 1.0)
@@ -300,6 +300,9 @@ _EASY_POWERS: dict[float | None, Callable[[Body, Lanes], Lanes]] = {
     0.5: lambda b, x: b.select(x.equals(-_INF), _INF, b.sqrt(x + 0.0)),
     1.0: lambda b, x: x,
     2.0: lambda b, x: x * x,
+    3.0: lambda b, x: x * x * x,
+    4.0: lambda b, x: (x * x) * (x * x),
+    5.0: lambda b, x: (x * x) * (x * x) * x,
 }
 
 

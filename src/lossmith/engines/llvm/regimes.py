@@ -6,10 +6,11 @@ parameters ask for; it serves all others that ask for the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 
 from lossmith.engines import numpy as reference
+from lossmith.engines.llvm.facts import WHOLE, powers
 from lossmith.program import Program
 from lossmith.program.program import Step
 
@@ -17,29 +18,37 @@ from lossmith.program.program import Step
 @lru_cache(maxsize=1024)
 def decided(program: Program, parameters: tuple[tuple[str, float], ...]) -> Program:
     """Return the part of a program that these parameters need."""
-    found = reference.uniform_values(program, dict(parameters)).tolist()
-    numbers = [number for number, same in enumerate(program.uniform) if same]
-    values = dict(zip(numbers, found, strict=True))
+    values = _uniform(program, parameters)
     truths = {number: bool(value) for number, value in values.items() if program.types[number] == "bool"}
-    return _with_constants(_with(program, truths) if truths else program, dict(parameters))
+    zeros = {number for number, value in values.items() if program.types[number] == "real" and value == 0}
+    chosen = _with(program, truths, zeros) if truths or zeros else program
+    return _with_constants(chosen, _uniform(chosen, parameters))
+
+
+def _uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> dict[int, float]:
+    """Return the values that are the same for every example, by number."""
+    found = reference.uniform_values(program, dict(parameters)).tolist()
+    return dict(zip((number for number, same in enumerate(program.uniform) if same), found, strict=True))
 
 
 EASY = {
-    "pow": frozenset((-1.0, 0.5, 1.0, 2.0)),
+    "pow": WHOLE | {-1.0, 0.5},
     **dict.fromkeys(("bowl", "bowl_slope", "bowl_curvature"), frozenset((-2.0, 0.0, 1.0))),
 }
 """Second arguments with which an instruction is a few of the simplest ones; see ``math.py`` and ``composites.py``."""
 
 
-def _with_constants(program: Program, parameters: Mapping[str, float]) -> Program:
-    """Return a program in which a parameter that makes an instruction easy is a number of the program there."""
-    values = {len(program.inputs) + n: parameters[name] for n, name in enumerate(program.parameters)}
-    easy = [
-        number
-        for number, step in enumerate(program.steps)
-        if step.op in EASY and values.get(step.args[1]) in EASY[step.op]
-    ]
-    added = sorted({values[program.steps[number].args[1]] for number in easy})
+def _with_constants(program: Program, values: Mapping[int, float]) -> Program:
+    """Return a program in which a value that makes an instruction easy is a number of the program there."""
+    asked = [(number, 1, EASY[step.op]) for number, step in enumerate(program.steps) if step.op in EASY]
+    products = {program.steps[number - program.first_step].args[0] for number in powers(program)}
+    asked += [(number - program.first_step, 0, WHOLE) for number in sorted(products)]
+    easy = {}
+    for number, which, wanted in asked:
+        value = values.get(program.steps[number].args[which])
+        if value in wanted:
+            easy[number, which] = value
+    added = sorted(set(easy.values()))
     if not added:
         return program
     place = {value: program.first_step + n for n, value in enumerate(added)}
@@ -48,15 +57,17 @@ def _with_constants(program: Program, parameters: Mapping[str, float]) -> Progra
         return number if number < program.first_step else number + len(added)
 
     steps = [Step(step.op, tuple(map(moved, step.args))) for step in program.steps]
-    for number in easy:
-        step = program.steps[number]
-        steps[number] = Step(step.op, (moved(step.args[0]), place[values[step.args[1]]]))
+    for (number, which), value in easy.items():
+        args = list(steps[number].args)
+        args[which] = place[value]
+        steps[number] = Step(steps[number].op, tuple(args))
     outputs = tuple((name, moved(number)) for name, number in program.outputs)
-    return Program(program.inputs, program.parameters, (*program.constants, *added), tuple(steps), outputs)
+    whole = Program(program.inputs, program.parameters, (*program.constants, *added), tuple(steps), outputs)
+    return whole.select([name for name, _ in outputs])
 
 
-def _with(program: Program, truths: Mapping[int, bool]) -> Program:
-    """Return a program in which every choice by a known truth value is made."""
+def _with(program: Program, truths: Mapping[int, bool], zeros: Set[int]) -> Program:
+    """Return a program in which choices by known truth values are made, and an exact zero wins where it is to win."""
     known = dict(truths)
     instead: dict[int, int] = {}
     steps = list(program.steps)
@@ -65,6 +76,8 @@ def _with(program: Program, truths: Mapping[int, bool]) -> Program:
         steps[number - program.first_step] = Step(step.op, args)
         if step.op in ("where", "alike") and args[0] in known:
             instead[number] = args[1] if known[args[0]] else args[2]
+        elif step.op == "mul0" and (zero := [arg for arg in args if arg in zeros]):
+            instead[number] = zero[0]
         elif step.op in ("both", "either") and any(arg in known for arg in args):
             sure = [known[arg] for arg in args if arg in known]
             rest = [arg for arg in args if arg not in known]
