@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import composites
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.facts import WHOLE, finite_tests, powers, ranges
+from lossmith.engines.llvm.facts import WHOLE, finite_tests, plain_products, powers, ranges
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.program import TABLE, Program
 
@@ -98,6 +98,7 @@ def emit(
     fixed = len(program.inputs) + len(program.parameters)
     values |= {fixed + n: body.number(constant) for n, constant in enumerate(program.constants)}
     finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
+    plain = plain_products(program, known)
     for number, step in enumerate(program.steps, start=program.first_step):
         if number in values:
             continue
@@ -107,8 +108,11 @@ def emit(
         elif what and body.constant(values[exponent]) in WHOLE:
             base = vector.sigmoid(body, -values[of]) if what == "sigmoid" else values[of] + 1.0
             values[number] = vector.pow(body, base, values[exponent])
-        elif step.op == "mul0" and all(arg in known for arg in step.args):
+        elif number in plain:
             values[number] = values[step.args[0]] * values[step.args[1]]
+        elif step.op == "mul0" and all(arg in known for arg in step.args):
+            one, other = (values[arg] for arg in step.args)
+            values[number] = body.fma(one, other, 0.0)  # where a factor is zero, adding 0.0 takes the sign
         else:
             values[number] = EMIT[step.op](body, *(values[arg] for arg in step.args))
     return {name: values[number] for name, number in program.outputs}
