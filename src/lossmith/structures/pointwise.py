@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.columns import head
-from lossmith.core.contract import Batch, prepare, warn_if_probabilities
+from lossmith.core.contract import Batch, prepare
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.halving import least_between
 from lossmith.core.link import LOGISTIC, Link
+from lossmith.core.mistakes import warn_if_probabilities
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
