@@ -1,13 +1,14 @@
 """Columns: arrays of any shape, type and layout read as one axis, without copies of the whole.
 
 A column is a one-dimensional view where there is one, in the array's own type. Where there is none it is
-a ``Flat``, of which a slice is a copy. Engines bring a block at a time to the type they compute in.
+a ``Flat``, of which a slice is a copy. Rows are two-dimensional views or ``Lines``. Engines bring a block at a
+time to the type they compute in.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,7 +46,7 @@ class Flat:
 
 
 class Lines:
-    """Rows along an axis of an array of more axes, where no view has them; what is taken out is a copy.
+    """Rows along an axis of an array of more axes, where no view has them all; a stretch of them is a view.
 
     What is assigned to rows lands in the array.
 
@@ -61,23 +62,44 @@ class Lines:
         self.array, self.dtype, self._axis = np.moveaxis(array, axis, -1), array.dtype, axis
         self.shape = (math.prod(self.array.shape[:-1]), array.shape[axis])
         self.inner = math.prod(array.shape[axis + 1 :])
+        *shape, along = self.array.shape
+        *strides, step = self.array.strides
+        found = ((n, _step(shape[n:], strides[n:])) for n in range(len(shape)))
+        self._outer, near = next((shape[:n], near) for n, near in found if near is not None)
+        length = math.prod(shape[len(self._outer) :])
+        self._stretches = np.lib.stride_tricks.as_strided(
+            self.array, (*self._outer, length, along), (*strides[: len(self._outer)], near, step)
+        )
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        return self.array[self._places(key)]
+        if isinstance(key, slice):
+            pieces = list(self._pieces(key))
+            return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        rows = np.asarray(key)
+        return self.array[
+            np.unravel_index(np.flatnonzero(rows) if rows.dtype == np.bool_ else rows, self.array.shape[:-1])
+        ]
 
     def __setitem__(self, key: Any, values: Any) -> None:
-        self.array[self._places(key)] = values
-
-    def _places(self, key: Any) -> Any:
         if key is Ellipsis:
-            return key
-        if isinstance(key, slice):
-            key = np.arange(*key.indices(len(self)))
-        rows = np.asarray(key)
-        return np.unravel_index(np.flatnonzero(rows) if rows.dtype == np.bool_ else rows, self.array.shape[:-1])
+            self.array[...] = values
+            return
+        first = 0
+        for piece in self._pieces(key):
+            piece[...] = values[first : first + len(piece)]
+            first += len(piece)
+
+    def _pieces(self, rows: slice) -> Iterator[Array]:
+        """Yield views that together are a slice of rows."""
+        start, stop, _ = rows.indices(len(self))
+        while start < stop:
+            number, place = divmod(start, self._stretches.shape[-2])
+            piece = self._stretches[np.unravel_index(number, self._outer)][place : place + stop - start]
+            yield piece
+            start += len(piece)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self.array.reshape(self.shape), dtype)
