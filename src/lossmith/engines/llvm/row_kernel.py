@@ -17,7 +17,7 @@ from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findin
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.regimes import decided
 from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
-from lossmith.engines.llvm.row_places import Places, stretch_of
+from lossmith.engines.llvm.row_places import Places, lie_across, stretch_of
 from lossmith.engines.llvm.rows import rows as rows_text
 from lossmith.program import Program
 
@@ -81,9 +81,9 @@ def run(
     Args:
         program: of ``u``, with ``value`` and the derivatives that outputs need.
         rows: how many of the first rows it takes.
-        logits: (rows, classes); any real type and layout. Where the gradient, or without one the logits, are not
-            one row after the other, the rows of a class are read and written side by side. What does not lie so, or
-            is of a type that kernels do not read, is brought to that a block at a time.
+        logits: (rows, classes); any real type and layout. Kernels read one row after the other, or classes one after
+            the other, with the rows of each side by side. What lies otherwise than the logits, or is of a type that
+            kernels do not read, is brought to that a block at a time; outputs likewise.
         targets: int64 class indices inside the classes, or distributions like the logits.
         parameters: a number for each of the program's parameters.
         outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes),
@@ -100,8 +100,8 @@ def run(
     number: Kind = "double" if double else "float"
     given = {"logits": logits, **({"targets": targets} if kind == "soft" else {})}
     derived = {name: outputs[name] for name in ("gradient", "hessian") if name in outputs}
-    leading = next(iter(derived.values()), logits)
-    across = not leading.flags.c_contiguous and _takes_across(
+    # By the logits alone: what is computed does not depend on what is asked for.
+    across = lie_across(logits) and _takes_across(
         rows, block, stretch_of([*given.values(), *derived.values()], rows), number
     )
     places = Places(given, derived, rows, block, dtype, across=across)
@@ -112,8 +112,8 @@ def run(
         given=places.elements["logits"], shares=places.elements.get("targets", ""), across=across,
         by_lane=across or classes <= BY_LANE * _width(number),
         # Where the true class is put right at the end, its row must not be on its way to memory.
-        streaming="gradient" in outputs and rows * classes * dtype.itemsize > STREAMING and classes >= STREAMED
-        and kind != "smoothed" and not across,
+        streaming=classes >= STREAMED and rows * classes * dtype.itemsize > STREAMING and kind != "smoothed"
+        and not across and bool(places.elements.get("gradient")),
     )  # fmt: skip
     kernel = row_kernel(decided(program, tuple(parameters.items())), form)
     blocks = -(-rows // block)
@@ -131,7 +131,7 @@ def run(
             table = (ctypes.c_void_p * (len(ARGUMENTS) + 1))(
                 begins["logits"], begins["targets"] if kind == "soft" else address(targets), pointer(losses),
                 begins.get("gradient"), begins.get("hessian"), pointer(weight), pointer(mask), records.ctypes.data,
-                address(constants), address(scratch) + -address(scratch) % 64, pointer(adjustment), address(steps),
+                address(constants), address(scratch) + -address(scratch) % 64, pointer(adjustment), pointer(steps),
             )  # fmt: skip
             kernel.call(ctypes.addressof(table), 1 / divisor, share, penalty, rows, classes, block, group, first, last)
 

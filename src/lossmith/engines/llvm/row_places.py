@@ -14,6 +14,12 @@ Array = npt.NDArray[Any]
 Call = Callable[[int, int, Mapping[str, int]], None]
 
 
+def lie_across(rows: Any) -> bool:
+    """Return whether classes lie apart, with the rows of each side by side, so far as axes tell."""
+    apart = not isinstance(rows, np.ndarray) or rows.strides[0] == rows.itemsize
+    return apart and not rows.flags.c_contiguous
+
+
 def stretch_of(arrays: Collection[Any], rows: int) -> int:
     """Return how many rows lie side by side where classes lie apart: all, if no axis comes before that of the classes.
 
@@ -51,19 +57,21 @@ class Places:
         across: bool = False,
         exact: bool = False,
     ) -> None:
-        self._all, self._rows, self._block, self._dtype = {**given, **taken}, rows, block, dtype
-        self._across, self._exact = across, exact
-        self._stretch = stretch_of(self._all.values(), rows)
-        self.elements = {name: self._element(array) for name, array in self._all.items()}
-        self._begins = {name: address(_held(array)) for name, array in self._all.items()}
-        self._given, self._taken = (
-            {name: array for name, array in some.items() if not self.elements[name]} for some in (given, taken)
-        )
+        self._rows, self._block, self._dtype, self._across, self._exact = rows, block, dtype, across, exact
+        self._all = {**given, **taken}
+        self._stretch = stretch_of(self._all.values(), rows) if across else 0
+        self._begins: dict[str, int] = {}
+        self.elements: dict[str, str] = {}
+        for name, array in self._all.items():
+            held = array if isinstance(array, np.ndarray) else array.array
+            self._begins[name], self.elements[name] = address(held), self._element(array, held)
+        self._given = {name: array for name, array in given.items() if not self.elements[name]}
+        self._taken = {name: array for name, array in taken.items() if not self.elements[name]}
 
-    def _element(self, rows: Any) -> str:
-        lie = self._steps(rows) is not None if self._across else rows.flags.c_contiguous
-        lie = lie and _held(rows).flags.aligned and not (self._exact and rows.dtype != self._dtype)
-        return element_type(rows.dtype) if lie else ""
+    def _element(self, rows: Any, held: Array) -> str:
+        if not (held.flags.aligned and (self._steps(rows) if self._across else rows.flags.c_contiguous)):
+            return ""
+        return element_type(rows.dtype) if not self._exact or rows.dtype == self._dtype else ""
 
     def _steps(self, rows: Any) -> tuple[int, int] | None:
         """Return the bytes from one stretch to the next and from one class to the next, if rows lie so."""
@@ -73,8 +81,10 @@ class Places:
         near, along = rows.strides
         return (self._stretch * near, along) if near == rows.itemsize else None
 
-    def steps(self, names: Collection[str]) -> Array:
-        """Return how many rows a stretch has, and the steps of each array, of its room where it has one."""
+    def steps(self, names: Collection[str]) -> Array | None:
+        """Return how many rows a stretch has, and the steps of each array, or of its room; nothing but across."""
+        if not self._across:
+            return None
         room = (self._stretch * self._dtype.itemsize, self._block * self._dtype.itemsize)
         found = [(self.elements.get(name) and self._steps(self._all[name])) or room for name in names]
         return np.array([self._stretch, *(step for both in found for step in both)], np.int64)
@@ -101,9 +111,3 @@ class Places:
         if self._across:
             return np.empty((classes, self._block), self._dtype).T
         return np.empty((self._block, classes), self._dtype)
-
-
-def _held(rows: Any) -> Array:
-    """Return the array that rows are of."""
-    found: Array = getattr(rows, "array", rows)
-    return found
