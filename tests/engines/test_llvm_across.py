@@ -95,7 +95,7 @@ def test_random_stretches(
 @pytest.mark.parametrize("outer", [1, 3])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_rows_have_the_same_bits_however_they_lie(loss: lm.Loss, outer: int, dtype: Any, forms: list[RowForm]) -> None:
-    inner, classes = 1000 // outer + 5, 13  # blocks begin in the middle of a stretch, and groups end behind it
+    inner, classes = 1000 // outer + 5, min(13, 2 * WIDTHS[dtype])  # blocks begin in the middle of a stretch, and groups end behind it
     moved, y, z = spread(loss, outer, inner, classes, dtype)
     rows = np.ascontiguousarray(np.moveaxis(z, 1, -1))
     labels = y if loss.indices else np.ascontiguousarray(np.moveaxis(y, 1, -1))  # type: ignore[attr-defined]
@@ -220,8 +220,8 @@ def test_options_of_logits_and_targets(loss: lm.Loss, classes: int, dtype: Any, 
         ((3, 5, WIDTHS[np.float32]), True),
         ((3, 5, WIDTHS[np.float32] - 1), False),  # a group would be in three stretches
         ((1, 5, 2), True),
-        ((2, 4000, 20), 4000 * WIDTHS[np.float32] <= 4 * 16_384),
-        ((2, 20_000, 20), 20_000 * WIDTHS[np.float32] <= 4 * 16_384),  # of one row a block, most lanes would be idle
+        ((2, 4000, 20), WIDTHS[np.float32] <= 16),
+        ((2, 20_000, 20), WIDTHS[np.float32] <= 4),  # of one row a block, most lanes would be idle
     ],
 )
 def test_where_rows_are_copied_instead(shape: tuple[int, ...], across: bool, forms: list[RowForm]) -> None:
