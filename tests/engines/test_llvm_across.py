@@ -95,10 +95,8 @@ def test_random_stretches(
 @pytest.mark.parametrize("outer", [1, 3])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_rows_have_the_same_bits_however_they_lie(loss: lm.Loss, outer: int, dtype: Any, forms: list[RowForm]) -> None:
-    inner, classes = (
-        1000 // outer + 5,
-        min(13, 2 * WIDTHS[dtype]),
-    )  # blocks begin in the middle of a stretch, and groups end behind it
+    # Blocks begin in the middle of a stretch, and groups end behind it.
+    inner, classes = 1000 // outer + 5, min(13, 2 * WIDTHS[dtype])
     moved, y, z = spread(loss, outer, inner, classes, dtype)
     rows = np.ascontiguousarray(np.moveaxis(z, 1, -1))
     labels = y if loss.indices else np.ascontiguousarray(np.moveaxis(y, 1, -1))  # type: ignore[attr-defined]
@@ -280,7 +278,9 @@ def test_nothing_counts_and_full_hessians(engine: choice.Name) -> None:
 
 
 @pytest.mark.parametrize("engine", ["numpy", "llvm"])
-@pytest.mark.parametrize("change", [lambda x: x, cropped, lambda x: x.astype(np.float32)], ids=str)
+@pytest.mark.parametrize(
+    "change", [lambda x: x, cropped, lambda x: x.astype(np.float32)], ids=["plain", "cropped", "float32"]
+)
 def test_divergences_lie_as_predictions_do(change: Callable[[Array], Array], engine: choice.Name) -> None:
     rng = np.random.default_rng(7)
     p, q = (np.moveaxis(rng.dirichlet(np.ones(7), (2, 40, 50)), -1, 1).copy() for _ in range(2))
