@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from lossmith.engines.llvm import composites
+from lossmith.engines import composites
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.facts import WHOLE, finite_tests, powers, ranges
 from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.math import Vector
 from lossmith.program import TABLE, Program
 
 
@@ -83,7 +84,7 @@ assert EMIT.keys() == TABLE.keys(), "every row of the table needs its instructio
 
 
 def emit(
-    body: Body, program: Program, inputs: list[Lanes], uniform: Mapping[int, Lanes], *, tame: bool = False
+    body: Vector, program: Program, inputs: list[Lanes], uniform: Mapping[int, Lanes], *, tame: bool = False
 ) -> dict[str, Lanes]:
     """Write a program and return its outputs.
 

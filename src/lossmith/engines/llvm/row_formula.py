@@ -7,7 +7,8 @@ import math
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.emit import emit
-from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.lanes import SHORT, Lanes
+from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_frame import RowForm
 from lossmith.program import Program
@@ -24,7 +25,7 @@ class Rows:
 
     def __init__(self, program: Program, form: RowForm, width: int) -> None:
         self.program, self.form = program, form
-        self.body = Body(form.kind, width, "f")
+        self.body = Vector(form.kind, width, "f")
         self.wide = self.body.widened()
         self.factor = self._named("scale_wide", self.wide.real)
 
