@@ -1,93 +1,16 @@
 """The instructions of robust losses and of likelihoods, written once for every engine that has plain arithmetic.
 
 Each keeps the digits that its plain form loses: a quotient is carried with what its rounding left over. There are no
-branches, so they can be traced and compiled as they stand. ``Arithmetic`` says what an engine brings.
+branches, so they can be traced and compiled as they stand. ``lossmith.engines.arithmetic`` says what an engine brings.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
 
 from lossmith.engines._numpy_counts import EXP_TERMS, HALF_LOG_2_PI, ONE_MINUS_EULER, STIRLING, ZETA_MINUS_1
-
-Lanes = Any
-"""Numbers, or truth values, that are computed with at once: they add, multiply and compare as numbers do."""
-
-
-class Arithmetic(Protocol):
-    """What an engine brings: the functions of the standard library of C, and choices between two results."""
-
-    always: Any
-    """True, as truth values are."""
-
-    def number(self, value: float) -> Lanes:
-        """Return a number in the type of all others."""
-
-    def constant(self, a: Lanes) -> float | None:
-        """Return the number that ``a`` is known to be before anything runs, if it is."""
-
-    def select(self, condition: Lanes, a: Lanes | float, b: Lanes | float) -> Lanes:
-        """Return ``a`` where the condition holds, else ``b``, whatever the other is."""
-
-    def rarely(self, where: Lanes, rare: Callable[[], Lanes], common: Lanes) -> Lanes:
-        """Return ``rare()`` where a condition holds, which it hardly ever does, else ``common``."""
-
-    def equal(self, a: Lanes, b: Lanes | float) -> Lanes:
-        """Return where two are equal; what is no number equals nothing."""
-
-    def largest(self, a: Lanes, b: float) -> Lanes:
-        """Return the larger one; ``b`` where ``a`` is no number."""
-
-    def smallest(self, a: Lanes, b: float) -> Lanes:
-        """Return the smaller one; ``b`` where ``a`` is no number."""
-
-    def fma(self, a: Lanes, b: Lanes | float, c: Lanes | float) -> Lanes:
-        """Return a b + c, with what rounding takes from the product where c takes the product away."""
-
-    def polynomial(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
-        """Return a polynomial, from the constant coefficient up."""
-
-    def normal_range(self) -> tuple[float, float]:
-        """Return the least and the greatest normal number of the type."""
-
-    def abs(self, a: Lanes) -> Lanes:
-        """Return the absolute value."""
-
-    def sqrt(self, a: Lanes) -> Lanes:
-        """Return the square root."""
-
-    def copysign(self, a: Lanes, sign: Lanes) -> Lanes:
-        """Return ``a`` with the sign of the other."""
-
-    def pow(self, a: Lanes, b: Lanes) -> Lanes:
-        """Return a ** b."""
-
-    def exp(self, a: Lanes, low: Lanes | None = None) -> Lanes:
-        """Return the exponential of a, or of a + low where the second is tiny beside the first."""
-
-    def expm1(self, a: Lanes) -> Lanes:
-        """Return exp(a) - 1."""
-
-    def log(self, a: Lanes) -> Lanes:
-        """Return the natural logarithm."""
-
-    def log1p(self, a: Lanes) -> Lanes:
-        """Return log(1 + a)."""
-
-    def bell(self, a: Lanes) -> Lanes:
-        """Return exp(-a² / 2)."""
-
-    def normal_within(self, a: Lanes) -> Lanes:
-        """Return erf(a / √2)."""
-
-    def atanh_gap(self, x: Lanes) -> tuple[Lanes, Lanes]:
-        """Return t = x / (2 + x), and what t is multiplied by to make log(1 + x) - 2 t, for x from -1/2 to 1."""
-
-    def lgamma(self, a: Lanes) -> Lanes:
-        """Return the logarithm of the gamma function for a above 0, and its absolute value's below."""
-
+from lossmith.engines.arithmetic import Arithmetic, Lanes
 
 _INF = math.inf
 _FAR = 1e12  # from here on 1 + x² is x² to the last digit, and soon x² overflows

@@ -356,10 +356,12 @@ _LN2_LOW = 5.497923018708371e-14
 
 
 class Vector(Body):
-    """A text that knows the functions above; see ``lossmith.engines.composites`` for what it has to know."""
+    """A text that knows the functions above; see ``lossmith.engines.arithmetic`` for what it has to know."""
 
-    exp, expm1, log, log1p, pow = exp, expm1, log, log1p, pow
-    bell, normal_within, atanh_gap, normal_range = bell, normal_within, atanh_gap, normal_range
+    exp, expm1, log, log1p, pow, hypot = exp, expm1, log, log1p, pow, hypot
+    tanh, sigmoid, softplus, logcosh, sech2 = tanh, sigmoid, softplus, logcosh, sech2
+    bell, normal_within, log1p_excess, atanh_gap = bell, normal_within, log1p_excess, atanh_gap
+    normal_range = normal_range
 
     def equal(self, a: Lanes, b: Number) -> Lanes:
         """Return where two are equal; a NaN equals nothing."""

@@ -15,9 +15,9 @@ from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, element_of, findings, pointer, uniform
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.regimes import decided
 from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.rows import rows as rows_text
+from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]
