@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ class JaxArrays(Arrays):
         like: an array of that type, float32 or float64.
     """
 
-    xp = jnp
+    xp: ClassVar[Any] = jnp
 
     def __init__(self, like: Array) -> None:
         super().__init__(double=like.dtype == jnp.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -18,7 +18,7 @@ class Tensors(Arrays):
         like: a tensor of that type, float32 or float64, on that device.
     """
 
-    xp = torch
+    xp: ClassVar[Any] = torch
 
     def __init__(self, like: Tensor) -> None:
         super().__init__(double=like.dtype == torch.float64)

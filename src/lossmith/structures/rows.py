@@ -84,6 +84,11 @@ class Rows(Loss):
         return (self.fixed_targets or self._values["targets"]) == "indices"
 
     @property
+    def row_axis(self) -> int | None:
+        """That of the classes."""
+        return self.class_axis
+
+    @property
     def domains(self) -> Mapping[str, Domain]:
         """Domain of the entries of the target ``y`` and of the prediction ``f``."""
         target = REAL if self.indices else _PROBABILITIES
