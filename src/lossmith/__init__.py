@@ -22,7 +22,7 @@ _HOMES = {
     "lossmith.core.parameter": ("Option", "Parameter"),
     "lossmith.core.domain": ("Domain",),
     "lossmith.core.card": ("Card", "Example", "Kink", "Myth", "Reference", "Traits"),
-    "lossmith.core.contract": ("LossmithWarning",),
+    "lossmith.core.mistakes": ("LossmithWarning",),
     "lossmith.core.state": ("CostState",),
     "lossmith.core.constant": ("Context",),
     "lossmith.structures.pointwise": ("Binary", "Pointwise"),

@@ -12,22 +12,23 @@ from lossmith.engines.llvm.divergence_frame import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.row_frame import RowForm
 
+BY_LANES = ("rows by lanes", "rows by lanes whose classes lie apart")
 BITS = {"float": 32, "double": 64}
 
 
 def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
-    """Return a module of each sort, in vectors of so many bits; all but rows by lanes write past the caches."""
+    """Return a module of each sort, in vectors of so many bits; all but those of ``BY_LANES`` write past the caches."""
     width, stored = bits // BITS[kind], ("gradient:f",)
     program = lm.Huber().part(*stored, "value", "valid")
     form = loops.Form(kind, stored, summed=True, streaming=True)
     found = {"numbers": loops.pointwise(program, form, width, 1024, on_x86=on_x86)}
     program = lm.SparseCategoricalCrossEntropy().part("value", "gradient:u")
-    for by_lane in (False, True):
+    for name in ("rows", *BY_LANES):
         row_form = RowForm(
-            kind, "indices", losses=False, gradient=True, hessian=False, summed=True, streaming=not by_lane,
-            by_lane=by_lane,
+            kind, "indices", losses=False, gradient=True, hessian=False, summed=True, streaming=name == "rows",
+            by_lane=name in BY_LANES, across=name == BY_LANES[1],
         )  # fmt: skip
-        found["rows by lanes" if by_lane else "rows"] = rows.rows(program, row_form, width, on_x86=on_x86)
+        found[name] = rows.rows(program, row_form, width, on_x86=on_x86)
     divergence = lm.ReverseKLDivergence()
     batch = divergence._batch({"p": [[0.5, 0.5]], "q": [[0.5, 0.5]]}, None, None)
     made: list[str] = []
@@ -51,10 +52,10 @@ def test_other_machines_get_none_of_x86(kind: Kind, bits: int) -> None:
     compiler.host()
     for name, text in texts(kind, bits, on_x86=False).items():
         assert "x86" not in text, name
-        assert ("!nontemporal" in text) == (name != "rows by lanes"), name
+        assert ("!nontemporal" in text) == (name not in BY_LANES), name
         llvm.parse_assembly(text).verify()
 
 
 def test_x86_orders_what_it_writes_past_the_caches() -> None:
     for name, text in texts("double", 256, on_x86=True).items():
-        assert text.count("call void @llvm.x86.sse.sfence()") == (name != "rows by lanes"), name
+        assert text.count("call void @llvm.x86.sse.sfence()") == (name not in BY_LANES), name

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 import lossmith as lm
 from lossmith import Domain, Loss, ParameterError
@@ -67,6 +68,15 @@ CASES: tuple[Loss, ...] = tuple(_cases())
 def name_of(loss: Loss) -> str:
     """Return the id of a case, such as ``huber(delta=0.1)``."""
     return loss.name + str(loss)[len(type(loss).__name__) :]
+
+
+def defaults_on_every_engine() -> list[Any]:
+    """Return the cases for laws that ask for many kernels each: losses with their defaults run on every engine.
+
+    The contract of calls that kernels keep lies around the formula, and what options change is the formula. For each
+    option the contract is kept on every engine in ``test_every_loss``.
+    """
+    return [pytest.param(loss, marks=[pytest.mark.engines] if loss == type(loss)() else []) for loss in CASES]
 
 
 _SIZES = (0.0, TINY, SMALL, 1e-8, 1e-3, 0.3, 0.5, 0.9, BELOW_ONE, 1.0, 2.5, 5.0, 17.0, 37.0, 100.0, 700.0, 1e3, 1e20)

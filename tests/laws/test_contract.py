@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,13 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
-from tests.laws.grid import Array, extreme, inside, targets
+from tests.laws.grid import Array, defaults_on_every_engine, extreme, inside, name_of, targets
+
+TYPES = ("f8", ">f8", "f4", "f2", "i8", "i4", "i1", "g"), ("f8", ">f8", "f4", "f2", "i8", "i2", "g")
+"""Types of targets and of predictions."""
+
+EACH_TYPE = tuple(zip(TYPES[0], ("f4", "f8", "f2", "g", "i8", ">f8", "f4", "i2"), strict=True))
+"""Each type once or twice. A kernel is made for each pair, so not every loss has time for them all."""
 
 
 def batch(loss: Loss, shape: int | tuple[int, ...] = 12, seed: int = 0) -> tuple[Array, Array]:
@@ -29,20 +37,19 @@ def whole(loss: Loss, size: int = 6) -> tuple[Array, Array]:
     return np.resize(y, size), np.resize(f, size)
 
 
-def results_have_the_shape_and_type(loss: Loss) -> None:
+def results_have_the_shape_and_type(loss: Loss, pairs: Iterable[tuple[str, str]] = EACH_TYPE) -> None:
     """Shapes come back as they went in; types follow the floats that went in."""
     y, f = whole(loss)
     single, double = np.dtype(np.float32), np.dtype(np.float64)
-    for y_type in ("f8", ">f8", "f4", "f2", "i8", "i4", "i1", "g"):
-        for f_type in ("f8", ">f8", "f4", "f2", "i8", "i2", "g"):
-            floats = [np.dtype(t).newbyteorder("=") for t in (y_type, f_type) if np.dtype(t).kind == "f"]
-            want = single if floats and max(t.itemsize for t in floats) <= 4 else double
-            for output, got in loss.evaluate(y.astype(y_type), f.astype(f_type)).items():
-                assert (got.dtype, got.shape) == (want, y.shape), (output, y_type, f_type)
-                right = loss.evaluate(y, f, (output,))[output]
-                # A parameter such as 0.1 is another number in float32, so zeros of float64 need not be zero there.
-                rounding = {"rtol": 1e-5, "atol": 2.0**-23} if want == single else {"rtol": 0, "atol": 0}
-                np.testing.assert_allclose(got, right, **rounding)
+    for y_type, f_type in pairs:
+        floats = [np.dtype(t).newbyteorder("=") for t in (y_type, f_type) if np.dtype(t).kind == "f"]
+        want = single if floats and max(t.itemsize for t in floats) <= 4 else double
+        for output, got in loss.evaluate(y.astype(y_type), f.astype(f_type)).items():
+            assert (got.dtype, got.shape) == (want, y.shape), (output, y_type, f_type)
+            right = loss.evaluate(y, f, (output,))[output]
+            # A parameter such as 0.1 is another number in float32, so zeros of float64 need not be zero there.
+            rounding = {"rtol": 1e-5, "atol": 2.0**-23} if want == single else {"rtol": 0, "atol": 0}
+            np.testing.assert_allclose(got, right, **rounding)
     if loss.domains["y"].includes(0) and loss.domains["y"].includes(1):
         np.testing.assert_array_equal(loss.losses(y == 1, f), loss.losses((y == 1).astype(float), f))
 
@@ -192,7 +199,6 @@ def out_is_written_in_place(loss: Loss) -> None:
 
 
 LAWS = (
-    results_have_the_shape_and_type,
     memory_layout_does_not_matter,
     ways_of_asking_agree,
     reductions_divide_by_what_they_say,
@@ -205,6 +211,16 @@ LAWS = (
 )
 
 
+@pytest.mark.parametrize("case", defaults_on_every_engine(), ids=name_of)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_contract(case: Loss, law: Any) -> None:
     law(case)
+
+
+def test_every_pair_of_types(case: Loss) -> None:
+    results_have_the_shape_and_type(case, itertools.product(*TYPES))
+
+
+@pytest.mark.engines
+def test_each_type_on_every_engine(kind: type[Loss]) -> None:
+    results_have_the_shape_and_type(kind())

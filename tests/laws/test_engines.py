@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ ULPS = 8
 """How far the engines may be apart, in units in the last place of the largest result of its kind."""
 
 PARTS = ("losses", "gradient", "hessian")
+
+ONE_TRUTH = {
+    "laws/test_grid.py": "is about the points that losses are tried on",
+    "laws/test_oracle.py": "is about the truth at 60 digits",
+    "laws/test_traits.py": "judges formulas at 60 digits",
+    "structures/test_distance.py": "kernels know no distances",
+    "structures/test_levels.py": "kernels know no levels",
+    "structures/test_regularizers.py": "regularisers are not computed by engines",
+}
+"""Files of laws that no engine makes a difference to, and why."""
 
 
 def furthest(loss: Loss, dtype: Any) -> float:
@@ -70,6 +81,15 @@ def test_a_wrong_instruction_breaks_a_law(factor: float, monkeypatch: pytest.Mon
         with pytest.raises(AssertionError):
             test_values.values_are_exact(loss)
         assert furthest(loss, np.float64) > ULPS
+
+
+def test_every_law_runs_on_both_engines() -> None:
+    tests = Path(__file__).parents[1]
+    files = {
+        f"{room}/{path.name}": path for room in ("laws", "structures") for path in (tests / room).glob("test_*.py")
+    }
+    del files["laws/test_engines.py"]  # which compares them
+    assert {name for name, path in files.items() if "pytest.mark.engines" not in path.read_text()} == ONE_TRUTH.keys()
 
 
 @pytest.mark.parametrize("loss", EVERY, ids=name_of)

@@ -15,7 +15,13 @@ from lossmith.structures.divergence import Divergence
 from lossmith.structures.levels import Levels
 from tests.laws.samples import Array, each_part, sample
 
-NAMES = [name for name in lm.names() if issubclass(lm.loss_class(name), (Divergence, Distance, Levels))]
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.engines] if issubclass(lm.loss_class(name), Divergence) else [])
+    for name in lm.names()
+    if issubclass(lm.loss_class(name), (Divergence, Distance, Levels))
+]
+"""Of these, kernels know divergences alone."""
+
 POINTS = 20_001
 LINES = 12
 

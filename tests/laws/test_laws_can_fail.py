@@ -212,11 +212,13 @@ CATCHES = (
 )
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("catch", CATCHES, ids=str)
 def test_laws_catch_what_is_wrong(catch: Catch, monkeypatch: Patch) -> None:
-    arguments = catch.make(monkeypatch)
-    with pytest.raises(FAILURE, match=catch.says):
-        catch.law(*arguments)
+    with monkeypatch.context() as patch:
+        arguments = catch.make(patch)
+        with pytest.raises(FAILURE, match=catch.says):
+            catch.law(*arguments)
 
 
 @pytest.mark.parametrize("declared", [True, False])

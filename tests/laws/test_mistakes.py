@@ -16,6 +16,8 @@ from lossmith import Loss
 from tests.laws.grid import CASES, Array, name_of
 from tests.laws.test_contract import batch
 
+pytestmark = pytest.mark.engines
+
 METHODS: dict[str, Callable[..., Any]] = {
     "losses": lambda loss, y, f: loss.losses(y, f),
     "gradient": lambda loss, y, f: loss.gradient(y, f),

@@ -16,6 +16,8 @@ from lossmith import Loss, Parameter, Program
 from tests.laws.exactness import misses
 from tests.laws.grid import CASES, points
 
+pytestmark = pytest.mark.engines
+
 
 def survives(before: Loss, after: Loss) -> None:
     """Fail unless a loss that went somewhere and back is the same in all that shows."""

@@ -18,6 +18,8 @@ from lossmith import CostState, Loss
 from lossmith.engines.numpy import BLOCK
 from tests.laws.grid import CASES, Array, extreme, inside, targets
 
+pytestmark = pytest.mark.engines
+
 ROWS = 40
 
 

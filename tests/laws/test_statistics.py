@@ -14,6 +14,8 @@ from lossmith import Loss
 from tests.laws import oracle
 from tests.laws.grid import CASES, Array, inside, kinds, name_of
 
+pytestmark = pytest.mark.engines
+
 PRECISION = 1e-12
 """How near to the optimum a constant lies, relative to its size or to the spread of the targets."""
 

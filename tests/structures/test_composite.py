@@ -10,6 +10,8 @@ import pytest
 
 import lossmith as lm
 
+pytestmark = pytest.mark.engines
+
 rng = np.random.default_rng(11)
 y, f = rng.normal(size=(2, 40))
 labels = (y > 0).astype(float)

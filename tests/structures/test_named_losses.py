@@ -16,6 +16,8 @@ from lossmith.program import trace
 from tests import exceptions
 from tests.structures.test_named_inputs import NAMED, sample
 
+pytestmark = pytest.mark.engines
+
 RNG = np.random.default_rng(7)
 Y, F, S = RNG.normal(size=50), RNG.normal(size=50), np.exp(RNG.normal(size=50))
 

@@ -14,6 +14,8 @@ import lossmith as lm
 from lossmith.structures.row_margin import RowMargin
 from tests.structures.row_cases import NAMES, instances, soft
 
+pytestmark = pytest.mark.engines
+
 RANDOM = np.random.default_rng(11)
 SOFT = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3], [0.0, 0.45, 0.55], [0.0, 1.0, 0.0]])
 GRID = np.array([(i, j, 40 - i - j) for i in range(41) for j in range(41 - i)]) / 40

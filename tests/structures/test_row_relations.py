@@ -10,6 +10,8 @@ import pytest
 import lossmith as lm
 from tests.structures.row_cases import NAMES, instances, soft, takes, with_vectors
 
+pytestmark = pytest.mark.engines
+
 RANDOM = np.random.default_rng(11)
 Z = np.concatenate([RANDOM.normal(scale=3, size=(20, 4)), [[40, -40, 0, 1], [700, 0, 0, -700], [0, 0, 0, 0]]])
 Y = RANDOM.integers(0, 4, size=len(Z))
@@ -56,7 +58,8 @@ def test_sparse_is_categorical_on_one_hot_rows() -> None:
     for options in ({}, {"label_smoothing": 0.1}, {"z_loss": 0.01}, {"prediction": "probabilities"}):
         f = P if "prediction" in options else Z
         sparse, dense = lm.SparseCategoricalCrossEntropy(**options), lm.CategoricalCrossEntropy(**options)
-        same(sparse, dense, Y[: len(f)], np.eye(4)[Y[: len(f)]], f)
+        rtol = 1e-11 if "label_smoothing" in options else 1e-13  # some derivatives are small differences then
+        same(sparse, dense, Y[: len(f)], np.eye(4)[Y[: len(f)]], f, rtol)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if soft(lm.get(name)) is not None])

@@ -17,6 +17,8 @@ from tests.structures import test_row_options as options
 from tests.structures import test_row_relations as relations
 from tests.structures import test_row_values as values
 
+pytestmark = pytest.mark.engines
+
 Right = lm.SparseCategoricalCrossEntropy
 Z = np.array([[1.0, -2.0, 0.5]])
 

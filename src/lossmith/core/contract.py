@@ -6,10 +6,8 @@ may be is the loss's domain and is checked in the same pass that computes.
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.columns import column, source, spread
+from lossmith.core.columns import column, lines, source, spread
 from lossmith.core.domain import Domain
 from lossmith.core.inputs import Input
 from lossmith.core.outputs import room
@@ -29,14 +27,9 @@ from lossmith.errors import DomainError, KindError, ShapeError
 Array = npt.NDArray[Any]
 
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
-_FEW_LOGITS = 16
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _FLOATS, _NARROW = frozenset("efdgE"), frozenset("efE")  # as dtypes call them; E is bfloat16
-_BETWEEN = ("lossmith", "numpy")  # methods run inside numpy's error states
-
-
-class LossmithWarning(UserWarning):
-    """Something that is allowed but looks like a mistake."""
+_ROWS = 2  # axes that rows have
 
 
 @dataclass
@@ -45,8 +38,8 @@ class Batch:
 
     Attributes:
         owner: the loss, as messages name it.
-        inputs: by the formula's symbol: columns (see ``lossmith.core.columns``) or, with classes, contiguous
-            arrays with the examples along the first axis and the classes along the last.
+        inputs: by the formula's symbol: columns or, with classes, rows, with the examples along the first axis and
+            the classes along the last; see ``lossmith.core.columns``.
         arguments: what the loss takes, for messages.
         shape: shape of the examples, that is, of the losses.
         dtype: float32 or float64, the type of the results.
@@ -98,8 +91,20 @@ class Batch:
         return values
 
     def room(self, part: str) -> Array:
-        """Return an array to fill with a part of the outputs, row by row; see ``lossmith.core.outputs``."""
-        return room(self.size, part, self.inputs, self.dtype)
+        """Return an array to fill with a part of the outputs, row by row; see ``lossmith.core.outputs``.
+
+        Derivatives of predictions whose classes are not side by side lie like those, so that nobody has to move them.
+        """
+        made = room(self.size, part, self.inputs, self.dtype)
+        if self.class_axis is None or made.ndim != _ROWS or self.inputs[symbol_of(part)].flags.c_contiguous:
+            return made
+        rows: Array = lines(made.reshape(self._whole(made.shape[1:])), self.class_axis)
+        return rows
+
+    def _whole(self, tail: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of an argument that has these axes for each example."""
+        axis = len(self.shape) if self.class_axis is None else self.class_axis
+        return self.shape[:axis] + tail + self.shape[axis:]
 
     def rows_of(self, out: Any, part: str) -> Array:
         """Check an array that a part is to be written into, and return it as rows, or others where that cannot be.
@@ -112,32 +117,31 @@ class Batch:
             kept = "" if getattr(getattr(out, "flags", None), "writeable", True) else "read-only "
             got = f"{kept}{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
             raise KindError(f"{self.owner}: out must be a writeable {self.dtype} array, got a {got}")
-        own = source(self.inputs[symbol_of(part)])
-        tail = self.inputs[symbol_of(part)].shape[1:]
-        shape = list(self.shape)
-        shape[len(shape) if self.class_axis is None else self.class_axis : 0] = tail
-        if out.shape != tuple(shape):
-            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {tuple(shape)}")
+        own, tail = source(self.inputs[symbol_of(part)]), self.inputs[symbol_of(part)].shape[1:]
+        if out.shape != self._whole(tail):
+            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {self._whole(tail)}")
         # Each prediction is read before it is written over; of whatever else lies there, some is read later.
         over = [array for array in self._read() if np.may_share_memory(array, out)]
-        plain = out.flags.carray and self.class_axis is None
-        if plain and all(x is own and same_memory(x, out) for x in over):
-            return out.reshape((self.size, *tail))
+        moved = out if self.class_axis is None else np.moveaxis(out, self.class_axis, -1)
+        if out.flags.carray or moved.flags.carray:
+            rows: Array = out.reshape((self.size, *tail)) if self.class_axis is None else lines(out, self.class_axis)
+            if all(x is own and same_memory(x, source(rows)) for x in over):
+                return rows
         return self.room(part)
 
     def lies_in(self, array: Array) -> bool:
         """Return whether some of what is read lies in an array's memory."""
-        return any(np.may_share_memory(array, other) for other in self._read())
+        return any(np.may_share_memory(source(array), other) for other in self._read())
 
     def _read(self) -> list[Array]:
         return [source(array) for array in (*self.inputs.values(), self.weight, self.mask) if array is not None]
 
     def restore(self, values: Array, *, full: bool = False) -> Array:
         """Return a result of rows in the shape in which the arguments came."""
-        if self.shape == values.shape:
-            return values
         tail = values.shape[1:]
-        restored = values.reshape(self.shape + tail)
+        if not tail and self.shape == values.shape:
+            return values
+        restored = source(values).reshape(self.shape + tail)
         if tail and not full and self.class_axis is not None:
             restored = np.moveaxis(restored, -1, self.class_axis)
         return restored
@@ -229,8 +233,8 @@ def common_type(arrays: Iterable[Array]) -> np.dtype[Any]:
 
 def same_memory(a: Array, b: Array) -> bool:
     """Return whether two arrays hold the same numbers in the same order, each in the same place."""
-    plain = a.dtype == b.dtype and a.size == b.size and a.flags.c_contiguous and b.flags.c_contiguous
-    return plain and a.ctypes.data == b.ctypes.data
+    alike = (a.flags.c_contiguous and b.flags.c_contiguous) or (a.shape, a.strides) == (b.shape, b.strides)
+    return alike and a.dtype == b.dtype and a.size == b.size and a.ctypes.data == b.ctypes.data
 
 
 def _place(row: int, shape: tuple[int, ...]) -> str:
@@ -358,42 +362,3 @@ def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, fi
                 f"{batch.owner}: {label} must be {wanted}, but {batch.entry(symbol, row, column)} is {value:g}{hint}"
             )
     raise AssertionError("a row was reported outside the domains, but lies inside")
-
-
-def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) -> None:
-    """Warn when logits look like probabilities, with the evidence; ``offered`` says whether the loss takes those.
-
-    A network gives logits of both signs, so many of them all within [0, 1] speak for a sigmoid
-    that was applied before. Few or equal values are no evidence.
-    """
-    logits = batch.inputs[symbol]
-    if are_no_probabilities(logits):
-        return
-    low, high = np.inf, -np.inf
-    for start in range(0, logits.size, batch.block):
-        here = logits[start : start + batch.block]
-        low, high = min(low, float(here.min())), max(high, float(here.max()))
-        if not 0 <= low <= high <= 1:  # nor is any with a NaN
-            return
-    if low < high:
-        label = batch.labels[symbol]
-        mend = "pass prediction='probabilities'" if offered else "pass the scores from before the sigmoid"
-        warn(
-            f"{batch.owner}: {label} is declared as logits, but all {logits.size} values lie in [0, 1] "
-            f"(from {low:.3g} to {high:.3g}), as probabilities do. If they are, {mend}; "
-            "as logits they can never say better than 0.5 for the negative class."
-        )
-
-
-def are_no_probabilities(logits: Any) -> bool:
-    """Return whether flat logits are few, or show at one of some places, as nearly all do, that they are logits."""
-    size = logits.size
-    return size < _FEW_LOGITS or not all(0 <= value <= 1 for value in logits[:: size // _FEW_LOGITS].tolist())
-
-
-def warn(text: str) -> None:
-    """Warn of a likely mistake, at the line outside the library that made it."""
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, LossmithWarning, stacklevel=level)

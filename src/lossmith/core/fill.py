@@ -107,11 +107,7 @@ def _write(
     """Write a block of outputs, weighted."""
     for part, result in into.items():
         values = batch.weighted(start, stop, block[part])
-        here = result[start:stop]
-        if part == "losses" or divisor == 1:
-            here[...] = values
-        else:
-            np.divide(values, divisor, here)
+        result[start:stop] = values if part == "losses" or divisor == 1 else values / divisor
 
 
 def _heed(loss: Loss, found: Findings, batch: Batch, tally: Tally | None) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.columns import lines
-from lossmith.core.contract import Batch, common_type, masks, numbers, warn, weights
+from lossmith.core.contract import Batch, common_type, masks, numbers, weights
 from lossmith.core.inputs import Input
+from lossmith.core.mistakes import warn
 from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, ShapeError

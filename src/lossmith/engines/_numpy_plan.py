@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines._numpy_functions import COMPOSED, IMPLEMENTATION
-from lossmith.engines.facts import finite_tests, ranges
+from lossmith.engines.facts import finite_tests, plain_products, ranges
 from lossmith.program import TABLE, Ops, Program
 from lossmith.program.ops import Value
 
@@ -52,8 +52,7 @@ class Graph:
         self._index: dict[Node, int] = {}
         self._truths: set[int] = set()
         self._ops = Ops(self._apply)
-        self._ranges, self._tests = ranges(program), finite_tests(program)
-        self._shown = _below(program, "value")
+        self._plain, self._tests = plain_products(program, ranges(program)), finite_tests(program)
         self._of = [self._leaf("input", place) for place in range(len(program.inputs))]
         for number in range(len(program.inputs), len(program.types)):
             if program.uniform[number]:
@@ -98,18 +97,12 @@ class Graph:
             return self._leaf("finite", self._of[self._tests[number]])
         if op in ("hold", "sloped"):
             return given[0]
-        if op == "mul0" and self._is_plain(number, args):
+        if number in self._plain:
             return self._leaf("mul", *given)
         if op in COMPOSED:
             node: int = COMPOSED[op](self._ops, *given)
             return node
         return self._apply(op, given)
-
-    def _is_plain(self, number: int, factors: tuple[int, ...]) -> bool:
-        """Return whether a product in which an exact zero wins is a plain one, up to a zero's sign in derivatives."""
-        if not all(factor in self._ranges for factor in factors):
-            return False
-        return number not in self._shown or all(self._ranges[factor][0] >= 0 for factor in factors)
 
     def _apply(self, op: str, args: tuple[Value, ...]) -> int:
         given = tuple(self._leaf("literal", arg) if isinstance(arg, float) else arg for arg in args)
@@ -122,15 +115,6 @@ class Graph:
         """Return whether a node is a truth value."""
         kind, args = self.nodes[node]
         return self.is_truth(args[1]) if kind == "filled" else kind in _CONDITIONS or node in self._truths
-
-
-def _below(program: Program, output: str) -> set[int]:
-    """Return the numbers of all that an output is made of."""
-    found = {number for name, number in program.outputs if name == output}
-    for number in range(len(program.types) - 1, program.first_step - 1, -1):
-        if number in found:
-            found.update(program.steps[number - program.first_step].args)
-    return found
 
 
 def buffers(graph: Graph) -> dict[int, tuple[str, int]]:

@@ -40,6 +40,9 @@ class Arithmetic(Protocol):
     def fma(self, a: Lanes, b: Lanes | float, c: Lanes | float) -> Lanes:
         """Return a b + c, with what rounding takes from the product where c takes the product away."""
 
+    def finite_product(self, a: Lanes, b: Lanes) -> Lanes:
+        """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
+
     def polynomial(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
         """Return a polynomial, from the constant coefficient up."""
 

@@ -76,6 +76,29 @@ def powers(program: Program) -> dict[int, tuple[int, str, int]]:
     return found
 
 
+def plain_products(program: Program, known: Mapping[int, Range]) -> set[int]:
+    """Return the products in which an exact zero wins that are plain ones, up to a zero's sign in derivatives.
+
+    In a value the sign is kept, for -0.0 would print as a negative loss.
+    """
+    shown = _below(program, "value")
+    found = set()
+    for number, step in enumerate(program.steps, start=program.first_step):
+        finite = step.op == "mul0" and all(arg in known for arg in step.args)
+        if finite and (number not in shown or all(known[arg][0] >= 0 for arg in step.args)):
+            found.add(number)
+    return found
+
+
+def _below(program: Program, output: str) -> set[int]:
+    """Return the numbers of all that an output is made of."""
+    found = {number for name, number in program.outputs if name == output}
+    for number in range(len(program.types) - 1, program.first_step - 1, -1):
+        if number in found:
+            found.update(program.steps[number - program.first_step].args)
+    return found
+
+
 def _step(program: Program, number: int) -> Step | None:
     return program.steps[number - program.first_step] if number >= program.first_step else None
 

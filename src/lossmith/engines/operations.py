@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from lossmith.engines import composites
 from lossmith.engines.arithmetic import Arithmetic, Lanes
-from lossmith.engines.facts import WHOLE, finite_tests, powers, ranges
+from lossmith.engines.facts import WHOLE, finite_tests, plain_products, powers, ranges
 from lossmith.program import TABLE, Program
 
 
@@ -84,6 +85,54 @@ OPERATIONS: Mapping[str, Callable[..., Lanes]] = {
 assert OPERATIONS.keys() == TABLE.keys(), "every row of the table needs its instructions"
 
 
+Step = tuple[int, Callable[..., Lanes], tuple[int, ...]]
+"""The number of a value, and what makes it of which others."""
+
+
+@lru_cache(maxsize=1024)
+def recipe(program: Program, *, tame: bool = False) -> tuple[Step, ...]:
+    """Return the steps of a program that are not the same for every example.
+
+    Args:
+        program: the program.
+        tame: whether all parameters are finite.
+    """
+    fixed = len(program.inputs) + len(program.parameters)
+    constants = {fixed + n: constant for n, constant in enumerate(program.constants)}
+    finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
+    plain = plain_products(program, known)
+    found: list[Step] = []
+    for number, step in enumerate(program.steps, start=program.first_step):
+        if program.uniform[number]:
+            continue
+        exponent, what, of = raised.get(number, (0, "", 0))
+        if number in finite:
+            found.append((number, _is_finite, (finite[number],)))
+        elif what and constants.get(exponent) in WHOLE:
+            found.append((number, _BASES[what], (of, exponent)))
+        elif number in plain:
+            found.append((number, OPERATIONS["mul"], step.args))
+        elif step.op == "mul0" and all(arg in known for arg in step.args):
+            found.append((number, _finite_product, step.args))
+        else:
+            found.append((number, OPERATIONS[step.op], step.args))
+    return tuple(found)
+
+
+def _finite_product(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
+    return b.finite_product(a, c)
+
+
+def _is_finite(b: Arithmetic, a: Lanes) -> Lanes:
+    return b.abs(a) < math.inf
+
+
+_BASES: Mapping[str, Callable[..., Lanes]] = {
+    "sigmoid": lambda b, a, exponent: b.pow(b.sigmoid(-a), exponent),
+    "one_more": lambda b, a, exponent: b.pow(a + 1.0, exponent),
+}
+
+
 def evaluate(
     b: Arithmetic, program: Program, inputs: Sequence[Lanes], uniform: Mapping[int, Lanes], *, tame: bool = False
 ) -> dict[str, Lanes]:
@@ -99,18 +148,6 @@ def evaluate(
     values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
     fixed = len(program.inputs) + len(program.parameters)
     values |= {fixed + n: b.number(constant) for n, constant in enumerate(program.constants)}
-    finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
-    for number, step in enumerate(program.steps, start=program.first_step):
-        if number in values:
-            continue
-        exponent, what, of = raised.get(number, (0, "", 0))
-        if number in finite:
-            values[number] = b.abs(values[finite[number]]) < math.inf
-        elif what and b.constant(values[exponent]) in WHOLE:
-            base = b.sigmoid(-values[of]) if what == "sigmoid" else values[of] + 1.0
-            values[number] = b.pow(base, values[exponent])
-        elif step.op == "mul0" and all(arg in known for arg in step.args):
-            values[number] = values[step.args[0]] * values[step.args[1]]
-        else:
-            values[number] = OPERATIONS[step.op](b, *(values[arg] for arg in step.args))
+    for number, make, arguments in recipe(program, tame=tame):
+        values[number] = make(b, *(values[argument] for argument in arguments))
     return {name: values[number] for name, number in program.outputs}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.contract import LossmithWarning
+from lossmith.core.mistakes import LossmithWarning
 from lossmith.errors import DomainError, EmptyError, ParameterError, TableError
 from lossmith.scoring.metrics import require_columns
 from lossmith.scoring.source import BATCH_ROWS, Table

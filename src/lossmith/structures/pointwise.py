@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.columns import head
-from lossmith.core.contract import Batch, are_no_probabilities, prepare, warn_if_probabilities
+from lossmith.core.contract import Batch, prepare
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.fill import keeps
 from lossmith.core.halving import least_between
 from lossmith.core.link import LOGISTIC, Link
+from lossmith.core.mistakes import are_no_probabilities, warn_if_probabilities
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine

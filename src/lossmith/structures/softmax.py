@@ -151,7 +151,7 @@ class Softmax(Written, Rows):
             batch.inputs["f"],
             batch.inputs["y"],
             self.free_parameters,
-            {part.partition(":")[0]: array[:rows] for part, array in into.items()},
+            {part.partition(":")[0]: array for part, array in into.items()},
             kind="soft" if not self.indices else "smoothed" if self.label_smoothing else "indices",
             block=batch.block,
             share=self.label_smoothing or 0.0,

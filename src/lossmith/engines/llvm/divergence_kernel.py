@@ -27,9 +27,10 @@ from lossmith.engines.llvm.divergence_frame import (
 from lossmith.engines.llvm.divergence_looks import Looks
 from lossmith.engines.llvm.divergence_quick import Quick, is_quick
 from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, noticed
-from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, kind_of, pointer, uniform
+from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, pointer, uniform
 from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.memory import SIZES
+from lossmith.engines.llvm.row_places import Places
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
@@ -249,6 +250,7 @@ def run(
     terms: Program,
     pulls: tuple[Program, ...],
     slopes: tuple[Program, ...],
+    rows: int,
     p: Array,
     q: Array,
     parameters: Mapping[str, float],
@@ -256,6 +258,7 @@ def run(
     *,
     kinds: tuple[str, str],
     block: int,
+    double: bool,
     scale: float = 1.0,
     linear: float = 0.0,
     multiple: float | None = None,
@@ -268,21 +271,26 @@ def run(
 
     Args:
         terms, pulls, slopes: programs; see ``Formulas``.
-        p, q: (rows, classes), contiguous, float32 or float64.
+        rows: how many of the first rows it takes.
+        p, q: (rows, classes); any real type and layout. What is not one row after the other, or not of the type to
+            compute in, is brought to that a block at a time, and so is what is written.
         parameters: a number for each of the programs' parameters.
-        outputs: what to write: ``losses`` (rows,); ``gradient:p``, ``hessian:q,q`` and so on (rows, classes).
+        outputs: what to write: ``losses`` (rows,); ``gradient:p``, ``hessian:q,q`` and so on (rows, classes),
+            each beginning with the rows that it takes.
         kinds: what p and q hold, as ``lossmith.core.rows`` calls it.
         block: rows in a block.
+        double: whether float64 comes in and goes out, instead of float32.
         scale: what logits are multiplied by first.
         linear: the multiple of p - q beyond the terms.
         multiple: which multiple of Σ p log(p/q) the loss is, or nothing where it is none.
         weight, mask, summed, divisor: as for single numbers.
     """
-    rows, classes = p.shape
+    classes, dtype = p.shape[1], np.dtype(np.float64 if double else np.float32)
     form = DivergenceForm(
-        element=kind_of(p), kinds=(_PLAIN[kinds[0]], _PLAIN[kinds[1]]), amounts="values" in kinds[1],
-        scaled=scale != 1.0, linear=linear, crossed=multiple is not None, written=tuple(outputs), summed=summed,
-        weighted=weight is not None, masked=mask is not None, streaming=_streams(outputs, classes),
+        element="double" if double else "float", kinds=(_PLAIN[kinds[0]], _PLAIN[kinds[1]]),
+        amounts="values" in kinds[1], scaled=scale != 1.0, linear=linear, crossed=multiple is not None,
+        written=tuple(outputs), summed=summed, weighted=weight is not None, masked=mask is not None,
+        streaming=_streams(outputs, classes),
     )  # fmt: skip
     given = tuple(parameters.items())
     formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
@@ -291,19 +299,24 @@ def run(
     blocks = -(-rows // block)
     records = np.empty(blocks, RECORD_TYPE)
     room = 8 * len(_SCRATCH) * (classes + kernel.width)
-    names = {part: part.replace(":", "_").partition(",")[0] for part in outputs}
-    filled = {names[part]: array for part, array in outputs.items()}
+    filled = {part.replace(":", "_").partition(",")[0]: array for part, array in outputs.items()}
+    losses = filled.pop("losses", None)
+    places = Places({"p": p, "q": q}, filled, rows, block, dtype, exact=True)
 
     def work(first: int, last: int) -> None:
         scratch = np.empty(room + 64, np.uint8)  # each thread its own
         begin = address(scratch)
         pointers = {
-            "p": address(p), "q": address(q), **{name: address(array) for name, array in filled.items()},
-            "weight": pointer(weight), "mask": pointer(mask), "records": address(records),
+            "losses": pointer(losses), "weight": pointer(weight), "mask": pointer(mask), "records": address(records),
             "uniforms": address(constants), "scratch": begin + -begin % 64,
         }  # fmt: skip
-        table = (ctypes.c_void_p * len(ARGUMENTS))(*(pointers.get(name) for name in ARGUMENTS))
-        kernel.call(ctypes.addressof(table), 1 / divisor, scale, multiple or 0.0, rows, classes, block, first, last)
+
+        def call(first: int, last: int, begins: Mapping[str, int]) -> None:
+            known = {**pointers, **begins}
+            table = (ctypes.c_void_p * len(ARGUMENTS))(*(known.get(name) for name in ARGUMENTS))
+            kernel.call(ctypes.addressof(table), 1 / divisor, scale, multiple or 0.0, rows, classes, block, first, last)
+
+        places.work(call, first, last)
 
     threads.run(work, blocks, max(1, LEAST_NUMBERS // (block * classes)))
     return findings(records)._replace(left=np.flatnonzero(records["count"]).tolist())
@@ -312,5 +325,7 @@ def run(
 def _streams(outputs: Mapping[str, Array], classes: int) -> bool:
     """Return whether derivatives are too large for the caches, and their rows lie so that they can be written past."""
     arrays = [array for part, array in outputs.items() if part != "losses"]
-    aligned = all(address(array) % 64 == 0 and classes * array.itemsize % 64 == 0 for array in arrays)
+    aligned = all(
+        array.flags.c_contiguous and address(array) % 64 == 0 and classes * array.itemsize % 64 == 0 for array in arrays
+    )
     return aligned and sum(array.nbytes for array in arrays) > STREAMING

@@ -115,11 +115,12 @@ def element_of(array: Array) -> str:
     dtype = array.dtype
     if (array.size > 1 and array.strides != (dtype.itemsize,)) or not array.flags.aligned:
         return ""
-    return _element(dtype)
+    return element_type(dtype)
 
 
 @cache
-def _element(dtype: np.dtype[Any]) -> str:
+def element_type(dtype: np.dtype[Any]) -> str:
+    """Return what a kernel calls numbers of a type; nothing where it does not read them."""
     kind = _ELEMENTS.get(dtype.name, "") if dtype.isnative else ""
     return "" if kind == "half" and not compiler.host().halves else kind
 

@@ -363,6 +363,10 @@ class Vector(Body):
     bell, normal_within, log1p_excess, atanh_gap = bell, normal_within, log1p_excess, atanh_gap
     normal_range = normal_range
 
+    def finite_product(self, a: Lanes, b: Lanes) -> Lanes:
+        """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
+        return self.fma(a, b, 0.0)
+
     def equal(self, a: Lanes, b: Number) -> Lanes:
         """Return where two are equal; a NaN equals nothing."""
         return a.equals(b)

@@ -28,6 +28,7 @@ class RowForm:
         given: what the logits are in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
         shares: what targets that are distributions are in memory, likewise.
         by_lane: whether each lane is a row, for few classes; else a vector holds classes of one row.
+        across: whether each lane is a row, and the rows of a class lie side by side; see ``row_across``.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class RowForm:
     given: str = ""
     shares: str = ""
     by_lane: bool = False
+    across: bool = False
 
     @property
     def size(self) -> int:
@@ -63,6 +65,10 @@ ARGUMENTS = (
 )  # fmt: skip
 """Pointers in the table that a kernel gets, in order."""
 
+ACROSS = ("logits", "targets", "gradient", "hessian")
+"""Arrays whose classes may lie apart. One pointer more then leads to whole numbers: how many rows lie side by side; and
+for each of these arrays the bytes from one stretch of so many to the next, and from one class to the next."""
+
 REGIONS = ("kept", "shares", "turned")
 """What scratch holds for each class of a group of rows where lanes are rows: logits, later their exponentials; targets
 that are distributions; and derivatives on their way out."""
@@ -71,6 +77,11 @@ SLOTS = (
     "top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor", "pull",
 )  # fmt: skip
 """Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""
+
+
+def lane_numbers(width: int) -> str:
+    """Return a vector of the numbers of the lanes."""
+    return f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
 
 
 def uniform_lines(place: int, type_: str, kind: Kind, b: Body) -> list[str]:

@@ -13,9 +13,10 @@ from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, element_of, findings, pointer, uniform
+from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, pointer, uniform
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
+from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
+from lossmith.engines.llvm.row_places import Places, lie_across, stretch_of
 from lossmith.engines.llvm.rows import rows as rows_text
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
@@ -31,6 +32,9 @@ LEAST_NUMBERS = 65_536
 BY_LANE = 2
 """Vectors of classes up to which lanes are rows."""
 
+FILLED = 4
+"""Where classes lie apart, one of so many lanes must have a row of the block, or too many of them are idle."""
+
 STREAMED = 128
 """Classes from which on a row is written past the caches, as part of a large gradient."""
 
@@ -42,7 +46,7 @@ class RowKernel:
 
     def __init__(self, program: Program, form: RowForm) -> None:
         self.program = program
-        self.width = compiler.host().bits // (8 * form.size)
+        self.width = _width(form.kind)
         text = rows_text(program, form, self.width, on_x86=compiler.host().on_x86)
         self.call = compiler.function(text, NAME, _SIGNATURE)
 
@@ -77,11 +81,13 @@ def run(
     Args:
         program: of ``u``, with ``value`` and the derivatives that outputs need.
         rows: how many of the first rows it takes.
-        logits: (rows, classes); any real type and layout. What is not contiguous, or of a type that kernels do not
-            read, is brought to theirs a block at a time.
+        logits: (rows, classes); any real type and layout. Kernels read one row after the other, or classes one after
+            the other, with the rows of each side by side. What lies otherwise than the logits, or is of a type that
+            kernels do not read, is brought to that a block at a time; outputs likewise.
         targets: int64 class indices inside the classes, or distributions like the logits.
         parameters: a number for each of the program's parameters.
-        outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes).
+        outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes),
+            each beginning with the rows that it takes.
         kind: what the targets are; see ``RowForm``.
         block: rows in a block.
         double: whether to compute in double precision.
@@ -90,17 +96,24 @@ def run(
         adjustment: a number for each class that is added to its logits, of their type.
         weight, mask, summed, divisor: as for single numbers.
     """
-    classes, gradient = logits.shape[1], outputs.get("gradient")
+    classes, dtype = logits.shape[1], np.dtype(np.float64 if double else np.float32)
     number: Kind = "double" if double else "float"
-    read = {"logits": _element(logits)} | ({"targets": _element(targets)} if kind == "soft" else {})
+    given = {"logits": logits, **({"targets": targets} if kind == "soft" else {})}
+    derived = {name: outputs[name] for name in ("gradient", "hessian") if name in outputs}
+    # By the logits alone: what is computed does not depend on what is asked for.
+    across = lie_across(logits) and _takes_across(
+        rows, block, stretch_of([*given.values(), *derived.values()], rows), number
+    )
+    places = Places(given, derived, rows, block, dtype, across=across)
     form = RowForm(
-        kind=number, targets=kind, losses="losses" in outputs, gradient=gradient is not None,
+        kind=number, targets=kind, losses="losses" in outputs, gradient="gradient" in outputs,
         hessian="hessian" in outputs, summed=summed, weighted=weight is not None, masked=mask is not None,
         adjusted=adjustment is not None, penalised=penalty != 0, spread=kind == "soft" and share != 0,
-        given=read["logits"], shares=read.get("targets", ""),
-        by_lane=classes <= BY_LANE * compiler.host().bits // (32 if number == "float" else 64),
+        given=places.elements["logits"], shares=places.elements.get("targets", ""), across=across,
+        by_lane=across or classes <= BY_LANE * _width(number),
         # Where the true class is put right at the end, its row must not be on its way to memory.
-        streaming=gradient is not None and gradient.nbytes > STREAMING and classes >= STREAMED and kind != "smoothed",
+        streaming=classes >= STREAMED and rows * classes * dtype.itemsize > STREAMING and kind != "smoothed"
+        and not across and bool(places.elements.get("gradient")),
     )  # fmt: skip
     kernel = row_kernel(decided(program, tuple(parameters.items())), form)
     blocks = -(-rows // block)
@@ -109,36 +122,31 @@ def run(
     kept = -(-classes // kernel.width) * kernel.width * form.size
     group = kernel.width if form.by_lane else max(1, min(kernel.width, block, GROUP // kept))
     room = (len(REGIONS) if form.by_lane else 1) * group * kept + len(SLOTS) * 8 * kernel.width
-    arrays = {"logits": logits, "targets": targets}
-    copied = [name for name, element in read.items() if not element]
-    begins = {name: 0 if name in copied else address(array) for name, array in arrays.items()}
+    steps, losses = places.steps(ACROSS), outputs.get("losses")
 
     def work(first: int, last: int) -> None:
         scratch = np.empty(room + 64, np.uint8)  # each thread its own
-        if not copied:
-            call(first, last, scratch, begins)
-            return
-        rooms = {name: np.empty((block, classes), np.float64 if double else np.float32) for name in copied}
-        for number in range(first, last):
-            start, stop, here = number * block, min((number + 1) * block, rows), begins.copy()
-            for name, lines in rooms.items():
-                lines[: stop - start] = arrays[name][start:stop]
-                here[name] = address(lines) - start * lines.strides[0]  # rows count from the first of all
-            call(number, number + 1, scratch, here)
 
-    def call(first: int, last: int, scratch: Array, begins: Mapping[str, int]) -> None:
-        written = (pointer(outputs.get(name)) for name in ("losses", "gradient", "hessian"))
-        table = (ctypes.c_void_p * len(ARGUMENTS))(
-            begins["logits"], begins["targets"], *written, pointer(weight), pointer(mask), records.ctypes.data,
-            address(constants), address(scratch) + -address(scratch) % 64, pointer(adjustment),
-        )  # fmt: skip
-        kernel.call(ctypes.addressof(table), 1 / divisor, share, penalty, rows, classes, block, group, first, last)
+        def call(first: int, last: int, begins: Mapping[str, int]) -> None:
+            table = (ctypes.c_void_p * (len(ARGUMENTS) + 1))(
+                begins["logits"], begins["targets"] if kind == "soft" else address(targets), pointer(losses),
+                begins.get("gradient"), begins.get("hessian"), pointer(weight), pointer(mask), records.ctypes.data,
+                address(constants), address(scratch) + -address(scratch) % 64, pointer(adjustment), pointer(steps),
+            )  # fmt: skip
+            kernel.call(ctypes.addressof(table), 1 / divisor, share, penalty, rows, classes, block, group, first, last)
+
+        places.work(call, first, last)
 
     threads.run(work, blocks, max(1, LEAST_NUMBERS // (block * classes)))
     return findings(records)
 
 
-def _element(rows: Array) -> str:
-    """Return what a kernel calls what rows hold; nothing where they have to be copied first."""
-    contiguous = isinstance(rows, np.ndarray) and rows.flags.c_contiguous
-    return element_of(rows.reshape(-1)) if contiguous else ""
+def _width(kind: Kind) -> int:
+    """Return how many numbers are in a vector."""
+    return compiler.host().bits // (32 if kind == "float" else 64)
+
+
+def _takes_across(rows: int, block: int, stretch: int, kind: Kind) -> bool:
+    """Return whether a kernel takes rows whose classes lie apart as they lie."""
+    group = min(_width(kind), rows)
+    return stretch >= group and FILLED * block >= group  # a group is in two stretches at most

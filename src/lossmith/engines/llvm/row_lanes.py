@@ -1,7 +1,7 @@
-"""Rows of few classes: each lane is a row, so that a vector holds one class of several rows.
+"""Each lane is a row, so that a vector holds one class of several rows: for few classes, or where classes lie apart.
 
-Rows lie one after the other in memory. Tiles of them, as many rows as a vector has lanes, are turned over in
-registers on the way in and on the way out.
+Where rows lie one after the other in memory, tiles of them, as many rows as a vector has lanes, are turned over in
+registers on the way in and on the way out. Else vectors are read and written as they lie; see ``row_across``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import math
 from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm import row_across
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, masked
-from lossmith.engines.llvm.row_frame import RowForm
+from lossmith.engines.llvm.row_frame import RowForm, lane_numbers
 
 
 class Turn:
@@ -22,6 +23,7 @@ class Turn:
         self.form = form
         self.body = Body(form.kind, width, prefix)
         self.number = f"%{prefix}_k"
+        self.end = f"{prefix}_loop"  # the block of the text in which the turn ends
 
     def _at(self, region: str, place: str) -> str:
         return self.body.write("ptr", f"getelementptr {self.body.real}, ptr %lanes_{region}, i64 {place}").name
@@ -35,6 +37,20 @@ class Turn:
         """Write the vector that scratch shall hold for a class."""
         at = self._at(region, place or self.number)
         self.body.lines.append(f"  store {value.type} {value.name}, ptr {at}, align 64")
+
+    def taken(self, array: str, region: str) -> Lanes:
+        """Return the vector of a class as it came in."""
+        if not self.form.across:
+            return self.kept(region)
+        found, self.end = row_across.load(self.body, self.form, array, self.number)
+        return found
+
+    def give(self, value: Lanes, array: str) -> None:
+        """Write the vector of a class to where it goes out."""
+        if self.form.across:
+            self.end = row_across.store(self.body, self.form, array, self.number, value)
+        else:
+            self.keep(value, "turned")
 
     def mixed(self, t: Lanes) -> Lanes:
         """Return the shares of a class that are trained for: some of each is spread evenly, if that is asked for."""
@@ -77,13 +93,13 @@ def over_classes(
     turn = Turn(form, width, name)
     after = write(turn, {key: f"%{name}_{key}" for key in carried})
     phis = "\n".join(
-        f"  %{name}_{key} = phi {type_} [ {start}, %{before} ], [ {after[key]}, %{name}_loop ]"
+        f"  %{name}_{key} = phi {type_} [ {start}, %{before} ], [ {after[key]}, %{turn.end} ]"
         for key, (type_, start) in carried.items()
     )
     text = f"""
   br label %{name}_loop
 {name}_loop:
-  {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{name}_loop ]
+  {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{turn.end} ]
 {phis}
 {chr(10).join(turn.body.lines)}
   %{name}_next = add i64 {turn.number}, 1
@@ -111,8 +127,7 @@ def over_tiles(
     first = b.write("i64", f"mul i64 {turn.number}, {width}").name
     left = b.write("i64", f"sub i64 %classes, {first}").name
     long, lefts = b.vector("i64"), turn.spread("i64", left).name
-    lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
-    inside = b.write(b.truth, f"icmp ult {long} {lanes}, {lefts}").name
+    inside = b.write(b.truth, f"icmp ult {long} {lane_numbers(width)}, {lefts}").name
     base = b.write("i64", "mul i64 %group, %classes").name
     start = b.write("i64", f"add i64 {base}, {first}").name
 
@@ -172,10 +187,11 @@ def _shuffled(b: Body, a: Lanes, c: Lanes, picks: list[int]) -> Lanes:
 def find_top(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
     """Write the first look: the largest logit of each row, with what classes add to theirs."""
     b = turn.body
-    z, top = turn.kept("kept"), Lanes(b, b.real, before["top"])
+    z, top = turn.taken("logits", "kept"), Lanes(b, b.real, before["top"])
     if turn.form.adjusted:
         at = b.write("ptr", f"getelementptr {b.kind}, ptr %adjustment, i64 {turn.number}").name
         z = z + turn.spread(b.kind, b.write(b.kind, f"load {b.kind}, ptr {at}, align {turn.form.size}").name)
+    if turn.form.adjusted or turn.form.across:
         turn.keep(z, "kept")
     return {"top": b.select(z > top, z, top).name}
 
@@ -200,7 +216,9 @@ def sum_exponentials(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
     if form.targets == "smoothed":
         add("apart", below)
     if form.targets == "soft":
-        t = turn.kept("shares")
+        t = turn.taken("targets", "shares")
+        if form.across and form.gradient:
+            turn.keep(t, "shares")
         mixed = turn.mixed(t)
         add("apart", b.select(mixed > 0.0, mixed * below, 0.0))
         add("mass", t)
@@ -241,7 +259,7 @@ def derive(output: str) -> Write:
                 fixed = turn.slot("target" if output == "hessian" else "fixed")
                 found = b.select(turn.is_target, fixed, found)
         # A row of factor 0 has no derivative, whatever came out.
-        turn.keep(b.select(factor > 0.0, found, 0.0), "turned")
+        turn.give(b.select(factor > 0.0, found, 0.0), output)
         return {}
 
     return write
@@ -251,11 +269,7 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the text that looks twice at the classes of a group of rows and leaves in slots what it found."""
     width, real, wide, truth = b.width, b.real, b.vector("double"), b.truth
     low = -math.inf
-    into, declared = over_tiles("zi", "logits", "kept", form, width, "reading", otherwise=low)
-    end = "zi_end"
-    if form.targets == "soft":
-        shares, more = over_tiles("ti", "targets", "shares", form, width, end)
-        into, end, declared = into + shares, "ti_end", declared | more
+    into, declared, end = _turned_in(form, b, low) if not form.across else ("", set[str](), "reading")
     look, more, top = over_classes("t", find_top, form, width, {"top": (real, b.number(low).name)}, end)
     declared |= more
     nothing = {"others": (wide, "zeroinitializer"), "ties": (real, "zeroinitializer")}
@@ -286,7 +300,7 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
         after.append(f"  store {real} {found['target']}, ptr %slot_target, align 64")
     text = f"""
 reading:
-{chr(10).join(_classes_of_rows(form, b, declared))}
+{chr(10).join(_classes_of_rows(form, b, declared) + (row_across.begin_group(form, b) if form.across else []))}
 {into}
 {look}
   store {real} {top["top"]}, ptr %slot_top, align 64
@@ -295,6 +309,15 @@ reading:
   br label %formula
 """
     return text, declared
+
+
+def _turned_in(form: RowForm, b: Body, low: float) -> tuple[str, set[str], str]:
+    """Return the text that turns over what comes in, what it declares, and the block in which it ends."""
+    into, declared = over_tiles("zi", "logits", "kept", form, b.width, "reading", otherwise=low)
+    if form.targets != "soft":
+        return into, declared, "zi_end"
+    shares, more = over_tiles("ti", "targets", "shares", form, b.width, "zi_end")
+    return into + shares, declared | more, "ti_end"
 
 
 def _classes_of_rows(form: RowForm, b: Body, declared: set[str]) -> list[str]:
@@ -318,6 +341,8 @@ def write(form: RowForm, b: Body) -> tuple[str, set[str]]:
     for output, wanted in (("gradient", form.gradient), ("hessian", form.hessian)):
         if wanted:
             loop, more, _ = over_classes(f"{output[0]}d", derive(output), form, b.width, {}, before)
-            back, other = over_tiles(f"{output[0]}o", output, "turned", form, b.width, f"{output[0]}d_end", out=True)
-            text, declared, before = text + loop + back, declared | more | other, f"{output[0]}o_end"
+            text, declared, before = text + loop, declared | more, f"{output[0]}d_end"
+            if not form.across:
+                back, more = over_tiles(f"{output[0]}o", output, "turned", form, b.width, before, out=True)
+                text, declared, before = text + back, declared | more, f"{output[0]}o_end"
     return f"{text}\n  br label %group_done", declared

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lossmith.engines.llvm import row_lanes
+from lossmith.engines.llvm import row_across, row_lanes
 from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, noticed, tree
 from lossmith.engines.llvm.lanes import SHORT, Body
 from lossmith.engines.llvm.memory import SIZES, in_memory, widen
 from lossmith.engines.llvm.row_formula import Rows
-from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, splat, uniform_lines
+from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, lane_numbers, splat, uniform_lines
 from lossmith.engines.llvm.row_looks import (
     UNROLLED,
     Bounds,
@@ -73,7 +73,7 @@ groups:
   %few = icmp ult i64 %left, %group_rows
   %count = select i1 %few, i64 %left, i64 %group_rows
 {chr(10).join(splat("counts", "i64", b, "count"))}
-  %in_group = icmp ult {b.vector("i64")} {_lanes(width)}, %counts
+  %in_group = icmp ult {b.vector("i64")} {lane_numbers(width)}, %counts
   br label %reading
 
 {reading}
@@ -97,16 +97,13 @@ block_done:
     return "\n".join(sorted(declared)) + text
 
 
-def _lanes(width: int) -> str:
-    return f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
-
-
 def _entry(program: Program, form: RowForm, b: Body) -> list[str]:
     """Return the lines that load pointers, spread what is the same for every row, and say where sweeps end."""
     width, lines = b.width, []
-    for place, name in enumerate(ARGUMENTS):
+    for place, name in enumerate((*ARGUMENTS, "steps") if form.across else ARGUMENTS):
         lines.append(f"  %{name}_at = getelementptr ptr, ptr %table, i64 {place}")
         lines.append(f"  %{name} = load ptr, ptr %{name}_at, align 8")
+    lines += row_across.entry(form) if form.across else []
     for place, number in enumerate(number for number, same in enumerate(program.uniform) if same):
         lines += uniform_lines(place, program.types[number], form.kind, b)
     for name, source in (("spread", "share"), ("strength", "penalty")):
@@ -120,7 +117,7 @@ def _entry(program: Program, form: RowForm, b: Body) -> list[str]:
         "  %rest_classes = sub i64 %classes, %whole_end",
         "  %no_rest = icmp eq i64 %rest_classes, 0",
         *splat("rests", "i64", b, "rest_classes"),
-        f"  %inside = icmp ult {b.vector('i64')} {_lanes(width)}, %rests",
+        f"  %inside = icmp ult {b.vector('i64')} {lane_numbers(width)}, %rests",
         f"  %beyond = add i64 %classes, {width - 1}",
         f"  %padded = and i64 %beyond, -{width}",
         f"  %tiles = udiv i64 %padded, {width}",
@@ -288,7 +285,7 @@ def _aligned(form: RowForm, b: Body) -> list[str]:
         f"  %gap_classes = udiv i64 %gap, {form.size}",
         "  %head = call i64 @llvm.umin.i64(i64 %gap_classes, i64 %classes)",
         *splat("heads", "i64", b, "head"),
-        f"  %head_inside = icmp ult {long} {_lanes(width)}, %heads",
+        f"  %head_inside = icmp ult {long} {lane_numbers(width)}, %heads",
         "  %after_head = sub i64 %classes, %head",
         f"  %many_after = and i64 %after_head, -{UNROLLED * width}",
         f"  %whole_after = and i64 %after_head, -{width}",
@@ -297,5 +294,5 @@ def _aligned(form: RowForm, b: Body) -> list[str]:
         "  %write_whole = add i64 %head, %whole_after",
         "  %write_no_rest = icmp eq i64 %rest_after, 0",
         *splat("write_rests", "i64", b, "rest_after"),
-        f"  %write_inside = icmp ult {long} {_lanes(width)}, %write_rests",
+        f"  %write_inside = icmp ult {long} {lane_numbers(width)}, %write_rests",
     ]
