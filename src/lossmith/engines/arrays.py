@@ -15,7 +15,7 @@ import numpy as np
 
 from lossmith.engines import numpy as reference
 from lossmith.engines._numpy_bowls import ATANH_TERMS
-from lossmith.engines.operations import evaluate
+from lossmith.engines.operations import recipe
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
@@ -35,7 +35,6 @@ class Arrays:
 
     def __init__(self, double: bool) -> None:
         self.double = double
-        self._numbers: list[tuple[Array, float]] = []
 
     # --- what a library gives -----------------------------------------------------------------------
 
@@ -58,13 +57,9 @@ class Arrays:
     def power(self, a: Array, b: Array) -> Array:
         """Return a ** b."""
 
-    def where(self, condition: Array, a: Array | float, b: Array | float) -> Array:
-        """Return ``a`` where the condition holds, else ``b``; one of them at least is an array."""
-        return self.xp.where(condition, a, b)
-
-    def abs(self, a: Array) -> Array:
+    def abs(self, a: Array | float) -> Array:
         """Return the absolute value."""
-        return self.xp.abs(a)
+        return math.fabs(a) if isinstance(a, float) else self.xp.abs(a)
 
     def sqrt(self, a: Array) -> Array:
         """Return the square root."""
@@ -72,7 +67,7 @@ class Arrays:
 
     def copysign(self, a: Array, sign: Array) -> Array:
         """Return ``a`` with the sign of the other."""
-        return self.xp.copysign(a, sign)
+        return self.xp.copysign(self.scalar(a) if isinstance(a, float) else a, sign)
 
     def expm1(self, a: Array) -> Array:
         """Return exp(a) - 1."""
@@ -92,15 +87,13 @@ class Arrays:
 
     # --- what follows from it -----------------------------------------------------------------------
 
-    def number(self, value: float) -> Array:
-        """Return a number that is known before anything runs."""
-        found = self.scalar(value)
-        self._numbers.append((found, value))
-        return found
+    def number(self, value: float) -> float:
+        """Return a number that is known before anything runs, rounded to the type."""
+        return value if self.double else _single(value)
 
     def constant(self, a: Array) -> float | None:
         """Return the number that ``a`` is known to be, if it is."""
-        return next((value for known, value in self._numbers if known is a), None)
+        return a if isinstance(a, float) else None
 
     def normal_range(self) -> tuple[float, float]:
         """Return the least and the greatest normal number."""
@@ -109,9 +102,11 @@ class Arrays:
 
     def select(self, condition: Array, a: Array | float, b: Array | float) -> Array:
         """Return ``a`` where the condition holds, else ``b``."""
+        if isinstance(condition, bool):
+            return a if condition else b
         if isinstance(a, float) and isinstance(b, float):
-            a = self.number(a)
-        return self.where(condition, a, b)
+            a = self.scalar(a)
+        return self.xp.where(condition, a, b)
 
     def rarely(self, where: Array, rare: Callable[[], Array], common: Array) -> Array:
         """Return ``rare()`` where a condition holds, else ``common``."""
@@ -128,6 +123,10 @@ class Arrays:
     def smallest(self, a: Array, b: Array | float) -> Array:
         """Return the smaller one; ``b`` where ``a`` is no number."""
         return self.select(a < b, a, b)
+
+    def finite_product(self, a: Array, b: Array) -> Array:
+        """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
+        return self.select(self.equal(a, 0.0) | self.equal(b, 0.0), 0.0, a * b)
 
     def polynomial(self, x: Array, coefficients: Sequence[float]) -> Array:
         """Return a polynomial, from the constant coefficient up."""
@@ -227,21 +226,72 @@ _PRODUCTS: Mapping[float | None, Callable[[Array], Array]] = {
 }
 
 
-def run(b: Arrays, program: Program, inputs: Sequence[Array], parameters: Mapping[str, float]) -> dict[str, Array]:
-    """Run a program over arrays of one shape and one type, and return its outputs.
+def _single(value: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
+class Formula:
+    """A program with numbers for its parameters, whose outputs know which of them are derivatives of which.
+
+    Everything that does not depend on arrays is settled here, so that what compilers trace is arithmetic alone.
 
     Args:
-        b: the library's arithmetic in the type of the inputs.
-        program: what to run.
-        inputs: arrays in the program's order.
-        parameters: a number for each of the program's parameters.
+        program: with outputs ``value``, ``gradient:x``, ``hessian:x,z`` by symbols of its inputs, and any others.
+        parameters: a number for each of its parameters.
     """
-    chosen = decided(program, tuple(parameters.items()))
-    numbers = [number for number, same in enumerate(chosen.uniform) if same]
-    found = reference.uniform_values(chosen, parameters).tolist()
-    uniform = {
-        number: b.number(value) if chosen.types[number] == "real" else b.scalar(bool(value))
-        for number, value in zip(numbers, found, strict=True)
-    }
-    tame = all(map(math.isfinite, parameters.values()))
-    return evaluate(b, chosen, inputs, uniform, tame=tame)
+
+    def __init__(self, program: Program, parameters: Mapping[str, float]) -> None:
+        self.inputs = program.inputs
+        self._plans = {name: _Plan(program.select([name]), parameters) for name, _ in program.outputs}
+
+    def derivative(self, output: str, place: int) -> str | None:
+        """Return what the derivative of an output by an input is called, or ``None`` where there is none."""
+        by = self.inputs[place]
+        what, _, first = output.partition(":")
+        found = {
+            "value": [f"gradient:{by}"],
+            "gradient": [f"hessian:{first},{by}", f"hessian:{by},{first}"],
+        }.get(what, [])
+        for name in found:
+            if name in self._plans:
+                return name
+        return None
+
+    def evaluate(self, b: Arrays, output: str, inputs: Sequence[Array]) -> Array:
+        """Return an output, which has no axes where it is the same for every example.
+
+        Args:
+            b: the library's arithmetic in the type of the inputs.
+            output: which one.
+            inputs: arrays of one shape and one type, in the program's order.
+        """
+        plan = self._plans[output]
+        values: dict[int, Array] = dict(enumerate(inputs))
+        for number, value in plan.fixed:
+            values[number] = value if isinstance(value, bool) else b.number(value)
+        for number, make, arguments in plan.steps:
+            values[number] = make(b, *[values[argument] for argument in arguments])
+        found = values[plan.output]
+        return b.scalar(found) if isinstance(found, float | bool) else found
+
+
+class _Plan:
+    """How one output is computed.
+
+    Attributes:
+        fixed: values that are the same for every example, by number.
+        steps: the others; see ``lossmith.engines.operations``.
+        output: the number of the result.
+    """
+
+    def __init__(self, program: Program, parameters: Mapping[str, float]) -> None:
+        chosen = decided(program, tuple(parameters.items()))
+        found = reference.uniform_values(chosen, parameters).tolist()
+        numbers = [number for number, same in enumerate(chosen.uniform) if same]
+        self.fixed = [
+            (number, bool(value) if chosen.types[number] == "bool" else value)
+            for number, value in zip(numbers, found, strict=True)
+        ]
+        self.steps = recipe(chosen, tame=all(map(math.isfinite, parameters.values())))
+        ((_, self.output),) = chosen.outputs

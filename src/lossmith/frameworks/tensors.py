@@ -16,6 +16,7 @@ import torch
 
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
+from lossmith.engines.torch import times
 from lossmith.errors import KindError
 
 Array = npt.NDArray[Any]
@@ -257,11 +258,6 @@ class Slopes(torch.autograd.Function):
         """Return the gradients of several calls that differ in their tensors."""
         found = [Slopes.apply(call, *each) for each in _each(info, dims[1:], tensors)]
         return tuple(map(torch.stack, zip(*found, strict=True))), (0,) * len(call.wanted)
-
-
-def times(factor: Tensor, slope: Tensor) -> Tensor:
-    """Return a product in which an exact zero wins: what does not count has no derivative, whatever it would be."""
-    return torch.where(factor == 0, torch.zeros_like(slope), factor.to(slope.dtype) * slope)
 
 
 def _scaled(g: Tensor, slope: Tensor) -> Tensor:
