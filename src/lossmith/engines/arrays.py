@@ -88,8 +88,8 @@ class Arrays:
     # --- what follows from it -----------------------------------------------------------------------
 
     def number(self, value: float) -> float:
-        """Return a number that is known before anything runs, rounded to the type."""
-        return value if self.double else _single(value)
+        """Return a number that is known before anything runs."""
+        return value
 
     def constant(self, a: Array) -> float | None:
         """Return the number that ``a`` is known to be, if it is."""
@@ -268,8 +268,8 @@ class Formula:
         """
         plan = self._plans[output]
         values: dict[int, Array] = dict(enumerate(inputs))
-        for number, value in plan.fixed:
-            values[number] = value if isinstance(value, bool) else b.number(value)
+        for number, value, single in plan.fixed:
+            values[number] = value if b.double else single
         for number, make, arguments in plan.steps:
             values[number] = make(b, *[values[argument] for argument in arguments])
         found = values[plan.output]
@@ -280,7 +280,8 @@ class _Plan:
     """How one output is computed.
 
     Attributes:
-        fixed: values that are the same for every example, by number.
+        fixed: values that are the same for every example: their number, and what they are in double and in single
+            precision.
         steps: the others; see ``lossmith.engines.operations``.
         output: the number of the result.
     """
@@ -290,7 +291,7 @@ class _Plan:
         found = reference.uniform_values(chosen, parameters).tolist()
         numbers = [number for number, same in enumerate(chosen.uniform) if same]
         self.fixed = [
-            (number, bool(value) if chosen.types[number] == "bool" else value)
+            (number, bool(value), bool(value)) if chosen.types[number] == "bool" else (number, value, _single(value))
             for number, value in zip(numbers, found, strict=True)
         ]
         self.steps = recipe(chosen, tame=all(map(math.isfinite, parameters.values())))

@@ -68,7 +68,7 @@ class _Traced(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Return the derivatives by the inputs, each times ``g``."""
         return _slopes(_Traced.forward, ctx, g)
 
@@ -85,12 +85,12 @@ class _Evaluated(_Traced):
         ctx.save_for_forward(*inputs[2:])
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Return the derivatives by the inputs, each times ``g``."""
         return _slopes(evaluate, ctx, g)
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
         """Return how the output changes along tangents of the inputs."""
         total = torch.zeros_like(ctx.saved_tensors[0])
         for place, tangent in enumerate(tangents[2:]):

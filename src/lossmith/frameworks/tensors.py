@@ -87,7 +87,7 @@ class Call:
             rows = array if axis is None or array.ndim == self.mask.ndim else np.moveaxis(array, axis, -1)
             kept = self.mask if rows.ndim == self.mask.ndim else self.mask[..., None]
             rows = np.where(kept, rows, rows[first])
-            found[name] = rows if rows.ndim == self.mask.ndim else np.moveaxis(rows, -1, axis)
+            found[name] = rows if axis is None or rows.ndim == self.mask.ndim else np.moveaxis(rows, -1, axis)
         return found
 
     def counting(self, values: Array) -> Array:
@@ -153,7 +153,11 @@ def cost(
             for item, x in zip(inputs, tensors, strict=True)
         ]
     call = Call(loss, inputs, _plain(loss, "weight", weight), _plain(loss, "mask", mask), reduction, empty, wanted)
-    return Cost.apply(call, *tensors)
+    return _apply(Cost, call, *tensors)
+
+
+def _apply(function: Any, *arguments: Any) -> Any:
+    return function.apply(*arguments)  # which PyTorch does not type
 
 
 def _spreads(tensor: Tensor, shape: Sequence[int]) -> bool:
@@ -203,7 +207,7 @@ class Cost(torch.autograd.Function):
         ctx.slopes, ctx.call.slopes = ctx.call.slopes, []
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients: the first time those that came with the cost."""
         call, tensors = ctx.call, ctx.saved_tensors
         if torch.is_grad_enabled():  # they may be differentiated again
@@ -215,15 +219,15 @@ class Cost(torch.autograd.Function):
         return None, *call.places(found)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
         """Return how the cost changes along tangents of its tensors."""
         call = ctx.call
         return call.along(_weighted(call, ctx.saved_tensors), tangents, whole=call.reduction != "none")
 
     @staticmethod
-    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Tensor, int]:  # type: ignore[override]
+    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Tensor, int]:
         """Return the costs of several calls that differ in their tensors."""
-        return torch.stack([Cost.apply(call, *each) for each in _each(info, dims[1:], tensors)]), 0
+        return torch.stack([_apply(Cost, call, *each) for each in _each(info, dims[1:], tensors)]), 0
 
 
 class Slopes(torch.autograd.Function):
@@ -242,21 +246,21 @@ class Slopes(torch.autograd.Function):
         ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, *g: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *g: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the second derivatives along ``g``."""
         return None, *ctx.call.places(_bend(ctx.call, ctx.saved_tensors, g))
 
     @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         """Return how the gradients change along tangents of the tensors."""
         by_name = dict(zip((item.name for item in ctx.call.inputs), tangents, strict=True))
         found = _bend(ctx.call, ctx.saved_tensors, [by_name[name] for name in ctx.call.wanted])
         return tuple(found)
 
     @staticmethod
-    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Any, Any]:
         """Return the gradients of several calls that differ in their tensors."""
-        found = [Slopes.apply(call, *each) for each in _each(info, dims[1:], tensors)]
+        found = [_apply(Slopes, call, *each) for each in _each(info, dims[1:], tensors)]
         return tuple(map(torch.stack, zip(*found, strict=True))), (0,) * len(call.wanted)
 
 
@@ -271,7 +275,7 @@ def _scaled(g: Tensor, slope: Tensor) -> Tensor:
 def _weighted(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradients of the cost, to be differentiated again."""
     shares = call.spread(call.shares(tensors))
-    return [times(shares, slope) for slope in Slopes.apply(call, *tensors)]
+    return [times(shares, slope) for slope in _apply(Slopes, call, *tensors)]
 
 
 def _bend(call: Call, tensors: Sequence[Tensor], along: Sequence[Tensor | None]) -> list[Tensor]:

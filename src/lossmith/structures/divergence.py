@@ -117,7 +117,8 @@ class Divergence(Written):
     @property
     def row_axis(self) -> int | None:
         """That of the classes."""
-        return self.class_axis
+        axis: int = self.class_axis
+        return axis
 
     @property
     def domains(self) -> Mapping[str, Domain]:

@@ -86,7 +86,8 @@ class Rows(Loss):
     @property
     def row_axis(self) -> int | None:
         """That of the classes."""
-        return self.class_axis
+        axis: int = self.class_axis
+        return axis
 
     @property
     def domains(self) -> Mapping[str, Domain]:
