@@ -14,7 +14,7 @@ from typing import Any
 from lossmith.errors import MissingDependencyError
 
 try:
-    from lossmith.frameworks.modules import LossModule, every_name, module_class
+    from lossmith.frameworks.torch.modules import LossModule, every_name, module_class
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ class Call:
     mask: Array | None
     reduction: str
     empty: str
-    wanted: tuple[str, ...]
+    wanted: Sequence[str]
     slopes: list[Tensor] = field(default_factory=list)
 
     def arguments(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
@@ -55,7 +55,7 @@ class Call:
         )
         by_name = slopes if isinstance(slopes, dict) else {self.loss.predicted[0].name: slopes}
         kinds = {item.name: tensor.dtype for item, tensor in zip(self.inputs, tensors, strict=True)}
-        return found, [torch.as_tensor(by_name[name]).to(kinds[name]) for name in self.wanted]
+        return found, [_tensor_of(by_name[name], kinds[name]) for name in self.wanted]
 
     def kind(self, tensors: Sequence[Tensor]) -> Any:
         """Return the type of the cost: float64 where a prediction has it, else float32."""
@@ -114,6 +114,11 @@ class Call:
         return torch.as_tensor(weight / below if below else 0 * weight)
 
 
+def _tensor_of(array: Any, kind: Any) -> Tensor:
+    found = torch.from_numpy(array) if isinstance(array, np.ndarray) else torch.as_tensor(array)
+    return found if found.dtype == kind else found.to(kind)
+
+
 def array_of(tensor: Tensor) -> Array:
     """Return a tensor's numbers as an array, without a copy where NumPy has the type."""
     plain = tensor.detach()
@@ -139,21 +144,31 @@ def cost(
     Raises:
         KindError: for a target, weight or mask that wants a gradient: there is none by it.
     """
-    inputs = tuple(item for item in loss.inputs if item.name in given)
-    tensors = [torch.as_tensor(given[item.name]) for item in inputs]
+    inputs = loss.inputs
+    tensors = [given[item.name] for item in inputs]
     learning = torch.is_grad_enabled()
-    for item, tensor in zip(inputs, tensors, strict=True):
-        if not item.predicted:
-            _refuse_gradient(loss, item.name, tensor)
-    wanted = tuple(item.name for item, x in zip(inputs, tensors, strict=True) if learning and x.requires_grad)
-    if reduction == "none":  # then an input that is spread over the examples has a gradient for each
-        shape = next(x.shape for item, x in zip(inputs, tensors, strict=True) if not item.broadcast)
-        tensors = [
-            torch.broadcast_to(x, shape) if item.broadcast and _spreads(x, shape) else x
-            for item, x in zip(inputs, tensors, strict=True)
-        ]
+    wanted = []
+    for place, (item, tensor) in enumerate(zip(inputs, tensors, strict=True)):
+        if not isinstance(tensor, torch.Tensor):
+            tensors[place] = torch.as_tensor(tensor)
+        elif learning and tensor.requires_grad:
+            if not item.predicted:
+                _refuse_gradient(loss, item.name)
+            wanted.append(item.name)
+    if reduction == "none":
+        tensors = _one_each(inputs, tensors)
     call = Call(loss, inputs, _plain(loss, "weight", weight), _plain(loss, "mask", mask), reduction, empty, wanted)
-    return _apply(Cost, call, *tensors)
+    transformed = torch._C._are_functorch_transforms_active()
+    return _apply(TransformedCost if transformed else Cost, call, *tensors)
+
+
+def _one_each(inputs: Sequence[Input], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors with those that are spread over the examples as such, for then each has a gradient."""
+    shape = next(x.shape for item, x in zip(inputs, tensors, strict=True) if not item.broadcast)
+    return [
+        torch.broadcast_to(x, shape) if item.broadcast and _spreads(x, shape) else x
+        for item, x in zip(inputs, tensors, strict=True)
+    ]
 
 
 def _apply(function: Any, *arguments: Any) -> Any:
@@ -169,42 +184,26 @@ def _spreads(tensor: Tensor, shape: Sequence[int]) -> bool:
 def _plain(loss: Loss, label: str, value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
-    _refuse_gradient(loss, label, value)
+    if value.requires_grad and torch.is_grad_enabled():
+        _refuse_gradient(loss, label)
     return array_of(value)
 
 
-def _refuse_gradient(loss: Loss, label: str, tensor: Tensor) -> None:
-    if tensor.requires_grad and torch.is_grad_enabled():
-        raise KindError(
-            f"{type(loss).__name__}: {label} requires a gradient, and the loss has none by it; pass {label}.detach()"
-        )
+def _refuse_gradient(loss: Loss, label: str) -> NoReturn:
+    raise KindError(
+        f"{type(loss).__name__}: {label} requires a gradient, and the loss has none by it; pass {label}.detach()"
+    )
 
 
 class Cost(torch.autograd.Function):
     """The cost of a call."""
 
     @staticmethod
-    def forward(call: Call, *tensors: Tensor) -> Tensor:
-        """Return the cost, and leave the gradients with the call."""
-        if call.wanted:
-            found, call.slopes = call.gradients(tensors, call.reduction, call.weight)
-        else:
-            found = call.loss.cost(
-                **call.arguments(tensors),
-                weight=call.weight,
-                mask=call.mask,
-                reduction=call.reduction,
-                empty=call.empty,
-            )
-        return torch.as_tensor(found, dtype=call.kind(tensors))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep what derivatives need."""
-        ctx.call, *tensors = inputs
-        ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
-        ctx.slopes, ctx.call.slopes = ctx.call.slopes, []
+    def forward(ctx: Any, call: Call, *tensors: Tensor) -> Tensor:
+        """Return the cost, and keep what derivatives need."""
+        found = _computed(call, tensors)
+        _keep(ctx, call, tensors)
+        return found
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -224,10 +223,41 @@ class Cost(torch.autograd.Function):
         call = ctx.call
         return call.along(_weighted(call, ctx.saved_tensors), tangents, whole=call.reduction != "none")
 
+
+class TransformedCost(Cost):
+    """The same for ``torch.func``, which wants to know what is kept apart from what is computed."""
+
+    @staticmethod
+    def forward(call: Call, *tensors: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the cost, and leave the gradients with the call."""
+        return _computed(call, tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what derivatives need."""
+        _keep(ctx, inputs[0], inputs[1:])
+
     @staticmethod
     def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Tensor, int]:
         """Return the costs of several calls that differ in their tensors."""
-        return torch.stack([_apply(Cost, call, *each) for each in _each(info, dims[1:], tensors)]), 0
+        return torch.stack([_apply(TransformedCost, call, *each) for each in _each(info, dims[1:], tensors)]), 0
+
+
+def _computed(call: Call, tensors: Sequence[Tensor]) -> Tensor:
+    if call.wanted:
+        found, call.slopes = call.gradients(tensors, call.reduction, call.weight)
+    else:
+        given: dict[str, Any] = {**call.arguments(tensors), "weight": call.weight, "mask": call.mask}
+        found = call.loss.cost(**given, reduction=call.reduction, empty=call.empty)
+    kind = call.kind(tensors)
+    return torch.scalar_tensor(found, dtype=kind) if isinstance(found, float) else torch.as_tensor(found, dtype=kind)
+
+
+def _keep(ctx: Any, call: Call, tensors: Sequence[Tensor]) -> None:
+    ctx.call = call
+    ctx.save_for_backward(*tensors)
+    ctx.save_for_forward(*tensors)
+    ctx.slopes, call.slopes = call.slopes, []
 
 
 class Slopes(torch.autograd.Function):

@@ -14,7 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class
 from lossmith.errors import DomainError, KindError, ParameterError
-from lossmith.frameworks import tensors, traced
+from lossmith.frameworks.torch import costs, traced
 from lossmith.structures.pointwise import Pointwise
 
 Tensor = Any
@@ -63,10 +63,10 @@ class LossModule(torch.nn.Module):
         arguments = self._bind(given, named)
         if isinstance(self.loss, Pointwise) and self._is_traced(arguments.values()):
             found = traced.cost(self.loss, self._formula, arguments, weight, mask, self.reduction, self.empty)
-            if torch.compiler.is_compiling() or not any(map(_is_wrapped, arguments.values())):
+            if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
                 self.invalid.add_(found.invalid)  # functions of torch.func may change nothing
             return found.cost
-        return tensors.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
+        return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains since the last check.
@@ -120,7 +120,9 @@ class LossModule(torch.nn.Module):
         return bind(owner, self.loss.inputs, y_true, y_pred, found, paired=self._paired)
 
     def _is_traced(self, given: Any) -> bool:
-        return torch.compiler.is_compiling() or any(x.device.type != "cpu" or _is_wrapped(x) for x in given)
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return True
+        return any(type(x) not in _IN_MEMORY or not x.is_cpu for x in given)
 
 
 _SETTLED = ("_formula", "_order", "_paired")
@@ -128,11 +130,7 @@ _TORCH = {"y_pred": "input", "y_true": "target"}
 _OURS = {torch_name: name for name, torch_name in _TORCH.items()}
 
 
-def _is_wrapped(tensor: Tensor) -> bool:
-    """Return whether a tensor is one of ``torch.func``, or a fake one, and has no memory of its own."""
-    return type(tensor) not in (torch.Tensor, torch.nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(
-        tensor
-    )
+_IN_MEMORY = (torch.Tensor, torch.nn.Parameter)
 
 
 def _order(loss: Loss) -> tuple[str, ...]:
