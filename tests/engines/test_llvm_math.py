@@ -14,7 +14,8 @@ from mpmath import mp, mpf
 
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import Kind, Lanes
+from lossmith.engines.llvm.math import Vector
 
 Array = np.ndarray
 TYPES: dict[Kind, Any] = {"double": np.float64, "float": np.float32}
@@ -25,7 +26,7 @@ def function(
 ) -> Callable[..., Array]:
     """Return a function over arrays that computes what ``write`` writes, in vectors of so many bits."""
     width = (bits or compiler.host().bits) // (32 if kind == "float" else 64)
-    body = Body(kind, width)
+    body = Vector(kind, width)
     found = write(body, *(Lanes(body, body.real, f"%a{n}") for n in range(arguments)))
     loads = [
         f"  %p{n} = getelementptr {kind}, ptr %in{n}, i64 %i\n  %a{n} = load {body.real}, ptr %p{n}, align 4"
@@ -185,7 +186,7 @@ def test_special_powers_are_those_of_numpy(kind: Kind) -> None:
 
 
 def test_what_two_formulas_share_is_computed_once() -> None:
-    body = Body("double", 8)
+    body = Vector("double", 8)
     x = Lanes(body, body.real, "%x")
     vector.softplus(body, x)
     before = len(body.lines)

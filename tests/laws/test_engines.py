@@ -11,8 +11,7 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
-from lossmith.engines import choice
-from lossmith.engines.llvm import emit
+from lossmith.engines import choice, operations
 from lossmith.engines.llvm import kernel as kernels
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.softmax import Softmax
@@ -73,12 +72,12 @@ def test_engines_agree_where_powers_are_products(gamma: int, dtype: Any) -> None
 
 @pytest.mark.parametrize("factor", [1 + 1e-13, math.nan, math.inf])
 def test_a_wrong_instruction_breaks_a_law(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = emit.EMIT["softplus"]
+    right = operations.OPERATIONS["softplus"]
     loss = lm.BinaryCrossEntropy()
     with choice.using("llvm"):
         test_values.values_are_exact(loss)
-        wrong = {**emit.EMIT, "softplus": lambda b, x: right(b, x) * factor}
-        monkeypatch.setattr(emit, "EMIT", wrong)
+        wrong = {**operations.OPERATIONS, "softplus": lambda b, x: right(b, x) * factor}
+        monkeypatch.setattr(operations, "OPERATIONS", wrong)
         monkeypatch.setattr(kernels, "ready", lambda *key: kernels.Ready(kernels.Kernel(*key[:2]), dict(key[2])))
         with pytest.raises(AssertionError):
             test_values.values_are_exact(loss)

@@ -9,7 +9,7 @@ import pytest
 
 import lossmith as lm
 from lossmith import errors
-from lossmith.frameworks.stubs import stub
+from lossmith.frameworks.stubs import stub, torch_stub
 
 NAMES = {
     "Binary", "Card", "Context", "CostState", "Divergence", "Domain", "DomainError", "ElasticNet", "EmptyError",
@@ -75,6 +75,12 @@ def test_the_stub_names_everything_and_its_signatures() -> None:
     assert "delta: float" in ast.unparse(classes["Huber"])
     imported = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert imported >= NAMES
+
+
+def test_the_stub_of_modules_names_every_loss_and_its_signature() -> None:
+    classes = {node.name: node for node in ast.parse(torch_stub()).body if isinstance(node, ast.ClassDef)}
+    assert set(classes) == CLASSES
+    assert "delta: float=..., *, reduction: Literal" in ast.unparse(classes["Huber"])
 
 
 def test_repository_says_nothing_of_one_machine() -> None:

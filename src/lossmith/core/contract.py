@@ -216,7 +216,7 @@ def prepare(
         elif array.shape == shape:
             columns[item.symbol] = column(array)
         else:
-            raise ShapeError(_shapes_differ(owner, inputs[lead].name, arrays[lead], item.name, array))
+            raise ShapeError(shapes_differ(owner, inputs[lead].name, arrays[lead], item.name, array))
     weigh = None if weight is None else spread(owner, "weight", numbers(owner, "weight", weight), shape)
     counts = None if mask is None else masks(owner, mask, shape)
     if weigh is not None:
@@ -274,8 +274,9 @@ def numbers(owner: str, label: str, value: Any) -> Array:
     raise KindError(f"{owner}: {label} must hold real numbers, got {array.dtype} (the first is {example}); {mend}")
 
 
-def _shapes_differ(owner: str, a_label: str, a: Array, b_label: str, b: Array) -> str:
-    message = f"{owner}: {a_label} has shape {a.shape} and {b_label} {b.shape}; shapes must be equal"
+def shapes_differ(owner: str, a_label: str, a: Any, b_label: str, b: Any) -> str:
+    """Return the message for two arrays of any library whose shapes differ."""
+    message = f"{owner}: {a_label} has shape {tuple(a.shape)} and {b_label} {tuple(b.shape)}; shapes must be equal"
     try:
         together = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:

@@ -64,6 +64,11 @@ class Loss(Summable, Configured):
         """Whether each example is one target and one prediction, a number each, as in two columns of a table."""
         return self.paired and not self._couples
 
+    @property
+    def row_axis(self) -> int | None:
+        """The axis along which an example has several numbers, or ``None`` where it has one of each input."""
+        return None
+
     @cached_property
     def predicted(self) -> tuple[Input, ...]:
         """The inputs that derivatives are taken with respect to."""
@@ -281,12 +286,11 @@ class Loss(Summable, Configured):
             if short is not None:
                 return short[0]
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        if chosen != "none":
-            fill(self, batch, {}, tally := Tally(self, batch))
-            return reduced(tally, chosen, policy)
-        result = batch.room("losses")
-        fill(self, batch, {"losses": result})
-        return batch.restore(result)[()]
+        if chosen == "none":
+            fill(self, batch, {"losses": (result := batch.room("losses"))})
+            return batch.restore(result)[()]
+        fill(self, batch, {}, tally := Tally(self, batch))
+        return reduced(tally, chosen, policy)
 
     def state(
         self,

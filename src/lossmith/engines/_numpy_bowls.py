@@ -207,12 +207,12 @@ def _atanh_gap(x: Array) -> tuple[Array, Array]:
     """Return t = x / (2 + x), and what t has to be multiplied with to make log(1 + x) - 2 t = 2 atanh(t) - 2 t."""
     t = x / (2 + x)
     square, series = t * t, np.zeros_like(t)
-    for term in reversed(_ATANH_TERMS):
+    for term in reversed(ATANH_TERMS):
         series = series * square + t.dtype.type(term)
     return t, 2 * square * series
 
 
-_ATANH_TERMS = tuple(1 / (2 * k + 3) for k in range(19))
+ATANH_TERMS = tuple(1 / (2 * k + 3) for k in range(19))
 
 
 def harmonic(a: Array, b: Array, out: Array | None = None) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines._numpy_functions import COMPOSED, IMPLEMENTATION
-from lossmith.engines.llvm.facts import finite_tests, plain_products, ranges
+from lossmith.engines.facts import finite_tests, plain_products, ranges
 from lossmith.program import TABLE, Ops, Program
 from lossmith.program.ops import Value
 

@@ -1,6 +1,6 @@
-"""The package's type stub, made from the registry.
+"""Type stubs of the package and of its modules for PyTorch, made from the registry.
 
-Losses resolve lazily by name, which type checkers and editors cannot follow. The stub tells
+Losses resolve lazily by name, which type checkers and editors cannot follow. The stubs tell
 them each class and the signature that its declared parameters and options give it.
 """
 
@@ -10,20 +10,14 @@ from pathlib import Path
 
 from lossmith import _HOMES
 from lossmith.core.configured import Declared
+from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Parameter, Vector
 from lossmith.core.registry import loss_class, names
 
-STUB = "__init__.pyi"
-
 
 def stub() -> str:
-    """Return the text of the stub."""
-    lines = [
-        "# Made from the registry of losses; not to be edited.",
-        "from collections.abc import Sequence",
-        "from typing import Any, Literal",
-        "",
-    ]
+    """Return the text of the package's stub."""
+    lines = ["from collections.abc import Sequence", "from typing import Any, Literal", ""]
     for module, public in sorted(_HOMES.items()):
         lines += [f"from {module} import {name} as {name}" for name in public]
     lines += ["", "__version__: str", "_HOMES: dict[str, tuple[str, ...]]", ""]
@@ -31,10 +25,36 @@ def stub() -> str:
         cls = loss_class(name)
         # The stub's class adds the signature; all else it takes from the real one.
         lines.append(f"from {cls.__module__} import {cls.__name__} as _{cls.__name__}")
-        arguments = "".join(f", {key}: {_type(item)} = ..." for key, item in cls.declared().items())
-        lines += [f"class {cls.__name__}(_{cls.__name__}):", f'    """{(cls.__doc__ or "").strip()}"""']
-        lines += [f"    def __init__(self{arguments}) -> None: ...", ""]
-    return "\n".join(lines)
+        lines += _class(cls, f"_{cls.__name__}")
+    return "\n".join([_HEAD, *lines])
+
+
+def torch_stub() -> str:
+    """Return the text of the stub of the modules of PyTorch."""
+    lines = [
+        "from collections.abc import Sequence",
+        "from typing import Any, Literal",
+        "",
+        "from lossmith.frameworks.torch.modules import LossModule as LossModule",
+        "",
+        f"def module(loss: Any, *, {_REDUCED}) -> LossModule: ...",
+        "",
+    ]
+    for name in names():
+        lines += _class(loss_class(name), "LossModule", f", *, {_REDUCED}")
+    return "\n".join([_HEAD, *lines])
+
+
+_HEAD = "# Made from the registry of losses; not to be edited."
+_REDUCED = 'reduction: Literal["mean", "count_mean", "sum", "none"] = ..., empty: Literal["zero", "nan", "error"] = ...'
+STUBS = {"__init__.pyi": stub, "torch/__init__.pyi": torch_stub}
+"""The stubs by their place in the package."""
+
+
+def _class(cls: type[Loss], base: str, more: str = "") -> list[str]:
+    arguments = "".join(f", {key}: {_type(item)} = ..." for key, item in cls.declared().items())
+    head = [f"class {cls.__name__}({base}):", f'    """{(cls.__doc__ or "").strip()}"""']
+    return [*head, f"    def __init__(self{arguments}{more}) -> None: ...", ""]
 
 
 def _type(item: Declared) -> str:
@@ -49,18 +69,20 @@ def _type(item: Declared) -> str:
     return f"Literal[{', '.join(repr(choice) for choice in item.choices)}]"
 
 
-def write_stub(package: Path) -> Path:
-    """Write the stub into the package's folder, unless it is there already, and return its path."""
-    path = package / STUB
-    text = stub()
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-    return path
+def write_stubs(package: Path) -> list[Path]:
+    """Write the stubs into the package's folder, unless they are there already, and return their paths."""
+    paths = []
+    for place, make in STUBS.items():
+        path, text = package / place, make()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
 
 
 def main() -> None:
-    """Write the stub beside the package that is running."""
-    write_stub(Path(__file__).resolve().parent.parent)
+    """Write the stubs beside the package that is running."""
+    write_stubs(Path(__file__).resolve().parent.parent)
 
 
 if __name__ == "__main__":

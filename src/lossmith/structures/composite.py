@@ -82,6 +82,11 @@ class Sum(Loss):
         """The arrays that every term takes."""
         return self.parts[0][1].inputs
 
+    @property
+    def row_axis(self) -> int | None:
+        """That of every term."""
+        return self.parts[0][1].row_axis
+
     def terms(
         self,
         y_true: Any = None,

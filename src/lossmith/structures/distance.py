@@ -149,6 +149,11 @@ class Distance(Written):
         return self.symbols
 
     @property
+    def row_axis(self) -> int | None:
+        """That of the coordinates: the last."""
+        return -1
+
+    @property
     def domains(self) -> Mapping[str, Domain]:
         """Domain of the coordinates of each embedding."""
         return MappingProxyType({item.symbol: REAL for item in self.inputs})

@@ -115,6 +115,12 @@ class Divergence(Written):
         return 1.0
 
     @property
+    def row_axis(self) -> int | None:
+        """That of the classes."""
+        axis: int = self.class_axis
+        return axis
+
+    @property
     def domains(self) -> Mapping[str, Domain]:
         """Domain of the entries of ``p`` and ``q``."""
         return MappingProxyType(dict(zip("pq", (_DOMAINS[kind] for kind in self.kinds), strict=True)))

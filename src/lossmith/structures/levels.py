@@ -56,6 +56,11 @@ class Levels(Written):
         return self
 
     @property
+    def row_axis(self) -> int | None:
+        """That of the levels: the last."""
+        return -1
+
+    @property
     def domains(self) -> Mapping[str, Domain]:
         """Domain of the target and of each prediction."""
         return MappingProxyType({"y": REAL, "f": REAL})

@@ -84,6 +84,12 @@ class Rows(Loss):
         return (self.fixed_targets or self._values["targets"]) == "indices"
 
     @property
+    def row_axis(self) -> int | None:
+        """That of the classes."""
+        axis: int = self.class_axis
+        return axis
+
+    @property
     def domains(self) -> Mapping[str, Domain]:
         """Domain of the entries of the target ``y`` and of the prediction ``f``."""
         target = REAL if self.indices else _PROBABILITIES

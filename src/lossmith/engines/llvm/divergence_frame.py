@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.program import Program
 
@@ -101,7 +102,7 @@ class Look:
     """
 
     def __init__(self, name: str, width: int, tail: bool, streaming: bool) -> None:
-        self.body = Body("double", width, f"{name}{'t' if tail else 'v'}", f"{name}_{'last' if tail else 'vectors'}")
+        self.body = Vector("double", width, f"{name}{'t' if tail else 'v'}", f"{name}_{'last' if tail else 'vectors'}")
         self.tail, self.streaming = tail, streaming
         self.k = f"%k_{self.body.prefix}"
 
@@ -183,9 +184,9 @@ class Text:
     lines: list[str]
     declared: set[str]
 
-    def row(self, width: int, name: str) -> Body:
+    def row(self, width: int, name: str) -> Vector:
         """Return a body for arithmetic on numbers of the row; ``close`` adds it."""
-        return Body("double", width, name)
+        return Vector("double", width, name)
 
     def close(self, body: Body) -> None:
         """Add what was written into a body."""
@@ -232,7 +233,7 @@ class Text:
             ),
         ]
         self.declared |= full.body.declared | tail.body.declared
-        body = Body("double", width)
+        body = Vector("double", width)
         return {key: Lanes(body, type_, f"%{name}_end_{key}") for key, (type_, _) in carried.items()}
 
 

@@ -30,8 +30,8 @@ from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, n
 from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, pointer, uniform
 from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.memory import SIZES
-from lossmith.engines.llvm.regimes import decided
 from lossmith.engines.llvm.row_places import Places
+from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]

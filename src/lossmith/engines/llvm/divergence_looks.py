@@ -24,8 +24,9 @@ from lossmith.engines.llvm.divergence_frame import (
     number_at,
     total,
 )
-from lossmith.engines.llvm.emit import emit
 from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.math import Vector
+from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
 _HUGE = 1e100
@@ -134,9 +135,9 @@ class Looks:
             found = b.select(moderate, ((left.given - right.given) - first) - shift, found)
         return b.select(log_p.equals(log_q) & log_p.equals(-math.inf), 0.0, found)
 
-    def _emit(self, b: Body, program: Program, *inputs: Lanes) -> Mapping[str, Lanes]:
+    def _emit(self, b: Vector, program: Program, *inputs: Lanes) -> Mapping[str, Lanes]:
         uniform = {n: Lanes(b, x.type, x.name) for n, x in self.uniform[program].items()}
-        return emit(b, program, list(inputs), uniform, tame=True)
+        return evaluate(b, program, list(inputs), uniform, tame=True)
 
     # --- the first: largest logits, where they are, and whether a logit is none ----------------------
 

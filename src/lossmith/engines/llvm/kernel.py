@@ -18,7 +18,7 @@ from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import NAME, NOWHERE, RECORD
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import Form, pointwise
-from lossmith.engines.llvm.regimes import decided
+from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]

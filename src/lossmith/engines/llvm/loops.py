@@ -10,10 +10,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lossmith.engines.llvm.emit import emit
 from lossmith.engines.llvm.frame import FENCE, NAME, NOWHERE, begin_blocks, end_blocks, noticed, phis, tree
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
+from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
 
@@ -50,7 +51,7 @@ class _Vector:
     """The text for one vector of examples."""
 
     def __init__(self, program: Program, form: Form, width: int, tail: bool) -> None:
-        self.body = Body(form.kind, width, *(("t", "tail_of_block") if tail else ("v", "vectors")))
+        self.body = Vector(form.kind, width, *(("t", "tail_of_block") if tail else ("v", "vectors")))
         self.program, self.form, self.tail = program, form, tail
         self.place = "%tail" if tail else "%row"
         if tail:
@@ -90,7 +91,7 @@ class _Vector:
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
-        found = emit(b, program, inputs, uniform, tame=form.tame)
+        found = evaluate(b, program, inputs, uniform, tame=form.tame)
         counts = self.inside if self.tail else b.always
         if form.masked:
             byte = self._load("u8", "%mask")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes, Number
 
 _INF = math.inf
 
@@ -353,3 +353,24 @@ def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
 _THIRDS_REST = 3.700743415417188e-17  # two thirds less its nearest double
 _LN2_HIGH = 0.6931471805598903  # 42 bits, so that products with whole numbers up to 2047 are exact
 _LN2_LOW = 5.497923018708371e-14
+
+
+class Vector(Body):
+    """A text that knows the functions above; see ``lossmith.engines.arithmetic`` for what it has to know."""
+
+    exp, expm1, log, log1p, pow, hypot = exp, expm1, log, log1p, pow, hypot
+    tanh, sigmoid, softplus, logcosh, sech2 = tanh, sigmoid, softplus, logcosh, sech2
+    bell, normal_within, log1p_excess, atanh_gap = bell, normal_within, log1p_excess, atanh_gap
+    normal_range = normal_range
+
+    def finite_product(self, a: Lanes, b: Lanes) -> Lanes:
+        """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
+        return self.fma(a, b, 0.0)
+
+    def equal(self, a: Lanes, b: Number) -> Lanes:
+        """Return where two are equal; a NaN equals nothing."""
+        return a.equals(b)
+
+    def lgamma(self, a: Lanes) -> Lanes:
+        """Return the logarithm of the gamma function, by the library of C."""
+        return self.one_by_one("lgamma", a)

@@ -6,10 +6,11 @@ import math
 
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.emit import emit
-from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.lanes import SHORT, Lanes
+from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_frame import RowForm
+from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
 
@@ -24,7 +25,7 @@ class Rows:
 
     def __init__(self, program: Program, form: RowForm, width: int) -> None:
         self.program, self.form = program, form
-        self.body = Body(form.kind, width, "f")
+        self.body = Vector(form.kind, width, "f")
         self.wide = self.body.widened()
         self.factor = self._named("scale_wide", self.wide.real)
 
@@ -50,7 +51,7 @@ class Rows:
                 apart = b.give(self._slot("apart", double=True))
                 value = (log_others + (1.0 - self._named("spread")) * below) + share * apart
             else:
-                found = emit(b, self.program, [below + log_others], self._uniform())
+                found = evaluate(b, self.program, [below + log_others], self._uniform())
                 value, slope, bend = found["value"], found.get("gradient:u", slope), found.get("hessian:u,u", bend)
         pull = b.number(0.0)
         if form.penalised:

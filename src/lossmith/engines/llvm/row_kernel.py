@@ -15,10 +15,10 @@ from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, pointer, uniform
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.regimes import decided
 from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.row_places import Places, lie_across, stretch_of
 from lossmith.engines.llvm.rows import rows as rows_text
+from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import lossmith as lm
+from lossmith.engines import facts
 from lossmith.engines import numpy as reference
-from lossmith.engines.llvm import facts
-from lossmith.engines.llvm.regimes import decided
+from lossmith.engines.regimes import decided
 from lossmith.program import Program, trace
 from lossmith.structures.pointwise import Pointwise
 from tests.laws.samples import EVERY

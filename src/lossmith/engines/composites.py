@@ -1,6 +1,7 @@
-"""The instructions of robust losses and of likelihoods, as vector arithmetic.
+"""The instructions of robust losses and of likelihoods, written once for every engine that has plain arithmetic.
 
-Each keeps the digits that its plain form loses: a quotient is carried with what its rounding left over.
+Each keeps the digits that its plain form loses: a quotient is carried with what its rounding left over. There are no
+branches, so they can be traced and compiled as they stand. ``lossmith.engines.arithmetic`` says what an engine brings.
 """
 
 from __future__ import annotations
@@ -9,25 +10,24 @@ import math
 from collections.abc import Callable, Mapping
 
 from lossmith.engines._numpy_counts import EXP_TERMS, HALF_LOG_2_PI, ONE_MINUS_EULER, STIRLING, ZETA_MINUS_1
-from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.arithmetic import Arithmetic, Lanes
 
 _INF = math.inf
 _FAR = 1e12  # from here on 1 + x² is x² to the last digit, and soon x² overflows
 
 
-def _bowl_parts(b: Body, x: Lanes, shape: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+def _bowl_parts(b: Arithmetic, x: Lanes, shape: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     """Return |x|, x² and (1 + x²) ** (shape / 2)."""
     size, square = b.abs(x), x * x
-    return size, square, vector.pow(b, b.select(size < _FAR, b.sqrt(square + 1.0), size), shape)
+    return size, square, b.pow(b.select(size < _FAR, b.sqrt(square + 1.0), size), shape)
 
 
-def _lowered(b: Body, size: Lanes, power: Lanes, shape: Lanes, by: int) -> Lanes:
+def _lowered(b: Arithmetic, size: Lanes, power: Lanes, shape: Lanes, by: int) -> Lanes:
     quotient = power / size if by == 1 else power / size / size
-    return b.select((shape < 1.0) & (size < _INF), quotient, vector.pow(b, size, shape - float(by)))
+    return b.select((shape < 1.0) & (size < _INF), quotient, b.pow(size, shape - float(by)))
 
 
-def _closed(b: Body, x: Lanes, shape: Lanes, near: _Closed, far: _Closed) -> Lanes | None:
+def _closed(b: Arithmetic, x: Lanes, shape: Lanes, near: _Closed, far: _Closed) -> Lanes | None:
     """Return a bowl of a shape that has a closed form, ``near`` where x² is a number and ``far`` beyond."""
     constant = b.constant(shape)
     if constant not in near:
@@ -36,42 +36,42 @@ def _closed(b: Body, x: Lanes, shape: Lanes, near: _Closed, far: _Closed) -> Lan
     return b.rarely((square < _INF) ^ b.always, lambda: far[constant](b, x, size), near[constant](b, x, square + 1.0))
 
 
-_Closed = Mapping[float | None, Callable[[Body, Lanes, Lanes], Lanes]]
+_Closed = Mapping[float | None, Callable[[Arithmetic, Lanes, Lanes], Lanes]]
 """By shape: a function of x and 1 + x², or far out of x and |x|."""
 
 
-def bowl(b: Body, x: Lanes, shape: Lanes) -> Lanes:
+def bowl(b: Arithmetic, x: Lanes, shape: Lanes) -> Lanes:
     """Return half of x² near zero, |x| ** shape / shape far out."""
     closed = _closed(b, x, shape, _BOWLS, _FAR_BOWLS)
     if closed is not None:
         return closed
     size, square, power = _bowl_parts(b, x, shape)
-    log = b.rarely((size < _FAR) ^ b.always, lambda: 2.0 * vector.log(b, size), vector.log1p(b, square))
+    log = b.rarely((size < _FAR) ^ b.always, lambda: 2.0 * b.log(size), b.log1p(square))
     half = shape * 0.5 * log
-    grown = b.select((b.abs(half) < 1.0) | (size < 1.0), vector.expm1(b, half), power - 1.0)
+    grown = b.select((b.abs(half) < 1.0) | (size < 1.0), b.expm1(half), power - 1.0)
     flat = (b.abs(shape) < 1e-20) | (b.abs(half) < 1e-17)
     return b.select(flat, log * 0.5, grown / shape)
 
 
 _BOWLS: _Closed = {
     -2.0: lambda b, x, more: x * (x / more) * 0.5,
-    0.0: lambda b, x, more: vector.log1p(b, x * x) * 0.5,
+    0.0: lambda b, x, more: b.log1p(x * x) * 0.5,
     1.0: lambda b, x, more: x * (x / (b.sqrt(more) + 1.0)),
 }
 _FAR_BOWLS: _Closed = {
     -2.0: lambda b, x, size: b.number(0.5),
-    0.0: lambda b, x, size: vector.log(b, size),
+    0.0: lambda b, x, size: b.log(size),
     1.0: lambda b, x, size: size,
 }
 
 
-def bowl_slope(b: Body, x: Lanes, shape: Lanes) -> Lanes:
+def bowl_slope(b: Arithmetic, x: Lanes, shape: Lanes) -> Lanes:
     """Return the first derivative of ``bowl``."""
     closed = _closed(b, x, shape, _SLOPES, _FAR_SLOPES)
     if closed is not None:
         return closed
     size, square, power = _bowl_parts(b, x, shape)
-    near = size * vector.exp(b, (shape * 0.5 - 1.0) * vector.log1p(b, square))
+    near = size * b.exp((shape * 0.5 - 1.0) * b.log1p(square))
     found = b.select(size < 1.0, near, size * (power / (square + 1.0)))
     found = b.rarely((size < _FAR) ^ b.always, lambda: _lowered(b, size, power, shape, 1), found)
     return b.copysign(found, x)
@@ -89,14 +89,14 @@ _FAR_SLOPES: _Closed = {
 }
 
 
-def bowl_curvature(b: Body, x: Lanes, shape: Lanes) -> Lanes:
+def bowl_curvature(b: Arithmetic, x: Lanes, shape: Lanes) -> Lanes:
     """Return the second derivative of ``bowl``."""
     closed = _closed(b, x, shape, _CURVATURES, _FAR_CURVATURES)
     if closed is not None:
         return closed
     size, square, power = _bowl_parts(b, x, shape)
     bend = 1.0 + (shape - 1.0) * square
-    near = vector.exp(b, (shape * 0.5 - 2.0) * vector.log1p(b, square)) * bend
+    near = b.exp((shape * 0.5 - 2.0) * b.log1p(square)) * bend
     far = power / (square + 1.0) * (bend / (square + 1.0))
     found = b.select(size < 1.0, near, far)
 
@@ -119,18 +119,18 @@ _FAR_CURVATURES: _Closed = {
 }
 
 
-def _left_over(b: Body, a: Lanes, c: Lanes, quotient: Lanes) -> Lanes:
+def _left_over(b: Arithmetic, a: Lanes, c: Lanes, quotient: Lanes) -> Lanes:
     """Return a - c · quotient of a rounded quotient a / c, to the last digits of what is left."""
     return b.fma(-quotient, c, a)
 
 
-def bell_bowl(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def bell_bowl(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c² (1 - exp(-(a / c)² / 2))."""
     x = a / c
-    return c * (c * -vector.expm1(b, x * x * -0.5))
+    return c * (c * -b.expm1(x * x * -0.5))
 
 
-def _root_of_bell(b: Body, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+def _root_of_bell(b: Arithmetic, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     """Return |a| / c up to 64, the square root of exp(-(a / c)² / 2), and where |a| / c is below 64."""
     size = b.abs(a) / c
     inside = size < 64.0
@@ -138,90 +138,90 @@ def _root_of_bell(b: Body, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     lost = b.select(inside, _left_over(b, b.abs(a), c, kept) / c, 0.0)
     square = kept * kept
     low = b.fma(kept, kept, -square) * -0.25 - kept * lost * 0.5
-    return kept, vector.exp(b, square * -0.25, low), inside
+    return kept, b.exp(square * -0.25, low), inside
 
 
-def bell_slope(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def bell_slope(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return a exp(-(a / c)² / 2)."""
     _, root, inside = _root_of_bell(b, a, c)
     return b.select(inside, a * root * root, 0.0)
 
 
-def bell_curvature(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def bell_curvature(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return (1 - (a / c)²) exp(-(a / c)² / 2)."""
     size, root, inside = _root_of_bell(b, a, c)
     bend = (c - b.abs(a)) / c * (size + 1.0)
     return b.select(inside, bend * root * root, 0.0)
 
 
-def _biweight_parts(b: Body, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes]:
+def _biweight_parts(b: Arithmetic, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes]:
     size = b.abs(a)
     ratio = size / c
     square = ratio * ratio
     return square, b.select(square < 0.25, 1.0 - square, (c - size) / c * ((c + size) / c))
 
 
-def biweight(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def biweight(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c² / 6 (1 - (1 - (a / c)²)³)."""
     _, left = _biweight_parts(b, a, c)
     return a * (a * (1.0 + left + left * left)) / 6.0
 
 
-def biweight_slope(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def biweight_slope(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return a (1 - (a / c)²)²."""
     _, left = _biweight_parts(b, a, c)
     return a * left * left
 
 
-def biweight_curvature(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def biweight_curvature(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return (1 - (a / c)²) (1 - 5 (a / c)²)."""
     square, left = _biweight_parts(b, a, c)
     return left * (1.0 - square * 5.0)
 
 
-def log1p_bowl(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def log1p_bowl(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c (a - c log(1 + a / c)) for a of at least zero."""
     x = a / c
-    _, gap = vector.atanh_gap(b, b.smallest(x, 1.0))
-    far = c * b.select(a < _INF, a - c * vector.log1p(b, x), a)
+    _, gap = b.atanh_gap(b.smallest(x, 1.0))
+    far = c * b.select(a < _INF, a - c * b.log1p(x), a)
     return b.select(x < 1.0, a / (x + 2.0) * (a - c * gap), far)
 
 
-def harmonic(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def harmonic(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return a c / (a + c)."""
     small, large = b.select(a < c, a, c), b.select(a < c, c, a)
     return small / (small / large + 1.0)
 
 
-def log1p_difference(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def log1p_difference(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return log(1 + a) - log(1 + c)."""
     # The larger less the smaller is log(1 + share) of a share that is not negative and has all its digits.
     up = a > c
     large, small = b.select(up, a, c), b.select(up, c, a)
-    size = vector.log1p(b, (large - small) / (small + 1.0))
+    size = b.log1p((large - small) / (small + 1.0))
     return b.select(up, size, -size)
 
 
-def log1p_ratio2(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def log1p_ratio2(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return log(1 + (a / c)²)."""
     size = b.abs(a)
     ratio = size / c
 
     def far() -> Lanes:
-        apart = 2.0 * (vector.log(b, size) - vector.log(b, c))
-        return b.select(ratio < _INF, 2.0 * vector.log(b, ratio), apart)
+        apart = 2.0 * (b.log(size) - b.log(c))
+        return b.select(ratio < _INF, 2.0 * b.log(ratio), apart)
 
-    return b.rarely((ratio < 1e10) ^ b.always, far, vector.log1p(b, ratio * ratio))
+    return b.rarely((ratio < 1e10) ^ b.always, far, b.log1p(ratio * ratio))
 
 
 _HALF_STEP = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224, 5461 / 425984)
 """(1 - 4^-k) B(2k) / (k (2k - 1)) with the Bernoulli numbers B, from k = 1 on."""
 
 
-def lgamma_half(b: Body, x: Lanes) -> Lanes:
+def lgamma_half(b: Arithmetic, x: Lanes) -> Lanes:
     """Return log Γ(x + 1/2) - log Γ(x)."""
     below = x < 1.0
-    first = b.select(below, vector.log(b, x + 0.5) - vector.log(b, x), 0.0)
+    first = b.select(below, b.log(x + 0.5) - b.log(x), 0.0)
     moved = b.select(below, x + 1.0, x)
     product = b.number(1.0)
     for _ in range(10):
@@ -230,58 +230,57 @@ def lgamma_half(b: Body, x: Lanes) -> Lanes:
         moved = b.select(small, moved + 1.0, moved)
     inverse = 1.0 / moved
     series = inverse * b.polynomial(inverse * inverse, _HALF_STEP)
-    found = vector.log(b, moved) * 0.5 - series - vector.log(b, product) - first
-    return b.select(x > 0.0, found, b.select(x.equals(0.0), -_INF, math.nan))
+    found = b.log(moved) * 0.5 - series - b.log(product) - first
+    return b.select(x > 0.0, found, b.select(b.equal(x, 0.0), -_INF, math.nan))
 
 
-def crps_normal(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def crps_normal(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return the continuous ranked probability score of a normal distribution off by a, with scale c."""
     z = a / c
-    below = math.sqrt(2 / math.pi) * vector.bell(b, z) - 1 / math.sqrt(math.pi)
-    return a * vector.normal_within(b, z) + c * below
+    below = math.sqrt(2 / math.pi) * b.bell(z) - 1 / math.sqrt(math.pi)
+    return a * b.normal_within(z) + c * below
 
 
-def lgamma(b: Body, x: Lanes) -> Lanes:
-    """Return the logarithm of the gamma function, by the library of C."""
-    found = b.one_by_one("lgamma", x)
-    return b.select(x < 0.0, math.nan, found)
+def lgamma(b: Arithmetic, x: Lanes) -> Lanes:
+    """Return the logarithm of the gamma function, which of less than 0 is no number here."""
+    return b.select(x < 0.0, math.nan, b.lgamma(x))
 
 
-def mul_exp(b: Body, a: Lanes, c: Lanes) -> Lanes:
+def mul_exp(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return a exp(c), where exp(c) alone may overflow or have no digits left; an exact zero wins."""
-    whole = vector.exp(b, c)
-    least, greatest = vector.normal_range(b)
+    whole = b.exp(c)
+    least, greatest = b.normal_range()
 
     def by_steps() -> Lanes:
         # A subnormal number has so much room above it that even half of the way is further than exp reaches.
-        step = vector.exp(b, c * 0.25)
-        return b.select(a.equals(0.0) | (step * step).equals(0.0), 0.0, a * step * step * step * step)
+        step = b.exp(c * 0.25)
+        return b.select(b.equal(a, 0.0) | b.equal(step * step, 0.0), 0.0, a * step * step * step * step)
 
     plain = (whole >= least) & (whole <= greatest)
     return b.rarely(plain ^ b.always, by_steps, a * whole)
 
 
-def expm1_excess(b: Body, x: Lanes) -> Lanes:
+def expm1_excess(b: Arithmetic, x: Lanes) -> Lanes:
     """Return exp(x) - 1 - x."""
     near = b.smallest(b.largest(x, -1.0), 1.0)
     close = near * near * b.polynomial(near, EXP_TERMS)
-    far = b.select(x < _INF, vector.expm1(b, x) - x, x)
+    far = b.select(x < _INF, b.expm1(x) - x, x)
     return b.select(b.abs(x) < 1.0, close, far)
 
 
-def log_factorial_excess(b: Body, x: Lanes) -> Lanes:
+def log_factorial_excess(b: Arithmetic, x: Lanes) -> Lanes:
     """Return log x! - x log x + x."""
     signed = [(-1) ** n * term / n for n, term in enumerate(ZETA_MINUS_1, start=2)]
     small = b.smallest(x, 0.25)
-    inner = 1.0 - vector.log(b, small) + ONE_MINUS_EULER + small * b.polynomial(small, signed)
-    close = small * inner - vector.log1p(b, small)
+    inner = 1.0 - b.log(small) + ONE_MINUS_EULER + small * b.polynomial(small, signed)
+    close = small * inner - b.log1p(small)
     rest, moved = b.number(0.0), x
     for _ in range(8):
         below = moved < 8.0
-        rest = b.select(below, rest + (moved * vector.log1p(b, 1.0 / moved) - 1.0), rest)
+        rest = b.select(below, rest + (moved * b.log1p(1.0 / moved) - 1.0), rest)
         moved = b.select(below, moved + 1.0, moved)
     inverse = 1.0 / moved
     series = inverse * b.polynomial(inverse * inverse, STIRLING)
-    far = rest + series + vector.log(b, moved) * 0.5 + HALF_LOG_2_PI
+    far = rest + series + b.log(moved) * 0.5 + HALF_LOG_2_PI
     found = b.select(x < 0.25, close, far)
-    return b.select(x > 0.0, found, b.select(x.equals(0.0), 0.0, math.nan))
+    return b.select(x > 0.0, found, b.select(b.equal(x, 0.0), 0.0, math.nan))

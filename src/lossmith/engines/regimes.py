@@ -10,7 +10,7 @@ from collections.abc import Mapping, Set
 from functools import lru_cache
 
 from lossmith.engines import numpy as reference
-from lossmith.engines.llvm.facts import WHOLE, powers
+from lossmith.engines.facts import WHOLE, powers
 from lossmith.program import Program
 from lossmith.program.program import Step
 

@@ -1,0 +1,153 @@
+"""What each instruction of the table is in plain arithmetic: the one place where programs meet engines of arrays.
+
+The reference engine has a table of its own, of functions that write into buffers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+from lossmith.engines import composites
+from lossmith.engines.arithmetic import Arithmetic, Lanes
+from lossmith.engines.facts import WHOLE, finite_tests, plain_products, powers, ranges
+from lossmith.program import TABLE, Program
+
+
+def _sign(b: Arithmetic, a: Lanes) -> Lanes:
+    return b.select(a > 0.0, 1.0, b.select(a < 0.0, -1.0, b.select(b.equal(a, 0.0), 0.0, a)))
+
+
+def _first_unless(b: Arithmetic, better: Lanes, a: Lanes, c: Lanes) -> Lanes:
+    """Return ``a`` where it is better or no number, else ``c``."""
+    return b.select(better | (b.equal(a, a) ^ b.always), a, c)
+
+
+def _mul0(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
+    return b.select(b.equal(a, 0.0) | b.equal(c, 0.0), 0.0, a * c)
+
+
+OPERATIONS: Mapping[str, Callable[..., Lanes]] = {
+    "add": lambda b, a, c: a + c,
+    "sub": lambda b, a, c: a - c,
+    "mul": lambda b, a, c: a * c,
+    "div": lambda b, a, c: a / c,
+    "neg": lambda b, a: -a,
+    "abs": lambda b, a: b.abs(a),
+    "sign": _sign,
+    "min": lambda b, a, c: _first_unless(b, a < c, a, c),
+    "max": lambda b, a, c: _first_unless(b, a > c, a, c),
+    "pow": lambda b, *given: b.pow(*given),
+    "exp": lambda b, *given: b.exp(*given),
+    "expm1": lambda b, *given: b.expm1(*given),
+    "log": lambda b, *given: b.log(*given),
+    "log1p": lambda b, *given: b.log1p(*given),
+    "tanh": lambda b, *given: b.tanh(*given),
+    "sigmoid": lambda b, *given: b.sigmoid(*given),
+    "softplus": lambda b, *given: b.softplus(*given),
+    "logcosh": lambda b, *given: b.logcosh(*given),
+    "sech2": lambda b, *given: b.sech2(*given),
+    "bowl": composites.bowl,
+    "bowl_slope": composites.bowl_slope,
+    "bowl_curvature": composites.bowl_curvature,
+    "bell": lambda b, *given: b.bell(*given),
+    "bell_bowl": composites.bell_bowl,
+    "bell_slope": composites.bell_slope,
+    "bell_curvature": composites.bell_curvature,
+    "biweight": composites.biweight,
+    "biweight_slope": composites.biweight_slope,
+    "biweight_curvature": composites.biweight_curvature,
+    "log1p_bowl": composites.log1p_bowl,
+    "harmonic": composites.harmonic,
+    "log1p_difference": composites.log1p_difference,
+    "mul_exp": composites.mul_exp,
+    "expm1_excess": composites.expm1_excess,
+    "log_factorial_excess": composites.log_factorial_excess,
+    "sloped": lambda b, value, slope, x: value,
+    "alike": lambda b, condition, a, c: b.select(condition, a, c),
+    "log1p_excess": lambda b, *given: b.log1p_excess(*given),
+    "lgamma": composites.lgamma,
+    "hypot": lambda b, *given: b.hypot(*given),
+    "log1p_ratio2": composites.log1p_ratio2,
+    "lgamma_half": composites.lgamma_half,
+    "normal_within": lambda b, *given: b.normal_within(*given),
+    "crps_normal": composites.crps_normal,
+    "hold": lambda b, a: a,
+    "mul0": _mul0,
+    "where": lambda b, condition, a, c: b.select(condition, a, c),
+    "lt": lambda b, a, c: a < c,
+    "le": lambda b, a, c: a <= c,
+    "equal": lambda b, a, c: b.equal(a, c),
+    "both": lambda b, a, c: a & c,
+    "either": lambda b, a, c: a | c,
+}
+assert OPERATIONS.keys() == TABLE.keys(), "every row of the table needs its instructions"
+
+
+Step = tuple[int, Callable[..., Lanes], tuple[int, ...]]
+"""The number of a value, and what makes it of which others."""
+
+
+@lru_cache(maxsize=1024)
+def recipe(program: Program, *, tame: bool = False) -> tuple[Step, ...]:
+    """Return the steps of a program that are not the same for every example.
+
+    Args:
+        program: the program.
+        tame: whether all parameters are finite.
+    """
+    fixed = len(program.inputs) + len(program.parameters)
+    constants = {fixed + n: constant for n, constant in enumerate(program.constants)}
+    finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
+    plain = plain_products(program, known)
+    found: list[Step] = []
+    for number, step in enumerate(program.steps, start=program.first_step):
+        if program.uniform[number]:
+            continue
+        exponent, what, of = raised.get(number, (0, "", 0))
+        if number in finite:
+            found.append((number, _is_finite, (finite[number],)))
+        elif what and constants.get(exponent) in WHOLE:
+            found.append((number, _BASES[what], (of, exponent)))
+        elif number in plain:
+            found.append((number, OPERATIONS["mul"], step.args))
+        elif step.op == "mul0" and all(arg in known for arg in step.args):
+            found.append((number, _finite_product, step.args))
+        else:
+            found.append((number, OPERATIONS[step.op], step.args))
+    return tuple(found)
+
+
+def _finite_product(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
+    return b.finite_product(a, c)
+
+
+def _is_finite(b: Arithmetic, a: Lanes) -> Lanes:
+    return b.abs(a) < math.inf
+
+
+_BASES: Mapping[str, Callable[..., Lanes]] = {
+    "sigmoid": lambda b, a, exponent: b.pow(b.sigmoid(-a), exponent),
+    "one_more": lambda b, a, exponent: b.pow(a + 1.0, exponent),
+}
+
+
+def evaluate(
+    b: Arithmetic, program: Program, inputs: Sequence[Lanes], uniform: Mapping[int, Lanes], *, tame: bool = False
+) -> dict[str, Lanes]:
+    """Return the outputs of a program.
+
+    Args:
+        b: what computes.
+        program: what to compute.
+        inputs: the inputs, in the program's order.
+        uniform: values that are the same for every example, by number; they were computed before.
+        tame: whether all parameters are finite.
+    """
+    values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
+    fixed = len(program.inputs) + len(program.parameters)
+    values |= {fixed + n: b.number(constant) for n, constant in enumerate(program.constants)}
+    for number, make, arguments in recipe(program, tame=tame):
+        values[number] = make(b, *(values[argument] for argument in arguments))
+    return {name: values[number] for name, number in program.outputs}

@@ -1,0 +1,1 @@
+"""What the face toward PyTorch is made of: costs of tensors, and modules made from the registry."""

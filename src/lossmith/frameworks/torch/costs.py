@@ -1,0 +1,342 @@
+"""Losses of tensors in memory: the compiled engine computes, and autograd hears of the result.
+
+A call reads tensors where they lie and writes its gradient once, together with the cost. Who differentiates that
+gradient again gets the second derivatives of the loss itself, so kinks and tails are those of the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lossmith.core.inputs import Input
+from lossmith.core.loss import Loss
+from lossmith.engines.torch import times
+from lossmith.errors import KindError
+
+Array = npt.NDArray[Any]
+Tensor = Any
+
+
+@dataclass(eq=False)
+class Call:
+    """A call of a loss but for its tensors.
+
+    Attributes:
+        loss: whose cost.
+        inputs: what the tensors are, in their order.
+        weight, mask, reduction, empty: as in ``Loss.cost``.
+        wanted: the predicted inputs whose gradient is wanted.
+        slopes: their gradients, once they are known.
+    """
+
+    loss: Loss
+    inputs: tuple[Input, ...]
+    weight: Array | None
+    mask: Array | None
+    reduction: str
+    empty: str
+    wanted: Sequence[str]
+    slopes: list[Tensor] = field(default_factory=list)
+
+    def arguments(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
+        """Return the tensors as arrays, by argument."""
+        return {item.name: array_of(tensor) for item, tensor in zip(self.inputs, tensors, strict=True)}
+
+    def gradients(self, tensors: Sequence[Tensor], reduction: str, weight: Array | None) -> tuple[Any, list[Tensor]]:
+        """Return the cost and its gradient by each input that is wanted, in the type of its tensor."""
+        found, slopes = self.loss.cost_and_gradient(
+            **self.arguments(tensors), weight=weight, mask=self.mask, reduction=reduction, empty=self.empty
+        )
+        by_name = slopes if isinstance(slopes, dict) else {self.loss.predicted[0].name: slopes}
+        kinds = {item.name: tensor.dtype for item, tensor in zip(self.inputs, tensors, strict=True)}
+        return found, [_tensor_of(by_name[name], kinds[name]) for name in self.wanted]
+
+    def kind(self, tensors: Sequence[Tensor]) -> Any:
+        """Return the type of the cost: float64 where a prediction has it, else float32."""
+        wide = any(item.predicted and x.dtype == torch.float64 for item, x in zip(self.inputs, tensors, strict=True))
+        return torch.float64 if wide else torch.float32
+
+    def places(self, found: Sequence[Tensor]) -> list[Tensor | None]:
+        """Return what belongs to the wanted inputs in the places of all."""
+        by_name = dict(zip(self.wanted, found, strict=True))
+        return [by_name.get(item.name) for item in self.inputs]
+
+    def along(self, slopes: Sequence[Tensor], tangents: Sequence[Tensor | None], *, whole: bool) -> Tensor:
+        """Return the sum of slopes times tangents, over all examples or of each."""
+        by_name = dict(zip((item.name for item in self.inputs), tangents, strict=True))
+        terms = [times(by_name[name], slope) for name, slope in zip(self.wanted, slopes, strict=True)]
+        axis = self.loss.row_axis
+        if whole:
+            return torch.stack([term.sum() for term in terms]).sum()
+        return torch.stack([term if axis is None else term.sum(axis) for term in terms]).sum(0)
+
+    def filled(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
+        """Return the tensors as arrays, with the first example that counts in the place of those that do not."""
+        arrays = self.arguments(tensors)
+        if self.mask is None or not self.mask.any():
+            return arrays
+        axis, first = self.loss.row_axis, np.unravel_index(int(np.argmax(self.mask)), self.mask.shape)
+        found = {}
+        for name, array in arrays.items():
+            rows = array if axis is None or array.ndim == self.mask.ndim else np.moveaxis(array, axis, -1)
+            kept = self.mask if rows.ndim == self.mask.ndim else self.mask[..., None]
+            rows = np.where(kept, rows, rows[first])
+            found[name] = rows if axis is None or rows.ndim == self.mask.ndim else np.moveaxis(rows, -1, axis)
+        return found
+
+    def counting(self, values: Array) -> Array:
+        """Return what belongs to examples, 0 for those that do not count."""
+        if self.mask is None:
+            return values
+        axis = self.loss.row_axis
+        return np.where(self.mask if axis is None else np.expand_dims(self.mask, axis), values, 0)
+
+    def spread(self, of_examples: Tensor) -> Tensor:
+        """Return a number an example beside what has several numbers an example, where examples are rows."""
+        axis = self.loss.row_axis
+        return of_examples if axis is None or of_examples.ndim == 0 else of_examples.unsqueeze(axis)
+
+    def shares(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Return what each example's loss is multiplied by in the cost."""
+        shape = list(next(x for item, x in zip(self.inputs, tensors, strict=True) if item.name in self.wanted).shape)
+        axis = self.loss.row_axis
+        if axis is not None:
+            del shape[axis]
+        counts = np.ones(shape, bool) if self.mask is None else np.broadcast_to(self.mask, shape)
+        weight = np.where(counts, 1.0 if self.weight is None else self.weight, 0.0)
+        below = {"mean": weight.sum(), "count_mean": counts.sum()}.get(self.reduction, 1.0)
+        return torch.as_tensor(weight / below if below else 0 * weight)
+
+
+def _tensor_of(array: Any, kind: Any) -> Tensor:
+    found = torch.from_numpy(array) if isinstance(array, np.ndarray) else torch.as_tensor(array)
+    return found if found.dtype == kind else found.to(kind)
+
+
+def array_of(tensor: Tensor) -> Array:
+    """Return a tensor's numbers as an array, without a copy where NumPy has the type."""
+    plain = tensor.detach()
+    found: Array = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    return found
+
+
+def cost(
+    loss: Loss,
+    given: Mapping[str, Any],
+    weight: Any = None,
+    mask: Any = None,
+    reduction: str = "mean",
+    empty: str = "error",
+) -> Tensor:
+    """Return the cost of tensors in memory as a tensor that knows its derivatives.
+
+    Args:
+        loss: whose cost.
+        given: tensors, or what ``torch.as_tensor`` takes, by argument.
+        weight, mask, reduction, empty: as in ``Loss.cost``.
+
+    Raises:
+        KindError: for a target, weight or mask that wants a gradient: there is none by it.
+    """
+    inputs = loss.inputs
+    tensors = [given[item.name] for item in inputs]
+    learning = torch.is_grad_enabled()
+    wanted = []
+    for place, (item, tensor) in enumerate(zip(inputs, tensors, strict=True)):
+        if not isinstance(tensor, torch.Tensor):
+            tensors[place] = torch.as_tensor(tensor)
+        elif learning and tensor.requires_grad:
+            if not item.predicted:
+                _refuse_gradient(loss, item.name)
+            wanted.append(item.name)
+    if reduction == "none":
+        tensors = _one_each(inputs, tensors)
+    call = Call(loss, inputs, _plain(loss, "weight", weight), _plain(loss, "mask", mask), reduction, empty, wanted)
+    transformed = torch._C._are_functorch_transforms_active()
+    return _apply(TransformedCost if transformed else Cost, call, *tensors)
+
+
+def _one_each(inputs: Sequence[Input], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors with those that are spread over the examples as such, for then each has a gradient."""
+    shape = next(x.shape for item, x in zip(inputs, tensors, strict=True) if not item.broadcast)
+    return [
+        torch.broadcast_to(x, shape) if item.broadcast and _spreads(x, shape) else x
+        for item, x in zip(inputs, tensors, strict=True)
+    ]
+
+
+def _apply(function: Any, *arguments: Any) -> Any:
+    return function.apply(*arguments)  # which PyTorch does not type
+
+
+def _spreads(tensor: Tensor, shape: Sequence[int]) -> bool:
+    return tensor.ndim == 0 or (
+        tensor.ndim == len(shape) and all(a in (1, b) for a, b in zip(tensor.shape, shape, strict=True))
+    )
+
+
+def _plain(loss: Loss, label: str, value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.requires_grad and torch.is_grad_enabled():
+        _refuse_gradient(loss, label)
+    return array_of(value)
+
+
+def _refuse_gradient(loss: Loss, label: str) -> NoReturn:
+    raise KindError(
+        f"{type(loss).__name__}: {label} requires a gradient, and the loss has none by it; pass {label}.detach()"
+    )
+
+
+class Cost(torch.autograd.Function):
+    """The cost of a call."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, *tensors: Tensor) -> Tensor:
+        """Return the cost, and keep what derivatives need."""
+        found = _computed(call, tensors)
+        _keep(ctx, call, tensors)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients: the first time those that came with the cost."""
+        call, tensors = ctx.call, ctx.saved_tensors
+        if torch.is_grad_enabled():  # they may be differentiated again
+            found = [times(call.spread(g), slope) for slope in _weighted(call, tensors)]
+        else:
+            slopes = ctx.slopes or call.gradients(tensors, call.reduction, call.weight)[1]
+            ctx.slopes = []  # they are given away, and whoever gets them may write over them
+            found = [_scaled(call.spread(g), slope) for slope in slopes]
+        return None, *call.places(found)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
+        """Return how the cost changes along tangents of its tensors."""
+        call = ctx.call
+        return call.along(_weighted(call, ctx.saved_tensors), tangents, whole=call.reduction != "none")
+
+
+class TransformedCost(Cost):
+    """The same for ``torch.func``, which wants to know what is kept apart from what is computed."""
+
+    @staticmethod
+    def forward(call: Call, *tensors: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the cost, and leave the gradients with the call."""
+        return _computed(call, tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what derivatives need."""
+        _keep(ctx, inputs[0], inputs[1:])
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Tensor, int]:
+        """Return the costs of several calls that differ in their tensors."""
+        return torch.stack([_apply(TransformedCost, call, *each) for each in _each(info, dims[1:], tensors)]), 0
+
+
+def _computed(call: Call, tensors: Sequence[Tensor]) -> Tensor:
+    if call.wanted:
+        found, call.slopes = call.gradients(tensors, call.reduction, call.weight)
+    else:
+        given: dict[str, Any] = {**call.arguments(tensors), "weight": call.weight, "mask": call.mask}
+        found = call.loss.cost(**given, reduction=call.reduction, empty=call.empty)
+    kind = call.kind(tensors)
+    return torch.scalar_tensor(found, dtype=kind) if isinstance(found, float) else torch.as_tensor(found, dtype=kind)
+
+
+def _keep(ctx: Any, call: Call, tensors: Sequence[Tensor]) -> None:
+    ctx.call = call
+    ctx.save_for_backward(*tensors)
+    ctx.save_for_forward(*tensors)
+    ctx.slopes, call.slopes = call.slopes, []
+
+
+class Slopes(torch.autograd.Function):
+    """The gradient of each example's loss by each input that is wanted; 0 where an example does not count."""
+
+    @staticmethod
+    def forward(call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradients."""
+        return tuple(call.gradients(tensors, "sum", None)[1])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep what second derivatives need."""
+        ctx.call, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *g: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the second derivatives along ``g``."""
+        return None, *ctx.call.places(_bend(ctx.call, ctx.saved_tensors, g))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor, ...]:
+        """Return how the gradients change along tangents of the tensors."""
+        by_name = dict(zip((item.name for item in ctx.call.inputs), tangents, strict=True))
+        found = _bend(ctx.call, ctx.saved_tensors, [by_name[name] for name in ctx.call.wanted])
+        return tuple(found)
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Any, Any]:
+        """Return the gradients of several calls that differ in their tensors."""
+        found = [_apply(Slopes, call, *each) for each in _each(info, dims[1:], tensors)]
+        return tuple(map(torch.stack, zip(*found, strict=True))), (0,) * len(call.wanted)
+
+
+def _scaled(g: Tensor, slope: Tensor) -> Tensor:
+    """Return a gradient that is nobody else's times what came back, in place where that is one number."""
+    if g.ndim:
+        return times(g, slope)
+    factor = g.item()
+    return slope if factor == 1 else slope.mul_(factor) if factor else slope.zero_()
+
+
+def _weighted(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients of the cost, to be differentiated again."""
+    shares = call.spread(call.shares(tensors))
+    return [times(shares, slope) for slope in _apply(Slopes, call, *tensors)]
+
+
+def _bend(call: Call, tensors: Sequence[Tensor], along: Sequence[Tensor | None]) -> list[Tensor]:
+    """Return the second derivatives of each example's loss along a change of each wanted input."""
+    arguments, loss = call.filled(tensors), call.loss
+    couples = loss._couples
+    found = loss.hessian(**arguments, kind="full" if couples else "diagonal")
+    one = loss.predicted[0].name
+    blocks = found if isinstance(found, dict) else {(one, one): found}
+    total: dict[str, Array] = {}
+    rows = loss.row_axis is not None
+    for (left, right), block in blocks.items():
+        pairs = {(left, right): block, (right, left): np.swapaxes(block, -1, -2) if rows else block}
+        for (to, of), piece in pairs.items():
+            change = along[call.wanted.index(of)] if to in call.wanted and of in call.wanted else None
+            if change is not None:
+                total[to] = total.get(to, 0) + _applied(loss.row_axis, piece, array_of(change))
+    kinds = {item.name: tensor.dtype for item, tensor in zip(call.inputs, tensors, strict=True)}
+    return [torch.as_tensor(call.counting(total[name])).to(kinds[name]) for name in call.wanted]
+
+
+def _applied(axis: int | None, block: Array, change: Array) -> Array:
+    if axis is None:
+        return np.where(change == 0, 0, block * change)
+    moved = np.moveaxis(change, axis, -1)[..., None]
+    with np.errstate(invalid="ignore"):
+        found = np.where(np.swapaxes(moved, -1, -2) == 0, 0, block * np.swapaxes(moved, -1, -2)).sum(axis=-1)
+    return np.moveaxis(found, -1, axis)
+
+
+def _each(info: Any, dims: Sequence[int | None], tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Yield the tensors of each of the calls that are made at once."""
+    for number in range(info.batch_size):
+        yield [x if dim is None else x.select(dim, number) for x, dim in zip(tensors, dims, strict=True)]

@@ -1,0 +1,178 @@
+"""Losses as modules of PyTorch, made from the registry."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from lossmith.core.inputs import bind
+from lossmith.core.loss import Loss
+from lossmith.core.reduction import check_empty, check_reduction
+from lossmith.core.registry import loss_class
+from lossmith.errors import DomainError, KindError, ParameterError
+from lossmith.frameworks.torch import costs, traced
+from lossmith.structures.pointwise import Pointwise
+
+Tensor = Any
+
+HOME = "lossmith.torch"
+
+
+class LossModule(torch.nn.Module):
+    """A loss as a module; called with ``(input, target)``, as modules of PyTorch are.
+
+    Losses of other inputs than a prediction and a target take them in the order of the catalogue, predictions first:
+    ``(input, target, variance)``, ``(anchor, positive, negative)``. Keywords always work. Divergences take keywords
+    alone, since libraries do not agree on which distribution comes first.
+
+    Args:
+        loss: the loss.
+        reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n), ``sum`` or ``none``.
+        empty: what a mean over nothing is: ``zero`` (default), ``nan`` or ``error``.
+    """
+
+    invalid: Tensor
+    """How many examples outside the domains traced calls met, whose values nobody could look at; see ``check``."""
+
+    def __init__(self, loss: Loss, *, reduction: str = "mean", empty: str = "zero") -> None:
+        super().__init__()
+        self.loss = loss
+        self.reduction, self.empty = check_reduction(reduction), check_empty(empty)
+        self._prepare()
+        self.register_buffer("invalid", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    def forward(
+        self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor
+    ) -> Tensor:
+        """Return the cost.
+
+        Args:
+            given: the input and the target; see the class.
+            weight: a weight for each example, at least 0; axes of size 1 broadcast.
+            mask: true for the examples that count.
+            named: inputs by name; ``input`` and ``target`` are ``y_pred`` and ``y_true`` of the catalogue.
+
+        Returns:
+            A tensor without axes, or of the examples' shape with ``reduction="none"``; float64 where an input is,
+            else float32.
+        """
+        arguments = self._bind(given, named)
+        if isinstance(self.loss, Pointwise) and self._is_traced(arguments.values()):
+            found = traced.cost(self.loss, self._formula, arguments, weight, mask, self.reduction, self.empty)
+            if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
+                self.invalid.add_(found.invalid)  # functions of torch.func may change nothing
+            return found.cost
+        return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
+
+    def check(self) -> None:
+        """Raise an error if traced calls met examples outside the domains since the last check.
+
+        Raises:
+            DomainError: with their number.
+        """
+        found = int(self.invalid)
+        if found:
+            self.invalid.zero_()
+            names = {item.symbol: _TORCH.get(item.name, item.name) for item in self.loss.inputs}
+            domains = ", ".join(f"{names[symbol]} in {domain}" for symbol, domain in self.loss.domains.items())
+            raise DomainError(
+                f"{type(self.loss).__name__}: {found} examples of traced calls lie outside the domains ({domains}); "
+                "call the module on them without torch.compile to see which"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _SETTLED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Settle what does not depend on tensors, before anything is traced."""
+        self._formula: Any = traced.formula(self.loss) if isinstance(self.loss, Pointwise) else None
+        self._order, self._paired = _order(self.loss), self.loss.paired
+
+    def extra_repr(self) -> str:
+        """Return what the module shows of itself."""
+        return f"{self.loss}, reduction={self.reduction!r}"
+
+    def _bind(self, given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        owner = type(self.loss).__name__
+        if len(given) > len(self._order):
+            takes = ", ".join(_TORCH.get(name, name) for name in self._order) or "keywords alone"
+            raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place")
+        found = dict(zip(self._order, given, strict=False))
+        for name, value in named.items():
+            name = _OURS.get(name, name)
+            if name in found:
+                raise ParameterError(f"{owner} got {name} twice, by place and by name")
+            found[name] = value
+        for name, value in found.items():
+            if not isinstance(value, torch.Tensor):
+                raise KindError(
+                    f"{owner}: {name} must be a tensor, got {type(value).__name__}; pass torch.as_tensor(...)"
+                )
+        y_true, y_pred = found.pop("y_true", None), found.pop("y_pred", None)
+        return bind(owner, self.loss.inputs, y_true, y_pred, found, paired=self._paired)
+
+    def _is_traced(self, given: Any) -> bool:
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return True
+        return any(type(x) not in _IN_MEMORY or not x.is_cpu for x in given)
+
+
+_SETTLED = ("_formula", "_order", "_paired")
+_TORCH = {"y_pred": "input", "y_true": "target"}
+_OURS = {torch_name: name for name, torch_name in _TORCH.items()}
+
+
+_IN_MEMORY = (torch.Tensor, torch.nn.Parameter)
+
+
+def _order(loss: Loss) -> tuple[str, ...]:
+    names = [item.name for item in loss.inputs]
+    if "p" in names and "q" in names:
+        return ()
+    first = [name for name in ("y_pred", "y_true") if name in names]
+    return (*first, *(name for name in names if name not in first))
+
+
+@lru_cache
+def module_class(name: str) -> type[LossModule]:
+    """Return the module of a loss, by its class name.
+
+    Raises:
+        AttributeError: when no loss has this name.
+    """
+    import lossmith
+
+    cls: type[Loss] = getattr(lossmith, name)
+    if not (isinstance(cls, type) and issubclass(cls, Loss)):
+        raise AttributeError(name)
+    changed = {"class_axis": 1} if "class_axis" in cls.declared() else {}
+
+    def __init__(self: LossModule, *values: Any, reduction: str = "mean", empty: str = "zero", **named: Any) -> None:
+        LossModule.__init__(self, cls(*values, **{**changed, **named}), reduction=reduction, empty=empty)
+
+    keywords = [
+        inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=changed.get(key, item.default))
+        for key, item in cls.declared().items()
+    ]
+    last = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value)
+        for key, value in (("reduction", "mean"), ("empty", "zero"))
+    ]
+    made = type(name, (LossModule,), {"__init__": __init__, "__doc__": cls.__doc__, "__module__": HOME})
+    made.__signature__ = inspect.Signature([*keywords, *last])  # type: ignore[attr-defined]
+    return made
+
+
+def every_name() -> list[str]:
+    """Return the class names of all losses."""
+    from lossmith.core.registry import names
+
+    return sorted(loss_class(name).__name__ for name in names())

@@ -1,0 +1,286 @@
+"""Modules of PyTorch say what the catalogue says, with its derivatives, and feel at home there."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import lossmith as lm
+import lossmith.torch as lt
+from lossmith import Loss
+from tests.laws.samples import EVERY, name_of, sample
+
+# PyTorch warns of what its own compiler and torch.func do.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{text}:DeprecationWarning")
+    for text in (".*torch.jit.script.* is deprecated", ".*Function.* should not be instantiated")
+]
+
+DEFAULTS = [loss for loss in map(lm.get, lm.names()) if isinstance(loss, lm.Pointwise)]
+STATED = lm.loss_class("beta_nll")  # whose slope is by design not that of its value
+
+
+def tensors(loss: Loss, rows: int = 5, dtype: Any = np.float64) -> dict[str, torch.Tensor]:
+    data = sample(loss, rows)
+    return {
+        item.name: torch.as_tensor(np.array(data[item.name], dtype if data[item.name].dtype.kind == "f" else None))
+        for item in loss.inputs
+    }
+
+
+def learning(loss: Loss, given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors with the predicted ones asking for gradients."""
+    names = {item.name for item in loss.predicted}
+    return {name: x.clone().requires_grad_(name in names) for name, x in given.items()}
+
+
+def by_name(loss: Loss, found: Any) -> dict[str, np.ndarray]:
+    return found if isinstance(found, dict) else {loss.predicted[0].name: found}
+
+
+@pytest.mark.parametrize("loss", EVERY, ids=name_of)
+def test_cost_and_gradient_are_those_of_the_catalogue(loss: Loss) -> None:
+    for dtype in (np.float32, np.float64):
+        for reduction in ("mean", "sum", "count_mean"):
+            given = learning(loss, tensors(loss, dtype=dtype))
+            cost = lt.module(loss, reduction=reduction)(**given)
+            cost.backward()
+            arrays = {name: x.detach().numpy() for name, x in given.items()}
+            right, slopes = loss.cost_and_gradient(**arrays, reduction=reduction)
+            assert cost.dtype == given[loss.predicted[0].name].dtype
+            assert cost.item() == dtype(right)
+            for name, slope in by_name(loss, slopes).items():
+                np.testing.assert_array_equal(given[name].grad.numpy(), slope)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in EVERY if not isinstance(loss, STATED)], ids=name_of)
+def test_derivatives_are_derivatives(loss: Loss) -> None:
+    given = learning(loss, tensors(loss, 3))
+    names = [item.name for item in loss.predicted]
+    for reduction in ("mean", "none"):
+        module = lt.module(loss, reduction=reduction)
+
+        def cost(*changed: torch.Tensor, module: lt.LossModule = module) -> torch.Tensor:
+            return module(**{**given, **dict(zip(names, changed, strict=True))})
+
+        ends = [given[name] for name in names]
+        assert torch.autograd.gradcheck(cost, ends, atol=1e-4, rtol=1e-3)
+        assert torch.autograd.gradgradcheck(cost, ends, atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("loss", DEFAULTS, ids=name_of)
+def test_traced_calls_agree(loss: Loss) -> None:
+    given = tensors(loss)
+    name = loss.predicted[0].name
+    module = lt.module(loss)
+
+    def cost(x: torch.Tensor) -> torch.Tensor:
+        return module(**{**given, name: x})
+
+    arrays = {key: x.numpy() for key, x in given.items()}
+    right, slopes = loss.cost_and_gradient(**arrays)
+    np.testing.assert_allclose(cost(given[name]).item(), right, rtol=1e-13)
+    grown, slope = torch.func.grad_and_value(cost)(given[name])[::-1]
+    np.testing.assert_allclose(grown.item(), right, rtol=1e-13)
+    np.testing.assert_allclose(slope.numpy(), by_name(loss, slopes)[name], rtol=1e-12, atol=1e-15)
+    bends = loss.hessian(**arrays)
+    second = torch.func.hessian(cost)(given[name])
+    np.testing.assert_allclose(
+        second.numpy(), np.diag(by_name(loss, bends)[name]) / len(second), rtol=1e-11, atol=1e-14
+    )
+    doubled = {key: torch.stack([x, x.flip(0)]) for key, x in given.items()}
+    each = torch.vmap(lambda x: module(**x))(doubled)
+    np.testing.assert_allclose(each.numpy(), [right, right], rtol=1e-13)
+
+
+@pytest.mark.parametrize("loss", DEFAULTS, ids=name_of)
+def test_torch_compile_takes_it_in_one_graph(loss: Loss) -> None:
+    torch.compiler.reset()
+    given = learning(loss, tensors(loss))
+    module = lt.module(loss)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    cost = compiled(**given)
+    cost.backward()
+    names = [item.name for item in loss.predicted]
+    slopes = [given[name].grad.clone() for name in names]
+    right = module(**given)
+    np.testing.assert_allclose(cost.item(), right.item(), rtol=1e-12)
+    for slope, other in zip(slopes, torch.autograd.grad(right, [given[name] for name in names]), strict=True):
+        np.testing.assert_allclose(slope.numpy(), other.numpy(), rtol=1e-11, atol=1e-15)
+
+
+def test_what_is_compiled_counts_what_nobody_could_look_at() -> None:
+    torch.compiler.reset()
+    module = lt.BinaryCrossEntropy()
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    assert compiled(torch.zeros(4), torch.tensor([0.0, 2.0, 1.0, -1.0])).isnan()
+    assert compiled(torch.zeros(3), torch.ones(3)).item() == pytest.approx(np.log(2))
+    with pytest.raises(lm.DomainError, match="2 examples of traced calls lie outside the domains"):
+        module.check()
+    module.check()
+
+
+PEERS: list[tuple[str, Callable[..., lt.LossModule], Callable[..., torch.nn.Module], str]] = [
+    ("mse", lambda **o: lt.SquaredError(**o), torch.nn.MSELoss, "numbers"),
+    ("l1", lambda **o: lt.AbsoluteError(**o), torch.nn.L1Loss, "numbers"),
+    ("huber", lambda **o: lt.Huber(delta=0.7, **o), lambda **o: torch.nn.HuberLoss(delta=0.7, **o), "numbers"),
+    ("smooth_l1", lambda **o: lt.SmoothL1(beta=0.7, **o), lambda **o: torch.nn.SmoothL1Loss(beta=0.7, **o), "numbers"),
+    ("bce", lambda **o: lt.BinaryCrossEntropy(**o), torch.nn.BCEWithLogitsLoss, "labels"),
+    ("poisson", lambda **o: lt.Poisson(**o), torch.nn.PoissonNLLLoss, "counts"),
+    ("cross_entropy", lambda **o: lt.SparseCategoricalCrossEntropy(**o), torch.nn.CrossEntropyLoss, "classes"),
+    (
+        "cross_entropy with options",
+        lambda **o: lt.SparseCategoricalCrossEntropy(class_weight=(1.0, 2.0, 0.5), ignore_index=-100, **o),
+        lambda **o: torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64), **o),
+        "classes",
+    ),
+    (
+        "smoothed cross_entropy",
+        lambda **o: lt.SparseCategoricalCrossEntropy(label_smoothing=0.1, **o),
+        lambda **o: torch.nn.CrossEntropyLoss(label_smoothing=0.1, **o),
+        "pixels",
+    ),
+]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer[0])
+def test_it_replaces_the_module_of_pytorch(peer: Any, reduction: str) -> None:
+    _, ours, theirs, what = peer
+    shape, made = {
+        "numbers": ((6, 4), torch.randn(6, 4, dtype=torch.float64)),
+        "labels": ((6, 4), torch.randint(0, 2, (6, 4)).double()),
+        "counts": ((6, 4), torch.randint(0, 9, (6, 4)).double()),
+        "classes": ((6, 3), torch.tensor([0, 1, 2, 2, 1, 0])),
+        "pixels": ((2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))),
+    }[what]
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    mine, other = ours(reduction=reduction)(x, made), theirs(reduction=reduction)(x, made)
+    torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-13)
+    one, two = (torch.autograd.grad(found.sum(), x)[0] for found in (mine, other))
+    torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-13)
+
+
+def test_several_inputs_come_in_the_order_of_pytorch() -> None:
+    x, y, v = torch.randn(5, requires_grad=True), torch.randn(5), torch.rand(5) + 0.5
+    torch.testing.assert_close(lt.GaussianNLL()(x, y, v), F.gaussian_nll_loss(x, y, v))
+    a, p, n = (torch.randn(4, 3) for _ in range(3))
+    torch.testing.assert_close(lt.Triplet()(a, p, n), F.triplet_margin_loss(a, p, n), rtol=1e-5, atol=1e-5)
+    logits, right = torch.randn(4, 3), torch.softmax(torch.randn(4, 3), 1)
+    torch.testing.assert_close(
+        lt.KLDivergence(q_kind="logits")(p=right, q=logits),
+        F.kl_div(torch.log_softmax(logits, 1), right, reduction="batchmean"),
+    )
+
+
+def test_a_module_is_made_of_every_loss_with_its_keywords() -> None:
+    assert set(lt.__all__) >= {lm.loss_class(name).__name__ for name in lm.names()}
+    for name in lm.names():
+        cls = lm.loss_class(name)
+        made = getattr(lt, cls.__name__)
+        keywords = list(inspect.signature(made).parameters)
+        assert keywords == [*cls.declared(), "reduction", "empty"]
+        assert made().loss == cls(**({"class_axis": 1} if "class_axis" in cls.declared() else {}))
+
+
+def test_modules_are_copied_and_pickled_and_hold_no_weights_of_their_own() -> None:
+    x, y = torch.randn(7), torch.randn(7)
+    module = lt.Huber(delta=1.35, reduction="sum")
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), module.to(torch.float64)):
+        assert other(x, y) == module(x, y)
+        assert repr(other) == repr(module) == "Huber(Huber(delta=1.35), reduction='sum')"
+    assert module.state_dict() == {}
+
+
+def test_a_gradient_can_be_asked_for_twice() -> None:
+    x = torch.randn(5, requires_grad=True)
+    cost = lt.Huber()(x, torch.zeros(5))
+    first = torch.autograd.grad(cost, x, retain_graph=True)[0]
+    kept = first.clone()
+    first.zero_()  # whoever has it may write over it
+    torch.testing.assert_close(torch.autograd.grad(3 * cost, x)[0], 3 * kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
+    x = torch.full((70_000,), 3.0, dtype=dtype, requires_grad=True)
+    cost = lt.SquaredError()(x, torch.zeros(70_000, dtype=dtype))
+    assert cost.dtype == torch.float32
+    assert cost.item() == 9
+    cost.backward()
+    assert x.grad.dtype == dtype
+    logits = torch.zeros((70_000, 2), dtype=dtype)
+    assert lt.SparseCategoricalCrossEntropy()(logits, torch.zeros(70_000, dtype=torch.int64)).item() == pytest.approx(
+        np.log(2)
+    )
+
+
+def test_what_is_masked_counts_nothing_and_nothing_is_zero() -> None:
+    x = torch.tensor([1.0, float("nan"), 3.0], dtype=torch.float64, requires_grad=True)
+    y, mask, weight = (
+        torch.zeros(3, dtype=torch.float64),
+        torch.tensor([True, False, True]),
+        torch.tensor([1.0, 2.0, 3]),
+    )
+    cost = lt.SquaredError()(x, y, mask=mask, weight=weight)
+    slope = torch.autograd.grad(cost, x, create_graph=True)[0]
+    assert cost.item() == 7
+    assert slope.tolist() == [0.5, 0, 4.5]
+    assert torch.autograd.grad(slope.sum(), x)[0].tolist() == [0.5, 0, 1.5]
+    nothing = lt.SquaredError()(x, y, mask=torch.zeros(3, dtype=torch.bool))
+    assert nothing.item() == 0
+    assert torch.autograd.grad(nothing, x)[0].tolist() == [0, 0, 0]
+    with pytest.raises(lm.EmptyError, match="all 3 examples are masked"):
+        lt.SquaredError(empty="error")(x, y, mask=torch.zeros(3, dtype=torch.bool))
+
+
+def test_a_variance_for_all_gets_one_gradient() -> None:
+    for reduction in ("mean", "none"):
+        x, y = torch.randn(5, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+        v = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(partial(lt.GaussianNLL(reduction=reduction), x, y), (v,))
+
+
+BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: lt.Huber()(torch.zeros(3), torch.zeros(4)), lm.ShapeError, "y_true has shape (4,) and y_pred (3,)"),
+    (lambda: lt.Huber()(torch.zeros(3, 1), torch.zeros(3)), lm.ShapeError, "broadcasting would give (3, 3)"),
+    (lambda: lt.Huber()(torch.zeros(3)), lm.ParameterError, "y_true is missing"),
+    (lambda: lt.Huber()(*[torch.zeros(3)] * 3), lm.ParameterError, "Huber takes input, target; got 3"),
+    (lambda: lt.Huber()(torch.zeros(3), torch.zeros(3), target=torch.zeros(3)), lm.ParameterError, "twice"),
+    (lambda: lt.Huber()(torch.zeros(3), [0.0, 0, 0]), lm.KindError, "must be a tensor, got list"),
+    (lambda: lt.Huber()(torch.zeros(3), torch.zeros(3, requires_grad=True)), lm.KindError, "pass y_true.detach()"),
+    (lambda: lt.Huber()(torch.zeros(3), torch.tensor([0, torch.nan, 0])), lm.DomainError, "y_true[1] is nan"),
+    (lambda: lt.Huber()(torch.zeros(3, dtype=torch.complex64), torch.zeros(3)), lm.KindError, "complex64"),
+    (lambda: lt.KLDivergence()(torch.ones(2, 2) / 2, torch.ones(2, 2) / 2), lm.ParameterError, "keywords alone"),
+    (lambda: lt.Huber(delta=-1), lm.ParameterError, "delta"),
+    (lambda: lt.Huber(reduction="avg"), lm.ParameterError, "reduction='avg' is not known"),
+    (lambda: lt.Hubber, AttributeError, "Did you mean 'huber'?"),
+    (lambda: lt.nothing, AttributeError, "no attribute 'nothing'"),
+    (
+        lambda: lt.SparseCategoricalCrossEntropy()(torch.zeros(2, 3), torch.tensor([0, 3])),
+        lm.DomainError,
+        "class indices must be whole numbers in [0, 3), but y_true[1] is 3",
+    ),
+    (
+        lambda: torch.func.grad(lambda x: lt.Huber()(x, torch.zeros(4)))(torch.zeros(3)),
+        lm.ShapeError,
+        "y_true has shape (4,) and y_pred (3,)",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case[2])
+def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
+    call, error, text = case
+    with pytest.raises(error) as caught:
+        call()
+    assert text in str(caught.value)
