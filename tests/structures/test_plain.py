@@ -171,3 +171,32 @@ def test_what_was_given_stays() -> None:
         lm.Exponential().cost_and_gradient(y, f)
         np.testing.assert_array_equal(y, kept[0])
         np.testing.assert_array_equal(f, kept[1])
+
+
+@pytest.mark.parametrize("size", [50, 5000, 20_000])
+def test_gradients_are_written_where_they_are_wanted(size: int) -> None:
+    y, f = data(lm.Huber(), size)
+    for shape in ((size,), (size // 10, 10)):
+        a, b = y.reshape(shape), f.reshape(shape)
+        right = long_way(lm.Huber()).cost_and_gradient(a, b)
+        for out in (np.zeros(shape), np.zeros((*shape, 2))[..., 0], np.zeros(shape[::-1]).T):
+            cost, slope = lm.Huber().cost_and_gradient(a, b, out=out)
+            assert cost == right[0]
+            assert slope is out
+            np.testing.assert_array_equal(out, right[1])
+        over = b.copy()
+        assert lm.Huber().cost_and_gradient(a, over, out=over)[0] == right[0]
+        np.testing.assert_array_equal(over, right[1])
+
+
+def test_what_cannot_be_written_into_is_refused_as_ever() -> None:
+    y, f = data(lm.Huber(), 50)
+    locked = np.zeros(50)
+    locked.flags.writeable = False
+    for out in (np.zeros(49), np.zeros(50, np.float32), locked, [0.0] * 50):
+        messages = []
+        for loss in (lm.Huber(), long_way(lm.Huber())):
+            with pytest.raises(lm.LossmithError) as caught:
+                loss.cost_and_gradient(y, f, out=out)  # type: ignore[arg-type]
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]

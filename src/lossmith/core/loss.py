@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Plain = Callable[..., tuple[float, Array | None] | None]
-"""``(y_true, y_pred, *, gradient, mean) -> (cost, gradient)``; nothing for a call that is not as plain."""
+"""``(y_true, y_pred, *, gradient, mean, out) -> (cost, gradient)``; nothing for a call that is not as plain."""
 
 
 class Loss(Summable, Configured):
@@ -329,9 +329,9 @@ class Loss(Summable, Configured):
             that was spread over the examples gets the sum of its gradients, in its own shape.
         """
         chosen, policy, keys = check_reduction(reduction), check_empty(empty), self._parts["gradient"]
-        plain = None if weight is not None or mask is not None or out is not None or named else self._plain
+        plain = None if weight is not None or mask is not None or named else self._plain
         if plain and chosen != "none":
-            short = plain(y_true, y_pred, gradient=True, mean=chosen != "sum")
+            short = plain(y_true, y_pred, gradient=True, mean=chosen != "sum", out=out)
             if short is not None:
                 return short
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)

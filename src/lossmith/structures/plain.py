@@ -47,7 +47,7 @@ class Plain:
         self._slope = f"gradient:{loss.wrt[0]}"
         self._kernels: dict[tuple[str, str, bool], tuple[Callable[..., Array], Callable[[Array], Any]]] = {}
 
-    def __call__(self, y_true: Any, y_pred: Any, *, gradient: bool, mean: bool) -> Found | None:
+    def __call__(self, y_true: Any, y_pred: Any, *, gradient: bool, mean: bool, out: Any = None) -> Found | None:
         """Return the cost of a call and its gradient, or nothing where the call is not plain.
 
         Args:
@@ -55,6 +55,7 @@ class Plain:
             y_pred: predictions.
             gradient: whether the gradient is wanted.
             mean: whether the cost is a mean, and no sum.
+            out: what the gradient is to be written into, if anything; a call that writes much is not plain.
         """
         if type(y_true) is not np.ndarray or type(y_pred) is not np.ndarray or y_true.shape != y_pred.shape:
             return None
@@ -62,6 +63,8 @@ class Plain:
         if dtype not in _COMPUTED or (y_true.dtype is not dtype and y_true.dtype.kind not in _LABELS):
             return None
         if not 0 < size <= LARGEST:
+            return None
+        if out is not None and not (size <= engine.BLOCK and _takes(out, y_pred)):
             return None
         columns: tuple[Array, Array] = (y_true, y_pred)
         if y_pred.ndim != 1:
@@ -73,9 +76,13 @@ class Plain:
         rows = compiled_rows(size, engine.BLOCK)
         run = self._by_kernel if rows else self._by_reference
         found = run(columns, gradient, size if mean else 1) if rows in (0, size) else None
-        if found is None or found[1] is None or y_pred.ndim == 1:
+        if found is None or found[1] is None or (out is None and y_pred.ndim == 1):
             return found
-        return found[0], found[1].reshape(y_pred.shape)
+        slope = found[1].reshape(y_pred.shape)
+        if out is None:
+            return found[0], slope
+        out[...] = slope
+        return found[0], out
 
     @np.errstate(all="ignore")
     def _by_reference(self, columns: Sequence[Array], gradient: bool, divisor: int) -> Found | None:
@@ -108,3 +115,7 @@ class Plain:
         if found.bad or found.wrong:
             return None
         return math.fsum(found.sums) / divisor, outputs.get(self._slope)
+
+
+def _takes(out: Any, like: Array) -> bool:
+    return type(out) is np.ndarray and out.dtype is like.dtype and out.shape == like.shape and out.flags.writeable
