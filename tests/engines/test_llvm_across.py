@@ -96,7 +96,7 @@ def test_random_stretches(
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_rows_have_the_same_bits_however_they_lie(loss: lm.Loss, outer: int, dtype: Any, forms: list[RowForm]) -> None:
     # Blocks begin in the middle of a stretch, and groups end behind it.
-    inner, classes = 1000 // outer + 5, min(13, 2 * WIDTHS[dtype])
+    inner, classes = 6000 // outer + 5, min(13, 2 * WIDTHS[dtype])
     moved, y, z = spread(loss, outer, inner, classes, dtype)
     rows = np.ascontiguousarray(np.moveaxis(z, 1, -1))
     labels = y if loss.indices else np.ascontiguousarray(np.moveaxis(y, 1, -1))  # type: ignore[attr-defined]

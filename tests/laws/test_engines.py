@@ -78,6 +78,8 @@ def test_a_wrong_instruction_breaks_a_law(factor: float, monkeypatch: pytest.Mon
         test_values.values_are_exact(loss)
         wrong = {**operations.OPERATIONS, "softplus": lambda b, x: right(b, x) * factor}
         monkeypatch.setattr(operations, "OPERATIONS", wrong)
+        # What was made of the right one is kept, and so would be what is made of this one.
+        monkeypatch.setattr(operations, "recipe", operations.recipe.__wrapped__)
         monkeypatch.setattr(kernels, "ready", lambda *key: kernels.Ready(kernels.Kernel(*key[:2]), dict(key[2])))
         with pytest.raises(AssertionError):
             test_values.values_are_exact(loss)

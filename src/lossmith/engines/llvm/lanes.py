@@ -105,8 +105,8 @@ class Body:
 
     def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "") -> None:
         self.kind: Kind = kind
-        self.width = width
-        self.prefix = prefix
+        self.width, self.prefix = width, prefix
+        self._register = width * (32 if kind == "float" else 64)  # bits, which a view of wider numbers does not change
         self.lines: list[str] = []
         self.declared: set[str] = set()
         self.label = [label] if label else []
@@ -326,7 +326,7 @@ class Body:
 
         These are of AVX-512, and right for subnormal, infinite and zero numbers and for what is no number.
         """
-        return self.width * (32 if self.kind == "float" else 64) == 512
+        return self._register == self.width * (32 if self.kind == "float" else 64) == 512
 
     def scale(self, x: Lanes, n: Lanes) -> Lanes:
         """Return x · 2 ** n; only where ``scales`` says so."""
