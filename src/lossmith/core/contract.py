@@ -251,9 +251,10 @@ def numbers(owner: str, label: str, value: Any) -> Array:
         return value
     module = type(value).__module__.partition(".")[0]
     if module in _OTHER_LIBRARIES:
+        face = f"call the module lossmith.torch.{owner}, or " if module == "torch" else ""
         raise KindError(
-            f"{owner}: {label} is a {module} {type(value).__name__}, and there is no engine for those here yet; "
-            "pass a NumPy array, for example by .detach().numpy() or numpy.asarray"
+            f"{owner}: {label} is a {module} {type(value).__name__}, and a loss itself takes NumPy arrays: {face}"
+            "pass one, for example by .detach().numpy() or numpy.asarray"
         )
     # numpy.ma takes 15 ms to import; when nobody has, there are no masked arrays.
     masked = sys.modules.get("numpy.ma")

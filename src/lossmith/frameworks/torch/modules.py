@@ -66,7 +66,8 @@ class LossModule(torch.nn.Module):
             if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
                 self.invalid.add_(found.invalid)  # functions of torch.func may change nothing
             return found.cost
-        return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
+        run = _outside if torch.compiler.is_compiling() else _in_memory
+        return run(self.loss, arguments, weight, mask, self.reduction, self.empty)
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains since the last check.
@@ -123,6 +124,21 @@ class LossModule(torch.nn.Module):
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
             return True
         return any(type(x) not in _IN_MEMORY or not x.is_cpu for x in given)
+
+
+def _in_memory(loss: Loss, given: Mapping[str, Tensor], *options: Any) -> Tensor:
+    for name, tensor in given.items():
+        if tensor.device.type != "cpu":
+            raise KindError(
+                f"{type(loss).__name__}: {name} is on {tensor.device}, but losses of rows are computed on the CPU; "
+                "pass .cpu() of it"
+            )
+    return costs.cost(loss, given, *options)
+
+
+_outside: Any = torch.compiler.disable(  # type: ignore[no-untyped-call]
+    _in_memory, reason="losses of rows are computed outside of compiled graphs"
+)
 
 
 _SETTLED = ("_formula", "_order", "_paired")
