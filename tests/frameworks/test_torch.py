@@ -244,6 +244,8 @@ def test_what_is_masked_counts_nothing_and_nothing_is_zero() -> None:
     assert cost.item() == 7
     assert slope.tolist() == [0.5, 0, 4.5]
     assert torch.autograd.grad(slope.sum(), x)[0].tolist() == [0.5, 0, 1.5]
+    listed = lt.SquaredError()(x, y, mask=[True, False, True], weight=[1.0, 2.0, 3.0])
+    assert torch.autograd.grad(listed, x, create_graph=True)[0].tolist() == [0.5, 0, 4.5]
     nothing = lt.SquaredError()(x, y, mask=torch.zeros(3, dtype=torch.bool))
     assert nothing.item() == 0
     assert torch.autograd.grad(nothing, x)[0].tolist() == [0, 0, 0]

@@ -183,7 +183,7 @@ def _spreads(tensor: Tensor, shape: Sequence[int]) -> bool:
 
 def _plain(loss: Loss, label: str, value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
-        return value
+        return None if value is None else np.asarray(value)
     if value.requires_grad and torch.is_grad_enabled():
         _refuse_gradient(loss, label)
     return array_of(value)

@@ -1,0 +1,75 @@
+"""Programs over arrays of other libraries say what the reference engine says, and a wrong instruction is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+import lossmith as lm
+from lossmith.engines import numpy as reference
+from lossmith.engines.arrays import Arrays, Formula
+from lossmith.engines.jax import JaxArrays
+from lossmith.engines.torch import Tensors
+from lossmith.structures.pointwise import Pointwise
+from tests.laws.samples import EVERY, name_of, sample
+
+FORMS = [loss for loss in EVERY if isinstance(loss, Pointwise)]
+ULPS = {"torch": 16, "jax": 32}
+"""How far a library may be from the reference, in units in the last place of the largest result of its kind; the
+logarithms of XLA keep fewer digits."""
+
+LIBRARIES: dict[str, tuple[type[Arrays], Callable[[Any], Any]]] = {
+    "torch": (Tensors, torch.as_tensor),
+    "jax": (JaxArrays, jnp.asarray),
+}
+
+
+def furthest(loss: Pointwise, library: str, dtype: Any, change: Callable[[Any], Any] = lambda x: x) -> float:
+    """Return how far a library is from the reference engine over ordinary examples."""
+    arithmetic, convert = LIBRARIES[library]
+    data = sample(loss, 101)
+    shape = data[loss.inputs[0].name].shape
+    columns = [np.broadcast_to(data[item.name], shape).astype(dtype) for item in loss.inputs]
+    names = [name for name, _ in loss.program(2).outputs]
+    program = loss.part(*names, "valid")
+    with np.errstate(all="ignore"):
+        right = reference.run(program, columns, loss.free_parameters)
+    formula, most = Formula(program, loss.free_parameters), 0.0
+    given = [convert(column) for column in columns]
+    for name in names:
+        found = np.broadcast_to(np.asarray(change(formula.evaluate(arithmetic(given[0]), name, given))), shape)
+        assert found.dtype == dtype
+        finite = np.isfinite(right[name])
+        np.testing.assert_array_equal(found[~finite], right[name][~finite])
+        size = np.abs(right[name][finite]).max(initial=0)
+        apart = np.abs(found[finite].astype(float) - right[name][finite]).max(initial=0)
+        most = max(most, float(apart / np.spacing(size)) if apart else 0.0)
+    return most
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("loss", FORMS, ids=name_of)
+def test_every_formula_is_what_the_reference_says(loss: Pointwise, library: str) -> None:
+    with jax.enable_x64(True):
+        for dtype in (np.float32, np.float64):
+            assert furthest(loss, library, dtype) <= ULPS[library]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_is_wrong_is_found(library: str) -> None:
+    with jax.enable_x64(True):
+        assert furthest(lm.LogCosh(), library, np.float64, lambda x: x * (1 + 1e-13)) > ULPS[library]
+
+
+def test_formulas_of_jax_compile() -> None:
+    loss = lm.Huber(delta=0.7)
+    formula = Formula(loss.part("value", "gradient:f", "valid"), loss.free_parameters)
+    y, f = jnp.zeros(5), jnp.linspace(-2, 2, 5)
+    value = jax.jit(lambda y, f: formula.evaluate(JaxArrays(f), "value", [y, f]))(y, f)
+    np.testing.assert_allclose(value, loss.losses(np.asarray(y), np.asarray(f)), rtol=1e-6)
