@@ -253,10 +253,31 @@ def test_what_is_masked_counts_nothing_and_nothing_is_zero() -> None:
         lt.SquaredError(empty="error")(x, y, mask=torch.zeros(3, dtype=torch.bool))
 
 
+def test_traced_calls_leave_out_what_is_masked_whatever_it_holds() -> None:
+    torch.compiler.reset()
+    module = lt.SquaredError()
+    nan = float("nan")
+    x, y = torch.tensor([1.0, nan, 3.0], requires_grad=True), torch.zeros(3)
+    options = {"mask": torch.tensor([True, False, True]), "weight": torch.tensor([1.0, nan, 3.0])}
+    for call in (module, torch.compile(module, fullgraph=True, backend="aot_eager")):
+        cost = call(x, y, **options)
+        assert cost.item() == 7
+        assert torch.autograd.grad(cost, x)[0].tolist() == [0.5, 0, 4.5]
+    module.check()
+
+
 def test_a_variance_for_all_gets_one_gradient() -> None:
+    weight = torch.tensor([1.0, 2, 0, 3, 0.5])
     for reduction in ("mean", "none"):
         x, y = torch.randn(5, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
-        v = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+        for size in ((), (1,)):
+            v = torch.full(size, 0.7, dtype=torch.float64, requires_grad=True)
+            ask = partial(lt.GaussianNLL(reduction=reduction), x, y, weight=weight)
+            assert torch.autograd.gradcheck(ask, (v,))
+            assert torch.autograd.gradgradcheck(ask, (v,))
+            cost = ask(v).sum()
+            plain, kept = (torch.autograd.grad(cost, v, retain_graph=True, create_graph=more) for more in (False, True))
+            torch.testing.assert_close(kept, plain)
         assert torch.autograd.gradcheck(partial(lt.GaussianNLL(reduction=reduction), x, y), (v,))
 
 
@@ -300,3 +321,16 @@ def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]
     with pytest.raises(error) as caught:
         call()
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", EVERY, ids=name_of)
+def test_a_gradient_that_is_kept_for_more_is_the_same(loss: Loss) -> None:
+    given = learning(loss, tensors(loss, 6))
+    ends = [given[item.name] for item in loss.predicted]
+    mask, weight = torch.tensor([True, True, False, True, True, True]), torch.tensor([1.0, 2.0, 3.0, 0.0, 1.0, 0.5])
+    for reduction in ("mean", "count_mean", "sum", "none"):
+        for options in ({}, {"mask": mask}, {"weight": weight}, {"mask": mask, "weight": weight}):
+            cost = lt.module(loss, reduction=reduction)(**given, **options).sum()
+            plain = torch.autograd.grad(cost, ends, retain_graph=True)
+            kept = torch.autograd.grad(cost, ends, create_graph=True)
+            torch.testing.assert_close(kept, plain, rtol=1e-12, atol=1e-14)

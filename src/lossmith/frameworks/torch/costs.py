@@ -103,14 +103,17 @@ class Call:
         return of_examples if axis is None or of_examples.ndim == 0 else of_examples.unsqueeze(axis)
 
     def shares(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Return what each example's loss is multiplied by in the cost."""
-        shape = list(next(x for item, x in zip(self.inputs, tensors, strict=True) if item.name in self.wanted).shape)
-        axis = self.loss.row_axis
-        if axis is not None:
-            del shape[axis]
-        counts = np.ones(shape, bool) if self.mask is None else np.broadcast_to(self.mask, shape)
-        weight = np.where(counts, 1.0 if self.weight is None else self.weight, 0.0)
-        below = {"mean": weight.sum(), "count_mean": counts.sum()}.get(self.reduction, 1.0)
+        """Return what the gradient of each example's own loss is multiplied by in that of the cost.
+
+        The weights of classes, and rows that a loss leaves out itself, are in those gradients already, but count in
+        what the cost is divided by.
+        """
+        below = 1.0
+        if self.reduction in ("mean", "count_mean"):
+            given: dict[str, Any] = {**self.arguments(tensors), "weight": self.weight, "mask": self.mask}
+            state = self.loss.state(**given)
+            below = state.weight if self.reduction == "mean" else float(state.count)
+        weight = np.asarray(1.0 if self.weight is None else self.weight, np.float64)
         return torch.as_tensor(weight / below if below else 0 * weight)
 
 
@@ -155,7 +158,7 @@ def cost(
             if not item.predicted:
                 _refuse_gradient(loss, item.name)
             wanted.append(item.name)
-    if reduction == "none":
+    if any(item.broadcast for item in inputs):
         tensors = _one_each(inputs, tensors)
     call = Call(loss, inputs, _plain(loss, "weight", weight), _plain(loss, "mask", mask), reduction, empty, wanted)
     transformed = torch._C._are_functorch_transforms_active()
@@ -163,7 +166,7 @@ def cost(
 
 
 def _one_each(inputs: Sequence[Input], tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the tensors with those that are spread over the examples as such, for then each has a gradient."""
+    """Return the tensors with those that are spread over the examples as such: autograd adds up their gradients."""
     shape = next(x.shape for item, x in zip(inputs, tensors, strict=True) if not item.broadcast)
     return [
         torch.broadcast_to(x, shape) if item.broadcast and _spreads(x, shape) else x

@@ -67,9 +67,9 @@ def cost(
     counts = torch.ones_like(valid) if mask is None else _spread(loss, "mask", mask, shape)
     invalid = (counts & ~valid).sum()
     losses = torch.where(valid | ~counts, losses, math.nan)
-    share = (
-        counts.to(losses.dtype) if weight is None else _spread(loss, "weight", weight, shape).to(losses.dtype) * counts
-    )
+    share = counts.to(losses.dtype)
+    if weight is not None:
+        share = torch.where(counts, _spread(loss, "weight", weight, shape).to(losses.dtype), 0.0)
     weighted = times(share, losses)
     if reduction == "none":
         return Traced(weighted, invalid)
