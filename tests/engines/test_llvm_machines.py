@@ -8,7 +8,7 @@ import pytest
 import lossmith as lm
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import divergence_kernel, loops, rows
-from lossmith.engines.llvm.divergence_frame import DivergenceForm, Formulas
+from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.row_frame import RowForm
 
@@ -46,7 +46,7 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(divergence_kernel, "divergence_kernel", keep)
-        patch.setattr(divergence_kernel, "_streams", lambda outputs, classes: True)
+        patch.setattr(divergence_kernel, "streams", lambda outputs, classes: True)
         into = {"gradient:q": batch.room("gradient:q")}
         with pytest.raises(InterruptedError):
             divergence._run_kernel(1, batch, into, summed=True, divisor=1.0)

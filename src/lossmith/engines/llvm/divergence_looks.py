@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.divergence_frame import (
-    DivergenceForm,
-    Formulas,
-    Look,
-    Text,
-    all_but_largest,
-    any_lane,
-    first_largest,
-    number_at,
-    total,
-)
+from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.logit_looks import LogitLooks
 from lossmith.engines.llvm.math import Vector
+from lossmith.engines.llvm.row_by_row import Uniform
+from lossmith.engines.llvm.row_text import Look, Text, all_but_largest, any_lane, total
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
@@ -33,17 +26,6 @@ _HUGE = 1e100
 _ORDINARY = 1e290
 _FAR = 600.0
 _PADDING = {"probabilities": 0.0, "log_probabilities": -math.inf, "logits": -math.inf}
-
-
-@dataclass(frozen=True)
-class _Softmax:
-    """Numbers of a row of logits: the largest and its place, and see ``row_math.Softmax``."""
-
-    top: Lanes
-    place: Lanes
-    others: Lanes
-    inverse: Lanes
-    log_others: Lanes
 
 
 @dataclass(frozen=True)
@@ -64,32 +46,28 @@ class _View:
     log_p: Callable[[], Lanes]
 
 
-@dataclass
-class Looks:
+class Looks(LogitLooks):
     """The looks at a row, which write themselves into a text one after the other.
 
-    Attributes:
-        form, formulas: what the kernel does.
-        uniform: the values of each program that are the same for every class, by label.
+    Args:
         text: what is written into.
         width: lanes.
+        form, formulas: what the kernel does.
+        uniform: the values of each program that are the same for every class, by label.
     """
 
-    form: DivergenceForm
-    formulas: Formulas
-    uniform: Mapping[Program, Mapping[int, Lanes]]
-    text: Text
-    width: int
-    tops: dict[str, tuple[Lanes, Lanes]] = field(default_factory=dict)
-    softmax: dict[str, _Softmax] = field(default_factory=dict)
-    references: dict[str, Lanes] = field(default_factory=dict)  # slopes of the likeliest classes
-    apart: _Apart | None = None
+    def __init__(self, text: Text, width: int, form: DivergenceForm, formulas: Formulas, uniform: Uniform) -> None:
+        super().__init__(text, width, form.logits(), form.element)
+        self.form, self.formulas, self.uniform = form, formulas, uniform
+        self.references: dict[str, Lanes] = {}  # slopes of the likeliest classes
+        self.apart: _Apart | None = None
 
     # --- a vector of classes -----------------------------------------------------------------------
 
-    def _given(self, look: Look, symbol: str) -> Lanes:
+    def given(self, look: Look, symbol: str) -> Lanes:
+        """Return what p or q was given as."""
         found = look.load(f"%row_{symbol}", self.form.element, _PADDING[self.form.kind(symbol)])
-        return found * look.named("%scale") if self.form.scaled else found
+        return found * look.named("%first_all") if self.form.scaled else found
 
     def _view(self, b: Body, symbol: str, given: Lanes, powers: Lanes | None = None) -> _View:
         """Return p or q; ``powers`` are the exponentials, where they are at hand."""
@@ -108,7 +86,7 @@ class Looks:
     def _views(self, look: Look) -> tuple[_View, _View]:
         left, right = (
             self._view(
-                look.body, symbol, self._given(look, symbol),
+                look.body, symbol, self.given(look, symbol),
                 look.kept(f"powers_{symbol}") if symbol in self.softmax else None,
             )
             for symbol in "pq"
@@ -139,69 +117,12 @@ class Looks:
         uniform = {n: Lanes(b, x.type, x.name) for n, x in self.uniform[program].items()}
         return evaluate(b, program, list(inputs), uniform, tame=True)
 
-    # --- the first: largest logits, where they are, and whether a logit is none ----------------------
-
-    def largest(self) -> Lanes:
-        """Write the look for the largest logits; return where a row of logits is none."""
-        symbols = self.form.logits()
-        real, long, truth = (f"<{self.width} x {x}>" for x in ("double", "i64", "i1"))
-        least = Body("double", self.width).number(-math.inf).name
-        carried: dict[str, tuple[str, str]] = {"odd": (truth, "zeroinitializer")}
-        for symbol in symbols:
-            carried |= {f"top_{symbol}": (real, least), f"place_{symbol}": (long, "zeroinitializer")}
-
-        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-            b, found = look.body, {"odd": before["odd"]}
-            for symbol in symbols:
-                z, top, place = self._given(look, symbol), before[f"top_{symbol}"], before[f"place_{symbol}"]
-                better = z > top
-                found[f"top_{symbol}"] = b.select(better, z, top)
-                found[f"place_{symbol}"] = b.select(better, look.places, place)
-                found["odd"] = found["odd"] | ((z < math.inf) ^ b.always)
-            return found
-
-        after = self.text.loop("look", write, self.width, carried)
-        b = self.text.row(self.width, "a")
-        wrong = any_lane(b, after["odd"])
-        for symbol in symbols:
-            top, place = first_largest(b, after[f"top_{symbol}"], after[f"place_{symbol}"])
-            wrong = wrong | ((top > -math.inf) ^ b.always)
-            self.tops[symbol] = top, place
-        self.text.close(b)
-        return wrong
-
-    # --- the second: sums of exponentials -----------------------------------------------------------
-
-    def sums(self) -> None:
-        """Write the look that sums exponentials and keeps them."""
-        symbols, real = self.form.logits(), f"<{self.width} x double>"
-        names = [f"{name}_{symbol}" for symbol in symbols for name in ("others", "ties")]
-
-        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-            b, found = look.body, {}
-            for symbol in symbols:
-                below = look.of(self.tops[symbol][0]) - self._given(look, symbol)
-                powers = vector.exp_of_negative(b, -below)
-                look.keep(powers, f"powers_{symbol}")
-                top, others, ties = below.equals(0.0), before[f"others_{symbol}"], before[f"ties_{symbol}"]
-                found[f"others_{symbol}"] = others + b.select(top, 0.0, powers)
-                found[f"ties_{symbol}"] = ties + b.select(top, 1.0, b.number(0.0))
-            return found
-
-        after = self.text.loop("sum", write, self.width, dict.fromkeys(names, (real, "zeroinitializer")))
-        b = self.text.row(self.width, "b")
-        for symbol in symbols:
-            others = total(b, after[f"others_{symbol}"]) + (total(b, after[f"ties_{symbol}"]) - 1.0)
-            inverse, log_others = 1.0 / (others + 1.0), vector.log1p(b, others)
-            self.softmax[symbol] = _Softmax(*self.tops[symbol], others, inverse, log_others)
-        self.text.close(b)
-
     # --- the third: two rows of logits ----------------------------------------------------------------
 
     def growth(self) -> None:
         """Write the look that compares the log-sums of two rows of logits."""
         b = self.text.row(self.width, "c")
-        p, q = (self._number(b, symbol, self.softmax["q"].place) for symbol in "pq")
+        p, q = (self.number(b, symbol, self.softmax["q"].place) for symbol in "pq")
         first = p - q
         self.text.close(b)
 
@@ -224,11 +145,10 @@ class Looks:
         self.apart = _Apart(first, vector.log1p(b, grown), (grown > -0.5) & (grown < 2.0))
         self.text.close(b)
 
-    def _number(self, b: Body, symbol: str, place: Lanes) -> Lanes:
+    def number(self, b: Body, symbol: str, place: Lanes) -> Lanes:
         """Return what p or q was given as at one class."""
-        at = b.write("i64", f"extractelement {place.type} {place.name}, i32 0").name
-        found = b.convert("fpext", number_at(b, f"%row_{symbol}", self.form.element, at), b.real)
-        return found * Lanes(b, b.real, "%scale") if self.form.scaled else found
+        found = super().number(b, symbol, place)
+        return found * Lanes(b, b.real, "%first_all") if self.form.scaled else found
 
     def slopes(self) -> None:
         """Write the slopes of the likeliest classes, which are taken from all others."""
@@ -236,7 +156,7 @@ class Looks:
         for symbol in self.form.logits():
             if self.form.derived(symbol):
                 place = self.softmax[symbol].place
-                left, right = (self._view(b, x, self._number(b, x, place)) for x in "pq")
+                left, right = (self._view(b, x, self.number(b, x, place)) for x in "pq")
                 program = self.formulas.slopes["pq".index(symbol)]
                 self.references[symbol] = self._emit(b, program, self._log_ratio(b, left, right))["value"]
         self.text.close(b)
@@ -282,7 +202,7 @@ class Looks:
         left, right = self._views(look)
         p, q, d = left.p, right.p, self._log_ratio(look.body, left, right)
         found = dict(before)
-        if form.summed or "losses" in form.written:
+        if form.valued:
             value = self._emit(b, self.formulas.terms, p, q, d)["value"]
             if form.linear and not form.both_logits:
                 near = b.abs(d) < 1.0
@@ -367,8 +287,7 @@ class Looks:
                 if form.gradient(symbol):
                     self._write(look, f"gradient_{symbol}", look.kept(f"beta_{symbol}") - p * beta_all)
                 if form.hessian(symbol):
-                    top = b.compare_whole("eq", look.places, look.of(s.place))
-                    rest_p = b.select(top, look.of(s.others) * inverse, 1.0 - p)
+                    rest_p = s.rest_of(look, p)
                     h, best, rest = look.kept(f"curve_{symbol}"), found[f"best_{symbol}"], found[f"rest_{symbol}"]
                     largest = b.compare_whole("eq", look.places, look.of(found[f"place_{symbol}"]))
                     each = b.select(largest, look.of(rest), (look.of(rest) - h) + look.of(best))

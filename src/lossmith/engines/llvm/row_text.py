@@ -1,94 +1,16 @@
-"""What kernels over pairs of rows are made of: what they are told, loops over the classes of a row, and reductions.
+"""What kernels that take one row after the other are made of: loops over the classes of a row, and reductions.
 
-Lanes are classes of one row, and every number of a row is spread over all lanes.
+Lanes are classes of one row, and every number of a row is spread over all lanes. They compute in double precision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
-from lossmith.program import Program
-
-Given = Literal["probabilities", "log_probabilities", "logits"]
-
-
-@dataclass(frozen=True)
-class DivergenceForm:
-    """What a kernel over pairs of rows does.
-
-    Attributes:
-        element: type of the numbers in arrays; a kernel computes in double precision.
-        kinds: what p and q hold.
-        amounts: whether they need not sum to one.
-        scaled: whether logits are multiplied by a number first.
-        linear: the multiple of p - q beyond the terms.
-        crossed: whether the loss is a multiple of Σ p log(p/q).
-        written: parts that are written, such as ``losses``, ``gradient:q`` and ``hessian:p,p``.
-        summed: whether losses are summed.
-        weighted, masked: whether there are weights and a mask.
-        streaming: whether derivatives are written past the caches; rows must be aligned to whole vectors.
-    """
-
-    element: Kind
-    kinds: tuple[Given, Given]
-    amounts: bool
-    scaled: bool
-    linear: float
-    crossed: bool
-    written: tuple[str, ...]
-    summed: bool
-    weighted: bool = False
-    masked: bool = False
-    streaming: bool = False
-
-    @property
-    def both_logits(self) -> bool:
-        """Whether p and q are both given as logits."""
-        return self.kinds == ("logits", "logits")
-
-    def kind(self, symbol: str) -> Given:
-        """Return what p or q holds."""
-        return self.kinds["pq".index(symbol)]
-
-    def logits(self) -> tuple[str, ...]:
-        """Return which of p and q are given as logits."""
-        return tuple(symbol for symbol in "pq" if self.kind(symbol) == "logits")
-
-    def gradient(self, symbol: str) -> bool:
-        """Return whether the gradient by p or q is written."""
-        return f"gradient:{symbol}" in self.written
-
-    def hessian(self, symbol: str) -> bool:
-        """Return whether the diagonal of the Hessian by p or q is written."""
-        return f"hessian:{symbol},{symbol}" in self.written
-
-    def derived(self, symbol: str) -> bool:
-        """Return whether any derivative by p or q is written."""
-        return self.gradient(symbol) or self.hessian(symbol)
-
-
-@dataclass(frozen=True)
-class Formulas:
-    """The programs of a divergence.
-
-    Attributes:
-        terms: of p, q and d, with ``value``.
-        pulls: of p, q and d, with ``value`` and the gradients by the symbol and by d, for p and for q.
-        slopes: of d, with ``value`` and ``gradient:d``, for p and for q.
-    """
-
-    terms: Program
-    pulls: tuple[Program, Program]
-    slopes: tuple[Program, Program]
-
-    def each(self) -> tuple[Program, ...]:
-        """Return the programs, in the order in which their uniform values are passed."""
-        return (self.terms, *self.pulls, *self.slopes)
 
 
 class Look:
