@@ -18,7 +18,16 @@ from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.logit_looks import LogitLooks
 from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.row_by_row import Uniform
-from lossmith.engines.llvm.row_text import Look, Text, all_but_largest, any_lane, total
+from lossmith.engines.llvm.row_text import (
+    Look,
+    Text,
+    any_lane,
+    largest,
+    total,
+    with_largest,
+    without_each,
+    without_largest,
+)
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
@@ -172,7 +181,7 @@ class Looks(LogitLooks):
             curvature, the sum of all others and the place of the largest as ``best``, ``rest`` and ``place``.
         """
         form, nothing = self.form, "zeroinitializer"
-        real, truth, long = (f"<{self.width} x {x}>" for x in ("double", "i1", "i64"))
+        real, truth = (f"<{self.width} x {x}>" for x in ("double", "i1"))
         carried: dict[str, tuple[str, str]] = {"value": (real, nothing), "odd": (truth, nothing)}
         plain = [symbol for symbol in "pq" if symbol not in self.softmax]
         if not form.amounts:
@@ -181,8 +190,7 @@ class Looks(LogitLooks):
         for symbol in derived:
             carried |= {f"beta_{symbol}": (real, nothing)}
             if form.hessian(symbol):
-                carried |= {f"{name}_{symbol}": (real, nothing) for name in ("best", "rest")}
-                carried[f"place_{symbol}"] = (long, nothing)
+                carried |= largest(symbol, self.width)
         after = self.text.loop("term", self._terms, self.width, carried, form.streaming)
         b = self.text.row(self.width, "e")
         wrong = any_lane(b, after["odd"])
@@ -192,8 +200,7 @@ class Looks(LogitLooks):
         for symbol in derived:
             found[f"beta_{symbol}"] = total(b, after[f"beta_{symbol}"])
             if form.hessian(symbol):
-                parts = [f"{name}_{symbol}" for name in ("best", "rest", "place")]
-                found |= dict(zip(parts, all_but_largest(b, *(after[part] for part in parts)), strict=True))
+                found |= without_largest(b, after, symbol)
         self.text.close(b)
         return found
 
@@ -258,11 +265,7 @@ class Looks(LogitLooks):
         if form.hessian(symbol):
             h = look.counted(curve - share)
             look.keep(h, f"curve_{symbol}")
-            best, rest = (before[f"{name}_{symbol}"] for name in ("best", "rest"))
-            larger = b.abs(h) > b.abs(best)
-            found[f"rest_{symbol}"] = rest + b.select(larger, best, h)
-            found[f"best_{symbol}"] = b.select(larger, h, best)
-            found[f"place_{symbol}"] = b.select(larger, look.places, before[f"place_{symbol}"])
+            found |= with_largest(look, before, symbol, h)
         return found
 
     def _write(self, look: Look, part: str, value: Lanes) -> None:
@@ -279,7 +282,6 @@ class Looks(LogitLooks):
         symbols = [symbol for symbol in self.softmax if form.derived(symbol)]
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-            b = look.body
             for symbol in symbols:
                 s, beta_all = self.softmax[symbol], look.of(found[f"beta_{symbol}"])
                 inverse = look.of(s.inverse)
@@ -288,9 +290,8 @@ class Looks(LogitLooks):
                     self._write(look, f"gradient_{symbol}", look.kept(f"beta_{symbol}") - p * beta_all)
                 if form.hessian(symbol):
                     rest_p = s.rest_of(look, p)
-                    h, best, rest = look.kept(f"curve_{symbol}"), found[f"best_{symbol}"], found[f"rest_{symbol}"]
-                    largest = b.compare_whole("eq", look.places, look.of(found[f"place_{symbol}"]))
-                    each = b.select(largest, look.of(rest), (look.of(rest) - h) + look.of(best))
+                    h = look.kept(f"curve_{symbol}")
+                    each = without_each(look, found, symbol, h)
                     value = h * rest_p * rest_p + p * p * each - beta_all * p * rest_p
                     self._write(look, f"hessian_{symbol}", value)
             return {}

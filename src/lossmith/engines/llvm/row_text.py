@@ -231,3 +231,36 @@ def number_at(b: Body, pointer: str, element: str, place: str) -> Lanes:
     """Return a number in memory, in every lane, as it lies there."""
     at = b.write("ptr", f"getelementptr {element}, ptr {pointer}, i64 {place}").name
     return single(b, element, b.write(element, f"load {element}, ptr {at}, align {SIZES[element]}").name)
+
+
+# --- sums that leave out the largest, which others are subtracted from without losing digits ---------------
+
+
+def largest(name: str, width: int) -> dict[str, tuple[str, str]]:
+    """Return what a loop carries to know the largest of some numbers by size, its place, and the sum of all others."""
+    real, long = f"<{width} x double>", f"<{width} x i64>"
+    types = {f"best_{name}": real, f"rest_{name}": real, f"place_{name}": long}
+    return {key: (type_, "zeroinitializer") for key, type_ in types.items()}
+
+
+def with_largest(look: Look, before: Mapping[str, Lanes], name: str, h: Lanes) -> dict[str, Lanes]:
+    """Return the same with the numbers of these classes."""
+    b, (best, rest, place) = look.body, (before[f"{part}_{name}"] for part in ("best", "rest", "place"))
+    larger = b.abs(h) > b.abs(best)
+    return {
+        f"best_{name}": b.select(larger, h, best),
+        f"rest_{name}": rest + b.select(larger, best, h),
+        f"place_{name}": b.select(larger, look.places, place),
+    }
+
+
+def without_largest(b: Body, after: Mapping[str, Lanes], name: str) -> dict[str, Lanes]:
+    """Return the same of the row, given what a loop carried along."""
+    parts = [f"{part}_{name}" for part in ("best", "rest", "place")]
+    return dict(zip(parts, all_but_largest(b, *(after[part] for part in parts)), strict=True))
+
+
+def without_each(look: Look, found: Mapping[str, Lanes], name: str, h: Lanes) -> Lanes:
+    """Return, for each of these classes, the sum over all others; see ``row_math.without_each``."""
+    b, (best, rest, place) = look.body, (look.of(found[f"{part}_{name}"]) for part in ("best", "rest", "place"))
+    return b.select(b.compare_whole("eq", look.places, place), rest, (rest - h) + best)
