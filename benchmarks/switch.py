@@ -20,12 +20,15 @@ from benchmarks import timing
 from benchmarks.cases import Case, aligned
 from lossmith.core.loss import Loss
 from lossmith.engines import choice
-from lossmith.engines.llvm import divergence_kernel, kernel, row_kernel
+from lossmith.engines.llvm import divergence_kernel, kernel, mixture_kernel, row_kernel
 from lossmith.structures.pointwise import Pointwise
 
 SIZES = [2**power for power in range(5, 17)]
 CLASSES = 16
 ROUNDS = 9
+KERNELS = (
+    kernel.kernel, row_kernel.row_kernel, mixture_kernel.mixture_kernel, divergence_kernel.divergence_kernel,
+)  # fmt: skip
 ENGINES: tuple[choice.Name, ...] = ("numpy", "llvm")
 
 
@@ -62,7 +65,7 @@ def compilation(run: Callable[[], object]) -> float:
     with choice.using("llvm"):
         for _ in range(3):
             kernel.ready.cache_clear()
-            for made in (kernel.kernel, row_kernel.row_kernel, divergence_kernel.divergence_kernel):
+            for made in KERNELS:
                 made.clear()  # losses can share one
             taken.append(timing.seconds(run) - timing.seconds(run))
     return min(taken)
