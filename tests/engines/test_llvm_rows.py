@@ -106,6 +106,18 @@ def test_weights_masks_and_reductions_are_applied_inside(loss: lm.Loss, classes:
         np.testing.assert_allclose(slopes, gradient, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.parametrize("loss", [OF_LOGITS[0], OF_LOGITS[3], MIXTURES[0], MIXTURES[2]], ids=str)
+@pytest.mark.parametrize("classes", [3, 20, 100])
+def test_class_indices_may_be_of_any_type(loss: lm.Loss, classes: int) -> None:
+    y, z = sample(loss, 500, classes, np.float32)
+    with choice.using("llvm"):
+        cost, gradient = loss.cost_and_gradient(y, z)
+        for kind in ("i1", "i2", "<i4", ">i4", "u1", "u2", "u4", "u8", "f4"):
+            found, slopes = loss.cost_and_gradient(y.astype(kind), z)
+            assert found == cost
+            np.testing.assert_array_equal(slopes, gradient)
+
+
 @pytest.mark.parametrize("classes", [10, 100])
 def test_sums_are_the_same_bits_for_any_number_of_threads(classes: int) -> None:
     loss = lm.SparseCategoricalCrossEntropy()

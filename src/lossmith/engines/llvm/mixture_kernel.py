@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import address, findings, pointer, uniform
+from lossmith.engines.llvm.kernel import address, element_type, findings, pointer, uniform
 from lossmith.engines.llvm.mixture_looks import MixtureForm, MixtureLooks
 from lossmith.engines.llvm.row_by_row import (
     SIGNATURE,
@@ -116,7 +116,7 @@ def run(
         rows: how many of the first rows it takes.
         f: (rows, classes), logits or probabilities; any real type and layout. What is not one row after the other, or
             not of the type of the results, is brought to that a block at a time, and so is what is written.
-        targets: int64 class indices inside the classes, or distributions like ``f``.
+        targets: class indices inside the classes, of any integer type, or distributions like ``f``.
         parameters: a number for each of the program's parameters.
         outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes), each beginning with
             the rows that it takes.
@@ -133,7 +133,8 @@ def run(
     form = MixtureForm(
         element="double" if double else "float", written=tuple(outputs), summed=summed, weighted=weight is not None,
         masked=mask is not None, streaming=streams(outputs, classes), targets=kind, logits=logits,
-        spread=kind == "soft" and share != 0, penalised=penalty != 0, adjusted=adjustment is not None,
+        labels="" if kind == "soft" else element_type(targets.dtype), spread=kind == "soft" and share != 0,
+        penalised=penalty != 0, adjusted=adjustment is not None,
     )  # fmt: skip
     found, constants = _decided(program, tuple(parameters.items()))
     derived = {name: array for name, array in outputs.items() if name != "losses"}

@@ -15,6 +15,7 @@ from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.logit_looks import LogitLooks, Softmax
 from lossmith.engines.llvm.math import Vector
+from lossmith.engines.llvm.memory import in_memory, whole
 from lossmith.engines.llvm.row_by_row import Form, Uniform
 from lossmith.engines.llvm.row_frame import Targets
 from lossmith.engines.llvm.row_text import (
@@ -40,6 +41,7 @@ class MixtureForm(Form):
     Attributes:
         targets: class indices, for rows of probabilities alone; class indices with part of each spread evenly; or a
             distribution a row.
+        labels: what class indices are in memory, a key of ``lossmith.engines.llvm.memory.SIZES``.
         logits: whether rows hold logits; else probabilities.
         spread: whether part of targets that are distributions is spread evenly.
         penalised: whether a multiple of the squared log-sum of exponentials is added to each loss.
@@ -48,6 +50,7 @@ class MixtureForm(Form):
 
     targets: Targets
     logits: bool
+    labels: str = "i64"
     spread: bool = False
     penalised: bool = False
     adjusted: bool = False
@@ -132,11 +135,16 @@ class MixtureLooks(LogitLooks):
         if form.targets == "soft":
             given = mixed = look.load("%row_targets", self.element, 0.0)
         else:
-            target = number_at(b, "%targets", "i64", "%row")
+            target = self._target(b)
             given = b.select(b.compare_whole("eq", look.places, target), b.number(1.0), 0.0)
         if form.spread or form.targets == "smoothed":
             mixed = look.counted(given * (1.0 - spread) + single(b, "double", "%even_one"))
         return given, mixed
+
+    def _target(self, b: Body) -> Lanes:
+        """Return the class index of the row."""
+        labels = self.form.labels
+        return whole(b, number_at(b, "%targets", in_memory(labels), "%row"), labels)
 
     def _carried(self, rows: int) -> dict[str, tuple[str, str]]:
         real, truth = f"<{self.width} x double>", f"<{self.width} x i1>"
@@ -171,7 +179,7 @@ class MixtureLooks(LogitLooks):
 
     def _one_class(self) -> dict[str, Lanes]:
         b = self.text.row(self.width, "o")
-        target = number_at(b, "%targets", "i64", "%row")
+        target = self._target(b)
         value, first, second = self._formula(b, self.number(b, "f", target))
         self.text.close(b)
 
