@@ -76,23 +76,16 @@ def enter(
         programs: those of the looks, in the order in which their uniform values are passed.
     """
     b = text.row(width, "u")
-    long = b.vector("i64")
-    lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
     for place, name in enumerate(arguments):
         b.lines.append(f"  %{name}_at = getelementptr ptr, ptr %table, i64 {place}")
         b.lines.append(f"  %{name} = load ptr, ptr %{name}_at, align 8")
     b.lines += [
-        f"  %rest_classes = and i64 %classes, {width - 1}",
-        "  %whole_classes = sub i64 %classes, %rest_classes",
-        "  %any_whole = icmp ne i64 %whole_classes, 0",
-        "  %no_rest = icmp eq i64 %rest_classes, 0",
         f"  %more_classes = add i64 %classes, {width - 1}",
         f"  %stride = and i64 %more_classes, -{width}",
     ]
     for place, name in enumerate(scratch):
         b.lines.append(f"  %scratch_{name}_from = mul i64 %stride, {place}")
         b.lines.append(f"  %scratch_{name} = getelementptr double, ptr %scratch, i64 %scratch_{name}_from")
-    b.lines.append(f"  %inside = icmp ult {long} {lanes}, {single(b, 'i64', '%rest_classes').name}")
     for name in ("first", "second"):
         b.lines.append(f"  %{name}_all = fadd {b.real} {single(b, 'double', f'%{name}_one').name}, splat (double -0.0)")
     values: dict[Program, dict[int, Lanes]] = {}

@@ -8,25 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from lossmith.engines.llvm.frame import phis
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
 
 
 class Look:
-    """The text of one look at a vector of classes of a row, whole or the last one.
+    """The text of one look at a vector of classes of a row, which may be the last one and not whole.
 
     Args:
         name: of the loop that it stands in.
         width: numbers in a vector.
-        tail: whether it is the last vector, of fewer classes.
-        streaming: whether it writes past the caches.
+        streaming: whether it writes past the caches; rows are whole vectors then.
     """
 
-    def __init__(self, name: str, width: int, tail: bool, streaming: bool) -> None:
-        self.body = Vector("double", width, f"{name}{'t' if tail else 'v'}", f"{name}_{'last' if tail else 'vectors'}")
-        self.tail, self.streaming = tail, streaming
-        self.k = f"%k_{self.body.prefix}"
+    def __init__(self, name: str, width: int, streaming: bool) -> None:
+        self.body = Vector("double", width, f"{name}v", f"{name}_vectors")
+        self.streaming = streaming
+        self.k = f"%k_{name}"
+        if streaming:
+            self.inside = self.body.always
+            return
+        b, long = self.body, self.body.vector("i64")
+        left = single(b, "i64", b.write("i64", f"sub i64 %classes, {self.k}").name)
+        lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+        self.inside = b.write(b.truth, f"icmp ult {long} {lanes}, {left.name}")
 
     def of(self, value: Lanes) -> Lanes:
         """Return a number of the row, to compute with here."""
@@ -38,11 +45,11 @@ class Look:
 
     def counted(self, value: Lanes) -> Lanes:
         """Return a value, or 0 beyond the end of the row."""
-        return self.body.select(self.named("%inside", self.body.truth), value, 0.0) if self.tail else value
+        return value if self.streaming else self.body.select(self.inside, value, 0.0)
 
     def holds(self, condition: Lanes) -> Lanes:
         """Return where a condition holds inside the row."""
-        return condition & self.named("%inside", self.body.truth) if self.tail else condition
+        return condition if self.streaming else condition & self.inside
 
     @property
     def places(self) -> Lanes:
@@ -60,13 +67,13 @@ class Look:
     def load(self, pointer: str, element: Kind, otherwise: float) -> Lanes:
         """Return the numbers of a row at these classes as doubles; ``otherwise`` beyond its end."""
         b, at, type_ = self.body, self._at(pointer, element), self.body.vector(element)
-        if not self.tail:
+        if self.streaming:
             found = b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}")
         else:
             name = f"llvm.masked.load.v{b.width}{SHORT[element]}.p0"
             b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
             beyond = b.number(otherwise, element).name
-            text = f"ptr {at}, i32 {SIZES[element]}, {b.truth} %inside, {type_} {beyond}"
+            text = f"ptr {at}, i32 {SIZES[element]}, {b.truth} {self.inside.name}, {type_} {beyond}"
             found = b.write(type_, f"call {type_} @{name}({text})")
         return b.convert("fpext", found, b.real)
 
@@ -75,13 +82,14 @@ class Look:
         b, at = self.body, self._at(pointer, element)
         value = b.convert("fptrunc", value, b.vector(element))
         size = SIZES[element]
-        if not self.tail:
-            how = f"align {size * b.width}, !nontemporal !0" if self.streaming else f"align {size}"
+        if self.streaming:
+            how = f"align {size * b.width}, !nontemporal !0"
             b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
             return
         name = f"llvm.masked.store.v{b.width}{SHORT[element]}.p0"
         b.declared.add(f"declare void @{name}({value.type}, ptr, i32, {b.truth})")
-        b.lines.append(f"  call void @{name}({value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} %inside)")
+        given = f"{value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} {self.inside.name}"
+        b.lines.append(f"  call void @{name}({given})")
 
     def keep(self, value: Lanes, name: str) -> None:
         """Write numbers to scratch, which has room for whole vectors."""
@@ -117,46 +125,21 @@ class Text:
 
     def loop(self, name: str, write: Write, width: int, carried: Carried, streaming: bool = False) -> dict[str, Lanes]:
         """Add a look at all classes of the row, and return what it carried along, unreduced."""
-        full, tail = (Look(name, width, last, streaming) for last in (False, True))
-
-        def written(look: Look, prefix: str) -> Mapping[str, str]:
-            before = {key: look.named(f"%{prefix}_{key}", type_) for key, (type_, _) in carried.items()}
-            return {key: value.name for key, value in write(look, before).items()}
-
-        after, last = written(full, name), written(tail, f"{name}_rest")
-        start = {key: first for key, (_, first) in carried.items()}
-        (end,), (last_end,) = full.body.label, tail.body.label
-
-        def phis(prefix: str, *sources: tuple[Mapping[str, str], str]) -> list[str]:
-            return [
-                f"  %{prefix}_{key} = phi {type_} "
-                + ", ".join(f"[ {values.get(key, start[key])}, %{label} ]" for values, label in sources)
-                for key, (type_, _) in carried.items()
-            ]
-
+        look = Look(name, width, streaming)
+        before = {key: look.named(f"%{name}_{key}", type_) for key, (type_, _) in carried.items()}
+        after = {key: replace(value, body=look.body) for key, value in write(look, before).items()}
+        (end,) = look.body.label
         self.lines += [
-            f"  br label %{name}_begin\n{name}_begin:",
-            f"  br i1 %any_whole, label %{name}_vectors, label %{name}_rest\n{name}_vectors:",
-            f"  {full.k} = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{end} ]",
-            *phis(name, (start, f"{name}_begin"), (after, end)),
-            *full.body.lines,
-            f"  %{name}_next = add i64 {full.k}, {width}",
-            f"  %{name}_more = icmp ult i64 %{name}_next, %whole_classes",
-            f"  br i1 %{name}_more, label %{name}_vectors, label %{name}_rest\n{name}_rest:",
-            *phis(f"{name}_rest", (start, f"{name}_begin"), (after, end)),
-            f"  br i1 %no_rest, label %{name}_end, label %{name}_last\n{name}_last:",
-            f"  {tail.k} = add i64 %whole_classes, 0",
-            *tail.body.lines,
-            f"  br label %{name}_end\n{name}_end:",
-            *phis(
-                f"{name}_end",
-                ({key: f"%{name}_rest_{key}" for key in carried}, f"{name}_rest"),
-                (last, last_end),
-            ),
+            f"  br label %{name}_begin\n{name}_begin:\n  br label %{name}_vectors\n{name}_vectors:",
+            f"  {look.k} = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{end} ]",
+            phis(carried, f"{name}_", ({}, f"{name}_begin"), ({key: x.name for key, x in after.items()}, end)),
+            *look.body.lines,
+            f"  %{name}_next = add i64 {look.k}, {width}",
+            f"  %{name}_more = icmp ult i64 %{name}_next, %classes",
+            f"  br i1 %{name}_more, label %{name}_vectors, label %{name}_end\n{name}_end:",
         ]
-        self.declared |= full.body.declared | tail.body.declared
-        body = Vector("double", width)
-        return {key: Lanes(body, type_, f"%{name}_end_{key}") for key, (type_, _) in carried.items()}
+        self.declared |= look.body.declared
+        return after
 
 
 def swapped(b: Body, a: Lanes, distance: int) -> Lanes:
