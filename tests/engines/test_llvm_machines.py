@@ -71,6 +71,7 @@ def test_other_machines_get_none_of_x86(kind: Kind, bits: int) -> None:
     for name, text in texts(kind, bits, on_x86=False).items():
         assert "x86" not in text, name
         assert ("!nontemporal" in text) == (name not in PLAIN), name
+        assert ") alignstack(64) {" in text, name  # stacks of threads are aligned to less than a vector
         llvm.parse_assembly(text).verify()
 
 

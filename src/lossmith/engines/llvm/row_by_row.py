@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import threads
-from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, noticed
+from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed
 from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, pointer
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
@@ -185,7 +185,7 @@ def whole(text: Text, form: Form, count: str, *, on_x86: bool) -> str:
         text.declared.add(FENCE)
     head = (
         f"define void @{NAME}(ptr %table, double %factor, double %first_one, double %second_one, i64 %rows, "
-        "i64 %classes, i64 %block_rows, i64 %first_block, i64 %last_block) {\nentry:\n"
+        f"i64 %classes, i64 %block_rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
     )
     lines = [*text.lines, "block_done:", *noticed("%bad_now", "%wrong_now", f"%{count}_now")]
     body = "\n".join(lines)

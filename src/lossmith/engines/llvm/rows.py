@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from lossmith.engines.llvm import row_across, row_lanes
-from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, noticed, tree
+from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, tree
 from lossmith.engines.llvm.lanes import SHORT, Body
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole, widen
 from lossmith.engines.llvm.row_formula import Rows
@@ -59,7 +59,7 @@ def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) ->
         declared.add(FENCE)
     text = f"""
 define void @{NAME}(ptr %table, double %factor, double %share, double %penalty, i64 %rows, i64 %classes,
-                    i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {{
+                    i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {ALIGNED} {{
 entry:
 {chr(10).join(_entry(program, form, b))}{begin_blocks("%block_rows")}
   br label %groups
