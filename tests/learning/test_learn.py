@@ -99,6 +99,16 @@ def test_rows_learn_classes_and_quantiles() -> None:
     assert weighted.parameters.shape == (2, 3)
 
 
+def test_a_loss_of_ones_own_needs_no_card() -> None:
+    class Own(lm.Pointwise):
+        def formula(self, ops: Any, y: Any, f: Any) -> Any:
+            return ops.logcosh(2 * (f - y))
+
+    learning = lm.learn(Own(), HOURS, 2 * HOURS + 1, steps=400)
+    assert learning.parameters == pytest.approx([1, 2], abs=0.05)
+    assert np.all(np.diff(learning.costs) < 0)
+
+
 def test_an_outlier_drags_squared_error_and_not_the_others() -> None:
     slopes = {}
     for loss in (lm.SquaredError(), lm.Huber(), lm.AbsoluteError()):

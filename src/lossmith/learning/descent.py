@@ -171,7 +171,8 @@ def best(task: Task, first: State, steps: int) -> Descent:
     if not 0 < moved < math.inf:
         return Descent([first], "converged", 1.0)
     highest = min(math.floor(math.log2(max(_REACH, float(np.max(np.abs(task.y)))) / moved)), _HIGHEST)
-    smooth = task.loss.card.traits.differentiable
+    card = getattr(task.loss, "card", None)  # a loss of the user's own may have none
+    smooth = card is not None and card.traits.differentiable
     tried: list[Descent] = []
     for power in range(highest, highest - _LOWER, -1):
         descent = descend(task, first, 2.0**power, steps, falling=smooth)
