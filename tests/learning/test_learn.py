@@ -186,7 +186,8 @@ def test_where_nothing_moves() -> None:
 def test_an_unfinished_descent_says_so() -> None:
     learning = lm.learn("mse", HOURS, 2 * HOURS + 1, rate=1e-3, steps=2)
     assert learning.outcome == "unfinished"
-    assert learning.reason == "It took all 2 steps, and the cost was still falling."
+    share = 100 * (learning.costs[1] - learning.costs[2]) / learning.costs[1]
+    assert learning.reason == f"It took all 2 steps, and the cost was still falling, by {share:.2g}% in the last one."
     assert not learning.chosen
 
 
@@ -248,6 +249,8 @@ def test_it_reads_well(learning: Learning) -> None:
         ({"rate": -1.0}, lm.ParameterError, "leave it out"),
         ({"rate": math.nan}, lm.ParameterError, "got nan"),
         ({"rate": math.inf}, lm.ParameterError, "got inf"),
+        ({"rate": "fast"}, lm.ParameterError, "got 'fast'"),
+        ({"y": [1.0, 1e200, 2.0, 3.0]}, lm.DomainError, "too large for a float where the model begins"),
         ({"X": None}, lm.ParameterError, "needs the features X"),
         ({"X": [1.0, 2.0]}, lm.ShapeError, r"X has shape \(2,\), and there are 4 targets"),
         ({"X": np.ones((4, 1, 1))}, lm.ShapeError, r"must be \(4,\) or \(4, features\)"),

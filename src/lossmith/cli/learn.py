@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="What learns: an intercept and a slope for each feature, or one number for all rows.",
 )
 @click.option("--rate", type=float, metavar="NUMBER", help="The length of a step. By default one that suits the task.")
-@click.option("--steps", type=int, default=100, show_default=True, metavar="N", help="How many steps at most.")
+@click.option("--steps", type=int, default=50, show_default=True, metavar="N", help="How many steps at most.")
 @click.option(
     "--start",
     type=click.Choice(("zeros", "constant")),

@@ -63,7 +63,9 @@ class Descent(NamedTuple):
                 return "No step lowers the cost, however short: the start lies at a kink, the bottom as far as it sees."
             return f"It took all {steps}, and no longer comes down: steps of this length jump over the bottom."
         if self.outcome == "unfinished":
-            return f"It took all {steps}, and the cost was still falling."
+            before = self.states[-2].cost
+            share = f", by {100 * (before - self.end) / abs(before):.2g}% in the last one" if before else ""
+            return f"It took all {steps}, and the cost was still falling{share}."
         if math.isnan(self.end):
             return f"It diverged: step {taken} left the domain of the loss. Take a lower rate."
         if not self.states[-1].is_finite:

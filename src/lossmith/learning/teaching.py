@@ -28,7 +28,7 @@ def learn(
     *,
     model: str = "line",
     rate: float | None = None,
-    steps: int = 100,
+    steps: int = 50,
     start: str | npt.ArrayLike = "zeros",
     names: Sequence[str] | None = None,
 ) -> Learning:
@@ -47,7 +47,7 @@ def learn(
         rate: what the gradient is multiplied with. By default a power of two: the lowest that comes as far down as
             any, but for a ten-thousandth, in so many steps; where the loss has no kinks, no step raises the cost.
             The first step moves no prediction further than the largest target, or 10.
-        steps: how many steps to take at most, 100 by default; fewer where it converges or diverges before.
+        steps: how many steps to take at most, 50 by default; fewer where it converges or diverges before.
         start: the parameters to begin with: ``zeros`` (default), ``constant`` for the best constant prediction with
             slopes of zero, or the numbers, as ``Step.parameters`` has them.
         names: of the features, for those who read; by default ``x``, or ``x1``, ``x2``, ...
@@ -73,7 +73,7 @@ def learn(
             )
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ParameterError(f"learn: steps must be a whole number of at least 1, got {steps!r}")
-    if rate is not None and not 0 < rate < math.inf:
+    if rate is not None and not (isinstance(rate, int | float | np.number) and 0 < rate < math.inf):
         raise ParameterError(
             f"learn: rate must be a finite number above 0, got {rate!r}; leave it out to have one chosen"
         )
@@ -84,6 +84,11 @@ def learn(
         design, targets = _data(raw, X, y, model)
         task = Task(raw, design, targets, () if raw.elementwise else (_width(raw, targets),))
         first = task.begin(start)
+        if not first.is_finite:
+            raise DomainError(
+                f"learn: {raw} or its gradient is too large for a float where the model begins; bring the targets to a "
+                "smaller scale, or begin closer to them"
+            )
         descent = best(task, first, int(steps)) if rate is None else descend(task, first, float(rate), int(steps))
         states = descent.states
         return Learning(
