@@ -185,7 +185,8 @@ class Lesson:
         learning, costs = self.learning, self.learning.costs
         if not self._moved:
             return
-        yield f"The cost went from {number(costs[0])} to {number(costs[-1])}, at a rate of {learning.rate:g}."
+        rate = f"the chosen rate of {learning.rate:g}" if learning.chosen else f"a rate of {learning.rate:g}"
+        yield f"The cost went from {number(costs[0])} to {number(costs[-1])}, at {rate}."
         if self._single and not learning.diverged:
             scored = learning.loss.card.task == "binary" and learning.loss.link.name == "identity"
             raw = ("the score of {}" if scored else _RAW[learning.loss.link.name]).format(self.material.target)
@@ -196,8 +197,9 @@ class Lesson:
     def _rows(self) -> None:
         """Write what the model knows, a column for each class or level."""
         parameters = self.learning.parameters
-        levels = self.learning.loss.values.get("levels")
-        headers = [f"level {level:g}" for level in levels or ()] or [f"class {k}" for k in range(parameters.shape[1])]
+        levels, kind = self.learning.loss.values.get("levels", ()), self.learning.loss.card.task
+        known = "class" if kind == "categorical" else "output"
+        headers = [f"level {level:g}" for level in levels] or [f"{known} {k}" for k in range(parameters.shape[1])]
         terminal.write()
         terminal.print_table(
             ["", *headers],
@@ -226,12 +228,14 @@ class Lesson:
         yield f"{number(float(end.predictions[place]))}. Its gradient is {number(float(end.gradient[place]))}:"
         yield f"{share(float(pulls[place] / pulls.sum()))} of all pull on the model."
         if self.learning.loss.card.task != "regression":
-            return
+            return  # what is predicted is on another scale than the targets
         import lossmith as lm
 
         squared, absolute = lm.SquaredError(), lm.AbsoluteError()
         other, kind = (squared, "squared") if self.learning.loss != squared else (absolute, "absolute")
         theirs = other.gradient(np.asarray(self.material.y, float), np.array(end.raw))
+        if not theirs.any():
+            return
         yield f"Under {kind} error its gradient there would be {number(float(theirs[place]))}:"
         yield f"{share(float(abs(theirs[place]) / np.abs(theirs).sum()))} of all pull."
 

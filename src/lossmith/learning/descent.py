@@ -159,7 +159,7 @@ def descend(task: Task, first: State, rate: float, steps: int, *, falling: bool 
         if falling and not there.cost < here.cost:
             return Descent(states, "diverged", rate)
         states.append(there)
-        if not there.is_finite or there.cost - first.cost > _RUNAWAY * abs(first.cost):
+        if not there.is_finite or there.cost - first.cost > _RUNAWAY * abs(first.cost or states[1].cost):
             return Descent(states, "diverged", rate)
     if states[-1].cost > first.cost:
         return Descent(states, "diverged", rate)

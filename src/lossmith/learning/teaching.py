@@ -78,7 +78,7 @@ def learn(
             f"learn: rate must be a finite number above 0, got {rate!r}; leave it out to have one chosen"
         )
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        # They are about likely mistakes in predictions, and these are the model's own.
+        # The warnings tell callers of likely mistakes in their predictions, and these are the model's own.
         warnings.simplefilter("ignore", LossmithWarning)
         raw = found.raw_form
         design, targets = _data(raw, X, y, model)
