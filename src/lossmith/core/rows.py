@@ -176,9 +176,8 @@ def warn_if_rows_of_probabilities(
     if not len(rows) or rows.shape[1] < _FEW or not (rows[first].min() >= 0 and rows[first].max() <= 1):
         return
     counted = 0
-    for start in range(
-        0, len(rows), batch.block
-    ):  # block by block: the first that is none ends it, and nothing is copied
+    # Block by block: the first that holds something else ends it, and nothing large is made.
+    for start in range(0, len(rows), batch.block):
         part = np.asarray(rows[start : start + batch.block])
         part = part if mask is None else part[mask[start : start + batch.block]]
         if not np.all(valid_rows(part, "probabilities")):
