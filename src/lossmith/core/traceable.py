@@ -44,7 +44,7 @@ class Traceable:
         """The symbols of inputs that hold class indices."""
         return ()
 
-    def checked(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
         """Return the axis of the rows from the front, where there is one, or refuse shapes of arguments, by symbol.
 
         Raises:

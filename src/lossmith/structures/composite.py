@@ -261,9 +261,9 @@ class Sum(Loss):
         """Those of every term."""
         return self.parts[0][1].class_indices
 
-    def checked(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
-        """Ask every term; see ``Traceable.checked``."""
-        axes = [loss.checked(shapes) for _, loss in self.parts]
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+        """Ask every term; see ``Traceable.row_axis_of``."""
+        axes = [loss.row_axis_of(shapes) for _, loss in self.parts]
         return axes[0]
 
     def ready(self) -> None:

@@ -175,8 +175,8 @@ class Distance(Written):
         arguments = [(item, given[item.name]) for item in self.inputs]
         return prepare_rows(type(self).__name__, arguments, weight, mask, along="coordinates")
 
-    def checked(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """Return the axis of the coordinates; see ``Traceable.checked``."""
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the coordinates; see ``Traceable.row_axis_of``."""
         return agree(type(self).__name__, self.inputs, shapes, along="coordinates")[0]
 
     def _stream(

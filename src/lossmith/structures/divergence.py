@@ -139,8 +139,8 @@ class Divergence(Written):
                 warn_if_rows_of_probabilities(batch, symbol, mend)
         return batch
 
-    def checked(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """Return the axis of the classes; see ``Traceable.checked``."""
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the classes; see ``Traceable.row_axis_of``."""
         return agree(type(self).__name__, self.inputs, shapes, axis=self.class_axis)[0]
 
     def _stream(

@@ -127,8 +127,8 @@ class Levels(Written):
                 f"{len(self.levels)} levels {self.levels} along the last axis"
             )
 
-    def checked(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """Return the axis of the levels; see ``Traceable.checked``."""
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the levels; see ``Traceable.row_axis_of``."""
         self._refuse_other_levels(shapes["f"])
         return agree(type(self).__name__, self.inputs, shapes, along="levels", single=self.singles)[0]
 

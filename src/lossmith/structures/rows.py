@@ -145,8 +145,8 @@ class Rows(Loss):
         """What is to be known of shapes; see ``prepare_rows``."""
         return {"axis": self.class_axis, "single": self.singles, "hint": self._other_targets}
 
-    def checked(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """Return the axis of the classes; see ``Traceable.checked``."""
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the classes; see ``Traceable.row_axis_of``."""
         return agree(type(self).__name__, self.inputs, shapes, **self._where)[0]
 
     def _with_targets(self, batch: Batch, classes: int) -> Batch:

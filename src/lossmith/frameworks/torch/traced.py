@@ -79,7 +79,7 @@ def _prepared(loss: Loss, inputs: tuple[Input, ...], given: Mapping[str, Tensor]
     numbers = [given[item.name] for item in inputs if item.symbol not in indices]
     kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
     lead = next(item for item in inputs if not item.broadcast)
-    axis = loss.checked({item.symbol: tuple(given[item.name].shape) for item in inputs})
+    axis = loss.row_axis_of({item.symbol: tuple(given[item.name].shape) for item in inputs})
     found = []
     for item in inputs:
         tensor = given[item.name]
