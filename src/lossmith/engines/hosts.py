@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,19 @@ _INSIDE = 0.5
 """An argument that every formula of one argument is smooth at."""
 
 
+class Rule(Protocol):
+    """A function of one array whose derivatives are written out, since those of its steps lose digits."""
+
+    def value(self, xp: Any, a: Array) -> tuple[Array, ...]:
+        """Return its results; ``xp`` are functions of a host."""
+
+    def push(self, xp: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
+        """Return how the results change along a tangent of the array, of which that is a linear function."""
+
+    def pull(self, xp: Any, found: tuple[Array, ...], slopes: tuple[Array, ...]) -> Array:
+        """Return the derivative by the array from those by the results."""
+
+
 def functions(module: Any, **own: Any) -> SimpleNamespace:
     """Return the functions of a library that the mathematics of rows needs.
 
@@ -37,12 +50,43 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
             ``constant(values, like)``: numbers as an array of the type of another;
             ``places(like)``: 0, 1, 2, ... along the last axis;
             ``total(a)``: the sum along the last axis, in double precision where that costs little;
-            ``held(a)``: the same without derivatives;
-            ``moved(value, path)``: a value with the derivatives of ``path``, which is the same with fewer digits;
             ``may_hold(condition)``: whether it holds anywhere, true where nobody may look;
             ``nonzero(condition)``: where it holds, ``None`` where nobody may look.
+
+    Returns:
+        Those and what ``differentiable`` changes: ``held(a)``, the same without derivatives; ``moved(value, path)``, a
+        value with the derivatives of a path, which is the same with fewer digits; ``bound(rule, a)``, see ``Rule``.
     """
-    return SimpleNamespace(**{name: getattr(module, name) for name in _SHARED}, **own)
+    made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED}, **own)
+    made.held, made.moved = (lambda a: a), (lambda value, path: value)
+    made.bound = lambda rule, a: rule.value(made, a)
+    return made
+
+
+def differentiable(
+    xp: SimpleNamespace, held: Callable[[Array], Array], bound: Callable[[Rule, Array], tuple[Array, ...]]
+) -> SimpleNamespace:
+    """Return functions of a library as it shall differentiate them.
+
+    Args:
+        xp: its functions.
+        held: takes an array out of its differentiation.
+        bound: the results of a rule, with the rule's derivatives.
+    """
+    where, plain_exp, plain_log = xp.where, xp.exp, xp.log
+
+    # Where nothing is, there is no derivative, even of what is infinite there: 0 times infinity would be no number.
+    def exp(a: Array) -> Array:
+        found = plain_exp(held(a))
+        return where(found > 0, plain_exp(where(found > 0, a, 0.0)), found)
+
+    def log(a: Array) -> Array:
+        return where(a > 0, plain_log(where(a > 0, a, 1.0)), plain_log(held(a)))
+
+    def moved(value: Array, path: Array) -> Array:
+        return held(value) + where(xp.isfinite(path), path - held(path), 0.0)
+
+    return SimpleNamespace(**{**vars(xp), "exp": exp, "log": log, "held": held, "moved": moved, "bound": bound})
 
 
 class Source(Protocol):
@@ -63,7 +107,7 @@ class Source(Protocol):
 class Host(Protocol):
     """A library that losses are computed with."""
 
-    xp: ClassVar[Any]
+    xp: Any
     """Its functions; see ``functions``."""
 
     def run(self, source: Source, label: str, outputs: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:
@@ -78,19 +122,18 @@ class Host(Protocol):
 class Reference:
     """NumPy with the reference engine."""
 
-    xp: ClassVar[Any] = functions(
-        np,
-        constant=lambda values, like: np.asarray(values, like.dtype),
-        flip=np.flip,
-        held=lambda a: a,
-        log=np.log,
-        may_hold=np.any,
-        moved=lambda value, path: value,
-        nonzero=np.nonzero,
-        places=lambda like: np.arange(like.shape[-1]),
-        take_along_axis=np.take_along_axis,
-        total=lambda a: np.sum(a, axis=-1, dtype=np.float64),
-    )
+    def __init__(self) -> None:
+        self.xp = functions(
+            np,
+            constant=lambda values, like: np.asarray(values, like.dtype),
+            flip=np.flip,
+            log=np.log,
+            may_hold=np.any,
+            nonzero=np.nonzero,
+            places=lambda like: np.arange(like.shape[-1]),
+            take_along_axis=np.take_along_axis,
+            total=lambda a: np.sum(a, axis=-1, dtype=np.float64),
+        )
 
     def run(self, source: Source, label: str, outputs: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:
         """Return outputs of a program over arrays of one shape."""
@@ -114,26 +157,16 @@ class Reference:
 REFERENCE = Reference()
 
 
-def moved_by(where: Any, isfinite: Any, held: Any) -> Callable[[Array, Array], Array]:
-    """Return ``moved`` of a library that traces; see ``functions``."""
-
-    def moved(value: Array, path: Array) -> Array:
-        return held(value) + where(isfinite(path), path - held(path), 0.0)
-
-    return moved
-
-
 class Tracing:
     """A library that may be tracing what is done to its arrays.
 
     Args:
+        xp: its functions.
         evaluate: ``(formula, output, *arrays) -> array`` in the shape of the arrays.
     """
 
-    xp: ClassVar[Any]
-
-    def __init__(self, evaluate: Callable[..., Array]) -> None:
-        self.evaluate = evaluate
+    def __init__(self, xp: Any, evaluate: Callable[..., Array]) -> None:
+        self.xp, self.evaluate = xp, evaluate
 
     def run(self, source: Source, label: str, outputs: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:
         """Return outputs of a program over arrays of one shape."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from lossmith.engines.arrays import Arrays, Formula
-from lossmith.engines.hosts import Tracing, functions, moved_by
+from lossmith.engines.hosts import Rule, Tracing, differentiable, functions
 
 Tensor = Any
 
@@ -47,34 +47,17 @@ def _constant(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 
-def _held(a: Tensor) -> Tensor:
-    return a.detach()
-
-
-def _log(a: Tensor) -> Tensor:
-    """Return the logarithm, which has no derivative at 0: what multiplies it there is 0 too."""
-    return torch.where(a > 0, torch.log(torch.where(a > 0, a, 1.0)), torch.log(a.detach()))
-
-
 FUNCTIONS = functions(
     torch,
     constant=_constant,
     flip=lambda a, axis: torch.flip(a, (axis,)),
-    held=_held,
-    log=_log,
+    log=torch.log,
     may_hold=lambda condition: True,
-    moved=moved_by(torch.where, torch.isfinite, _held),
     nonzero=lambda condition: None,
     places=lambda like: torch.arange(like.shape[-1], device=like.device),
     take_along_axis=lambda a, indices, axis: torch.take_along_dim(a, indices, axis),
     total=lambda a: torch.sum(a, dim=-1),
 )
-
-
-class TensorHost(Tracing):
-    """PyTorch as a host of losses."""
-
-    xp: ClassVar[Any] = FUNCTIONS
 
 
 def _plain(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
@@ -125,10 +108,43 @@ def _evaluate(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
     return _Evaluated.apply(formula, output, *inputs)  # type: ignore[no-untyped-call]
 
 
-PLAIN = TensorHost(_plain)
-"""Formulas without derivatives, as ``torch.compile`` takes them inside of a derivative."""
-DIFFERENTIABLE = TensorHost(_evaluate)
-"""Formulas with derivatives."""
+class _Bound(torch.autograd.Function):
+    """What a rule returns, with its derivatives; see ``lossmith.engines.hosts.Rule``."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
+        """Return the results."""
+        return rule.value(FUNCTIONS, a)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep what derivatives need."""
+        ctx.rule = inputs[0]
+        ctx.save_for_backward(*output)
+        ctx.save_for_forward(*output)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the derivative by the array."""
+        return None, ctx.rule.pull(FUNCTIONS, ctx.saved_tensors, slopes)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, tangent: Tensor) -> tuple[Tensor, ...]:
+        """Return how the results change along a tangent."""
+        found: tuple[Tensor, ...] = ctx.rule.push(FUNCTIONS, ctx.saved_tensors, tangent)
+        return found
+
+
+def _bound(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
+    return _Bound.apply(rule, a)  # type: ignore[no-untyped-call, no-any-return]
+
+
+PLAIN = Tracing(FUNCTIONS, _plain)
+"""PyTorch where nobody differentiates, as ``torch.compile`` takes it inside of a derivative."""
+DIFFERENTIABLE = Tracing(differentiable(FUNCTIONS, held=lambda a: a.detach(), bound=_bound), _evaluate)
+"""PyTorch where somebody does."""
 
 
 def losses(loss: Any, *inputs: Tensor) -> Tensor:
@@ -196,7 +212,7 @@ def _by_symbol(loss: Any, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
     return {item.symbol: tensor for item, tensor in zip(loss.inputs, inputs, strict=True)}
 
 
-def _gradients(host: TensorHost, loss: Any, inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
+def _gradients(host: Tracing, loss: Any, inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
     """Return the gradients by the wanted inputs in the places of all."""
     names = [
         f"gradient:{item.symbol}" if item.predicted and want else None
@@ -206,7 +222,7 @@ def _gradients(host: TensorHost, loss: Any, inputs: Sequence[Tensor], wanted: Se
     return [None if name is None else found[name] for name in names]
 
 
-def _slopes(host: TensorHost, ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+def _slopes(host: Tracing, ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     found = _gradients(host, ctx.loss, ctx.saved_tensors, ctx.needs_input_grad[1:])
     spread = g if ctx.loss.row_axis is None else g[..., None]
     return None, *(None if slope is None else times(spread, slope) for slope in found)

@@ -62,7 +62,10 @@ class RowMargin(Rows):
         pulls = xp.where(rises, lines.share[..., None], xp.zeros_like(missing))
         pulls = xp.where(lines.is_own, -xp.sum(pulls, axis=-1)[..., None], pulls)
         zeros = xp.zeros_like(z)
-        results = {"losses": lines.gathered(lines.share * values), "gradient:f": lines.gathered(pulls)}
+        results = {
+            "losses": lines.gathered(xp.where(lines.share > 0, lines.share * values, 0.0)),
+            "gradient:f": lines.gathered(pulls),
+        }
         results["hessian:f,f"] = zeros
         if "full_hessian:f,f" in outputs:
             results["full_hessian:f,f"] = row_math.diagonal_blocks(xp, zeros)
