@@ -23,8 +23,8 @@ _SHARED = (
     *("isfinite", "isinf", "log1p", "sign", "sqrt", "square", "stack", "sum", "swapaxes", "where", "zeros_like"),
 )
 """What libraries call as NumPy does, keywords ``axis`` and ``keepdims`` included."""
-_INSIDE = 0.5
-"""An argument that every formula of one argument is smooth at."""
+ANYWHERE = 0.5
+"""A number at which formulas of one number, and rows that hold nothing else, have finite derivatives."""
 
 
 class Rule(Protocol):
@@ -178,5 +178,5 @@ class Tracing:
     ) -> dict[str, Array]:
         """Return shares of outputs; where there is none, no derivative reaches the formula either."""
         where, hit = self.xp.where, share > 0
-        found = self.run(source, label, outputs, [where(hit, array, _INSIDE)])
+        found = self.run(source, label, outputs, [where(hit, array, ANYWHERE)])
         return {name: where(hit, share * result, 0.0) for name, result in found.items()}

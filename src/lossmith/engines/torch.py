@@ -225,7 +225,16 @@ def _gradients(host: Tracing, loss: Any, inputs: Sequence[Tensor], wanted: Seque
 def _slopes(host: Tracing, ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     found = _gradients(host, ctx.loss, ctx.saved_tensors, ctx.needs_input_grad[1:])
     spread = g if ctx.loss.row_axis is None else g[..., None]
-    return None, *(None if slope is None else times(spread, slope) for slope in found)
+    slopes = [None if slope is None else times(spread, slope) for slope in found]
+    if torch.is_grad_enabled():
+        pairs = zip(slopes, ctx.saved_tensors, strict=True)
+        slopes = [None if slope is None else _tied(slope, x) for slope, x in pairs]
+    return None, *slopes
+
+
+def _tied(slope: Tensor, x: Tensor) -> Tensor:
+    """Return a slope that is a function of an input, be it a constant one: a derivative of 0 is one."""
+    return slope if slope.requires_grad else torch.where(torch.zeros_like(x, dtype=torch.bool), x, slope)
 
 
 def times(factor: Tensor, slope: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from lossmith.core.contract import shapes_differ
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
+from lossmith.engines.hosts import ANYWHERE
 from lossmith.engines.torch import PLAIN, times
 from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError, ShapeError
@@ -56,6 +57,8 @@ def cost(
     counts = torch.ones_like(valid) if mask is None else _spread(loss, "mask", mask, valid.shape)
     counts = counts if own.counted is None else counts & own.counted
     invalid = (counts & ~valid).sum()
+    if loss.row_axis is not None and (mask is not None or own.counted is not None):
+        tensors = [_tame(loss, item, x, counts) for item, x in zip(loss.inputs, tensors, strict=True)]
     losses = torch.where(valid | ~counts, losses_of(loss, *tensors), math.nan)
     share = counts.to(losses.dtype)
     for factor in (weight, own.weight):
@@ -71,6 +74,13 @@ def cost(
         nothing = 0.0 if empty == "zero" else math.nan
         total = torch.where(below > 0, total / torch.where(below > 0, below, 1.0), nothing)
     return Traced(total.to(losses.dtype), invalid)
+
+
+def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
+    """Return an input with numbers of no harm in rows that do not count, which may hold any, and derivatives of 0."""
+    if item.symbol in loss.class_indices:
+        return tensor
+    return torch.where(counts if item.symbol in loss.singles else counts[..., None], tensor, ANYWHERE)
 
 
 def _prepared(loss: Loss, inputs: tuple[Input, ...], given: Mapping[str, Tensor]) -> list[Tensor]:
