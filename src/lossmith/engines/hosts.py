@@ -114,9 +114,12 @@ class Host(Protocol):
         """Return outputs of a program, and perhaps more, over arrays of one shape."""
 
     def shared(
-        self, source: Source, label: str, outputs: Sequence[str], array: Array, share: Array
+        self, source: Source, label: str, outputs: Sequence[str], array: Array, share: Array, *, single: bool
     ) -> dict[str, Array]:
-        """Return ``share`` times outputs of a program of one array where the share is above 0, and 0 elsewhere."""
+        """Return ``share`` times outputs of a program of one array where the share is above 0, and 0 elsewhere.
+
+        ``single`` says that in each row it is so at one place at most.
+        """
 
 
 class Reference:
@@ -143,7 +146,7 @@ class Reference:
         return {name: values.reshape(shape) for name, values in found.items()}
 
     def shared(
-        self, source: Source, label: str, outputs: Sequence[str], array: Array, share: Array
+        self, source: Source, label: str, outputs: Sequence[str], array: Array, share: Array, *, single: bool
     ) -> dict[str, Array]:
         """Return shares of outputs, which are computed only where there is one."""
         hit = share > 0
@@ -174,9 +177,13 @@ class Tracing:
         return {output: self.evaluate(formula, output, *arrays) for output in outputs}
 
     def shared(
-        self, source: Source, label: str, outputs: Sequence[str], array: Array, share: Array
+        self, source: Source, label: str, outputs: Sequence[str], array: Array, share: Array, *, single: bool
     ) -> dict[str, Array]:
         """Return shares of outputs; where there is none, no derivative reaches the formula either."""
         where, hit = self.xp.where, share > 0
-        found = self.run(source, label, outputs, [where(hit, array, ANYWHERE)])
+        inside = where(hit, array, ANYWHERE)
+        if single:
+            there = self.xp.sum(where(hit, array, 0.0), axis=-1, keepdims=True)
+            inside = where(self.xp.any(hit, axis=-1)[..., None], there, ANYWHERE)
+        found = self.run(source, label, outputs, [inside])
         return {name: where(hit, share * result, 0.0) for name, result in found.items()}

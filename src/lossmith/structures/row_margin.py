@@ -54,7 +54,7 @@ class RowMargin(Rows):
     def row(self, host: Host, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of scores and target distributions; see ``Rows.row``."""
         xp = host.xp
-        lines = _lines(xp, z, t, single=self.indices and not self.label_smoothing)
+        lines = _lines(xp, z, t, single=self.single)
         # The difference first: 1 + z would lose the 1 beside large scores.
         missing = 1 + (lines.scores - lines.own)
         missing = xp.where(lines.is_own | (lines.scores == -math.inf), -math.inf, missing)

@@ -86,6 +86,11 @@ class Rows(Loss):
         return (self.fixed_targets or self._values["targets"]) == "indices"
 
     @property
+    def single(self) -> bool:
+        """Whether one class of a row is all of its target."""
+        return self.indices and not self.label_smoothing
+
+    @property
     def row_axis(self) -> int | None:
         """That of the classes."""
         axis: int = self.class_axis

@@ -192,7 +192,7 @@ class Softmax(Written, Rows):
             f"hessian:{name},{name}": any("hessian" in output for output in outputs),
         }
         parts = [part for part, wanted in needed.items() if wanted]
-        found = host.shared(self, "formula", parts, x, t) if parts else {}
+        found = host.shared(self, "formula", parts, x, t, single=self.single) if parts else {}
         value, first, second = map(found.get, needed)
         return value, first, second
 
