@@ -273,6 +273,14 @@ def test_what_is_invalid_is_counted(case: tuple[Loss, dict[str, Any], int]) -> N
     module.check()
 
 
+@pytest.mark.usefixtures("as_elsewhere")
+def test_what_rows_must_be_is_said() -> None:
+    module = lt.SparseCategoricalCrossEntropy()
+    module(torch.zeros(2, 3), torch.tensor([0, 3]))
+    with pytest.raises(lm.DomainError, match=r"target: class indices must be whole numbers from 0 up.*; input: logits"):
+        module.check()
+
+
 BAD: list[tuple[Loss, dict[str, tuple[int, ...]], type[Exception], str]] = [
     (Right(), {"y_true": (4, 3), "y_pred": (4, 3)}, lm.ShapeError, "For distributions, one-hot or soft"),
     (Right(class_weight=(1.0, 2.0)), {"y_true": (4,), "y_pred": (4, 3)}, lm.ShapeError, "class_weight has 2 numbers"),

@@ -28,6 +28,7 @@ _SHOWN = 6
 _FEW = 2
 
 WANTED = {
+    "indices": "class indices must be whole numbers from 0 up, below the number of classes",
     "probabilities": "probabilities must lie in [0, 1] and sum to 1",
     "log_probabilities": "log-probabilities must be at most 0 and their exponentials sum to 1",
     "logits": "logits must be finite or minus infinity, with one at least finite",

@@ -44,6 +44,11 @@ class Traceable:
         """The symbols of inputs that hold class indices."""
         return ()
 
+    @property
+    def demands(self) -> Mapping[str, str]:
+        """What rows of inputs must be, which their domains do not tell, in words, by symbol."""
+        return {}
+
     def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
         """Return the axis of the rows from the front, where there is one, or refuse shapes of arguments, by symbol.
 

@@ -261,6 +261,11 @@ class Sum(Loss):
         """Those of every term."""
         return self.parts[0][1].class_indices
 
+    @property
+    def demands(self) -> Mapping[str, str]:
+        """Those of every term."""
+        return self.parts[0][1].demands
+
     def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
         """Ask every term; see ``Traceable.row_axis_of``."""
         axes = [loss.row_axis_of(shapes) for _, loss in self.parts]

@@ -20,11 +20,10 @@ from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Integer, Option
-from lossmith.core.rows import agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
+from lossmith.core.rows import WANTED, agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
 from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.engines.hosts import REFERENCE, Host
-from lossmith.errors import ParameterError
 from lossmith.program import Ops, Program, Value
 from lossmith.structures import simplex_math as rows
 from lossmith.structures.written import Written
@@ -119,6 +118,11 @@ class Divergence(Written):
         """That of the classes."""
         axis: int = self.class_axis
         return axis
+
+    @property
+    def demands(self) -> Mapping[str, str]:
+        """What p and q must be."""
+        return {symbol: WANTED[kind] for symbol, kind in self._kinds.items()}
 
     @property
     def domains(self) -> Mapping[str, Domain]:
@@ -366,33 +370,3 @@ def _inner(left: rows.View, right: rows.View, d: Array, weight: Array, by_p: Arr
     if left.kind == "probabilities":
         return -by_p
     return -by_q if right.kind == "probabilities" else -weight
-
-
-def entropy(p: npt.ArrayLike, *, kind: str = "probabilities", class_axis: int = -1) -> Any:
-    """Return the entropy of each distribution in nats, -Σ p log p, with 0 log 0 = 0.
-
-    It is the least cross-entropy that predictions of targets p can reach, and log K at most.
-
-    Args:
-        p: distributions over the classes.
-        kind: what p holds: ``probabilities``, ``log_probabilities`` or ``logits``.
-        class_axis: axis along which the classes lie.
-
-    Raises:
-        ParameterError: for another kind.
-        DomainError: when a row is no distribution; the first is named.
-    """
-    if kind not in KINDS:
-        raise ParameterError(
-            f"entropy(kind={kind!r}): kind must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}"
-        )
-    held = Input("p", "p")
-    batch = prepare_rows("entropy", [(held, p)], axis=class_axis)
-    given = np.asarray(batch.inputs["p"], np.float64)
-    with np.errstate(all="ignore"):
-        wrong = ~valid_rows(REFERENCE.xp, given, kind)
-        if wrong.any():
-            raise row_error(batch, {"p": kind}, wrong, 0, {"p": "or say what they are with kind="})
-        view = rows.view(REFERENCE.xp, kind, given)
-        terms = np.where(view.p == 0, 0, -view.p * view.log_p)
-    return batch.restore(terms.sum(axis=1).astype(batch.dtype))[()]

@@ -21,7 +21,7 @@ from lossmith.core.domain import REAL, Domain
 from lossmith.core.inputs import TARGET
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
-from lossmith.core.rows import agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
+from lossmith.core.rows import WANTED, agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
 from lossmith.core.traceable import Counting
 from lossmith.engines.hosts import REFERENCE, Host
@@ -105,6 +105,11 @@ class Rows(Loss):
     def class_indices(self) -> tuple[str, ...]:
         """The same."""
         return self.singles
+
+    @property
+    def demands(self) -> Mapping[str, str]:
+        """What targets and predictions must be."""
+        return {"y": WANTED["indices"], **{symbol: WANTED[kind] for symbol, kind in self._kinds.items()}}
 
     @property
     def domains(self) -> Mapping[str, Domain]:

@@ -80,7 +80,9 @@ class LossModule(torch.nn.Module):
         if found:
             self.invalid.zero_()
             names = {item.symbol: _TORCH.get(item.name, item.name) for item in self.loss.inputs}
-            domains = ", ".join(f"{names[symbol]} in {domain}" for symbol, domain in self.loss.domains.items())
+            wanted = {symbol: f"{names[symbol]} in {domain}" for symbol, domain in self.loss.domains.items()}
+            wanted |= {symbol: f"{names[symbol]}: {demand}" for symbol, demand in self.loss.demands.items()}
+            domains = "; ".join(wanted.values())
             raise DomainError(
                 f"{type(self.loss).__name__}: {found} examples of traced calls lie outside the domains ({domains}); "
                 "call the module on them without torch.compile to see which"
