@@ -217,8 +217,8 @@ def test_kernels_do_not_go_past_what_a_subclass_computes() -> None:
 
         card = lm.SparseCategoricalCrossEntropy.card
 
-        def row(self, z: Array, t: Array, outputs: Any) -> dict[str, Array]:
-            return {name: 2 * part for name, part in super().row(z, t, outputs).items()}
+        def row(self, host: Any, z: Array, t: Array, outputs: Any) -> dict[str, Array]:
+            return {name: 2 * part for name, part in super().row(host, z, t, outputs).items()}
 
     y, z = sample(lm.SparseCategoricalCrossEntropy(), 4000, 6, np.float64)
     for engine in ("numpy", "llvm"):

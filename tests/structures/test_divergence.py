@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 import lossmith as lm
 from lossmith.engines import choice
 from lossmith.engines import numpy as engine
+from lossmith.engines.hosts import REFERENCE
 from lossmith.structures.divergence import KINDS
 
 pytestmark = pytest.mark.engines
@@ -150,7 +151,9 @@ def test_slopes_and_pulls_are_the_derivatives_of_the_formula(name: str) -> None:
     truth = engine.run(program, [p, q], loss.free_parameters)
     # Rows of one class need no sum.
     with np.errstate(all="ignore"):
-        found = loss.row(p[:, None], q[:, None], ("losses", "gradient:p", "gradient:q", "hessian:p,p", "hessian:q,q"))
+        found = loss.row(
+            REFERENCE, p[:, None], q[:, None], ("losses", "gradient:p", "gradient:q", "hessian:p,p", "hessian:q,q")
+        )
     np.testing.assert_allclose(found["losses"], truth["value"], rtol=1e-11, atol=1e-14)
     for ours, theirs in (("gradient:p",) * 2, ("gradient:q",) * 2, ("hessian:p,p",) * 2, ("hessian:q,q",) * 2):
         np.testing.assert_allclose(found[ours][:, 0], truth[theirs], rtol=1e-10, atol=1e-13)

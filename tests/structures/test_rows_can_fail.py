@@ -30,43 +30,43 @@ def wrong(**methods: Callable[..., Any]) -> type[lm.Loss]:
     return cls
 
 
-def forgets_smoothing_in_the_gradient(self: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
-    found = Right.row(self, z, t, outputs)
+def forgets_smoothing_in_the_gradient(self: Any, host: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
+    found = Right.row(self, host, z, t, outputs)
     one_hot = (t == t.max(axis=1, keepdims=True)).astype(z.dtype)
     if "gradient:f" in found:
-        found["gradient:f"] = Right.row(self, z, one_hot, ("gradient:f",))["gradient:f"]
+        found["gradient:f"] = Right.row(self, host, z, one_hot, ("gradient:f",))["gradient:f"]
     return found
 
 
-def clips(self: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
-    found = Right.row(self, z, t, outputs)
+def clips(self: Any, host: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
+    found = Right.row(self, host, z, t, outputs)
     p = np.exp(z - z.max(axis=1, keepdims=True))
     p = np.clip(p / p.sum(axis=1, keepdims=True), 1e-7, 1 - 1e-7)
     return {**found, "losses": -(t * np.log(p)).sum(axis=1)}
 
 
-def naive(self: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
+def naive(self: Any, host: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
     """Take 1 - p from p, and p - t as it stands."""
     p = np.exp(z - z.max(axis=1, keepdims=True))
     p = p / p.sum(axis=1, keepdims=True)
-    return {**Right.row(self, z, t, outputs), "gradient:f": p - t}
+    return {**Right.row(self, host, z, t, outputs), "gradient:f": p - t}
 
 
-def forgets_that_classes_couple(self: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
-    found = Right.row(self, z, t, outputs)
+def forgets_that_classes_couple(self: Any, host: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
+    found = Right.row(self, host, z, t, outputs)
     if "full_hessian:f,f" in found:
         found["full_hessian:f,f"] = found["full_hessian:f,f"] * np.eye(z.shape[1])
     return found
 
 
-def doubles_the_hessian(self: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
-    found = Right.row(self, z, t, outputs)
+def doubles_the_hessian(self: Any, host: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
+    found = Right.row(self, host, z, t, outputs)
     return {key: 2 * value if "hessian" in key else value for key, value in found.items()}
 
 
-def weighs_the_smoothed_part(self: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
+def weighs_the_smoothed_part(self: Any, host: Any, z: Any, t: Any, outputs: Sequence[str]) -> Any:
     """Weigh log-probabilities class by class, as if smoothing were part of the target's weight."""
-    found = Right.row(self, z, t, outputs)
+    found = Right.row(self, host, z, t, outputs)
     if self.class_weight is None or not self.label_smoothing or "losses" not in found:
         return found
     w = np.asarray(self.class_weight)

@@ -28,6 +28,7 @@ from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.section import Section
 from lossmith.core.state import CostState, Tally, divisor, reduced
 from lossmith.core.sums import Summable
+from lossmith.core.traceable import Traceable
 from lossmith.engines.choice import Findings
 from lossmith.errors import ParameterError
 from lossmith.program import Program
@@ -40,7 +41,7 @@ Plain = Callable[..., tuple[float, Array | None] | None]
 """``(y_true, y_pred, *, gradient, mean, out) -> (cost, gradient)``; nothing for a call that is not as plain."""
 
 
-class Loss(Summable, Configured):
+class Loss(Traceable, Summable, Configured):
     """Base of all losses. Instances are immutable, comparable, hashable and picklable."""
 
     aliases: ClassVar[tuple[str, ...]] = ()
@@ -63,11 +64,6 @@ class Loss(Summable, Configured):
     def elementwise(self) -> bool:
         """Whether each example is one target and one prediction, a number each, as in two columns of a table."""
         return self.paired and not self._couples
-
-    @property
-    def row_axis(self) -> int | None:
-        """The axis along which an example has several numbers, or ``None`` where it has one of each input."""
-        return None
 
     @cached_property
     def predicted(self) -> tuple[Input, ...]:

@@ -6,6 +6,7 @@ the arrays, one reading of what a row may hold, one error for a row that does no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from lossmith.core.columns import lines
 from lossmith.core.contract import Batch, common_type, masks, numbers, weights
 from lossmith.core.inputs import Input
 from lossmith.core.mistakes import warn
+from lossmith.engines.hosts import REFERENCE
 from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, ShapeError
@@ -26,6 +28,7 @@ _SHOWN = 6
 _FEW = 2
 
 WANTED = {
+    "indices": "class indices must be whole numbers from 0 up, below the number of classes",
     "probabilities": "probabilities must lie in [0, 1] and sum to 1",
     "log_probabilities": "log-probabilities must be at most 0 and their exponentials sum to 1",
     "logits": "logits must be finite or minus infinity, with one at least finite",
@@ -46,6 +49,42 @@ def find_axis(owner: str, label: str, shape: tuple[int, ...], axis: int, along: 
     if shape[axis] == 0:
         raise ShapeError(f"{owner}: {label} has shape {shape}: no {along} along axis {axis % len(shape)}")
     return axis % len(shape)
+
+
+def agree(
+    owner: str,
+    inputs: Sequence[Input],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    axis: int = -1,
+    along: str = "classes",
+    single: Collection[str] = (),
+    hint: Callable[[tuple[int, ...], tuple[int, ...]], str] = lambda got, expected: "",
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Return the axis of the rows from the front, the shape of the predictions, and that of the examples.
+
+    Args:
+        owner, axis, along, single, hint: see ``prepare_rows``.
+        inputs: the arguments; the first that is predicted leads.
+        shapes: of the arguments, by symbol.
+
+    Raises:
+        ShapeError: when shapes differ.
+    """
+    leading = next(item for item in inputs if item.predicted)
+    whole = shapes[leading.symbol]
+    axis = find_axis(owner, leading.name, whole, axis, along)
+    shape = whole[:axis] + whole[axis + 1 :]
+    for item in inputs:
+        got, expected = shapes[item.symbol], shape if item.symbol in single else whole
+        if got != expected:
+            what = ", a number for each row," if item.symbol in single else ""
+            mend = hint(got, expected) or (f"Use {item.name}.squeeze(-1)" if got == (*expected, 1) else "")
+            raise ShapeError(
+                f"{owner}: {leading.name} has shape {whole} with the {along} along axis {axis}, so {item.name}{what} "
+                f"must have shape {expected}, but has {got}. {mend}".rstrip()
+            )
+    return axis, whole, shape
 
 
 def prepare_rows(
@@ -81,19 +120,8 @@ def prepare_rows(
         DomainError: for negative or non-finite weights.
     """
     arrays = {item.symbol: numbers(owner, item.name, value) for item, value in arguments}
-    leading = next(item for item, _ in arguments if item.predicted)
-    whole = arrays[leading.symbol].shape
-    axis = find_axis(owner, leading.name, whole, axis, along)
-    shape = whole[:axis] + whole[axis + 1 :]
-    for item, _ in arguments:
-        got, expected = arrays[item.symbol].shape, shape if item.symbol in single else whole
-        if got != expected:
-            what = ", a number for each row," if item.symbol in single else ""
-            mend = hint(got, expected) or (f"Use {item.name}.squeeze(-1)" if got == (*expected, 1) else "")
-            raise ShapeError(
-                f"{owner}: {leading.name} has shape {whole} with the {along} along axis {axis}, so {item.name}{what} "
-                f"must have shape {expected}, but has {got}. {mend}".rstrip()
-            )
+    inputs_of, shapes = [item for item, _ in arguments], {symbol: array.shape for symbol, array in arrays.items()}
+    axis, whole, shape = agree(owner, inputs_of, shapes, axis=axis, along=along, single=single, hint=hint)
     dtype = common_type(array for symbol, array in arrays.items() if symbol not in labels)
     inputs = {
         symbol: lines(array, axis)
@@ -105,7 +133,7 @@ def prepare_rows(
     return Batch(
         owner=owner,
         inputs=inputs,
-        arguments=[item for item, _ in arguments],
+        arguments=inputs_of,
         shape=shape,
         dtype=dtype,
         weight=None if weight is None else weights(owner, weight, shape, counts),
@@ -115,18 +143,18 @@ def prepare_rows(
     )
 
 
-def valid_rows(rows: Array, kind: str) -> Array:
-    """Return which rows are what their kind says."""
+def valid_rows(xp: Any, rows: Any, kind: str) -> Any:
+    """Return which rows are what their kind says; ``xp`` are the functions of a host."""
     if kind == "logits":
         # A logit of minus infinity rules a class out; a row needs one class that is left.
-        return np.asarray(np.all(rows < np.inf, axis=1) & np.any(rows > -np.inf, axis=1))
+        return xp.all(rows < math.inf, axis=-1) & xp.any(rows > -math.inf, axis=-1)
     if kind in ("values", "log_values"):
-        least, most = (0.0, np.inf) if kind == "values" else (-np.inf, LARGEST_LOG)
-        return np.asarray(np.all((rows >= least) & (rows < most), axis=1))
-    p = rows if kind == "probabilities" else np.exp(rows)
+        least, most = (0.0, math.inf) if kind == "values" else (-math.inf, LARGEST_LOG)
+        return xp.all((rows >= least) & (rows < most), axis=-1)
+    p = rows if kind == "probabilities" else xp.exp(rows)
     most = 1 if kind == "probabilities" else 1 + SUM_TOLERANCE
-    inside = np.all((p >= 0) & (p <= most), axis=1)
-    return np.asarray(inside & (np.abs(p.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE))
+    inside = xp.all((p >= 0) & (p <= most), axis=-1)
+    return inside & (xp.abs(xp.total(p) - 1) <= SUM_TOLERANCE)
 
 
 def row_error(
@@ -145,7 +173,7 @@ def row_error(
     for symbol, kind in kinds.items():
         values = batch.inputs[symbol][row]
         with np.errstate(all="ignore"):
-            if valid_rows(values[None], kind)[0]:
+            if valid_rows(REFERENCE.xp, values[None], kind)[0]:
                 continue
             amounts = np.exp(values.astype(np.float64)) if kind.startswith("log") else values
             total = float(amounts.sum(dtype=np.float64))
@@ -180,7 +208,7 @@ def warn_if_rows_of_probabilities(
     for start in range(0, len(rows), batch.block):
         part = np.asarray(rows[start : start + batch.block])
         part = part if mask is None else part[mask[start : start + batch.block]]
-        if not np.all(valid_rows(part, "probabilities")):
+        if not np.all(valid_rows(REFERENCE.xp, part, "probabilities")):
             return
         counted += len(part)
     if counted >= _FEW:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 
 from lossmith.engines.arrays import Arrays, Formula
+from lossmith.engines.hosts import Rule, Tracing, differentiable, functions
 
 Tensor = Any
 
@@ -42,52 +43,55 @@ class Tensors(Arrays):
         return torch.lgamma(a)
 
 
-def evaluate(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
-    """Return an output of a formula over tensors of one shape and type; its derivatives are outputs of it too."""
-    if not torch.compiler.is_compiling():
-        return _Evaluated.apply(formula, output, *inputs)  # type: ignore[no-untyped-call]
-    # The compiler takes functions of autograd where something is differentiated, and in no derivative.
-    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-        return _Traced.apply(formula, output, *inputs)  # type: ignore[no-untyped-call]
-    return _Traced.forward(formula, output, *inputs)
+def _constant(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 
-class _Traced(torch.autograd.Function):
-    """An output of a formula, as ``torch.compile`` takes it: with first derivatives, and those not forward."""
+FUNCTIONS = functions(
+    torch,
+    constant=_constant,
+    flip=lambda a, axis: torch.flip(a, (axis,)),
+    log=torch.log,
+    may_hold=lambda condition: True,
+    nonzero=lambda condition: None,
+    places=lambda like: torch.arange(like.shape[-1], device=like.device),
+    take_along_axis=lambda a, indices, axis: torch.take_along_dim(a, indices, axis),
+    total=lambda a: torch.sum(a, dim=-1),
+)
+
+
+def _plain(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
+    found = formula.evaluate(Tensors(inputs[0]), output, inputs)
+    if found.shape != inputs[0].shape:
+        return found.expand(inputs[0].shape).clone()
+    return found.view_as(found) if any(found is x for x in inputs) else found  # what autograd keeps it cannot return
+
+
+class _Evaluated(torch.autograd.Function):
+    """An output of a formula, whose derivatives are outputs of it too, forward as well, and for many calls at once."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
         """Return the output."""
-        found = formula.evaluate(Tensors(inputs[0]), output, inputs)
-        return found if found.shape == inputs[0].shape else found.expand(inputs[0].shape).clone()
+        return _plain(formula, output, *inputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Keep what derivatives need."""
         ctx.formula, ctx.name, *tensors = inputs
         ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Return the derivatives by the inputs, each times ``g``."""
-        return _slopes(_Traced.forward, ctx, g)
-
-
-class _Evaluated(_Traced):
-    """The same with derivatives of derivatives, forward too, and for many calls at once."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep what derivatives need."""
-        _Traced.setup_context(ctx, inputs, output)
-        ctx.save_for_forward(*inputs[2:])
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the derivatives by the inputs, each times ``g``."""
-        return _slopes(evaluate, ctx, g)
+        found: list[Tensor | None] = [None, None]
+        for place, needed in enumerate(ctx.needs_input_grad[2:]):
+            name = ctx.formula.derivative(ctx.name, place) if needed else None
+            found.append(None if name is None else times(g, _evaluate(ctx.formula, name, *ctx.saved_tensors)))
+        return tuple(found)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
@@ -96,16 +100,141 @@ class _Evaluated(_Traced):
         for place, tangent in enumerate(tangents[2:]):
             name = None if tangent is None else ctx.formula.derivative(ctx.name, place)
             if name is not None:
-                total = total + times(tangent, evaluate(ctx.formula, name, *ctx.saved_tensors))
+                total = total + times(tangent, _evaluate(ctx.formula, name, *ctx.saved_tensors))
         return total
 
 
-def _slopes(function: Callable[..., Tensor], ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    found: list[Tensor | None] = [None, None]
-    for place, needed in enumerate(ctx.needs_input_grad[2:]):
-        name = ctx.formula.derivative(ctx.name, place) if needed else None
-        found.append(None if name is None else times(g, function(ctx.formula, name, *ctx.saved_tensors)))
-    return tuple(found)
+def _evaluate(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
+    return _Evaluated.apply(formula, output, *inputs)  # type: ignore[no-untyped-call]
+
+
+class _Bound(torch.autograd.Function):
+    """What a rule returns, with its derivatives; see ``lossmith.engines.hosts.Rule``."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
+        """Return the results."""
+        return rule.value(FUNCTIONS, a)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep what derivatives need."""
+        ctx.rule = inputs[0]
+        ctx.save_for_backward(*output)
+        ctx.save_for_forward(*output)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the derivative by the array."""
+        return None, ctx.rule.pull(FUNCTIONS, ctx.saved_tensors, slopes)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, tangent: Tensor) -> tuple[Tensor, ...]:
+        """Return how the results change along a tangent."""
+        found: tuple[Tensor, ...] = ctx.rule.push(FUNCTIONS, ctx.saved_tensors, tangent)
+        return found
+
+
+def _bound(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
+    return _Bound.apply(rule, a)  # type: ignore[no-untyped-call, no-any-return]
+
+
+PLAIN = Tracing(FUNCTIONS, _plain)
+"""PyTorch where nobody differentiates, as ``torch.compile`` takes it inside of a derivative."""
+DIFFERENTIABLE = Tracing(differentiable(FUNCTIONS, held=lambda a: a.detach(), bound=_bound), _evaluate)
+"""PyTorch where somebody does."""
+
+
+def losses(loss: Any, *inputs: Tensor) -> Tensor:
+    """Return the loss of each example over tensors of one type, with the derivatives that the loss says.
+
+    Args:
+        loss: made ready; see ``lossmith.core.traceable``.
+        inputs: in its order, with the numbers of an example along the last axis.
+    """
+    if not torch.compiler.is_compiling():
+        return _Losses.apply(loss, *inputs)  # type: ignore[no-untyped-call]
+    # The compiler takes functions of autograd only where something is differentiated.
+    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+        return _Compiled.apply(loss, *inputs)  # type: ignore[no-untyped-call]
+    return _Compiled.forward(loss, *inputs)
+
+
+class _Compiled(torch.autograd.Function):
+    """Losses as ``torch.compile`` takes them: with first derivatives, and those not forward."""
+
+    @staticmethod
+    def forward(loss: Any, *inputs: Tensor) -> Tensor:
+        """Return the losses."""
+        return loss.compute(PLAIN, _by_symbol(loss, inputs), ("losses",))["losses"]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what derivatives need."""
+        ctx.loss, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the derivatives by the inputs, each times ``g``."""
+        return _slopes(PLAIN, ctx, g)
+
+
+class _Losses(_Compiled):
+    """Losses with derivatives of derivatives, forward too, and for many calls at once."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what derivatives need."""
+        _Compiled.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the derivatives by the inputs, each times ``g``."""
+        return _slopes(DIFFERENTIABLE, ctx, g)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
+        """Return how the losses change along tangents of the inputs."""
+        loss = ctx.loss
+        found = _gradients(DIFFERENTIABLE, loss, ctx.saved_tensors, [tangent is not None for tangent in tangents])
+        terms = [times(tangent, slope) for tangent, slope in zip(tangents, found, strict=True) if slope is not None]
+        total = torch.stack(terms).sum(0)
+        return total if loss.row_axis is None else total.sum(-1)
+
+
+def _by_symbol(loss: Any, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {item.symbol: tensor for item, tensor in zip(loss.inputs, inputs, strict=True)}
+
+
+def _gradients(host: Tracing, loss: Any, inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
+    """Return the gradients by the wanted inputs in the places of all."""
+    names = [
+        f"gradient:{item.symbol}" if item.predicted and want else None
+        for item, want in zip(loss.inputs, wanted, strict=True)
+    ]
+    found = loss.compute(host, _by_symbol(loss, inputs), [name for name in names if name is not None])
+    return [None if name is None else found[name] for name in names]
+
+
+def _slopes(host: Tracing, ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    found = _gradients(host, ctx.loss, ctx.saved_tensors, ctx.needs_input_grad[1:])
+    spread = g if ctx.loss.row_axis is None else g[..., None]
+    slopes = [None if slope is None else times(spread, slope) for slope in found]
+    if torch.is_grad_enabled():
+        pairs = zip(slopes, ctx.saved_tensors, strict=True)
+        slopes = [None if slope is None else _tied(slope, x) for slope, x in pairs]
+    return None, *slopes
+
+
+def _tied(slope: Tensor, x: Tensor) -> Tensor:
+    """Return a slope that is a function of an input, be it a constant one: a derivative of 0 is one."""
+    return slope if slope.requires_grad else torch.where(torch.zeros_like(x, dtype=torch.bool), x, slope)
 
 
 def times(factor: Tensor, slope: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Self
@@ -24,6 +24,8 @@ from lossmith.core.halving import least_between
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.section import Section, in_common
+from lossmith.core.traceable import Counting
+from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import NoConstantError, ParameterError
 from lossmith.program import Program, trace
 from lossmith.program.ops import Ops, Value
@@ -33,6 +35,7 @@ from lossmith.structures.rows import Rows
 Array = npt.NDArray[Any]
 
 _CONVENTIONS = ("prediction", "labels", "targets", "class_axis", "p_kind", "q_kind")
+_COUNTING = ("class_weight", "ignore_index")
 _AGREED = ("mean", "median", "probability")
 
 
@@ -222,10 +225,7 @@ class Sum(Loss):
         first = parts[0]
         for (_, loss), part in zip(self.parts, parts, strict=True):
             if not (_same(first.weight, part.weight) and _same(first.mask, part.mask)):
-                raise ParameterError(
-                    f"{self}: {loss} weighs or leaves out other rows than {self.parts[0][1]}, as class weights and "
-                    "ignored indices do; give every term the same"
-                )
+                raise self._differs(loss)
         return Parts(**{item.name: getattr(first, item.name) for item in fields(Batch)}, parts=parts)
 
     def _stream(
@@ -235,15 +235,64 @@ class Sum(Loss):
         streams = [loss._stream(part, outputs, first) for (_, loss), part in zip(self.parts, batch.parts, strict=True)]
         for blocks in zip(*streams, strict=True):
             start, stop, _ = blocks[0]
-            valid = np.logical_and.reduce([block["valid"] for _, _, block in blocks])
-            total: dict[str, Array] = {}
             with np.errstate(over="ignore", invalid="ignore"):
-                for (weight, _), (_, _, block) in zip(self.parts, blocks, strict=True):
-                    for key in outputs:
-                        # Weight 0 takes nothing, not even from infinity.
-                        share = weight * block[key] if weight else np.zeros_like(block[key])
-                        total[key] = total[key] + share if key in total else share
-            yield start, stop, {**total, "valid": valid}
+                yield start, stop, self._added(REFERENCE, [block for _, _, block in blocks], (*outputs, "valid"))
+
+    def _added(self, host: Host, terms: Sequence[Mapping[str, Any]], outputs: Sequence[str]) -> dict[str, Any]:
+        """Return the outputs of the sum from those of its terms."""
+        total: dict[str, Any] = {}
+        for (weight, _), found in zip(self.parts, terms, strict=True):
+            for key in outputs:
+                if key == "valid":
+                    total[key] = total[key] & found[key] if key in total else found[key]
+                else:
+                    # Weight 0 takes nothing, not even from infinity.
+                    share = weight * found[key] if weight else host.xp.zeros_like(found[key])
+                    total[key] = total[key] + share if key in total else share
+        return total
+
+    @property
+    def singles(self) -> Collection[str]:
+        """Those of every term."""
+        return self.parts[0][1].singles
+
+    @property
+    def class_indices(self) -> Collection[str]:
+        """Those of every term."""
+        return self.parts[0][1].class_indices
+
+    @property
+    def demands(self) -> Mapping[str, str]:
+        """Those of every term."""
+        return self.parts[0][1].demands
+
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+        """Ask every term; see ``Traceable.row_axis_of``."""
+        axes = [loss.row_axis_of(shapes) for _, loss in self.parts]
+        return axes[0]
+
+    def ready(self) -> None:
+        """Settle the terms; see ``Traceable.ready``."""
+        for _, loss in self.parts:
+            loss.ready()
+
+    def compute(self, host: Host, given: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+        """Return outputs of each example; see ``Traceable.compute``."""
+        return self._added(host, [loss.compute(host, given, outputs) for _, loss in self.parts], outputs)
+
+    def counting(self, host: Host, given: Mapping[str, Any]) -> Counting:
+        """Return how much each example counts to every term; see ``Traceable.counting``."""
+        first = self.parts[0][1]
+        for _, loss in self.parts:
+            if any(loss.values.get(name) != first.values.get(name) for name in _COUNTING):
+                raise self._differs(loss)
+        return first.counting(host, given)
+
+    def _differs(self, loss: Loss) -> ParameterError:
+        return ParameterError(
+            f"{self}: {loss} weighs or leaves out other rows than {self.parts[0][1]}, as class weights and "
+            "ignored indices do; give every term the same"
+        )
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
         assert isinstance(batch, Parts)

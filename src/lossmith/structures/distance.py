@@ -7,6 +7,7 @@ so are those of a cosine with a vector of zeros, whose distance to everything is
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +15,18 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.parameter import Option
-from lossmith.core.rows import prepare_rows
+from lossmith.core.rows import agree, prepare_rows
 from lossmith.core.section import Section
-from lossmith.engines import numpy as engine
+from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import DomainError
 from lossmith.structures.row_math import place
 from lossmith.structures.written import Written
 
-Array = npt.NDArray[Any]
+Array = Any
 
 
 @dataclass(frozen=True)
@@ -36,39 +36,45 @@ class Measured:
     Attributes:
         value: (rows,).
         by_u, by_v: gradients, (rows, n).
-        by_uu, by_uv, by_vv: second derivatives, (rows, n, n), or their diagonals (rows, n).
+        by_uu, by_uv, by_vv: second derivatives, (rows, n, n), or their diagonals (rows, n), or nothing.
     """
 
     value: Array
     by_u: Array
     by_v: Array
-    by_uu: Array
-    by_uv: Array
-    by_vv: Array
+    by_uu: Array = None
+    by_uv: Array = None
+    by_vv: Array = None
 
 
-def norm(x: Array) -> Array:
+def norm(xp: Any, x: Array) -> Array:
     """Return the Euclidean norm of each row, which neither overflows nor underflows before its time."""
-    largest = np.max(np.abs(x), axis=-1, initial=0.0)
-    scale = np.where((largest > 0) & (largest < np.inf), largest, 1.0)
-    found: Array = scale * np.sqrt(np.sum(np.square(x / scale[..., None]), axis=-1))
-    return found
+    largest = xp.held(xp.amax(xp.abs(x), axis=-1))
+    ordinary = (largest > 0) & (largest < math.inf)
+    scale = xp.where(ordinary, largest, 1.0)
+    squares = xp.sum(xp.square(x / scale[..., None]), axis=-1)
+    return xp.where(ordinary, scale * xp.sqrt(xp.where(ordinary, squares, 1.0)), largest)
 
 
-def squared(u: Array, v: Array, full: bool) -> Measured:
+def squared(xp: Any, u: Array, v: Array, full: bool | None = None) -> Measured:
     """Return squared Euclidean distances."""
     difference = u - v
+    first = xp.sum(difference**2, axis=-1), 2 * difference, -2 * difference
+    if full is None:
+        return Measured(*first)
     second = 2 * _unit(u, full)
-    return Measured(np.sum(difference**2, axis=-1), 2 * difference, -2 * difference, second, -second, second)
+    return Measured(*first, second, -second, second)
 
 
-def euclidean(u: Array, v: Array, full: bool) -> Measured:
+def euclidean(xp: Any, u: Array, v: Array, full: bool | None = None) -> Measured:
     """Return Euclidean distances; all derivatives are 0 where the embeddings coincide."""
     difference = u - v
-    size = norm(difference)
+    size = norm(xp, difference)
     apart = size[..., None] > 0
-    away = np.where(apart, difference / np.where(apart, size[..., None], 1), 0)
-    scale = np.where(apart, size[..., None], 1)
+    scale = xp.where(apart, size[..., None], 1.0)
+    away = xp.where(apart, difference / scale, 0.0)
+    if full is None:
+        return Measured(size, away, -away)
     if full:
         second = np.where(apart[..., None], (_unit(u, full) - _outer(away, away)) / scale[..., None], 0)
     else:
@@ -77,21 +83,23 @@ def euclidean(u: Array, v: Array, full: bool) -> Measured:
     return Measured(size, away, -away, second, -second, second)
 
 
-def cosine(u: Array, v: Array, full: bool) -> Measured:
+def cosine(xp: Any, u: Array, v: Array, full: bool | None = None) -> Measured:
     """Return 1 minus the cosine; it is 1 with derivatives 0 where an embedding is zero."""
-    sizes = norm(u), norm(v)
+    sizes = norm(xp, u), norm(xp, v)
     both = ((sizes[0] > 0) & (sizes[1] > 0))[..., None]
-    lengths = [np.where(both, size[..., None], 1) for size in sizes]
-    a, b = (np.where(both, x / length, 0) for x, length in zip((u, v), lengths, strict=True))
-    near, far = np.sum((a - b) ** 2, axis=-1) / 2, np.sum((a + b) ** 2, axis=-1) / 2
+    lengths = [xp.where(both, size[..., None], 1.0) for size in sizes]
+    a, b = (xp.where(both, x / length, 0.0) for x, length in zip((u, v), lengths, strict=True))
+    near, far = xp.sum((a - b) ** 2, axis=-1) / 2, xp.sum((a + b) ** 2, axis=-1) / 2
     # 1 - c and 1 + c from differences of unit vectors: neither cancels.
-    value = np.where(both[..., 0], np.where(near < 1, near, 2 - far), 1.0)
+    value = xp.where(both[..., 0], xp.where(near < 1, near, 2 - far), 1.0)
     c = (1 - value)[..., None]
-    short, long = value[..., None], np.where(both, np.where(near < 1, 2 - near, far)[..., None], 1.0)
+    short, long = value[..., None], xp.where(both, xp.where(near < 1, 2 - near, far)[..., None], 1.0)
     # b - c a, the part of b across a, again without cancellation where the two point alike or apart.
-    across_a = np.where(c > 0, (b - a) + short * a, (b + a) - long * a)
-    across_b = np.where(c > 0, (a - b) + short * b, (a + b) - long * b)
+    across_a = xp.where(c > 0, (b - a) + short * a, (b + a) - long * a)
+    across_b = xp.where(c > 0, (a - b) + short * b, (a + b) - long * b)
     by_u, by_v = -across_a / lengths[0], -across_b / lengths[1]
+    if full is None:
+        return Measured(value, by_u, by_v)
     if full:
         eye = _unit(u, full)
         uu = _outer(a, across_a) + _outer(across_a, a) + c[..., None] * (eye - _outer(a, a))
@@ -167,39 +175,57 @@ class Distance(Written):
         arguments = [(item, given[item.name]) for item in self.inputs]
         return prepare_rows(type(self).__name__, arguments, weight, mask, along="coordinates")
 
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the coordinates; see ``Traceable.row_axis_of``."""
+        return agree(type(self).__name__, self.inputs, shapes, along="coordinates")[0]
+
     def _stream(
         self, batch: Batch, outputs: Sequence[str], first: int = 0
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         for start, stop, given in batch.blocks(first):
             with np.errstate(all="ignore"):
-                valid = np.logical_and.reduce([np.isfinite(array).all(axis=1) for array in given.values()])
-                results = self._row({symbol: array.astype(np.float64) for symbol, array in given.items()}, outputs)
-            yield start, stop, {**results, "valid": valid}
+                wide = {symbol: array.astype(np.float64) for symbol, array in given.items()}
+                yield start, stop, self.compute(REFERENCE, wide, (*outputs, "valid"))
 
-    def _row(self, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
-        measured = {full: self._measured(given, full) for full in {False, *(o.startswith("full") for o in outputs)}}
-        single = measured[False]
-        names = ["value", *(name for name, _ in self.program(2).outputs if name != "value")]
-        parts = engine.run(self.part(*names), [single[symbol].value for symbol in self.symbols], self.free_parameters)
+    def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.compute``."""
+        xp = host.xp
         results: dict[str, Array] = {}
+        bends = [output for output in outputs if "hessian" in output]
+        found = self._measured(xp, given, False if bends else None)
+        slopes = [f"gradient:{symbol}" for symbol in self.symbols if any(":" in output for output in outputs)]
+        names = ["value", *slopes] if not bends else [name for name, _ in self.program(2).outputs]
+        parts = host.run(self, "formula", names, [found[symbol].value for symbol in self.symbols])
         for output in outputs:
-            what, _, symbols = output.partition(":")
-            if what == "losses":
+            what, _, symbol = output.partition(":")
+            if what == "valid":
+                results[output] = xp.all(xp.isfinite(xp.stack([given[item.symbol] for item in self.inputs])), axis=0)
+                results[output] = xp.all(results[output], axis=-1)
+            elif what == "losses":
                 results[output] = parts["value"]
             elif what == "gradient":
-                results[output] = self._gradient(symbols, single, parts)
-            else:
-                x, z = symbols.split(",")
-                results[output] = self._second(x, z, single, parts)
-                if what == "full_hessian":
-                    blocks = self._second(x, z, measured[True], parts)
-                    # The diagonal has digits of its own.
-                    results[output] = place(np, blocks, results[output]) if x == z else blocks
+                results[output] = self._gradient(xp, symbol, found, parts)
+        return results | (self._bends(given, bends, found, parts) if bends else {})
+
+    def _bends(
+        self, given: Mapping[str, Array], outputs: Sequence[str], found: Mapping[str, Measured], parts: dict[str, Array]
+    ) -> dict[str, Array]:
+        """Return second derivatives, which NumPy alone is asked for."""
+        full = any(output.startswith("full") for output in outputs)
+        measured = self._measured(REFERENCE.xp, given, True) if full else {}
+        results: dict[str, Array] = {}
+        for output in outputs:
+            x, z = output.partition(":")[2].split(",")
+            results[output] = self._second(x, z, found, parts)
+            if output.startswith("full"):
+                blocks = self._second(x, z, measured, parts)
+                # The diagonal has digits of its own.
+                results[output] = place(REFERENCE.xp, blocks, results[output]) if x == z else blocks
         return results
 
-    def _measured(self, given: Mapping[str, Array], full: bool) -> dict[str, Measured]:
+    def _measured(self, xp: Any, given: Mapping[str, Array], full: bool | None) -> dict[str, Measured]:
         measure = DISTANCES[str(self.distance)]
-        return {s: measure(given[u], given[v], full) for s, (u, v) in zip(self.symbols, self.pairs, strict=True)}
+        return {s: measure(xp, given[u], given[v], full) for s, (u, v) in zip(self.symbols, self.pairs, strict=True)}
 
     @property
     @abstractmethod
@@ -222,15 +248,15 @@ class Distance(Written):
         """Return the formula and its first and second derivative by the first distance."""
         first = self.symbols[0]
         names = ("value", f"gradient:{first}", f"hessian:{first},{first}")
-        found = engine.run(self.part(*names), list(distances), self.free_parameters)
+        found = REFERENCE.run(self, "formula", names, distances)
         return found[names[0]], found[names[1]], found[names[2]]
 
-    def _gradient(self, wrt: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
+    def _gradient(self, xp: Any, wrt: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
         total: Any = 0.0
         for symbol, pair in zip(self.symbols, self.pairs, strict=True):
             if wrt in pair:
-                total = total + _times(parts[f"gradient:{symbol}"], _slope(found[symbol], pair, wrt))
-        return np.asarray(total)
+                total = total + _times(xp, parts[f"gradient:{symbol}"], _slope(found[symbol], pair, wrt))
+        return total
 
     def _second(self, x: str, z: str, found: Mapping[str, Measured], parts: Mapping[str, Array]) -> Array:
         """Return second derivatives: the diagonal, or blocks where those of the distances are."""
@@ -239,19 +265,19 @@ class Distance(Written):
         pairs = dict(zip(self.symbols, self.pairs, strict=True))
         for place_of, s in enumerate(self.symbols):
             if x in pairs[s] and z in pairs[s]:
-                total = total + _times(parts[f"gradient:{s}"], _bend(found[s], pairs[s], x, z))
+                total = total + _times(np, parts[f"gradient:{s}"], _bend(found[s], pairs[s], x, z))
             for t in self.symbols:
                 if x in pairs[s] and z in pairs[t]:
                     key = f"hessian:{s},{t}" if place_of <= self.symbols.index(t) else f"hessian:{t},{s}"
                     a, b = _slope(found[s], pairs[s], x), _slope(found[t], pairs[t], z)
-                    total = total + _times(parts[key], _outer(a, b) if len(shape) > a.ndim else a * b)
+                    total = total + _times(np, parts[key], _outer(a, b) if len(shape) > a.ndim else a * b)
         return total
 
 
-def _times(factor: Array, derivative: Array) -> Array:
+def _times(xp: Any, factor: Array, derivative: Array) -> Array:
     """Return a factor of each row times the row's derivatives; what does not count is 0 even of infinities."""
-    factor = factor.reshape(-1, *(1,) * (derivative.ndim - 1))
-    return np.where(factor == 0, 0, factor * derivative)
+    factor = factor.reshape(*factor.shape, *(1,) * (derivative.ndim - factor.ndim))
+    return xp.where(factor == 0, 0.0, factor * derivative)
 
 
 def _slope(measured: Measured, pair: tuple[str, str], wrt: str) -> Array:

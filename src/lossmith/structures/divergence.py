@@ -20,11 +20,10 @@ from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Integer, Option
-from lossmith.core.rows import prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
+from lossmith.core.rows import WANTED, agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
-from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
-from lossmith.errors import ParameterError
+from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.program import Ops, Program, Value
 from lossmith.structures import simplex_math as rows
 from lossmith.structures.written import Written
@@ -121,6 +120,11 @@ class Divergence(Written):
         return axis
 
     @property
+    def demands(self) -> Mapping[str, str]:
+        """What p and q must be."""
+        return {symbol: WANTED[kind] for symbol, kind in self._kinds.items()}
+
+    @property
     def domains(self) -> Mapping[str, Domain]:
         """Domain of the entries of ``p`` and ``q``."""
         return MappingProxyType(dict(zip("pq", (_DOMAINS[kind] for kind in self.kinds), strict=True)))
@@ -139,16 +143,27 @@ class Divergence(Written):
                 warn_if_rows_of_probabilities(batch, symbol, mend)
         return batch
 
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the classes; see ``Traceable.row_axis_of``."""
+        return agree(type(self).__name__, self.inputs, shapes, axis=self.class_axis)[0]
+
     def _stream(
         self, batch: Batch, outputs: Sequence[str], first: int = 0
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         for start, stop, given in batch.blocks(first):
             with np.errstate(all="ignore"):
-                valid = np.logical_and.reduce([valid_rows(given[x], kind) for x, kind in self._kinds.items()])
                 # In float64 whatever came in: a row is small, and nothing is lost between its classes.
-                p, q = (given[symbol].astype(np.float64) * self.scale for symbol in "pq")
-                results = self.row(p, q, outputs)
-            yield start, stop, {**results, "valid": valid}
+                wide = {symbol: array.astype(np.float64) for symbol, array in given.items()}
+                yield start, stop, self.compute(REFERENCE, wide, (*outputs, "valid"))
+
+    def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.compute``."""
+        wanted, scale = [output for output in outputs if output != "valid"], self.scale
+        results = self.row(host, given["p"] * scale, given["q"] * scale, wanted) if wanted else {}
+        if "valid" in outputs:
+            p, q = (valid_rows(host.xp, given[symbol], kind) for symbol, kind in self._kinds.items())
+            results["valid"] = p & q
+        return results
 
     def _invalid(self, batch: Batch, invalid: Array, start: int) -> Exception:
         options = {symbol: f"or say what they are with {symbol}_kind=" for symbol in "pq"}
@@ -159,44 +174,50 @@ class Divergence(Written):
     def _kinds(self) -> dict[str, str]:
         return dict(zip("pq", self.kinds, strict=True))
 
-    def row(self, p: Array, q: Array, outputs: Sequence[str]) -> dict[str, Array]:
-        """Return the outputs for float64 rows of ``p`` and ``q``, each (rows, classes), in their kinds."""
+    def row(self, host: Host, p: Array, q: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        """Return the outputs for rows of ``p`` and ``q``, each (..., classes), in their kinds."""
         kinds = [_PLAIN.get(kind, kind) for kind in self.kinds]
-        left, right = (rows.view(np, kind, array) for kind, array in zip(kinds, (p, q), strict=True))
-        d = rows.log_ratio(np, left, right)
+        left, right = (rows.view(host.xp, kind, array) for kind, array in zip(kinds, (p, q), strict=True))
+        d = rows.log_ratio(host.xp, left, right)
         results: dict[str, Array] = {}
         if "losses" in outputs:
-            terms = self._run(self.kernel("terms", _terms, "pqd"), {"p": left.p, "q": right.p, "d": d})["value"]
-            results["losses"] = terms.sum(axis=1) + self._surplus(left, right, d)
-        if not any(":" in output for output in outputs):
-            return results
-        found = {
-            symbol: self._derivatives(symbol, view.kind, left.p, right.p, d)
-            for symbol, view in (("p", left), ("q", right))
-        }
-        bends = found["p"].bend, found["q"].bend
-        # p² times the second derivative by p, which is q² times that by q too: from the one that is exact or moderate.
-        by_q = (np.abs(np.log(bends[1])) < np.abs(np.log(bends[0]))) | ~np.isfinite(bends[0])
-        weight = np.where(by_q, right.p * bends[1], left.p * bends[0])
+            terms = host.run(self, "terms", ("value",), (left.p, right.p, d))["value"]
+            results["losses"] = host.xp.sum(terms, axis=-1) + self._surplus(host, left, right, d)
+        for symbol, view in (("p", left), ("q", right)):
+            if f"gradient:{symbol}" in outputs:
+                pull = host.run(self, f"pull:{symbol}", ("value",), (left.p, right.p, d))["value"]
+                slope = host.run(self, f"slope:{symbol}", ("value",), (d,))["value"]
+                results[f"gradient:{symbol}"] = rows.gradient(host.xp, view, slope, pull) * self.scale
+        if any("hessian" in output for output in outputs):
+            results |= self._bends(left, right, d, outputs)
+        return results
+
+    def _bends(self, left: rows.View, right: rows.View, d: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        """Return the second derivatives, which NumPy alone is asked for."""
+        xp, scale = REFERENCE.xp, self.scale**2
+        found = {symbol: self._derivatives(symbol, left.p, right.p, d) for symbol in "pq"}
+        results: dict[str, Array] = {}
         for symbol, view in (("p", left), ("q", right)):
             slope, pull, curve, bend = found[symbol]
             second = (slope, pull, curve, _over(bend, view.p))
-            if f"gradient:{symbol}" in outputs:
-                results[f"gradient:{symbol}"] = rows.gradient(np, view, slope, pull) * self.scale
             if f"hessian:{symbol},{symbol}" in outputs:
-                results[f"hessian:{symbol},{symbol}"] = rows.hessian(np, view, *second) * self.scale**2
+                results[f"hessian:{symbol},{symbol}"] = rows.hessian(xp, view, *second) * scale
             if f"full_hessian:{symbol},{symbol}" in outputs:
-                results[f"full_hessian:{symbol},{symbol}"] = rows.full_hessian(np, view, *second) * self.scale**2
+                results[f"full_hessian:{symbol},{symbol}"] = rows.full_hessian(xp, view, *second) * scale
         if "full_hessian:p,q" in outputs:
+            bends = found["p"].bend, found["q"].bend
+            # p² times the second derivative by p, which is q² times that by q too: from the one that is exact or
+            # moderate.
+            by_q = (np.abs(np.log(bends[1])) < np.abs(np.log(bends[0]))) | ~np.isfinite(bends[0])
+            weight = np.where(by_q, right.p * bends[1], left.p * bends[0])
             inner = _inner(left, right, d, weight, *bends)
-            results["full_hessian:p,q"] = rows.cross_hessian(np, left, right, weight, inner) * self.scale**2
+            results["full_hessian:p,q"] = rows.cross_hessian(xp, left, right, weight, inner) * scale
         return results
 
-    def _derivatives(self, symbol: str, kind: str, p: Array, q: Array, d: Array) -> _Derivatives:
+    def _derivatives(self, symbol: str, p: Array, q: Array, d: Array) -> _Derivatives:
         """Return the derivatives by p or by q."""
-        place = "pq".index(symbol)
-        pull = self._run(self._pull(place, kind), {"p": p, "q": q, "d": d})
-        slope = self._run(self._slope(place, kind), {"d": d})
+        pull = REFERENCE.run(self, f"pull:{symbol}", (), (p, q, d))
+        slope = REFERENCE.run(self, f"slope:{symbol}", (), (d,))
         own, side = (p, 1) if symbol == "p" else (q, -1)
         # By the logarithm, the probability moves by itself and d by one.
         direct = np.where(own == 0, 0, own * pull[f"gradient:{symbol}"])
@@ -204,19 +225,33 @@ class Divergence(Written):
         return _Derivatives(slope["value"], pull["value"], curve, side * slope["gradient:d"])
 
     @property
+    def programs(self) -> Mapping[str, Sequence[str]]:
+        """The loss of a class, and its derivatives by p and q and by their logarithms."""
+        return {"terms": (), "pull:p": _BY_ALL, "pull:q": _BY_ALL, "slope:p": (), "slope:q": ()}
+
+    def program_of(self, label: str, outputs: Sequence[str]) -> Program:
+        """Return one of these programs, with all that it has."""
+        what, _, symbol = label.partition(":")
+        if what == "terms":
+            return self.kernel("terms", _terms, "pqd")
+        place = "pq".index(symbol)
+        if what == "slope":
+            return self._slope(place, self.kinds[place])
+        return self._pull(place, self.kinds[place], "pqd" if outputs == _BY_ALL else symbol + "d")
+
+    @property
     def forms(self) -> Mapping[str, Pulls]:
         """The pulls of the general form and of the definition."""
         return {"general": self.pulls, "defined": self.defined_pulls}
 
-    def _pull(self, place: int, kind: str) -> Program:
+    def _pull(self, place: int, kind: str, wrt: str) -> Program:
         """Return the program of the derivative by log p or log q, for the one or the other place."""
         form = _form(kind)
 
         def pulls(loss: Self, ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
             return {"value": loss.forms[form](ops, s["p"], s["q"], s["d"])[place]}
 
-        symbol = "pq"[place]
-        return self.kernel(f"pull:{symbol} {form}", pulls, "pqd", wrt=symbol + "d")
+        return self.kernel(f"pull:{'pq'[place]} {form} {wrt}", pulls, "pqd", wrt=wrt)
 
     def _slope(self, place: int, kind: str) -> Program:
         """Return the program of the derivative by p or by q."""
@@ -226,11 +261,6 @@ class Divergence(Written):
             return {"value": loss.slopes(ops, s["d"], loss.forms[form])[place]}
 
         return self.kernel(f"slope:{'pq'[place]} {form}", slopes, "d", wrt="d")
-
-    def _run(self, program: Program, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        shape = arrays["d"].shape
-        flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays.values()]
-        return {name: values.reshape(shape) for name, values in engine.run(program, flat, self.free_parameters).items()}
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
         if any(part.startswith("full") for part in parts):
@@ -244,8 +274,8 @@ class Divergence(Written):
 
         return divergence_kernel.run(
             self.kernel("terms", _terms, "pqd"),
-            tuple(self._pull(place, kind) for place, kind in enumerate(self.kinds)),
-            tuple(self._slope(place, kind) for place, kind in enumerate(self.kinds)),
+            tuple(self.program_of(f"pull:{symbol}", ()) for symbol in "pq"),
+            tuple(self.program_of(f"slope:{symbol}", ()) for symbol in "pq"),
             rows,
             batch.inputs["p"],
             batch.inputs["q"],
@@ -263,13 +293,13 @@ class Divergence(Written):
             divisor=divisor,
         )
 
-    def _surplus(self, left: rows.View, right: rows.View, d: Array) -> Array | float:
+    def _surplus(self, host: Host, left: rows.View, right: rows.View, d: Array) -> Array | float:
         """Return what the multiples of p and q add to the loss: the rounding of the rows' sums, or nothing."""
         if self.linear == 0 or left.kind == right.kind == "logits":
             return 0.0
         # Where logarithms came in, d has digits of the difference that p and q have not.
-        difference = np.where(np.abs(d) < 1, right.p * np.expm1(d), left.p - right.p)
-        surplus: Array = self.linear * np.sum(difference, axis=1)
+        difference = host.xp.where(host.xp.abs(d) < 1, right.p * host.xp.expm1(d), left.p - right.p)
+        surplus: Array = self.linear * host.xp.sum(difference, axis=-1)
         return surplus
 
     def section(
@@ -306,6 +336,7 @@ class Divergence(Written):
         )
 
 
+_BY_ALL = ("gradient:p", "gradient:q", "gradient:d")
 _PLAIN = {"values": "probabilities", "log_values": "log_probabilities"}
 
 
@@ -339,33 +370,3 @@ def _inner(left: rows.View, right: rows.View, d: Array, weight: Array, by_p: Arr
     if left.kind == "probabilities":
         return -by_p
     return -by_q if right.kind == "probabilities" else -weight
-
-
-def entropy(p: npt.ArrayLike, *, kind: str = "probabilities", class_axis: int = -1) -> Any:
-    """Return the entropy of each distribution in nats, -Σ p log p, with 0 log 0 = 0.
-
-    It is the least cross-entropy that predictions of targets p can reach, and log K at most.
-
-    Args:
-        p: distributions over the classes.
-        kind: what p holds: ``probabilities``, ``log_probabilities`` or ``logits``.
-        class_axis: axis along which the classes lie.
-
-    Raises:
-        ParameterError: for another kind.
-        DomainError: when a row is no distribution; the first is named.
-    """
-    if kind not in KINDS:
-        raise ParameterError(
-            f"entropy(kind={kind!r}): kind must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}"
-        )
-    held = Input("p", "p")
-    batch = prepare_rows("entropy", [(held, p)], axis=class_axis)
-    given = np.asarray(batch.inputs["p"], np.float64)
-    with np.errstate(all="ignore"):
-        wrong = ~valid_rows(given, kind)
-        if wrong.any():
-            raise row_error(batch, {"p": kind}, wrong, 0, {"p": "or say what they are with kind="})
-        view = rows.view(np, kind, given)
-        terms = np.where(view.p == 0, 0, -view.p * view.log_p)
-    return batch.restore(terms.sum(axis=1).astype(batch.dtype))[()]

@@ -19,13 +19,13 @@ from lossmith.core.contract import Batch, common_type, numbers, weights
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Option, Vector
-from lossmith.core.rows import prepare_rows
+from lossmith.core.rows import agree, prepare_rows
 from lossmith.core.section import Section
-from lossmith.engines import numpy as engine
+from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError
 from lossmith.structures.written import Written
 
-Array = npt.NDArray[Any]
+Array = Any
 
 
 class Levels(Written):
@@ -72,7 +72,7 @@ class Levels(Written):
     def quantiles(self, y_pred: npt.ArrayLike) -> Array:
         """Return the quantiles that predictions stand for, levels along the last axis."""
         f = self._predictions(y_pred)
-        found: Array = self._cumulated(f.astype(np.float64)).astype(common_type([f]))
+        found: Array = self._cumulated(REFERENCE.xp, f.astype(np.float64)).astype(common_type([f]))
         return found
 
     def crossing_rate(self, y_pred: npt.ArrayLike) -> float:
@@ -110,63 +110,90 @@ class Levels(Written):
         cost = plain.cost(y, np.broadcast_to(q, (*y.shape, q.size)).copy(), weight)
         return Context(0.0, None, float(cost), False)
 
+    @property
+    def singles(self) -> tuple[str, ...]:
+        """The target."""
+        return ("y",)
+
     def _predictions(self, y_pred: Any) -> Array:
-        owner, count = type(self).__name__, len(self.levels)
-        f = numbers(owner, "y_pred", y_pred)
-        if f.ndim == 0 or f.shape[-1] != count:
-            raise ShapeError(
-                f"{owner}: y_pred has shape {f.shape}, but needs one prediction for each of the {count} levels "
-                f"{self.levels} along the last axis"
-            )
+        f = numbers(type(self).__name__, "y_pred", y_pred)
+        self._refuse_other_levels(f.shape)
         return f
+
+    def _refuse_other_levels(self, shape: tuple[int, ...]) -> None:
+        if shape[-1:] != (len(self.levels),):
+            raise ShapeError(
+                f"{type(self).__name__}: y_pred has shape {shape}, but needs one prediction for each of the "
+                f"{len(self.levels)} levels {self.levels} along the last axis"
+            )
+
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the levels; see ``Traceable.row_axis_of``."""
+        self._refuse_other_levels(shapes["f"])
+        return agree(type(self).__name__, self.inputs, shapes, along="levels", single=self.singles)[0]
 
     @np.errstate(over="ignore", invalid="ignore")
     def _batch(self, given: Mapping[str, Any], weight: Any, mask: Any, *, trusted: bool = False) -> Batch:
         self._predictions(given["y_pred"])
         arguments = [(item, given[item.name]) for item in self.inputs]
-        return prepare_rows(type(self).__name__, arguments, weight, mask, along="levels", single="y")
+        return prepare_rows(type(self).__name__, arguments, weight, mask, along="levels", single=self.singles)
 
     def _stream(
         self, batch: Batch, outputs: Sequence[str], first: int = 0
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         for start, stop, given in batch.blocks(first):
-            y, f = (given[symbol].astype(np.float64) for symbol in "yf")
             with np.errstate(all="ignore"):
-                results = self._row(y, f, outputs)
-            yield start, stop, {**results, "valid": np.isfinite(y) & np.isfinite(f).all(axis=1)}
+                wide = {symbol: array.astype(np.float64) for symbol, array in given.items()}
+                yield start, stop, self.compute(REFERENCE, wide, (*outputs, "valid"))
 
-    def _row(self, y: Array, f: Array, outputs: Sequence[str]) -> dict[str, Array]:
-        levels = np.broadcast_to(np.asarray(self.levels), f.shape)
-        columns = [np.broadcast_to(y[:, None], f.shape), self._cumulated(f), levels]
-        flat = [np.ascontiguousarray(column).reshape(-1) for column in columns]
-        program = self.part("value", "gradient:f", "hessian:f,f")
-        found = engine.run(program, flat, self.free_parameters)
-        count = f.shape[1]
-        value, g, h = (found[name].reshape(f.shape) / count for name, _ in program.outputs)
-        results = {"losses": value.sum(axis=1)}
+    def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.compute``."""
+        xp, y, f = host.xp, given["y"], given["f"]
+        needed = {
+            "value": "losses" in outputs,
+            "gradient:f": any(":" in output for output in outputs),
+            "hessian:f,f": any("hessian" in output for output in outputs),
+        }
+        levels = xp.broadcast_to(xp.constant(self.levels, f), f.shape)
+        columns = [xp.broadcast_to(y[..., None], f.shape), self._cumulated(xp, f), levels]
+        parts = [part for part, wanted in needed.items() if wanted]
+        found = host.run(self, "formula", parts, columns) if parts else {}
+        found = {name: array / len(self.levels) for name, array in found.items()}
+        results: dict[str, Array] = {}
+        if "losses" in outputs:
+            results["losses"] = xp.sum(found["value"], axis=-1)
+        if "valid" in outputs:
+            results["valid"] = xp.isfinite(y) & xp.all(xp.isfinite(f), axis=-1)
+        if "gradient:f" in outputs:
+            results["gradient:f"] = self._carried(xp, f, found["gradient:f"])
+        return results | (self._bends(f, found) if needed["hessian:f,f"] else {})
+
+    def _carried(self, xp: Any, f: Array, g: Array) -> Array:
+        """Return derivatives by predictions from those by quantiles."""
         if self.prediction == "quantiles":
-            full = h[:, :, None] * np.eye(count)
-            results |= {"gradient:f": g, "hessian:f,f": h, "full_hessian:f,f": full}
-        else:
-            small = np.exp(-np.abs(f))
-            steps = np.where(f >= 0, 1, small) / (1 + small)
-            steps[:, 0] = 1
-            bends = small / np.square(1 + small)
-            bends[:, 0] = 0
-            # An increment moves its own quantile and all above it.
-            above, curved = (np.flip(np.cumsum(np.flip(x, 1), axis=1), 1) for x in (g, h))
-            later = np.maximum(*np.indices((count, count)))
-            full = steps[:, :, None] * steps[:, None, :] * curved[:, later]
-            full += (bends * above)[:, :, None] * np.eye(count)
-            results |= {"gradient:f": steps * above, "full_hessian:f,f": full}
-            results["hessian:f,f"] = np.einsum("nii->ni", full)
-        return {name: results[name] for name in outputs}
+            return g
+        # An increment moves its own quantile and all above it.
+        return _steps(xp, f) * _above(xp, g)
 
-    def _cumulated(self, f: Array) -> Array:
+    def _bends(self, f: Array, found: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the second derivatives, which NumPy alone is asked for."""
+        g, h, count = found["gradient:f"], found["hessian:f,f"], len(self.levels)
+        if self.prediction == "quantiles":
+            return {"hessian:f,f": h, "full_hessian:f,f": h[:, :, None] * np.eye(count)}
+        small = np.exp(-np.abs(f))
+        steps, bends = _steps(REFERENCE.xp, f), small / np.square(1 + small)
+        bends[:, 0] = 0
+        above, curved = (_above(REFERENCE.xp, x) for x in (g, h))
+        later = np.maximum(*np.indices((count, count)))
+        full = steps[:, :, None] * steps[:, None, :] * curved[:, later]
+        full += (bends * above)[:, :, None] * np.eye(count)
+        return {"hessian:f,f": np.einsum("nii->ni", full), "full_hessian:f,f": full}
+
+    def _cumulated(self, xp: Any, f: Array) -> Array:
         if self.prediction == "quantiles":
             return f
-        softplus = np.maximum(f, 0) + np.log1p(np.exp(-np.abs(f)))
-        return np.cumsum(np.concatenate([f[..., :1], softplus[..., 1:]], axis=-1), axis=-1)
+        softplus = xp.where(f > 0, f, 0.0) + xp.log1p(xp.exp(xp.where(f > 0, -f, f)))
+        return xp.cumsum(xp.where(xp.places(f) > 0, softplus, f), axis=-1)
 
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
@@ -180,6 +207,18 @@ class Levels(Written):
         gradient, hessian = found["gradient"].sum(axis=1), found["hessian"].sum(axis=1)
         case = f"at a target of {target:g}, one number for all levels"
         return Section(case, "prediction f", target, x, found["losses"], gradient, hessian, best=target)
+
+
+def _steps(xp: Any, f: Array) -> Array:
+    """Return the slopes of quantiles by the increments that lead to them."""
+    small = xp.exp(xp.where(f >= 0, -f, f))  # which, unlike the absolute value, bends nowhere where it is met
+    steps = xp.where(f >= 0, 1.0, small) / (1 + small)
+    return xp.where(xp.places(f) > 0, steps, 1.0)
+
+
+def _above(xp: Any, a: Array) -> Array:
+    """Return the sum over each level and all above it."""
+    return xp.flip(xp.cumsum(xp.flip(a, -1), axis=-1), -1)
 
 
 def _inverse_softplus(x: Array) -> Array:

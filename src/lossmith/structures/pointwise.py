@@ -21,6 +21,7 @@ from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
+from lossmith.engines.hosts import Host
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.lines import along_focus
@@ -110,6 +111,17 @@ class Pointwise(Written):
     @cached_property
     def _runners(self) -> dict[Any, engine.Runner]:
         return {}
+
+    @property
+    def programs(self) -> Mapping[str, Sequence[str]]:
+        """The formula, which tells here what is valid."""
+        return {label: [*outputs, "valid"] for label, outputs in super().programs.items()}
+
+    def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.compute``."""
+        names = {part: _output(part) for part in outputs}
+        found = host.run(self, "formula", list(names.values()), [given[symbol] for symbol in self.symbols])
+        return {part: found[name] for part, name in names.items()}
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
         return compiled_rows(batch.size, batch.block)

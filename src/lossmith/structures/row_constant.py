@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lossmith.core.constant import Context
+from lossmith.engines.hosts import REFERENCE
 from lossmith.errors import NoConstantError
 
 if TYPE_CHECKING:
     from lossmith.structures.rows import Rows
 
-Array = npt.NDArray[Any]
+Array = Any
 Parts = Sequence[tuple[float, "Rows"]]
 """Weight and loss of each term, on raw predictions."""
 
@@ -124,14 +124,15 @@ def _distinct(parts: Parts, y_true: Any, weight: Any) -> tuple[list[Array], Arra
     """Return the distributions that occur, as each term smooths them, and the weight of each."""
     first = parts[0][1]
     found, classes, weights = first._distinct(y_true, weight)
-    return [loss._dense(found, classes, np.dtype(np.float64)).astype(np.float64) for _, loss in parts], weights
+    like = np.empty((len(found), classes))
+    return [loss.dense(REFERENCE, found, like).astype(np.float64) for _, loss in parts], weights
 
 
 def _at(parts: Parts, z: Array, targets: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
     total: dict[str, Array] = {}
     with np.errstate(all="ignore"):
         for (factor, loss), rows in zip(parts, targets, strict=True):
-            found = loss.row(z, rows, outputs)
+            found = loss.row(REFERENCE, z, rows, outputs)
             for name in outputs:
                 total[name] = factor * found[name] + total.get(name, 0.0)
     return total

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from lossmith.core.parameter import Option
+from lossmith.engines.hosts import Host
+from lossmith.structures import row_math
 from lossmith.structures.rows import Rows
 
-Array = npt.NDArray[Any]
+Array = Any
 
 
 class RowMargin(Rows):
@@ -29,10 +31,11 @@ class RowMargin(Rows):
     )
 
     @abstractmethod
-    def of_leads(self, missing: Array) -> tuple[Array, Array]:
-        """Return the losses, and their slopes by what is missing to a lead of 1 over each class.
+    def of_leads(self, xp: Any, missing: Array) -> tuple[Array, Array]:
+        """Return the losses, and where they grow by what is missing to a lead of 1 over each class.
 
         Args:
+            xp: the functions of a host.
             missing: 1 + other score - true score, a row for each target; minus infinity for the true
                 class itself and for classes that are ruled out.
         """
@@ -48,22 +51,59 @@ class RowMargin(Rows):
         found[order] = self.best_scores(target[order])
         return found
 
-    def row(self, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
+    def row(self, host: Host, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of scores and target distributions; see ``Rows.row``."""
-        # One line for each class of each row that has target: one a row for class indices.
-        row, true = np.nonzero(t > 0)
-        lines, share = np.arange(len(row)), t[row, true]
+        xp = host.xp
+        lines = _lines(xp, z, t, single=self.single)
         # The difference first: 1 + z would lose the 1 beside large scores.
-        missing = 1 + (z[row] - z[row, true][:, None])
-        missing[np.isneginf(z[row])] = -np.inf
-        missing[lines, true] = -np.inf
-        values, slopes = self.of_leads(missing)
-        pulls = slopes * share[:, None]
-        pulls[lines, true] = -pulls.sum(axis=1)
-        losses, gradient = np.zeros(len(z), dtype=z.dtype), np.zeros_like(z)
-        np.add.at(losses, row, share * values)
-        np.add.at(gradient, row, pulls)
-        results = {"losses": losses, "gradient:f": gradient, "hessian:f,f": np.zeros_like(z)}
+        missing = 1 + (lines.scores - lines.own)
+        missing = xp.where(lines.is_own | (lines.scores == -math.inf), -math.inf, missing)
+        values, rises = self.of_leads(xp, missing)
+        pulls = xp.where(rises, lines.share[..., None], xp.zeros_like(missing))
+        pulls = xp.where(lines.is_own, -xp.sum(pulls, axis=-1)[..., None], pulls)
+        zeros = xp.zeros_like(z)
+        results = {
+            "losses": lines.gathered(xp.where(lines.share > 0, lines.share * values, 0.0)),
+            "gradient:f": lines.gathered(pulls),
+        }
+        results["hessian:f,f"] = zeros
         if "full_hessian:f,f" in outputs:
-            results["full_hessian:f,f"] = np.zeros((*z.shape, z.shape[1]), dtype=z.dtype)
+            results["full_hessian:f,f"] = row_math.diagonal_blocks(xp, zeros)
         return results
+
+
+class _Lines(NamedTuple):
+    """One line for each class of each row that may have target, in front of the scores of all classes.
+
+    Attributes:
+        scores: the row's scores.
+        own: the score of the line's class.
+        is_own: which class that is.
+        share: its share of the target.
+        gathered: adds up what belongs to the lines of each row.
+    """
+
+    scores: Array
+    own: Array
+    is_own: Array
+    share: Array
+    gathered: Callable[[Array], Array]
+
+
+def _lines(xp: Any, z: Array, t: Array, *, single: bool) -> _Lines:
+    if single:
+        own = xp.sum(xp.where(t > 0, z, 0.0), axis=-1)
+        return _Lines(z, own[..., None], t > 0, xp.amax(t, axis=-1), lambda a: a)
+    if (found := xp.nonzero(t > 0)) is not None:
+        # Most targets of most distributions are 0.
+        row, true = found
+        is_own = xp.places(z) == true[:, None]
+        return _Lines(z[row], z[row, true][:, None], is_own, t[row, true], lambda a: _by_row(a, row, len(z)))
+    is_own = xp.places(z)[:, None] == xp.places(z)
+    return _Lines(z[..., None, :], z[..., :, None], is_own, t, lambda a: xp.sum(a, axis=-2 if a.ndim > t.ndim else -1))
+
+
+def _by_row(a: Array, row: Array, rows: int) -> Array:
+    total = np.zeros((rows, *a.shape[1:]), a.dtype)
+    np.add.at(total, row, a)
+    return total

@@ -1,4 +1,4 @@
-"""The mathematics of rows over classes, on any array namespace that has NumPy's functions.
+"""The mathematics of rows over classes, on the functions of any host; see ``engines.hosts``.
 
 Everything is written so that no digits are lost where a class is almost certain: log-probabilities
 come from the largest logit and the sum of the others, 1 - p is never taken from a p near 1, and
@@ -32,32 +32,54 @@ class Softmax:
 
 def softmax(xp: Any, z: Array) -> Softmax:
     """Return the softmax of each row of ``z``; logits may be minus infinity."""
-    top = xp.argmax(z, axis=-1)[..., None]
-    largest = xp.take_along_axis(z, top, axis=-1)
-    is_top = xp.arange(z.shape[-1]) == top
-    powers = xp.exp(z - largest)
-    others = xp.sum(xp.where(is_top, 0, powers), axis=-1, keepdims=True)
-    log_others = xp.log1p(others)
-    p = powers / (1 + others)
-    return Softmax(
-        u=(largest - z) + log_others,
-        p=p,
-        q=xp.where(is_top, others / (1 + others), 1 - p),
-        log_sum=largest + log_others,
-    )
+    return Softmax(*xp.bound(_SOFTMAX, z))
+
+
+class _SoftmaxRule:
+    """The softmax as a function with derivatives that keep the digits of an almost certain class."""
+
+    def value(self, xp: Any, z: Array) -> tuple[Array, ...]:
+        top = xp.argmax(z, axis=-1)[..., None]
+        largest = xp.take_along_axis(z, top, axis=-1)
+        is_top = xp.places(z) == top
+        powers = xp.exp(z - largest)
+        others = xp.sum(xp.where(is_top, 0, powers), axis=-1, keepdims=True)
+        log_others = xp.log1p(others)
+        p = powers / (1 + others)
+        q = xp.where(is_top, others / (1 + others), 1 - p)
+        return (largest - z) + log_others, p, q, largest + log_others
+
+    def push(self, xp: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
+        _, p, q, _ = found
+        shares = p * tangent
+        rise = tangent * q - _without_each(xp, shares, xp.argmax(p, axis=-1)[..., None])
+        return -rise, p * rise, -p * rise, xp.sum(shares, axis=-1, keepdims=True)
+
+    def pull(self, xp: Any, found: tuple[Array, ...], slopes: tuple[Array, ...]) -> Array:
+        _, p, q, _ = found
+        by_u, by_p, by_q, by_log_sum = slopes
+        pulls = _times(xp, by_p - by_q, p) - by_u
+        return pulls * q - p * without_each(xp, pulls) + by_log_sum * p
+
+
+_SOFTMAX = _SoftmaxRule()
 
 
 def without_each(xp: Any, a: Array) -> Array:
     """Return, for each class, the sum of ``a`` over the other classes."""
-    top = xp.argmax(xp.abs(a), axis=-1)[..., None]
-    is_top = xp.arange(a.shape[-1]) == top
+    return _without_each(xp, a, xp.argmax(xp.abs(a), axis=-1)[..., None])
+
+
+def _without_each(xp: Any, a: Array, top: Array) -> Array:
+    """Return the same, given the class that comes last because it is the largest."""
+    is_top = xp.places(a) == top
     rest = xp.sum(xp.where(is_top, 0, a), axis=-1, keepdims=True)
     return xp.where(is_top, rest, (rest - a) + xp.take_along_axis(a, top, axis=-1))
 
 
 def without_two(xp: Any, a: Array) -> Array:
     """Return, for each pair of different classes, the sum of ``a`` over all other classes."""
-    classes = xp.arange(a.shape[-1])
+    classes = xp.places(a)
     top = xp.argmax(xp.abs(a), axis=-1)[..., None]
     is_top = classes == top
     rest = xp.where(is_top, 0, a)
@@ -138,7 +160,7 @@ def pairs(a: Array, b: Array) -> Array:
 
 def place(xp: Any, off: Array, diagonal: Array) -> Array:
     """Return blocks with this diagonal, and elsewhere as in ``off``."""
-    return xp.where(xp.eye(diagonal.shape[-1], dtype=bool), diagonal[..., :, None], off)
+    return xp.where(xp.places(diagonal)[:, None] == xp.places(diagonal), diagonal[..., :, None], off)
 
 
 def _centred(xp: Any, s: Softmax, g: Array) -> Array:

@@ -21,14 +21,16 @@ from lossmith.core.domain import REAL, Domain
 from lossmith.core.inputs import TARGET
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
-from lossmith.core.rows import prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
+from lossmith.core.rows import WANTED, agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
+from lossmith.core.traceable import Counting
+from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError
 from lossmith.program import Program
 from lossmith.structures import row_constant
 from lossmith.structures.lines import along_true_class
 
-Array = npt.NDArray[Any]
+Array = Any
 
 _PROBABILITIES = Domain.parse("[0, 1]")
 
@@ -57,11 +59,11 @@ class Rows(Loss):
     )
 
     @abstractmethod
-    def row(self, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
-        """Return the outputs for rows of predictions ``z`` and of target distributions ``t``, both (rows, classes).
+    def row(self, host: Host, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        """Return the outputs for rows of predictions ``z`` and of target distributions ``t``, both (..., classes).
 
-        Outputs are ``losses``, ``gradient:f``, ``hessian:f,f`` and ``full_hessian:f,f``; more than asked
-        for is welcome. Target distributions sum to 1, and the loss is the expected one under them
+        Outputs are ``losses``, ``gradient:f`` and, from NumPy, ``hessian:f,f`` and ``full_hessian:f,f``; more than
+        asked for is welcome. Target distributions sum to 1, and the loss is the expected one under them
         where it is not a function of the distribution itself.
         """
 
@@ -84,10 +86,30 @@ class Rows(Loss):
         return (self.fixed_targets or self._values["targets"]) == "indices"
 
     @property
+    def single(self) -> bool:
+        """Whether one class of a row is all of its target."""
+        return self.indices and not self.label_smoothing
+
+    @property
     def row_axis(self) -> int | None:
         """That of the classes."""
         axis: int = self.class_axis
         return axis
+
+    @property
+    def singles(self) -> tuple[str, ...]:
+        """The target, where it is a class index."""
+        return ("y",) if self.indices else ()
+
+    @property
+    def class_indices(self) -> tuple[str, ...]:
+        """The same."""
+        return self.singles
+
+    @property
+    def demands(self) -> Mapping[str, str]:
+        """What targets and predictions must be."""
+        return {"y": WANTED["indices"], **{symbol: WANTED[kind] for symbol, kind in self._kinds.items()}}
 
     @property
     def domains(self) -> Mapping[str, Domain]:
@@ -119,16 +141,23 @@ class Rows(Loss):
             [(item, given[item.name]) for item in self.inputs],
             weight,
             mask,
-            axis=self.class_axis,
-            single="y" if self.indices else "",
-            labels="y" if self.indices else "",
-            hint=self._other_targets,
+            **self._where,
+            labels=self.class_indices,
             counted=lambda arrays, mask: self._counted(arrays["y"], mask),
         )
         batch = self._with_targets(batch, batch.inputs["f"].shape[1])
         if not trusted and not self.probabilities:
             self._warn_if_probabilities(batch)
         return batch
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        """What is to be known of shapes; see ``prepare_rows``."""
+        return {"axis": self.class_axis, "single": self.singles, "hint": self._other_targets}
+
+    def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Return the axis of the classes; see ``Traceable.row_axis_of``."""
+        return agree(type(self).__name__, self.inputs, shapes, **self._where)[0]
 
     def _with_targets(self, batch: Batch, classes: int) -> Batch:
         """Return the batch with targets as indices where they are, and with the weights that classes have."""
@@ -153,6 +182,16 @@ class Rows(Loss):
         kept: Array = y != self.ignore_index
         return kept if mask is None else kept & mask
 
+    def counting(self, host: Host, given: Mapping[str, Array]) -> Counting:
+        """Return the weights of classes, and what is not ignored; see ``Traceable.counting``."""
+        weight = None
+        if self.class_weight is not None:
+            by_class = host.xp.constant(self._weight_by_class(given["f"].shape[-1]), given["f"])
+            t = _hits(host, given["y"], given["f"]) if self.indices else given["y"] > 0
+            share = 1.0 if self.indices else given["y"]
+            weight = host.xp.sum(host.xp.where(t, share * by_class, 0.0), axis=-1)
+        return Counting(weight, self._counted(given["y"], None))
+
     def _class_indices(self, batch: Batch, classes: int) -> Array:
         """Return the targets as indices, and 0 for rows that do not count."""
         y = batch.inputs["y"] if batch.mask is None else np.where(batch.mask, batch.inputs["y"], 0)
@@ -176,34 +215,48 @@ class Rows(Loss):
         """Return the weight that each row has by its class, or ``None`` for one each."""
         if self.class_weight is None:
             return None
-        by_class = np.asarray(self.class_weight)
-        if by_class.size != classes:
-            raise ShapeError(
-                f"{type(self).__name__}: class_weight has {by_class.size} numbers, but y_pred has {classes} classes"
-            )
+        by_class = np.asarray(self._weight_by_class(classes))
         # A soft row counts with the weight that its classes have on average.
         with np.errstate(invalid="ignore"):  # rows that do not count may hold anything
             found: Array = by_class[targets] if self.indices else np.ascontiguousarray(targets, np.float64) @ by_class
         return found
 
-    def _dense(self, targets: Array, classes: int, dtype: np.dtype[Any]) -> Array:
-        """Return targets as distributions, smoothed as declared."""
-        t = np.eye(classes, dtype=dtype)[targets] if self.indices and classes <= 64 else targets
-        if self.indices and classes > 64:
-            t = np.zeros((len(targets), classes), dtype=dtype)
-            t[np.arange(len(targets)), targets] = 1
-        share = self.label_smoothing
-        return t if not share else t * dtype.type(1 - share) + dtype.type(share / classes)
+    def _weight_by_class(self, classes: int) -> tuple[float, ...]:
+        found: tuple[float, ...] = self.class_weight
+        if len(found) != classes:
+            raise ShapeError(
+                f"{type(self).__name__}: class_weight has {len(found)} numbers, but y_pred has {classes} classes"
+            )
+        return found
+
+    def dense(self, host: Host, targets: Array, like: Array) -> Array:
+        """Return targets as distributions over the classes of ``like``, in its type, smoothed as declared."""
+        share = self.label_smoothing or 0.0
+        low = share / like.shape[-1]
+        if self.indices:
+            return host.xp.where(_hits(host, targets, like), (1.0 - share) + low, host.xp.full_like(like, low))
+        return targets if not share else targets * (1.0 - share) + low
+
+    def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.compute``."""
+        y, z = given["y"], given["f"]
+        wanted = [output for output in outputs if output != "valid"]
+        results = self.row(host, z, self.dense(host, y, z), wanted) if wanted else {}
+        if "valid" in outputs:
+            valid = valid_rows(host.xp, z, self._kinds["f"])
+            if self.indices:
+                right = (y >= 0) & (y < z.shape[-1]) & (y == host.xp.floor(y))
+            else:
+                right = valid_rows(host.xp, y, self._kinds["y"])
+            results["valid"] = valid & right
+        return results
 
     def _stream(
         self, batch: Batch, outputs: Sequence[str], first: int = 0
     ) -> Iterator[tuple[int, int, dict[str, Array]]]:
         for start, stop, given in batch.blocks(first):
-            z = given["f"]
             with np.errstate(all="ignore"):
-                results = self.row(z, self._dense(given["y"], z.shape[1], batch.dtype), outputs)
-                valid = np.logical_and.reduce([valid_rows(given[x], kind) for x, kind in self._kinds.items()])
-            yield start, stop, {**results, "valid": valid}
+                yield start, stop, self.compute(REFERENCE, given, (*outputs, "valid"))
 
     @property
     def _kinds(self) -> dict[str, str]:
@@ -228,9 +281,8 @@ class Rows(Loss):
         warn_if_rows_of_probabilities(batch, "f", mend, evidence)
 
     def _value(self, y: Array, f: Array) -> Array:
-        t = self._dense(y, f.shape[-1], np.dtype(np.float64))
         with np.errstate(all="ignore"):
-            return self.row(f, t, ("losses",))["losses"]
+            return self.row(REFERENCE, f, self.dense(REFERENCE, y, f), ("losses",))["losses"]
 
     # --- the best constant ------------------------------------------------------------------------
 
@@ -296,3 +348,8 @@ class Rows(Loss):
     def _centred(self, z: Array) -> Array:
         """Return logits that mean the same, as they are shown: with a mean of zero."""
         return np.asarray(z - np.mean(z[np.isfinite(z)]))
+
+
+def _hits(host: Host, indices: Array, like: Array) -> Array:
+    """Return which class of each row is the one that an index names, true and false."""
+    return indices[..., None] == host.xp.places(like)

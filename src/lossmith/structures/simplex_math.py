@@ -1,6 +1,6 @@
 """The mathematics of rows of probabilities, given as such, as logarithms or as logits.
 
-Written on any array namespace that has NumPy's functions. The derivatives of a divergence come in
+Written on the functions of any host; see ``engines.hosts``. The derivatives of a divergence come in
 as ``slope`` (by the probability), ``pull`` (by its logarithm, that is probability times slope) and
 ``weight`` (p² times the second derivative by p, which equals q² times that by q); here they are
 carried back to what the caller passed. ``curve`` is the second derivative by the logarithm.
@@ -17,6 +17,8 @@ from lossmith.structures.row_math import pairs, place, softmax, without_each, wi
 Array = Any
 
 _HUGE = 1e100
+_MOST = {4: 1e30, 8: 1e290}
+"""The largest ratio whose digits are as many as those of its logarithm, by the bytes of a number."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,23 @@ def view(xp: Any, kind: str, given: Array) -> View:
 
 def log_ratio(xp: Any, left: View, right: View) -> Array:
     """Return log(p/q) of each class, right also where p and q are nearly equal; 0 where both are 0."""
+    found = _log_ratio(xp, left, right)
+    found = xp.where((left.log_p == right.log_p) & (left.log_p == -xp.inf), 0, found)
+    return xp.moved(found, left.log_p - right.log_p)
+
+
+def _log_ratio(xp: Any, left: View, right: View) -> Array:
     p, q = left.p, right.p
     if left.kind == right.kind == "probabilities":
         ratio = p / q
         near = (ratio > 0.5) & (ratio < 2)
-        ordinary = (ratio > 1e-290) & (ratio < 1e290)
+        most = _MOST[ratio.dtype.itemsize]
+        ordinary = (ratio > 1 / most) & (ratio < most)
         far = xp.where(ordinary, xp.log(ratio), left.log_p - right.log_p)
-        d = xp.where(near, xp.log1p((p - q) / q), far)
-    elif left.kind == right.kind == "logits":
-        d = _log_ratio_of_logits(xp, left, right)
-    else:
-        d = left.log_p - right.log_p
-    return xp.where((left.log_p == right.log_p) & (left.log_p == -xp.inf), 0, d)
+        return xp.where(near, xp.log1p((p - q) / q), far)
+    if left.kind == right.kind == "logits":
+        return _log_ratio_of_logits(xp, left, right)
+    return left.log_p - right.log_p
 
 
 def _log_ratio_of_logits(xp: Any, left: View, right: View) -> Array:
@@ -81,9 +88,12 @@ def gradient(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
         return slope
     if rows.kind == "log_probabilities":
         return pull
+    return _limit(xp, slope, pull, rows.p, lambda slope, pull: _gradient(xp, rows, slope, pull))
+
+
+def _gradient(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     beta = _centred(xp, rows, slope, pull)
-    found = beta - rows.p * xp.sum(beta, axis=-1, keepdims=True)
-    return _limit(xp, found, pull, lambda one: gradient(xp, rows, one, rows.p * one))
+    return beta - rows.p * xp.sum(beta, axis=-1, keepdims=True)
 
 
 def hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
@@ -92,17 +102,20 @@ def hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: 
         return bend
     if rows.kind == "log_probabilities":
         return curve
-    beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, curve)
-    p, rest = rows.p, rows.rest
-    found = h * rest * rest + p * p * without_each(xp, h) - xp.sum(beta, axis=-1, keepdims=True) * p * rest
-    return _limit(xp, found, pull, lambda one: hessian(xp, rows, one, rows.p * one, rows.p * one, 0 * one))
+
+    def of(slope: Array, pull: Array, curve: Array = None) -> Array:
+        beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, pull if curve is None else curve)
+        p, rest = rows.p, rows.rest
+        return h * rest * rest + p * p * without_each(xp, h) - xp.sum(beta, axis=-1, keepdims=True) * p * rest
+
+    return _limit(xp, slope, pull, rows.p, of, curve)
 
 
 def full_hessian(xp: Any, rows: View, slope: Array, pull: Array, curve: Array, bend: Array) -> Array:
     """Return the Hessian blocks by what was given, one K x K matrix a row."""
     diagonal = hessian(xp, rows, slope, pull, curve, bend)
     if rows.kind != "logits":
-        return place(xp, xp.zeros((*diagonal.shape, diagonal.shape[-1])), diagonal)
+        return place(xp, xp.zeros_like(diagonal)[..., None], diagonal)
     beta, h = _centred(xp, rows, slope, pull), _centred_curve(xp, rows, slope, curve)
     total = xp.sum(beta, axis=-1)[..., None, None]
     off = pairs(rows.p, rows.p) * (total + without_two(xp, h))
@@ -114,15 +127,14 @@ def cross_hessian(xp: Any, left: View, right: View, weight: Array, inner: Array)
     """Return the blocks of second derivatives by what was given for p and for q.
 
     Args:
-        xp: array namespace.
+        xp: functions of a host.
         left, right: the rows of p and of q.
         weight: see above.
         inner: the derivative by the logarithm of what comes as logits or logarithms, and by the
             probability of what comes as such; one number a class.
     """
-    k = inner.shape[-1]
     if "logits" not in (left.kind, right.kind):
-        return place(xp, xp.zeros((*inner.shape, k)), inner)
+        return place(xp, xp.zeros_like(inner)[..., None], inner)
     if right.kind != "logits":
         return place(xp, -pairs(left.p, inner), inner * left.rest)
     if left.kind != "logits":
@@ -141,20 +153,26 @@ def _centred(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     """
     reference = _reference(xp, rows, slope)
     # A slope may be infinite where the pull, its product with the probability, is not.
-    return xp.where(xp.abs(slope) < _HUGE, rows.p * (slope - reference), pull - rows.p * reference)
+    ordinary = xp.abs(slope) < _HUGE
+    plain = rows.p * (xp.where(ordinary, slope, 0.0) - reference)
+    return xp.where(ordinary, plain, pull - rows.p * reference)
 
 
-def _limit(xp: Any, found: Array, pull: Array, of: Callable[[Array], Array]) -> Array:
-    """Return derivatives with those of rows that have an infinite pull as limits, where infinities meet.
+def _limit(xp: Any, slope: Array, pull: Array, p: Array, of: Callable[..., Array], *more: Array) -> Array:
+    """Return the derivatives ``of`` slopes, pulls and ``more``, which are limits in rows that have an infinite pull.
 
-    There only the signs of the infinite slopes matter: ``of`` gives the derivatives that belong to slopes.
+    There only the signs of the infinite slopes matter, and what grows with them as fast.
     """
     endless = xp.isinf(pull)
-    if not endless.any():
-        return found
-    signs = of(xp.where(endless, xp.sign(pull), 0.0))
+    if not xp.may_hold(endless):
+        return of(slope, pull, *more)
+    one = xp.where(endless, xp.sign(pull), 0.0)
+    signs = xp.held(of(one, p * one))
     limits = xp.where(signs == 0, 0.0, xp.inf * signs)
-    return xp.where(endless.any(axis=-1, keepdims=True), limits, found)
+    # What traces must not meet infinities on the way to a derivative that is another.
+    row = xp.any(endless, axis=-1)[..., None]
+    tame = [xp.where(row, 0.0, array) for array in (slope, pull, *more)]
+    return xp.where(row, limits, of(*tame))
 
 
 def _centred_curve(xp: Any, rows: View, slope: Array, curve: Array) -> Array:

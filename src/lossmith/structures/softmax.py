@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lossmith.core.contract import Batch
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.parameter import Option, Parameter
-from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
+from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
@@ -27,7 +27,7 @@ from lossmith.structures import row_math as rows
 from lossmith.structures.rows import Rows
 from lossmith.structures.written import Written
 
-Array = npt.NDArray[Any]
+Array = Any
 
 
 class Softmax(Written, Rows):
@@ -102,33 +102,34 @@ class Softmax(Written, Rows):
         step = other - true_class
         return first * step if output == "gradient:f" else at("hessian:u,u") * step**2 + first * other * (1 - other)
 
-    def shifted(self, z: Array) -> Array:
+    def shifted(self, host: Host, z: Array) -> Array:
         """Return the logits that the softmax sees; losses that adjust them by class do so here."""
         return z
 
     def _offsets(self, classes: int) -> Array:
-        return np.asarray(self.shifted(np.zeros((1, classes)))[0])
+        return np.asarray(self.shifted(REFERENCE, np.zeros((1, classes)))[0])
 
     def _centred(self, z: Array) -> Array:
         return z if self.z_loss is not None else super()._centred(z)
 
-    def row(self, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
+    def row(self, host: Host, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of predictions and target distributions; see ``Rows.row``."""
+        xp = host.xp
         if self.probabilities:
-            return self._from_probabilities(z, t, outputs)
-        s = rows.softmax(np, self.shifted(z))
-        value, a, b = self._terms(s.u, t, outputs)
+            return self._from_probabilities(host, z, t, outputs)
+        s = rows.softmax(xp, self.shifted(host, z))
+        value, a, b = self._terms(host, s.u, t, outputs)
         zeta = self.z_loss
         results: dict[str, Array] = {}
         if "losses" in outputs:
-            results["losses"] = value.sum(axis=1) + (zeta * s.log_sum[:, 0] ** 2 if zeta else 0)
+            results["losses"] = xp.sum(value, axis=-1) + (zeta * s.log_sum[..., 0] ** 2 if zeta else 0)
         if "gradient:f" in outputs:
-            results["gradient:f"] = rows.mixture_gradient(np, s, a) + (rows.log_sum_gradient(s, zeta) if zeta else 0)
+            results["gradient:f"] = rows.mixture_gradient(xp, s, a) + (rows.log_sum_gradient(s, zeta) if zeta else 0)
         if "hessian:f,f" in outputs:
-            results["hessian:f,f"] = rows.mixture_hessian(np, s, a, b) + (rows.log_sum_hessian(s, zeta) if zeta else 0)
+            results["hessian:f,f"] = rows.mixture_hessian(xp, s, a, b) + (rows.log_sum_hessian(s, zeta) if zeta else 0)
         if "full_hessian:f,f" in outputs:
-            full = rows.mixture_full_hessian(np, s, a, b)
-            results["full_hessian:f,f"] = full + (rows.log_sum_full_hessian(np, s, zeta) if zeta else 0)
+            full = rows.mixture_full_hessian(xp, s, a, b)
+            results["full_hessian:f,f"] = full + (rows.log_sum_full_hessian(xp, s, zeta) if zeta else 0)
         return results
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
@@ -172,14 +173,18 @@ class Softmax(Written, Rows):
         slope = program.output("gradient:u") - len(program.inputs) - len(program.parameters)
         return 0 <= slope < len(program.constants) and program.constants[slope] == 1
 
-    def _from_probabilities(self, p: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
-        value, gradient, diagonal = self._terms(p, t, outputs)
-        results = {"losses": value.sum(axis=1), "gradient:f": gradient, "hessian:f,f": diagonal}
+    def _from_probabilities(self, host: Host, p: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        value, gradient, diagonal = self._terms(host, p, t, outputs)
+        results = {"gradient:f": gradient, "hessian:f,f": diagonal}
+        if "losses" in outputs:
+            results["losses"] = host.xp.sum(value, axis=-1)
         if "full_hessian:f,f" in outputs:
-            results["full_hessian:f,f"] = rows.diagonal_blocks(np, diagonal)
+            results["full_hessian:f,f"] = rows.diagonal_blocks(host.xp, diagonal)
         return results
 
-    def _terms(self, x: Array, t: Array, outputs: Sequence[str]) -> tuple[Array, Array, Array]:
+    def _terms(
+        self, host: Host, x: Array, t: Array, outputs: Sequence[str]
+    ) -> tuple[Array | None, Array | None, Array | None]:
         """Return t φ, t φ′ and t φ″ class by class, as far as needed, evaluating φ only where there is target."""
         (name,) = self.symbols
         needed = {
@@ -188,13 +193,8 @@ class Softmax(Written, Rows):
             f"hessian:{name},{name}": any("hessian" in output for output in outputs),
         }
         parts = [part for part, wanted in needed.items() if wanted]
-        hit = t > 0
-        terms = {part: np.zeros_like(x) for part in needed}
-        if parts:
-            found = engine.run(self.part(*parts), [np.ascontiguousarray(x[hit])], self.free_parameters)
-            for part in parts:
-                terms[part][hit] = t[hit] * found[part]
-        value, first, second = terms.values()
+        found = host.shared(self, "formula", parts, x, t, single=self.single) if parts else {}
+        value, first, second = map(found.get, needed)
         return value, first, second
 
 
@@ -215,6 +215,16 @@ class AdjustedSoftmax(Softmax):
     def adjustment(self) -> Array | None:
         """Return what is added to the logits of each class, or ``None`` for nothing."""
 
+    @cached_property
+    def _added(self) -> tuple[float, ...] | None:
+        found = self.adjustment()
+        return None if found is None else tuple(found.tolist())
+
+    def ready(self) -> None:
+        """Settle the adjustment too; see ``Traceable.ready``."""
+        super().ready()
+        _ = self._added
+
     def shares(self, name: str) -> Array:
         """Return a vector of the loss, divided by its sum."""
         values: Array = np.asarray(self._values[name], dtype=np.float64)
@@ -232,13 +242,13 @@ class AdjustedSoftmax(Softmax):
                 f"{type(self).__name__}: {name} must sum to 1, but sums to {total:g}; divide it by that"
             )
 
-    def shifted(self, z: Array) -> Array:
+    def shifted(self, host: Host, z: Array) -> Array:
         """Return the adjusted logits."""
-        added = self.adjustment()
+        added = self._added
         if added is None:
             return z
-        if added.size != z.shape[1]:
+        if len(added) != z.shape[-1]:
             raise ShapeError(
-                f"{type(self).__name__}: its adjustment has {added.size} numbers, but y_pred has {z.shape[1]} classes"
+                f"{type(self).__name__}: its adjustment has {len(added)} numbers, but y_pred has {z.shape[-1]} classes"
             )
-        return np.asarray(z + added.astype(z.dtype))
+        return z + host.xp.constant(added, z)

@@ -10,6 +10,7 @@ from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from lossmith.core.loss import Loss
+from lossmith.engines.arrays import Formula
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Program, Value, derive, trace
 
@@ -80,6 +81,25 @@ class Written(Loss):
                 parts[form, outputs] = parts[form, ()].select(outputs)
             self._found[outputs] = parts[form, outputs]
         return self._found[outputs]
+
+    def program_of(self, label: str, outputs: Sequence[str]) -> Program:
+        """Return a program that the structure computes with; the formula has the label ``formula``."""
+        return self.part(*outputs)
+
+    @property
+    def programs(self) -> Mapping[str, Sequence[str]]:
+        """The outputs of each program that the structure computes with, by its label."""
+        return {"formula": [name for name, _ in self.program(2).outputs]}
+
+    @cached_property
+    def formulas(self) -> Mapping[str, Formula]:
+        """Each of these programs, ready for arrays that are traced."""
+        free = self.free_parameters
+        return {label: Formula(self.program_of(label, outputs), free) for label, outputs in self.programs.items()}
+
+    def ready(self) -> None:
+        """Make the programs; see ``Traceable.ready``."""
+        _ = self.formulas
 
     @cached_property
     def _found(self) -> dict[tuple[str, ...], Program]:

@@ -114,6 +114,8 @@ class Call:
             state = self.loss.state(**given)
             below = state.weight if self.reduction == "mean" else float(state.count)
         weight = np.asarray(1.0 if self.weight is None else self.weight, np.float64)
+        if self.weight is not None and self.mask is not None:
+            weight = np.where(self.mask, weight, 0.0)  # elsewhere it may be no number
         return torch.as_tensor(weight / below if below else 0 * weight)
 
 

@@ -15,7 +15,6 @@ from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class
 from lossmith.errors import DomainError, KindError, ParameterError
 from lossmith.frameworks.torch import costs, traced
-from lossmith.structures.pointwise import Pointwise
 
 Tensor = Any
 
@@ -61,13 +60,15 @@ class LossModule(torch.nn.Module):
             else float32.
         """
         arguments = self._bind(given, named)
-        if isinstance(self.loss, Pointwise) and self._is_traced(arguments.values()):
-            found = traced.cost(self.loss, self._formula, arguments, weight, mask, self.reduction, self.empty)
+        if self._is_traced(arguments.values()):
+            found = traced.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
             if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
-                self.invalid.add_(found.invalid)  # functions of torch.func may change nothing
+                # Functions of torch.func may change nothing. A module without parameters is seldom moved itself.
+                if self.invalid.device != found.invalid.device:
+                    self.invalid = self.invalid.to(found.invalid.device)
+                self.invalid.add_(found.invalid)
             return found.cost
-        run = _outside if torch.compiler.is_compiling() else _in_memory
-        return run(self.loss, arguments, weight, mask, self.reduction, self.empty)
+        return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains since the last check.
@@ -79,7 +80,9 @@ class LossModule(torch.nn.Module):
         if found:
             self.invalid.zero_()
             names = {item.symbol: _TORCH.get(item.name, item.name) for item in self.loss.inputs}
-            domains = ", ".join(f"{names[symbol]} in {domain}" for symbol, domain in self.loss.domains.items())
+            wanted = {symbol: f"{names[symbol]} in {domain}" for symbol, domain in self.loss.domains.items()}
+            wanted |= {symbol: f"{names[symbol]}: {demand}" for symbol, demand in self.loss.demands.items()}
+            domains = "; ".join(wanted.values())
             raise DomainError(
                 f"{type(self.loss).__name__}: {found} examples of traced calls lie outside the domains ({domains}); "
                 "call the module on them without torch.compile to see which"
@@ -94,7 +97,7 @@ class LossModule(torch.nn.Module):
 
     def _prepare(self) -> None:
         """Settle what does not depend on tensors, before anything is traced."""
-        self._formula: Any = traced.formula(self.loss) if isinstance(self.loss, Pointwise) else None
+        self.loss.ready()
         self._order, self._paired = _order(self.loss), self.loss.paired
 
     def extra_repr(self) -> str:
@@ -126,22 +129,7 @@ class LossModule(torch.nn.Module):
         return any(type(x) not in _IN_MEMORY or not x.is_cpu for x in given)
 
 
-def _in_memory(loss: Loss, given: Mapping[str, Tensor], *options: Any) -> Tensor:
-    for name, tensor in given.items():
-        if tensor.device.type != "cpu":
-            raise KindError(
-                f"{type(loss).__name__}: {name} is on {tensor.device}, but losses of rows are computed on the CPU; "
-                "pass .cpu() of it"
-            )
-    return costs.cost(loss, given, *options)
-
-
-_outside: Any = torch.compiler.disable(  # type: ignore[no-untyped-call]
-    _in_memory, reason="losses of rows are computed outside of compiled graphs"
-)
-
-
-_SETTLED = ("_formula", "_order", "_paired")
+_SETTLED = ("_order", "_paired")
 _TORCH = {"y_pred": "input", "y_true": "target"}
 _OURS = {torch_name: name for name, torch_name in _TORCH.items()}
 

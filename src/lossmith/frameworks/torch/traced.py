@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -16,10 +15,10 @@ import torch
 from lossmith.core.contract import shapes_differ
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
-from lossmith.engines.arrays import Formula
-from lossmith.engines.torch import evaluate, times
+from lossmith.engines.hosts import ANYWHERE
+from lossmith.engines.torch import PLAIN, times
+from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError, ShapeError
-from lossmith.structures.pointwise import Pointwise
 
 Tensor = Any
 
@@ -36,16 +35,8 @@ class Traced(NamedTuple):
     invalid: Tensor
 
 
-@lru_cache(maxsize=1024)
-def formula(loss: Pointwise) -> Formula:
-    """Return the formula of a loss, with its derivatives and ``valid``."""
-    names = [name for name, _ in loss.program(2).outputs]
-    return Formula(loss.part(*names, "valid"), loss.free_parameters)
-
-
 def cost(
-    loss: Pointwise,
-    known: Formula,
+    loss: Loss,
     given: Mapping[str, Tensor],
     weight: Tensor | None,
     mask: Tensor | None,
@@ -55,21 +46,24 @@ def cost(
     """Return the cost of tensors, and how many examples lie outside the domains; see ``Loss.cost``.
 
     Args:
-        loss: whose cost.
-        known: its formula, made before anything is traced.
+        loss: whose cost; made ready before anything is traced.
         given: tensors by argument.
         weight, mask, reduction, empty: as in ``Loss.cost``, but that ``empty="error"`` gives NaN.
     """
     tensors = _prepared(loss, loss.inputs, given)
-    shape = tensors[0].shape
-    losses = evaluate(known, "value", *tensors)
-    valid = evaluate(known, "valid", *(x.detach() for x in tensors))
-    counts = torch.ones_like(valid) if mask is None else _spread(loss, "mask", mask, shape)
+    by_symbol = {item.symbol: x.detach() for item, x in zip(loss.inputs, tensors, strict=True)}
+    valid = loss.compute(PLAIN, by_symbol, ("valid",))["valid"]
+    own = loss.counting(PLAIN, by_symbol)
+    counts = torch.ones_like(valid) if mask is None else _spread(loss, "mask", mask, valid.shape)
+    counts = counts if own.counted is None else counts & own.counted
     invalid = (counts & ~valid).sum()
-    losses = torch.where(valid | ~counts, losses, math.nan)
+    if loss.row_axis is not None and (mask is not None or own.counted is not None):
+        tensors = [_tame(loss, item, x, counts) for item, x in zip(loss.inputs, tensors, strict=True)]
+    losses = torch.where(valid | ~counts, losses_of(loss, *tensors), math.nan)
     share = counts.to(losses.dtype)
-    if weight is not None:
-        share = torch.where(counts, _spread(loss, "weight", weight, shape).to(losses.dtype), 0.0)
+    for factor in (weight, own.weight):
+        if factor is not None:
+            share = torch.where(counts, share * _spread(loss, "weight", factor, valid.shape).to(losses.dtype), 0.0)
     weighted = times(share, losses)
     if reduction == "none":
         return Traced(weighted, invalid)
@@ -82,22 +76,37 @@ def cost(
     return Traced(total.to(losses.dtype), invalid)
 
 
+def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
+    """Return an input with numbers of no harm in rows that do not count, which may hold any, and derivatives of 0."""
+    if item.symbol in loss.class_indices:
+        return tensor
+    return torch.where(counts if item.symbol in loss.singles else counts[..., None], tensor, ANYWHERE)
+
+
 def _prepared(loss: Loss, inputs: tuple[Input, ...], given: Mapping[str, Tensor]) -> list[Tensor]:
-    """Return the inputs in one type and one shape."""
-    owner = type(loss).__name__
+    """Return the inputs in one type and one shape, with the numbers of an example along the last axis."""
+    owner, indices = type(loss).__name__, loss.class_indices
+    numbers = [given[item.name] for item in inputs if item.symbol not in indices]
+    kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
     lead = next(item for item in inputs if not item.broadcast)
-    kinds = {given[item.name].dtype for item in inputs if given[item.name].is_floating_point()}
-    kind = torch.float64 if torch.float64 in kinds else torch.float32
+    axis = loss.row_axis_of({item.symbol: tuple(given[item.name].shape) for item in inputs})
     found = []
     for item in inputs:
         tensor = given[item.name]
         if tensor.is_complex():
             raise KindError(f"{owner}: {item.name} must hold real numbers, got {tensor.dtype}")
+        if tensor.device != given[lead.name].device:
+            raise KindError(
+                f"{owner}: {lead.name} is on {given[lead.name].device} and {item.name} on {tensor.device}; bring both "
+                "to one device"
+            )
         if item.broadcast:
             tensor = _spread(loss, item.name, tensor, given[lead.name].shape)
+        elif axis is not None:
+            tensor = tensor if item.symbol in loss.singles else torch.movedim(tensor, axis, -1)
         elif tensor.shape != given[lead.name].shape:
             raise ShapeError(shapes_differ(owner, lead.name, given[lead.name], item.name, tensor))
-        found.append(tensor.to(kind))
+        found.append(tensor if item.symbol in indices else tensor.to(kind))
     return found
 
 

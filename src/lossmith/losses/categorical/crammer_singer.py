@@ -72,11 +72,11 @@ class CrammerSinger(RowMargin):
         ),
     )
 
-    def of_leads(self, missing: Array) -> tuple[Array, Array]:
-        """Return losses and slopes, given what is missing to a lead of 1 over each other class."""
-        rival = np.argmax(missing, axis=1)[:, None]
-        worst = np.take_along_axis(missing, rival, axis=1)
-        return np.maximum(worst[:, 0], 0), (np.arange(missing.shape[1]) == rival) & (worst > 0)
+    def of_leads(self, xp: Any, missing: Array) -> tuple[Array, Array]:
+        """Return losses and where they grow, given what is missing to a lead of 1 over each other class."""
+        rival = xp.argmax(missing, axis=-1)[..., None]
+        worst = xp.take_along_axis(missing, rival, axis=-1)
+        return xp.where(worst > 0, worst, 0.0)[..., 0], (xp.places(missing) == rival) & (worst > 0)
 
     def best_scores(self, shares: Array) -> Array:
         """Return a lead of 1 for a class with more than half of the probability, and else no lead for any."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.card import Card, Example, Formula, Myth, Reference, Traits
@@ -82,19 +81,19 @@ class MulticlassBrier(Rows):
         ),
     )
 
-    def row(self, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
+    def row(self, host: Any, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of predictions and target distributions; see ``Rows.row``."""
+        xp, two = host.xp, host.xp.full_like(z, 2)
         if self.probabilities:
-            off, two = z - t, np.full_like(z, 2)
-            blocks = row_math.diagonal_blocks(np, two) if "full_hessian:f,f" in outputs else two
+            off = z - t
+            blocks = row_math.diagonal_blocks(xp, two) if "full_hessian:f,f" in outputs else two
             results = {"gradient:f": 2 * off, "hessian:f,f": two, "full_hessian:f,f": blocks}
-            return {"losses": np.sum(off * off, axis=1), **results}
-        s = row_math.softmax(np, z)
+            return {"losses": xp.sum(off * off, axis=-1), **results}
+        s = row_math.softmax(xp, z)
         off = s.p * (1 - t) - t * s.q  # p - t, with the digits of 1 - p
-        two = np.full_like(off, 2)
-        results = {"losses": np.sum(off * off, axis=1), "gradient:f": row_math.through_softmax(np, s, 2 * off)}
+        results = {"losses": xp.sum(off * off, axis=-1), "gradient:f": row_math.through_softmax(xp, s, 2 * off)}
         if "hessian:f,f" in outputs:
-            results["hessian:f,f"] = row_math.diagonal_through_softmax(np, s, 2 * off, two)
+            results["hessian:f,f"] = row_math.diagonal_through_softmax(xp, s, 2 * off, two)
         if "full_hessian:f,f" in outputs:
-            results["full_hessian:f,f"] = row_math.full_through_softmax(np, s, 2 * off, two)
+            results["full_hessian:f,f"] = row_math.full_through_softmax(xp, s, 2 * off, two)
         return results

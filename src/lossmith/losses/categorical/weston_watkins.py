@@ -71,9 +71,9 @@ class WestonWatkins(RowMargin):
         ),
     )
 
-    def of_leads(self, missing: Array) -> tuple[Array, Array]:
-        """Return losses and slopes, given what is missing to a lead of 1 over each other class."""
-        return np.maximum(missing, 0).sum(axis=1), missing > 0
+    def of_leads(self, xp: Any, missing: Array) -> tuple[Array, Array]:
+        """Return losses and where they grow, given what is missing to a lead of 1 over each other class."""
+        return xp.sum(xp.where(missing > 0, missing, 0.0), axis=-1), missing > 0
 
     def best_scores(self, shares: Array) -> Array:
         """Return whole scores: steps of 1 between groups of classes, which groups are least in sum."""
