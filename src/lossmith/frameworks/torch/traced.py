@@ -106,7 +106,8 @@ def _prepared(loss: Loss, inputs: tuple[Input, ...], given: Mapping[str, Tensor]
             tensor = tensor if item.symbol in loss.singles else torch.movedim(tensor, axis, -1)
         elif tensor.shape != given[lead.name].shape:
             raise ShapeError(shapes_differ(owner, lead.name, given[lead.name], item.name, tensor))
-        found.append(tensor if item.symbol in indices else tensor.to(kind))
+        whole = torch.int64 if tensor.dtype == torch.bool else tensor.dtype
+        found.append(tensor.to(whole if item.symbol in indices else kind))
     return found
 
 
