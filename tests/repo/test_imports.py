@@ -28,6 +28,7 @@ ROOMS = {
     "relations": {"core"},
     "frameworks": {"errors", "core", "engines", "structures", ""},
     "torch": {"errors", "frameworks"},
+    "jax": {"errors", "frameworks"},
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
     "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
@@ -41,6 +42,7 @@ LATE = {
     ("core/registry.py", "structures"),  # sums from their configuration
     ("core/registry.py", "regularizers"),  # regularisers from theirs
     ("frameworks/torch/modules.py", "torch"),  # where modules say that they are at home
+    ("frameworks/jax/functions.py", "jax"),  # and functions
 }
 
 

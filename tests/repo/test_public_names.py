@@ -9,7 +9,7 @@ import pytest
 
 import lossmith as lm
 from lossmith import errors
-from lossmith.frameworks.stubs import stub, torch_stub
+from lossmith.frameworks.stubs import jax_stub, stub, torch_stub
 
 NAMES = {
     "Binary", "Card", "Context", "CostState", "Divergence", "Domain", "DomainError", "ElasticNet", "EmptyError",
@@ -81,6 +81,13 @@ def test_the_stub_of_modules_names_every_loss_and_its_signature() -> None:
     classes = {node.name: node for node in ast.parse(torch_stub()).body if isinstance(node, ast.ClassDef)}
     assert set(classes) == CLASSES
     assert "delta: float=..., *, reduction: Literal" in ast.unparse(classes["Huber"])
+
+
+def test_the_stub_of_functions_names_every_loss_and_its_signature() -> None:
+    functions = {node.name: node for node in ast.parse(jax_stub()).body if isinstance(node, ast.FunctionDef)}
+    assert set(functions) == set(lm.names())
+    assert ast.unparse(functions["huber"].args) == "predictions: ArrayLike, targets: ArrayLike, delta: float=..."
+    assert ast.unparse(functions["total_variation"].args).startswith("*, p: ArrayLike, q: ArrayLike, ")
 
 
 def test_repository_says_nothing_of_one_machine() -> None:

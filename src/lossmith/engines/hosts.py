@@ -160,6 +160,11 @@ class Reference:
 REFERENCE = Reference()
 
 
+def by_symbol(loss: Any, inputs: Sequence[Array]) -> dict[str, Array]:
+    """Return inputs in the order of a loss by their symbols."""
+    return {item.symbol: array for item, array in zip(loss.inputs, inputs, strict=True)}
+
+
 class Tracing:
     """A library that may be tracing what is done to its arrays.
 
