@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -18,11 +17,7 @@ from tests.frameworks.test_traced import BAD, CLASSES, EDGES, INVALID, ONE_EACH,
 from tests.frameworks.tolerance import ULPS
 from tests.laws.samples import name_of, sample
 
-
-@pytest.fixture(autouse=True)
-def wide() -> Iterator[None]:
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("wide")
 
 
 def furthest_at_the_edge(loss: Loss) -> float:
