@@ -168,7 +168,8 @@ def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
     owner, kind = type(loss).__name__, kind_of(loss, arrays)
     found = []
     for item, array in zip(loss.inputs, aligned(loss, arrays, jnp), strict=True):
-        array = array if item.symbol in loss.class_indices else array.astype(kind)
+        whole = int if array.dtype == bool else array.dtype
+        array = array.astype(whole if item.symbol in loss.class_indices else kind)
         found.append(array if item.predicted else held(owner, item.name, array))
     return found
 
