@@ -207,6 +207,24 @@ def test_torch_compile_takes_it_in_one_graph(loss: Loss) -> None:
         assert apart(slope, other) <= ULPS
 
 
+def test_torch_compile_takes_functions_of_torch_func() -> None:
+    torch.compiler.reset()
+    module, y = lt.SparseCategoricalCrossEntropy(), torch.tensor([0, 2, 1])
+    slopes = torch.func.grad(lambda z: module(z, y))
+    z = torch.randn(3, 3, dtype=torch.float64)
+    torch.testing.assert_close(torch.compile(slopes, fullgraph=True, backend="aot_eager")(z), slopes(z))
+
+
+@pytest.mark.usefixtures("as_elsewhere")
+def test_class_indices_may_have_any_type() -> None:
+    module, z = lt.SparseCategoricalCrossEntropy(), torch.randn(4, 2)
+    costs = {
+        module(z, torch.tensor([0, 1, 1, 0]).to(kind)).item()
+        for kind in (torch.bool, torch.uint8, torch.int32, torch.int64, torch.float16, torch.float64)
+    }
+    assert len(costs) == 1
+
+
 @pytest.mark.parametrize("loss", FORMS, ids=name_of)
 def test_nothing_is_looked_at(loss: Loss) -> None:
     known, ends = learning(loss, {name: x.to("meta") for name, x in drawn(loss).items()})

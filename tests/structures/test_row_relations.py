@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lossmith as lm
+from lossmith.engines.hosts import REFERENCE
 from tests.structures.row_cases import NAMES, instances, soft, takes, with_vectors
 
 pytestmark = pytest.mark.engines
@@ -153,3 +154,14 @@ def test_permuting_classes_permutes_derivatives(name: str) -> None:
         np.testing.assert_allclose(b["hessian"], a["hessian"][:, order], rtol=1e-12, atol=1e-300)
         full = a["full_hessian"][:, order][:, :, order]
         np.testing.assert_allclose(b["full_hessian"], full, rtol=1e-11, atol=1e-300)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_row_costs_does_not_depend_on_how_targets_are_given(name: str) -> None:
+    cls = lm.loss_class(name)
+    if cls.fixed_targets:
+        return
+    outputs = ("losses", "gradient:f", "full_hessian:f,f")
+    one, other = (cls(targets=kind).row(REFERENCE, Z, T, outputs) for kind in ("indices", "distributions"))
+    for output in outputs:
+        np.testing.assert_array_equal(one[output], other[output])

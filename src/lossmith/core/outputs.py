@@ -37,6 +37,16 @@ def parts(output: str, predicted: Sequence[Input]) -> list[str]:
     return [f"full_hessian:{x},{z}" for place, x in enumerate(symbols) for z in symbols[place:]]
 
 
+def needed(outputs: Sequence[str], symbol: str) -> list[str]:
+    """Return which outputs of a formula of one predicted symbol the parts of a call need."""
+    wanted = {
+        "value": "losses" in outputs,
+        f"gradient:{symbol}": any(":" in output for output in outputs),
+        f"hessian:{symbol},{symbol}": any("hessian" in output for output in outputs),
+    }
+    return [name for name, is_wanted in wanted.items() if is_wanted]
+
+
 @cache
 def symbol(part: str) -> str:
     """Return the first symbol that a part is a derivative by."""

@@ -18,6 +18,7 @@ from lossmith.core.constant import Context, weighted_quantile
 from lossmith.core.contract import Batch, common_type, numbers, weights
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.loss import Loss
+from lossmith.core.outputs import needed
 from lossmith.core.parameter import Option, Vector
 from lossmith.core.rows import agree, prepare_rows
 from lossmith.core.section import Section
@@ -149,14 +150,9 @@ class Levels(Written):
     def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
         """Return outputs of each example; see ``Traceable.compute``."""
         xp, y, f = host.xp, given["y"], given["f"]
-        needed = {
-            "value": "losses" in outputs,
-            "gradient:f": any(":" in output for output in outputs),
-            "hessian:f,f": any("hessian" in output for output in outputs),
-        }
         levels = xp.broadcast_to(xp.constant(self.levels, f), f.shape)
         columns = [xp.broadcast_to(y[..., None], f.shape), self._cumulated(xp, f), levels]
-        parts = [part for part, wanted in needed.items() if wanted]
+        parts = needed(outputs, "f")
         found = host.run(self, "formula", parts, columns) if parts else {}
         found = {name: array / len(self.levels) for name, array in found.items()}
         results: dict[str, Array] = {}
@@ -166,7 +162,7 @@ class Levels(Written):
             results["valid"] = xp.isfinite(y) & xp.all(xp.isfinite(f), axis=-1)
         if "gradient:f" in outputs:
             results["gradient:f"] = self._carried(xp, f, found["gradient:f"])
-        return results | (self._bends(f, found) if needed["hessian:f,f"] else {})
+        return results | (self._bends(f, found) if "hessian:f,f" in found else {})
 
     def _carried(self, xp: Any, f: Array, g: Array) -> Array:
         """Return derivatives by predictions from those by quantiles."""

@@ -62,11 +62,8 @@ class RowMargin(Rows):
         pulls = xp.where(rises, lines.share[..., None], xp.zeros_like(missing))
         pulls = xp.where(lines.is_own, -xp.sum(pulls, axis=-1)[..., None], pulls)
         zeros = xp.zeros_like(z)
-        results = {
-            "losses": lines.gathered(xp.where(lines.share > 0, lines.share * values, 0.0)),
-            "gradient:f": lines.gathered(pulls),
-        }
-        results["hessian:f,f"] = zeros
+        losses = xp.where(lines.share > 0, lines.share * values, 0.0)
+        results = {"losses": lines.gathered(losses), "gradient:f": lines.gathered(pulls), "hessian:f,f": zeros}
         if "full_hessian:f,f" in outputs:
             results["full_hessian:f,f"] = row_math.diagonal_blocks(xp, zeros)
         return results
@@ -91,14 +88,16 @@ class _Lines(NamedTuple):
 
 
 def _lines(xp: Any, z: Array, t: Array, *, single: bool) -> _Lines:
-    if single:
-        own = xp.sum(xp.where(t > 0, z, 0.0), axis=-1)
-        return _Lines(z, own[..., None], t > 0, xp.amax(t, axis=-1), lambda a: a)
     if (found := xp.nonzero(t > 0)) is not None:
         # Most targets of most distributions are 0.
         row, true = found
-        is_own = xp.places(z) == true[:, None]
-        return _Lines(z[row], z[row, true][:, None], is_own, t[row, true], lambda a: _by_row(a, row, len(z)))
+        own, is_own, share = z[row, true][:, None], xp.places(z) == true[:, None], t[row, true]
+        if np.array_equal(row, np.arange(len(z))):
+            return _Lines(z, own, is_own, share, lambda a: a)
+        return _Lines(z[row], own, is_own, share, lambda a: _by_row(a, row, len(z)))
+    if single:
+        own = xp.sum(xp.where(t > 0, z, 0.0), axis=-1)
+        return _Lines(z, own[..., None], t > 0, xp.amax(t, axis=-1), lambda a: a)
     is_own = xp.places(z)[:, None] == xp.places(z)
     return _Lines(z[..., None, :], z[..., :, None], is_own, t, lambda a: xp.sum(a, axis=-2 if a.ndim > t.ndim else -1))
 

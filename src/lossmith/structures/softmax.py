@@ -17,6 +17,7 @@ import numpy as np
 
 from lossmith.core.contract import Batch
 from lossmith.core.link import IDENTITY, Link
+from lossmith.core.outputs import needed
 from lossmith.core.parameter import Option, Parameter
 from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.engines.hosts import REFERENCE, Host
@@ -187,15 +188,9 @@ class Softmax(Written, Rows):
     ) -> tuple[Array | None, Array | None, Array | None]:
         """Return t φ, t φ′ and t φ″ class by class, as far as needed, evaluating φ only where there is target."""
         (name,) = self.symbols
-        needed = {
-            "value": "losses" in outputs,
-            f"gradient:{name}": any(":" in output for output in outputs),
-            f"hessian:{name},{name}": any("hessian" in output for output in outputs),
-        }
-        parts = [part for part, wanted in needed.items() if wanted]
+        parts = needed(outputs, name)
         found = host.shared(self, "formula", parts, x, t, single=self.single) if parts else {}
-        value, first, second = map(found.get, needed)
-        return value, first, second
+        return found.get("value"), found.get(f"gradient:{name}"), found.get(f"hessian:{name},{name}")
 
 
 class AdjustedSoftmax(Softmax):

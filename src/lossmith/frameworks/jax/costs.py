@@ -6,6 +6,7 @@ loss that is no number, and is counted in a state. Where values are known, the e
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lossmith.core.loss import Loss
+from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.state import CostState, ExactSum
-from lossmith.engines.hosts import by_symbol
+from lossmith.engines.hosts import ANYWHERE, by_symbol
 from lossmith.engines.jax import PLAIN, along, losses, times
 from lossmith.errors import MergeError, ParameterError
 from lossmith.frameworks.calls import JAX, aligned, outside, settled
@@ -155,7 +157,9 @@ def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empt
         plain: dict[str, Any] = {
             name: np.asarray(jax.lax.stop_gradient(x)) for name, x in {**arrays, **options}.items()
         }
-        sums.loss.cost(**plain, empty=empty)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LossmithWarning)  # there is an error to come
+            sums.loss.cost(**plain, empty=empty)
         known.check()
 
 
@@ -164,16 +168,15 @@ def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
     owner, kind = type(loss).__name__, kind_of(loss, arrays)
     found = []
     for item, array in zip(loss.inputs, aligned(loss, arrays, jnp), strict=True):
-        array = array if item.symbol in loss.class_indices else array.astype(kind)
+        whole = int if array.dtype == bool else array.dtype
+        array = array.astype(whole if item.symbol in loss.class_indices else kind)
         found.append(array if item.predicted else held(owner, item.name, array))
     return found
 
 
 def _harmless(array: Array, kept: Array) -> Array:
     """Return rows where they are kept; elsewhere what has finite derivatives, whatever a row stands for."""
-    if array.ndim == kept.ndim:
-        return jnp.where(kept, array, 0)
-    return jnp.where(kept[..., None], array, 1 / array.shape[-1])
+    return jnp.where(kept, array, 0) if array.ndim == kept.ndim else jnp.where(kept[..., None], array, ANYWHERE)
 
 
 @jax.custom_jvp

@@ -63,7 +63,7 @@ class LossModule(torch.nn.Module):
         arguments = self._bind(given, named)
         if self._is_traced(arguments.values()):
             found = traced.sums(self.loss, arguments, weight, mask)
-            if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
+            if not torch._C._are_functorch_transforms_active():
                 # Functions of torch.func may change nothing. A module without parameters is seldom moved itself.
                 if self.invalid.device != found.invalid.device:
                     self.invalid = self.invalid.to(found.invalid.device)

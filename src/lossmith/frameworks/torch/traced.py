@@ -100,8 +100,11 @@ def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
             )
     numbers = [given[item.name] for item in loss.inputs if item.symbol not in indices]
     kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
-    lined_up = zip(loss.inputs, aligned(loss, given, torch), strict=True)
-    return [tensor if item.symbol in indices else tensor.to(kind) for item, tensor in lined_up]
+    found = []
+    for item, tensor in zip(loss.inputs, aligned(loss, given, torch), strict=True):
+        whole = torch.int64 if tensor.dtype == torch.bool else tensor.dtype
+        found.append(tensor.to(whole if item.symbol in indices else kind))
+    return found
 
 
 def _spread(loss: Loss, label: str, tensor: Tensor, shape: Any) -> Tensor:

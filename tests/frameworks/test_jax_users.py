@@ -1,0 +1,155 @@
+"""Functions of JAX are at home there: they take the place of optax's, train, and name mistakes."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lossmith as lm
+import lossmith.jax as lj
+from tests.parity.adapters import resolve
+from tests.parity.arrays import draw
+from tests.parity.table import ROWS
+
+PEERS = [(row, name) for row in ROWS if row.peer == "optax" for name in row.names]
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: f"{peer[1].rpartition('.')[2]} {peer[0].ours}")
+def test_it_replaces_the_function_of_optax(peer: Any) -> None:
+    row, name = peer
+    given = [jnp.asarray(array) for array in map(draw(row, np.random.default_rng(0)).get, row.arguments)]
+    names = row.arguments if "p" in row.arguments else ()  # divergences alone are called by name
+    places = [place for place, key in enumerate(row.arguments) if key in {item.name for item in row.loss.predicted}]
+
+    def ours(*given: jax.Array) -> jax.Array:
+        return lj.losses(row.ours, *(() if names else given), **dict(zip(names, given, strict=False)))
+
+    results = []
+    for function in (ours, partial(resolve(name), **row.options)):
+
+        def total(*given: jax.Array, function: Any = function) -> tuple[jax.Array, jax.Array]:
+            found = function(*given)
+            return found.sum(), found
+
+        results.append(jax.jit(jax.grad(total, places, has_aux=True))(*given))
+    for mine, other in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-14)
+
+
+def train(loss: Callable[[jax.Array, jax.Array], jax.Array], steps: int = 60) -> list[float]:
+    """Return the costs of a linear model in training."""
+    x = jax.random.normal(jax.random.key(0), (64, 3))
+    y = x @ jnp.array([1.0, -2.0, 0.5]) + 0.3
+    optimizer = optax.adam(0.1)
+
+    def cost(params: dict[str, jax.Array]) -> jax.Array:
+        return loss(x @ params["kernel"] + params["bias"], y).mean()
+
+    @jax.jit
+    def step(params: Any, state: Any) -> tuple[Any, Any, jax.Array]:
+        value, slopes = jax.value_and_grad(cost)(params)
+        updates, state = optimizer.update(slopes, state, params)
+        return optax.apply_updates(params, updates), state, value
+
+    params: Any = {"kernel": jnp.zeros(3), "bias": jnp.zeros(())}
+    state, costs = optimizer.init(params), []
+    for _ in range(steps):
+        params, state, value = step(params, state)
+        costs.append(float(value))
+    return costs
+
+
+def test_a_model_trains_with_optax_as_it_did() -> None:
+    ours = train(partial(lj.huber, delta=0.7))
+    assert ours[-1] < 0.01 * ours[0]
+    np.testing.assert_allclose(ours, train(partial(optax.huber_loss, delta=0.7)), rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", lm.names())
+def test_a_function_is_made_of_every_loss_with_its_inputs_and_keywords(name: str) -> None:
+    made, loss = getattr(lj, name), lm.get(name)
+    keys = list(inspect.signature(made).parameters)
+    assert keys[len(loss.inputs) :] == list(loss.declared())
+    assert keys[:2] == ["predictions", "targets"] or not loss.paired or keys[1] == "y_true"
+    assert made.__name__ == name in lj.__all__
+
+
+ZEROS = jnp.zeros(3)
+BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: lj.huber(ZEROS, jnp.zeros(4)), lm.ShapeError, "targets has shape (4,) and predictions (3,)"),
+    (lambda: jax.jit(lj.huber)(ZEROS[:, None], ZEROS), lm.ShapeError, "Use predictions.squeeze(-1)"),
+    (lambda: lj.huber(jnp.arange(3), ZEROS), lm.KindError, "predictions must hold floats, got int32"),
+    (lambda: lj.huber(ZEROS + 1j, ZEROS), lm.KindError, "predictions must hold real numbers, got complex64"),
+    (lambda: lj.huber(ZEROS, [0.0, 0, 0]), lm.KindError, "targets must be an array of JAX or NumPy, got list"),
+    (lambda: lj.huber(ZEROS), lm.ParameterError, "targets is missing"),
+    (lambda: lj.huber(ZEROS, ZEROS, dleta=1.0), lm.ParameterError, "no 'dleta'. Did you mean 'delta'?"),
+    (lambda: lj.huber(ZEROS, ZEROS, 1.0, ZEROS), lm.ParameterError, "takes predictions, targets, delta; got 4"),
+    (lambda: lj.huber(ZEROS, ZEROS, ZEROS), lm.ParameterError, "weights of examples to lossmith.jax.cost"),
+    (lambda: jax.jit(lj.huber)(ZEROS, ZEROS, 1.0), lm.ParameterError, "delta must be known before anything is traced"),
+    (lambda: lj.huber(ZEROS, ZEROS, delta=-1), lm.ParameterError, "delta must lie in (0, inf)"),
+    (lambda: lj.huber(ZEROS, ZEROS, targets=ZEROS), lm.ParameterError, "twice"),
+    (lambda: lj.huber(ZEROS, ZEROS.at[1].set(jnp.nan)), lm.DomainError, "targets[1] is nan"),
+    (lambda: jax.grad(lj.huber, 1)(1.0, 0.5), lm.KindError, "pass jax.lax.stop_gradient(targets)"),
+    (lambda: jax.grad(jax.grad(jax.grad(lj.log_cosh)))(1.0, 0.0), lm.ProgramError, "no third"),
+    (lambda: lj.kl_divergence(ZEROS, ZEROS), lm.ParameterError, "keywords alone"),
+    (lambda: lj.cost(ZEROS, ZEROS), lm.ParameterError, "a loss or its name comes first"),
+    (lambda: lj.cost("huber", ZEROS, ZEROS, reduction="avg"), lm.ParameterError, "reduction='avg' is not known"),
+    (lambda: lj.cost("huber", ZEROS, ZEROS, weight=ZEROS - 1), lm.DomainError, "weight[0] is -1"),
+    (lambda: lj.cost("huber", ZEROS, ZEROS, weight=jnp.ones(2)), lm.ShapeError, "weight has shape (2,)"),
+    (lambda: lj.cost("huber", ZEROS, ZEROS, mask=ZEROS), lm.KindError, "mask must be boolean"),
+    (
+        lambda: lj.cost("huber", ZEROS, ZEROS, mask=ZEROS > 1, empty="error"),
+        lm.EmptyError,
+        "all 3 examples are masked",
+    ),
+    (lambda: lj.State.empty(lm.Huber()) + lj.State.empty(lm.LogCosh()), lm.MergeError, "states of one loss"),
+    (lambda: lj.State.empty(lm.Huber()).cost(empty="error"), lm.EmptyError, "there are no examples"),
+    (lambda: lj.State.empty(lm.Huber()).cost("none"), lm.ParameterError, "call lossmith.jax.losses"),
+    (lambda: lj.hubber, AttributeError, "Did you mean 'huber'?"),
+    (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error here."),
+    (lambda: lj.mse, AttributeError, "It is called 'squared_error' here."),
+    (lambda: lm.Huber()(ZEROS, ZEROS), lm.KindError, "call a function of lossmith.jax"),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case[2])
+def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
+    call, error, text = case
+    with pytest.raises(error) as caught:
+        call()
+    assert text in str(caught.value)
+
+
+def test_the_step_in_the_readme_trains() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("## In JAX")[1]
+    model = SimpleNamespace(apply=lambda params, x: x @ params)
+    x = jax.random.normal(jax.random.key(0), (8, 3))
+    batch = {"x": x, "y": x @ jnp.array([1.0, 2, 3]), "w": jnp.ones(8), "mask": jnp.arange(8) > 1}
+    known: dict[str, Any] = {"jax": jax, "optax": optax, "model": model, "optimizer": optax.adam(0.1)}
+    known |= {"predictions": x, "targets": x}
+    exec(text.split("```python")[1].split("```")[0], known)
+    params, costs = jnp.zeros(3), []
+    state = known["optimizer"].init(params)
+    for _ in range(60):
+        params, state, value = known["step"](params, state, batch)
+        costs.append(float(value))
+    assert costs[-1] < 0.01 * costs[0]
+
+
+def test_functions_pickle_and_take_static_parameters() -> None:
+    assert pickle.loads(pickle.dumps(lj.huber)) is lj.huber
+    x, y = jnp.array([3.0]), jnp.array([0.0])
+    assert jax.jit(lj.huber, static_argnames="delta")(x, y, delta=2.0).tolist() == [4]
+    assert jax.jit(lj.huber, static_argnums=2)(x, y, 2.0).tolist() == [4]
