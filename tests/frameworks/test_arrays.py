@@ -17,13 +17,10 @@ from lossmith.engines.arrays import Arrays, Formula
 from lossmith.engines.jax import JaxArrays
 from lossmith.engines.torch import Tensors
 from lossmith.structures.pointwise import Pointwise
+from tests.frameworks.tolerance import ULPS
 from tests.laws.samples import EVERY, name_of, sample
 
 FORMS = [loss for loss in EVERY if isinstance(loss, Pointwise)]
-ULPS = {"torch": 16, "jax": 32}
-"""How far a library may be from the reference, in units in the last place of the largest result of its kind; the
-logarithms of XLA keep fewer digits."""
-
 LIBRARIES: dict[str, tuple[type[Arrays], Callable[[Any], Any]]] = {
     "torch": (Tensors, torch.as_tensor),
     "jax": (JaxArrays, jnp.asarray),

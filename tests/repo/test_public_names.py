@@ -9,14 +9,15 @@ import pytest
 
 import lossmith as lm
 from lossmith import errors
-from lossmith.frameworks.stubs import stub, torch_stub
+from lossmith.frameworks.stubs import jax_stub, stub, torch_stub
 
 NAMES = {
     "Binary", "Card", "Context", "CostState", "Divergence", "Domain", "DomainError", "ElasticNet", "EmptyError",
     "Example", "KindError", "Kink", "L1", "L2", "Loss", "LossNotFoundError", "LossmithError", "LossmithWarning",
     "MergeError", "MissingDependencyError", "Myth", "NoConstantError", "Option", "Parameter", "ParameterError",
     "Pointwise", "Program", "ProgramError", "Reference", "ShapeError", "Sum", "TableError", "Traits", "choose",
-    "entropy", "family", "from_config", "get", "get_num_threads", "loss_class", "names", "parse", "set_num_threads",
+    "entropy", "family", "from_config", "get", "get_num_threads", "learn", "loss_class", "names", "parse",
+    "set_num_threads",
 }  # fmt: skip
 CLASSES = {lm.loss_class(name).__name__ for name in lm.names()}
 
@@ -81,6 +82,13 @@ def test_the_stub_of_modules_names_every_loss_and_its_signature() -> None:
     classes = {node.name: node for node in ast.parse(torch_stub()).body if isinstance(node, ast.ClassDef)}
     assert set(classes) == CLASSES
     assert "delta: float=..., *, reduction: Literal" in ast.unparse(classes["Huber"])
+
+
+def test_the_stub_of_functions_names_every_loss_and_its_signature() -> None:
+    functions = {node.name: node for node in ast.parse(jax_stub()).body if isinstance(node, ast.FunctionDef)}
+    assert set(functions) == set(lm.names())
+    assert ast.unparse(functions["huber"].args) == "predictions: ArrayLike, targets: ArrayLike, delta: float=..."
+    assert ast.unparse(functions["total_variation"].args).startswith("*, p: ArrayLike, q: ArrayLike, ")
 
 
 def test_repository_says_nothing_of_one_machine() -> None:

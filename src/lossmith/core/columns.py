@@ -165,13 +165,20 @@ def spread(owner: str, label: str, array: Array, shape: tuple[int, ...]) -> Any:
     """
     if array.shape == shape:
         return column(array)
-    if array.ndim == 0:
-        return np.broadcast_to(array, (math.prod(shape),))
-    fits = array.ndim == len(shape) and all(a in (1, b) for a, b in zip(array.shape, shape, strict=True))
-    if not fits:
-        raise ShapeError(
-            f"{owner}: {label} has shape {array.shape}, but the examples have {shape}; only axes of size 1 broadcast"
-        )
+    check_spread(owner, label, array.shape, shape)
     if array.size == 1:
         return np.broadcast_to(array.reshape(()), (math.prod(shape),))
     return column(np.broadcast_to(array, shape))
+
+
+def check_spread(owner: str, label: str, own: Sequence[int], shape: Sequence[int]) -> None:
+    """Check that an array of one shape, of any library, can be spread over the examples.
+
+    Raises:
+        ShapeError: when axes differ that are not of size 1.
+    """
+    if own and not (len(own) == len(shape) and all(a in (1, b) for a, b in zip(own, shape, strict=True))):
+        raise ShapeError(
+            f"{owner}: {label} has shape {tuple(own)}, but the examples have {tuple(shape)}; "
+            "only axes of size 1 broadcast"
+        )

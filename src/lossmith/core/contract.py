@@ -27,6 +27,10 @@ from lossmith.errors import DomainError, KindError, ShapeError
 Array = npt.NDArray[Any]
 
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
+_FACES = {
+    "torch": "call the module lossmith.torch.{}, or ",
+    **dict.fromkeys(("jax", "jaxlib"), "call a function of lossmith.jax, or "),
+}
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _FLOATS, _NARROW = frozenset("efdgE"), frozenset("efE")  # as dtypes call them; E is bfloat16
 _ROWS = 2  # axes that rows have
@@ -251,7 +255,7 @@ def numbers(owner: str, label: str, value: Any) -> Array:
         return value
     module = type(value).__module__.partition(".")[0]
     if module in _OTHER_LIBRARIES:
-        face = f"call the module lossmith.torch.{owner}, or " if module == "torch" else ""
+        face = _FACES.get(module, "").format(owner)
         raise KindError(
             f"{owner}: {label} is a {module} {type(value).__name__}, and a loss itself takes NumPy arrays: {face}"
             "pass one, for example by .detach().numpy() or numpy.asarray"
@@ -335,9 +339,18 @@ def masks(owner: str, mask: Any, shape: tuple[int, ...]) -> Array:
         KindError: when it is not boolean.
     """
     array = np.asarray(mask)
-    if array.dtype != np.bool_:
-        raise KindError(f"{owner}: mask must be boolean (True counts), got {array.dtype}; write mask.astype(bool)")
+    check_mask(owner, array.dtype)
     return np.ascontiguousarray(spread(owner, "mask", array, shape))
+
+
+def check_mask(owner: str, dtype: Any) -> None:
+    """Check the type of a mask, of any library that has those of NumPy.
+
+    Raises:
+        KindError: when it is not boolean.
+    """
+    if dtype != np.bool_:
+        raise KindError(f"{owner}: mask must be boolean (True counts), got {dtype}; write mask.astype(bool)")
 
 
 def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, first: int) -> DomainError:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
-from lossmith.engines.arrays import Arrays
+from lossmith.engines.arrays import Arrays, Formula
+from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
+from lossmith.errors import ProgramError
 
 Array = Any
 
@@ -40,3 +46,124 @@ class JaxArrays(Arrays):
     def lgamma(self, a: Array) -> Array:
         """Return the logarithm of the gamma function."""
         return jax.lax.lgamma(a)
+
+
+FUNCTIONS = functions(
+    jnp,
+    constant=lambda values, like: jnp.asarray(values, like.dtype),
+    flip=jnp.flip,
+    log=jnp.log,
+    may_hold=lambda condition: True,
+    moveaxis=jnp.moveaxis,
+    nonzero=lambda condition: None,
+    places=lambda like: jnp.arange(like.shape[-1]),
+    take_along_axis=jnp.take_along_axis,
+    total=lambda a: jnp.sum(a, axis=-1),
+)
+
+
+def _plain(formula: Formula, output: str, *inputs: Array) -> Array:
+    return jnp.broadcast_to(formula.evaluate(JaxArrays(inputs[0]), output, inputs), inputs[0].shape)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _evaluate(formula: Formula, output: str, *inputs: Array) -> Array:
+    """Return an output of a formula over arrays of one shape and type; its derivatives are outputs of it too."""
+    return _plain(formula, output, *inputs)
+
+
+def _output_changes(
+    formula: Formula, output: str, inputs: Sequence[Array], tangents: Sequence[Array | SymbolicZero]
+) -> tuple[Array, Array]:
+    """Return an output, and how it changes along tangents of the inputs; what is not predicted changes nothing.
+
+    Raises:
+        ProgramError: for a third derivative.
+    """
+    found = _evaluate(formula, output, *inputs)
+    change = jnp.zeros_like(found)
+    for place, tangent in enumerate(tangents):
+        if isinstance(tangent, SymbolicZero) or formula.derivative("value", place) is None:
+            continue
+        name = formula.derivative(output, place)
+        if name is None:
+            raise ProgramError("a loss has first and second derivatives, and no third one")
+        change = change + along(tangent, _evaluate(formula, name, *inputs))
+    return found, change
+
+
+_evaluate.defjvp(_output_changes, symbolic_zeros=True)  # so that it is known which inputs are differentiated by
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _bound(rule: Rule, a: Array) -> tuple[Array, ...]:
+    """Return the results of a rule, with its derivatives; see ``lossmith.engines.hosts.Rule``."""
+    return rule.value(FUNCTIONS, a)
+
+
+@_bound.defjvp
+def _bound_changes(rule: Rule, inputs: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
+    found = _bound(rule, *inputs)
+    return found, rule.push(FUNCTIONS, found, *tangents)
+
+
+PLAIN = Tracing(FUNCTIONS, _plain)
+"""JAX where nobody differentiates."""
+DIFFERENTIABLE = Tracing(differentiable(FUNCTIONS, held=jax.lax.stop_gradient, bound=_bound), _evaluate)
+"""JAX where somebody does."""
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def losses(loss: Any, *inputs: Array) -> Array:
+    """Return the loss of each example over arrays of one type, with the derivatives that the loss says.
+
+    Args:
+        loss: made ready; see ``lossmith.core.traceable``.
+        inputs: in its order, with the numbers of an example along the last axis.
+    """
+    return loss.compute(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
+
+
+def _losses_changes(
+    loss: Any, inputs: Sequence[Array], tangents: Sequence[Array | SymbolicZero]
+) -> tuple[Array, Array]:
+    """Return losses, and how they change along tangents of the inputs."""
+    found = losses(loss, *inputs)
+    changed = {
+        f"gradient:{item.symbol}": tangent
+        for item, tangent in zip(loss.inputs, tangents, strict=True)
+        if item.predicted and not isinstance(tangent, SymbolicZero)
+    }
+    slopes = loss.compute(DIFFERENTIABLE, by_symbol(loss, inputs), list(changed))
+    change = jnp.zeros_like(found)
+    for name, tangent in changed.items():
+        term = along(tangent, slopes[name])
+        change = change + (term if loss.row_axis is None else term.sum(-1))
+    return found, change
+
+
+losses.defjvp(_losses_changes, symbolic_zeros=True)
+
+
+def along(tangent: Array, slope: Array) -> Array:
+    """Return a product in which a tangent of zero wins, whatever the slope: what does not count has no derivative.
+
+    It is linear in the tangent, and so can be transposed: an infinite slope is a product of large factors.
+    """
+    finite = jnp.isfinite(slope)
+    most = np.finfo(slope.dtype).max
+    more = jnp.where(finite, 1, most)
+    return tangent * jnp.where(finite, slope, jnp.where(slope < 0, -most, most)) * more * more
+
+
+@jax.custom_jvp
+def times(share: Array, losses: Array) -> Array:
+    """Return a product in which a share of zero wins, whatever the other is."""
+    return jnp.where(share == 0, 0, share * losses)
+
+
+@times.defjvp
+def _times_changes(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (share, losses), (share_change, losses_change) = primals, tangents
+    kept = jnp.where(share == 0, 0, losses_change * share)
+    return times(share, losses), kept + along(share_change, losses)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from lossmith.engines.arrays import Arrays, Formula
-from lossmith.engines.hosts import Rule, Tracing, differentiable, functions
+from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
 
 Tensor = Any
 
@@ -53,6 +53,7 @@ FUNCTIONS = functions(
     flip=lambda a, axis: torch.flip(a, (axis,)),
     log=torch.log,
     may_hold=lambda condition: True,
+    moveaxis=torch.movedim,  # its namesake of NumPy has no rule for many calls at once
     nonzero=lambda condition: None,
     places=lambda like: torch.arange(like.shape[-1], device=like.device),
     take_along_axis=lambda a, indices, axis: torch.take_along_dim(a, indices, axis),
@@ -168,7 +169,7 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def forward(loss: Any, *inputs: Tensor) -> Tensor:
         """Return the losses."""
-        return loss.compute(PLAIN, _by_symbol(loss, inputs), ("losses",))["losses"]
+        return loss.compute(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -208,17 +209,13 @@ class _Losses(_Compiled):
         return total if loss.row_axis is None else total.sum(-1)
 
 
-def _by_symbol(loss: Any, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
-    return {item.symbol: tensor for item, tensor in zip(loss.inputs, inputs, strict=True)}
-
-
 def _gradients(host: Tracing, loss: Any, inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
     """Return the gradients by the wanted inputs in the places of all."""
     names = [
         f"gradient:{item.symbol}" if item.predicted and want else None
         for item, want in zip(loss.inputs, wanted, strict=True)
     ]
-    found = loss.compute(host, _by_symbol(loss, inputs), [name for name in names if name is not None])
+    found = loss.compute(host, by_symbol(loss, inputs), [name for name in names if name is not None])
     return [None if name is None else found[name] for name in names]
 
 

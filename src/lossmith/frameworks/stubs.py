@@ -1,4 +1,4 @@
-"""Type stubs of the package and of its modules for PyTorch, made from the registry.
+"""Type stubs of the package and of its modules for PyTorch and JAX, made from the registry.
 
 Losses resolve lazily by name, which type checkers and editors cannot follow. The stubs tell
 them each class and the signature that its declared parameters and options give it.
@@ -13,6 +13,7 @@ from lossmith.core.configured import Declared
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Parameter, Vector
 from lossmith.core.registry import loss_class, names
+from lossmith.frameworks.calls import JAX, in_words, order
 
 
 def stub() -> str:
@@ -45,16 +46,44 @@ def torch_stub() -> str:
     return "\n".join([_HEAD, *lines])
 
 
+def jax_stub() -> str:
+    """Return the text of the stub of the functions for JAX."""
+    home = "lossmith.frameworks.jax"
+    lines = [
+        "from collections.abc import Sequence",
+        "from typing import Literal",
+        "",
+        "from jax import Array",
+        "from jax.typing import ArrayLike",
+        "",
+        f"from {home}.costs import State as State",
+        *(f"from {home}.functions import {name} as {name}" for name in ("cost", "losses", "state")),
+        "",
+    ]
+    for name in names():
+        cls = loss_class(name)
+        by_place = order(cls())
+        inputs = [f"{name}: ArrayLike" for name in in_words(cls(), JAX)]
+        given = ", ".join([*(inputs if by_place else ["*", *inputs]), *_values(cls)])
+        lines += [f"def {name}({given}) -> Array:", f'    """{(cls.__doc__ or "").strip()}"""', ""]
+    return "\n".join([_HEAD, *lines])
+
+
 _HEAD = "# Made from the registry of losses; not to be edited."
 _REDUCED = 'reduction: Literal["mean", "count_mean", "sum", "none"] = ..., empty: Literal["zero", "nan", "error"] = ...'
-STUBS = {"__init__.pyi": stub, "torch/__init__.pyi": torch_stub}
+STUBS = {"__init__.pyi": stub, "torch/__init__.pyi": torch_stub, "jax/__init__.pyi": jax_stub}
 """The stubs by their place in the package."""
 
 
 def _class(cls: type[Loss], base: str, more: str = "") -> list[str]:
-    arguments = "".join(f", {key}: {_type(item)} = ..." for key, item in cls.declared().items())
+    arguments = "".join(f", {value}" for value in _values(cls))
     head = [f"class {cls.__name__}({base}):", f'    """{(cls.__doc__ or "").strip()}"""']
     return [*head, f"    def __init__(self{arguments}{more}) -> None: ...", ""]
+
+
+def _values(cls: type[Loss]) -> list[str]:
+    """Return the parameters and options of a loss as a signature has them."""
+    return [f"{key}: {_type(item)} = ..." for key, item in cls.declared().items()]
 
 
 def _type(item: Declared) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from lossmith.core.inputs import bind
 from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class
-from lossmith.errors import DomainError, KindError, ParameterError
+from lossmith.errors import KindError
+from lossmith.frameworks.calls import TORCH, bound, order, outside
 from lossmith.frameworks.torch import costs, traced
 
 Tensor = Any
@@ -79,14 +79,7 @@ class LossModule(torch.nn.Module):
         found = int(self.invalid)
         if found:
             self.invalid.zero_()
-            names = {item.symbol: _TORCH.get(item.name, item.name) for item in self.loss.inputs}
-            wanted = {symbol: f"{names[symbol]} in {domain}" for symbol, domain in self.loss.domains.items()}
-            wanted |= {symbol: f"{names[symbol]}: {demand}" for symbol, demand in self.loss.demands.items()}
-            domains = "; ".join(wanted.values())
-            raise DomainError(
-                f"{type(self.loss).__name__}: {found} examples of traced calls lie outside the domains ({domains}); "
-                "call the module on them without torch.compile to see which"
-            )
+            raise outside(self.loss, found, TORCH, "call the module on them without torch.compile to see which")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in _SETTLED}
@@ -98,30 +91,21 @@ class LossModule(torch.nn.Module):
     def _prepare(self) -> None:
         """Settle what does not depend on tensors, before anything is traced."""
         self.loss.ready()
-        self._order, self._paired = _order(self.loss), self.loss.paired
+        self._order = order(self.loss)
 
     def extra_repr(self) -> str:
         """Return what the module shows of itself."""
         return f"{self.loss}, reduction={self.reduction!r}"
 
     def _bind(self, given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        owner = type(self.loss).__name__
-        if len(given) > len(self._order):
-            takes = ", ".join(_TORCH.get(name, name) for name in self._order) or "keywords alone"
-            raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place")
-        found = dict(zip(self._order, given, strict=False))
-        for name, value in named.items():
-            name = _OURS.get(name, name)
-            if name in found:
-                raise ParameterError(f"{owner} got {name} twice, by place and by name")
-            found[name] = value
+        found = bound(self.loss, self._order, TORCH, given, named)
         for name, value in found.items():
             if not isinstance(value, torch.Tensor):
                 raise KindError(
-                    f"{owner}: {name} must be a tensor, got {type(value).__name__}; pass torch.as_tensor(...)"
+                    f"{type(self.loss).__name__}: {name} must be a tensor, got {type(value).__name__}; "
+                    "pass torch.as_tensor(...)"
                 )
-        y_true, y_pred = found.pop("y_true", None), found.pop("y_pred", None)
-        return bind(owner, self.loss.inputs, y_true, y_pred, found, paired=self._paired)
+        return found
 
     def _is_traced(self, given: Any) -> bool:
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
@@ -129,20 +113,8 @@ class LossModule(torch.nn.Module):
         return any(type(x) not in _IN_MEMORY or not x.is_cpu for x in given)
 
 
-_SETTLED = ("_order", "_paired")
-_TORCH = {"y_pred": "input", "y_true": "target"}
-_OURS = {torch_name: name for name, torch_name in _TORCH.items()}
-
-
+_SETTLED = ("_order",)
 _IN_MEMORY = (torch.Tensor, torch.nn.Parameter)
-
-
-def _order(loss: Loss) -> tuple[str, ...]:
-    names = [item.name for item in loss.inputs]
-    if "p" in names and "q" in names:
-        return ()
-    first = [name for name in ("y_pred", "y_true") if name in names]
-    return (*first, *(name for name in names if name not in first))
 
 
 @lru_cache

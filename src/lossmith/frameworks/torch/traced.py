@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lossmith.core.contract import shapes_differ
+from lossmith.core.columns import check_spread
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
-from lossmith.engines.hosts import ANYWHERE
-from lossmith.engines.torch import PLAIN, times
+from lossmith.engines.hosts import ANYWHERE, by_symbol
+from lossmith.engines.torch import FUNCTIONS, PLAIN, times
 from lossmith.engines.torch import losses as losses_of
-from lossmith.errors import KindError, ShapeError
+from lossmith.errors import KindError
+from lossmith.frameworks.calls import aligned
 
 Tensor = Any
 
@@ -50,10 +51,10 @@ def cost(
         given: tensors by argument.
         weight, mask, reduction, empty: as in ``Loss.cost``, but that ``empty="error"`` gives NaN.
     """
-    tensors = _prepared(loss, loss.inputs, given)
-    by_symbol = {item.symbol: x.detach() for item, x in zip(loss.inputs, tensors, strict=True)}
-    valid = loss.compute(PLAIN, by_symbol, ("valid",))["valid"]
-    own = loss.counting(PLAIN, by_symbol)
+    tensors = _prepared(loss, given)
+    known = by_symbol(loss, [x.detach() for x in tensors])
+    valid = loss.compute(PLAIN, known, ("valid",))["valid"]
+    own = loss.counting(PLAIN, known)
     counts = torch.ones_like(valid) if mask is None else _spread(loss, "mask", mask, valid.shape)
     counts = counts if own.counted is None else counts & own.counted
     invalid = (counts & ~valid).sum()
@@ -83,39 +84,26 @@ def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
     return torch.where(counts if item.symbol in loss.singles else counts[..., None], tensor, ANYWHERE)
 
 
-def _prepared(loss: Loss, inputs: tuple[Input, ...], given: Mapping[str, Tensor]) -> list[Tensor]:
+def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
     """Return the inputs in one type and one shape, with the numbers of an example along the last axis."""
-    owner, indices = type(loss).__name__, loss.class_indices
-    numbers = [given[item.name] for item in inputs if item.symbol not in indices]
-    kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
-    lead = next(item for item in inputs if not item.broadcast)
-    axis = loss.row_axis_of({item.symbol: tuple(given[item.name].shape) for item in inputs})
-    found = []
-    for item in inputs:
-        tensor = given[item.name]
+    owner, indices, first = type(loss).__name__, loss.class_indices, loss.inputs[0].name
+    for name, tensor in given.items():
         if tensor.is_complex():
-            raise KindError(f"{owner}: {item.name} must hold real numbers, got {tensor.dtype}")
-        if tensor.device != given[lead.name].device:
+            raise KindError(f"{owner}: {name} must hold real numbers, got {tensor.dtype}")
+        if tensor.device != given[first].device:
             raise KindError(
-                f"{owner}: {lead.name} is on {given[lead.name].device} and {item.name} on {tensor.device}; bring both "
-                "to one device"
+                f"{owner}: {first} is on {given[first].device} and {name} on {tensor.device}; bring both to one device"
             )
-        if item.broadcast:
-            tensor = _spread(loss, item.name, tensor, given[lead.name].shape)
-        elif axis is not None:
-            tensor = tensor if item.symbol in loss.singles else torch.movedim(tensor, axis, -1)
-        elif tensor.shape != given[lead.name].shape:
-            raise ShapeError(shapes_differ(owner, lead.name, given[lead.name], item.name, tensor))
-        whole = torch.int64 if tensor.dtype == torch.bool else tensor.dtype
-        found.append(tensor.to(whole if item.symbol in indices else kind))
-    return found
+    numbers = [given[item.name] for item in loss.inputs if item.symbol not in indices]
+    kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
+    lined_up = zip(loss.inputs, aligned(loss, given, FUNCTIONS), strict=True)
+    return [_index(tensor) if item.symbol in indices else tensor.to(kind) for item, tensor in lined_up]
+
+
+def _index(tensor: Tensor) -> Tensor:
+    return tensor.long() if tensor.dtype == torch.bool else tensor
 
 
 def _spread(loss: Loss, label: str, tensor: Tensor, shape: Any) -> Tensor:
-    fits = tensor.ndim == len(shape) and all(a in (1, b) for a, b in zip(tensor.shape, shape, strict=True))
-    if tensor.ndim and not fits:
-        raise ShapeError(
-            f"{type(loss).__name__}: {label} has shape {tuple(tensor.shape)}, but the examples have {tuple(shape)}; "
-            "only axes of size 1 broadcast"
-        )
+    check_spread(type(loss).__name__, label, tensor.shape, shape)
     return torch.broadcast_to(tensor, shape)

@@ -1,0 +1,120 @@
+"""What calls of every framework have in common: how inputs are passed, what is checked while tracing, what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from lossmith.core.columns import check_spread
+from lossmith.core.contract import shapes_differ
+from lossmith.core.inputs import Input, bind
+from lossmith.core.loss import Loss
+from lossmith.errors import DomainError, ParameterError, ShapeError
+
+Array = Any
+Words = Mapping[str, str]
+"""What a framework calls inputs, by their names in the catalogue; the others keep theirs."""
+TORCH: Words = {"y_pred": "input", "y_true": "target"}
+JAX: Words = {"y_pred": "predictions", "y_true": "targets"}
+
+_PAIR = ("y_pred", "y_true")
+
+
+@lru_cache(maxsize=1024)
+def settled(loss: Loss) -> Loss:
+    """Return a loss, or the equal one that was settled before, with all settled that does not depend on arrays."""
+    loss.ready()
+    return loss
+
+
+def order(loss: Loss) -> tuple[str, ...]:
+    """Return the inputs that are passed by place: predictions first, then as in the catalogue.
+
+    Divergences take none so, since libraries do not agree on which distribution comes first.
+    """
+    names = [item.name for item in loss.inputs]
+    if "p" in names and "q" in names:
+        return ()
+    first = [name for name in _PAIR if name in names]
+    return (*first, *(name for name in names if name not in first))
+
+
+def in_words(loss: Loss, words: Words) -> dict[str, Input]:
+    """Return the inputs of a loss by what a framework calls them, those that are passed by place in that order.
+
+    Where an option has that name, the input keeps its own.
+    """
+    places, declared = order(loss), loss.declared()
+    inputs = sorted(loss.inputs, key=lambda item: places.index(item.name)) if places else loss.inputs
+    called = {item.name: words.get(item.name, item.name) for item in inputs}
+    return {item.name if called[item.name] in declared else called[item.name]: item for item in inputs}
+
+
+def bound(
+    loss: Loss, places: Sequence[str], words: Words, given: Sequence[Array], named: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return the inputs of a call by their names in the catalogue.
+
+    Args:
+        loss: what is called.
+        places: the names of what is passed by place; see ``order``.
+        words: what the framework calls them.
+        given: inputs by place.
+        named: inputs by name.
+
+    Raises:
+        ParameterError: for one too many, one that is missing, or is given twice, or that the loss does not take.
+    """
+    owner = type(loss).__name__
+    if len(given) > len(places):
+        takes = ", ".join(words.get(name, name) for name in places) or "keywords alone"
+        raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place")
+    ours = {theirs: name for name, theirs in words.items()}
+    found = dict(zip(places, given, strict=False))
+    for name, value in named.items():
+        name = ours.get(name, name)
+        if name in found:
+            raise ParameterError(f"{owner} got {name} twice, by place and by name")
+        found[name] = value
+    y_true, y_pred = found.pop("y_true", None), found.pop("y_pred", None)
+    return bind(owner, loss.inputs, y_true, y_pred, found, paired=tuple(places) == _PAIR)
+
+
+def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
+    """Return the inputs of a call in the order of the loss, with the numbers of an example along the last axis.
+
+    Args:
+        loss: what is called.
+        given: inputs by name.
+        xp: the functions of the library that they are of; see ``lossmith.engines.hosts``.
+
+    Raises:
+        ShapeError: when shapes differ; inputs that broadcast may have axes of size 1.
+    """
+    owner, found = type(loss).__name__, []
+    axis = loss.row_axis_of({item.symbol: tuple(given[item.name].shape) for item in loss.inputs})
+    lead = next(item.name for item in loss.inputs if not item.broadcast)
+    shape = given[lead].shape
+    for item in loss.inputs:
+        array = given[item.name]
+        if item.broadcast:
+            check_spread(owner, item.name, array.shape, shape)
+            array = xp.broadcast_to(array, shape)
+        elif axis is None and array.shape != shape:
+            raise ShapeError(shapes_differ(owner, lead, given[lead], item.name, array))
+        elif axis is not None and item.symbol not in loss.singles:
+            array = xp.moveaxis(array, axis, -1)
+        found.append(array)
+    return found
+
+
+def outside(loss: Loss, found: int, words: Words, mend: str) -> DomainError:
+    """Return the error for examples of traced calls that lie outside the domains, when their number is known."""
+    names = {item.symbol: words.get(item.name, item.name) for item in loss.inputs}
+    wanted = {symbol: f"{names[symbol]} in {domain}" for symbol, domain in loss.domains.items()}
+    wanted |= {symbol: f"{names[symbol]}: {demand}" for symbol, demand in loss.demands.items()}
+    domains = "; ".join(wanted.values())
+    return DomainError(
+        f"{type(loss).__name__}: {found} examples of traced calls lie outside the domains ({domains}); {mend}"
+    )

@@ -1,0 +1,1 @@
+"""What the face toward JAX is made of: costs of its arrays, and functions made from the registry."""

@@ -1,0 +1,193 @@
+"""Losses and costs of arrays of JAX, in operations that ``jit``, ``grad``, ``vmap`` and sharding know.
+
+Shapes and types are checked while tracing. What values hold is not known then: an example outside the domains has a
+loss that is no number, and is counted in a state. Where values are known, the error of the catalogue is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lossmith.core.loss import Loss
+from lossmith.core.reduction import check_empty, check_reduction
+from lossmith.core.state import CostState, ExactSum
+from lossmith.engines.hosts import by_symbol
+from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times
+from lossmith.errors import MergeError, ParameterError
+from lossmith.frameworks.calls import JAX, aligned, outside, settled
+from lossmith.frameworks.jax.arguments import checked, held, kind_of, masks, weights
+
+Array = Any
+
+_MEND = "weights must be finite and at least 0; call lossmith.jax.cost on them outside of jax.jit to see which"
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The sums behind a cost: a pytree that adds up over batches and devices.
+
+    ``a + b``, ``sum(states)`` and ``jax.lax.psum(state, axis)`` give the state of all examples together.
+
+    Attributes:
+        loss: the loss they belong to, which is no leaf of the tree.
+        total: sum of weight times loss; float64 where ``jax_enable_x64`` is set, else float32, like ``weight``.
+        weight: sum of the weights.
+        count: examples that count, that is, not masked.
+        invalid: those of them outside the domains, or with a weight that is none.
+    """
+
+    loss: Loss
+    total: Array
+    weight: Array
+    count: Array
+    invalid: Array
+
+    @classmethod
+    def empty(cls, loss: Loss) -> Self:
+        """Return the state of no examples, to start a loop with."""
+        nothing, none = jnp.zeros((), _wide()), jnp.zeros((), int)
+        return cls(loss, nothing, nothing, none, none)
+
+    def __add__(self, other: State | int) -> State:
+        """Return the state of both.
+
+        Raises:
+            MergeError: when they belong to different losses.
+        """
+        if isinstance(other, int) and other == 0:  # where sum() starts
+            return self
+        if not isinstance(other, State) or other.loss != self.loss:
+            theirs = other.loss if isinstance(other, State) else type(other).__name__
+            raise MergeError(f"only states of one loss add up; this one belongs to {self.loss}, the other to {theirs}")
+        total: State = jax.tree.map(jnp.add, self, other)
+        return total
+
+    __radd__ = __add__
+
+    def cost(self, reduction: str = "mean", *, empty: str = "zero") -> Array:
+        """Return the cost.
+
+        Args:
+            reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n) or ``sum`` (Σwl).
+            empty: what a mean over nothing is: ``zero`` (default), ``nan`` or ``error``, which is NaN while tracing.
+
+        Raises:
+            EmptyError: when nothing counts and ``empty="error"``.
+            ParameterError: for another reduction or policy.
+        """
+        chosen = check_reduction(reduction)
+        if chosen == "none":
+            raise ParameterError("a state has no losses of single examples; call lossmith.jax.losses")
+        if check_empty(empty) == "error" and not isinstance(self.total, jax.core.Tracer):
+            total, weight = (ExactSum().add(float(x)) for x in (self.total, self.weight))
+            CostState(self.loss, total, weight, count=int(self.count)).reduce(chosen)
+        if chosen == "sum":
+            return self.total
+        below = self.weight if chosen == "mean" else self.count.astype(self.total.dtype)
+        return jnp.where(below > 0, self.total / jnp.where(below > 0, below, 1), 0 if empty == "zero" else jnp.nan)
+
+    def check(self) -> None:
+        """Raise an error if examples lay outside the domains; not while tracing.
+
+        Raises:
+            DomainError: with their number.
+        """
+        found = int(np.sum(self.invalid))
+        if found:
+            raise outside(self.loss, found, JAX, _MEND)
+
+
+jax.tree_util.register_dataclass(State, ["total", "weight", "count", "invalid"], ["loss"])
+
+
+def cost(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, reduction: str, empty: str) -> Array:
+    """Return the cost, or the weighted losses; see ``Loss.cost``, but that ``empty="error"`` is NaN while tracing."""
+    chosen, policy = check_reduction(reduction), check_empty(empty)
+    found, weighted = _summed(loss, given, weight, mask, policy)
+    if chosen == "none":
+        return weighted
+    return found.cost(chosen, empty="nan" if policy == "error" else policy).astype(weighted.dtype)
+
+
+def state(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> State:
+    """Return the sums behind the cost; arguments as in ``cost``."""
+    return _summed(loss, given, weight, mask, "zero")[0]
+
+
+def _summed(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, empty: str) -> tuple[State, Array]:
+    """Return the state of a call and its weighted losses."""
+    loss, arrays = settled(loss), checked(loss, given)
+    columns = _columns(loss, arrays)
+    known = by_symbol(loss, jax.lax.stop_gradient(columns))
+    valid = loss.compute(PLAIN, known, ("valid",))["valid"]
+    own = loss.counting(PLAIN, known)
+    counts = jnp.ones(valid.shape, bool) if mask is None else masks(loss, mask, valid.shape)
+    counts = counts if own.counted is None else counts & own.counted
+    invalid = counts & ~valid
+    if loss.row_axis is not None:
+        columns = [_harmless(x, counts & valid) for x in columns]
+    found = losses(loss, *columns)
+    share = counts.astype(found.dtype)
+    if weight is not None:
+        share = jnp.where(counts, weights(loss, weight, valid.shape, found.dtype), 0)
+        invalid = invalid | ~((share >= 0) & (share < jnp.inf))
+    if own.weight is not None:
+        share = jnp.where(counts, share * own.weight.astype(found.dtype), 0)
+    weighted = times(share, _numbers(found, ~invalid))
+    sums = State(loss, weighted.sum(dtype=_wide()), share.sum(dtype=_wide()), counts.sum(), invalid.sum())
+    _look(sums, arrays, weight, mask, empty)
+    return sums, weighted
+
+
+def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empty: str) -> None:
+    """Raise the error of the catalogue for what is wrong, where values are known."""
+    known = jax.lax.stop_gradient(sums)
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(known)):
+        return
+    if known.invalid > 0 or (empty == "error" and (known.count == 0 or known.weight == 0)):
+        options = {name: x for name, x in (("weight", weight), ("mask", mask)) if x is not None}
+        plain: dict[str, Any] = {
+            name: np.asarray(jax.lax.stop_gradient(x)) for name, x in {**arrays, **options}.items()
+        }
+        sums.loss.cost(**plain, empty=empty)
+        known.check()
+
+
+def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
+    """Return the inputs in the order of the loss and in the type to compute in, but for class indices."""
+    owner, kind = type(loss).__name__, kind_of(loss, arrays)
+    found = []
+    for item, array in zip(loss.inputs, aligned(loss, arrays, FUNCTIONS), strict=True):
+        array = array if item.symbol in loss.class_indices else array.astype(kind)
+        found.append(array if item.predicted else held(owner, item.name, array))
+    return found
+
+
+def _harmless(array: Array, kept: Array) -> Array:
+    """Return rows where they are kept; elsewhere what has finite derivatives, whatever a row stands for."""
+    if array.ndim == kept.ndim:
+        return jnp.where(kept, array, 0)
+    return jnp.where(kept[..., None], array, 1 / array.shape[-1])
+
+
+@jax.custom_jvp
+def _numbers(found: Array, valid: Array) -> Array:
+    """Return losses, which are no numbers where they are not valid; nor are derivatives, unless they do not count."""
+    return jnp.where(valid, found, jnp.nan)
+
+
+@_numbers.defjvp
+def _numbers_changes(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
+    found, valid = primals
+    return _numbers(found, valid), along(tangents[0], jnp.where(valid, jnp.ones_like(found), jnp.nan))
+
+
+def _wide() -> Any:
+    """Return the type of sums."""
+    return jax.dtypes.canonicalize_dtype(np.float64)

@@ -1,0 +1,174 @@
+"""Losses as pure functions of arrays of JAX, made from the registry."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import jax
+import numpy as np
+
+from lossmith.core.loss import Loss
+from lossmith.core.parameter import Vector
+from lossmith.core.registry import loss_class, names, parse
+from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
+from lossmith.frameworks.calls import JAX, bound, in_words, order
+from lossmith.frameworks.jax import costs
+from lossmith.frameworks.jax.arguments import host_words, reworded
+
+Array = Any
+
+HOME = "lossmith.jax"
+
+
+def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
+    """Return the loss of each example.
+
+    Args:
+        loss: any loss, or its text, such as ``"huber(delta=1.35)"``.
+        given: inputs by place: predictions, then targets, then others as in the catalogue. Divergences take none so.
+        named: inputs by name.
+
+    Returns:
+        An array of the examples' shape: float64 where an input is, else float32. An example outside the domains has
+        a loss that is NaN while tracing.
+
+    Raises:
+        ShapeError, KindError, ParameterError: also while tracing.
+        DomainError: for an example outside the domains, where values are known.
+    """
+    with host_words():
+        return costs.cost(*_call(loss, given, named), None, None, "none", "zero")
+
+
+def cost(
+    loss: Loss | str,
+    *given: Array,
+    weight: Array | None = None,
+    mask: Array | None = None,
+    reduction: str = "mean",
+    empty: str = "zero",
+    **named: Array,
+) -> Array:
+    """Return the losses of all examples put together, for ``jax.grad``.
+
+    Args:
+        loss, given, named: as in ``losses``.
+        weight: a weight for each example, at least 0; axes of size 1 broadcast.
+        mask: true for the examples that count; what the others hold does not matter.
+        reduction: ``mean`` (Σwl/Σw, default), ``count_mean`` (Σwl/n), ``sum`` (Σwl) or ``none`` (wl).
+        empty: what a mean over nothing is: ``zero`` (default), ``nan``, or ``error``, which is NaN while tracing.
+
+    Raises:
+        ShapeError, KindError, ParameterError: also while tracing.
+        DomainError, EmptyError: where values are known; see ``state`` for counts where they are not.
+    """
+    with host_words():
+        return costs.cost(*_call(loss, given, named), weight, mask, reduction, empty)
+
+
+def state(
+    loss: Loss | str, *given: Array, weight: Array | None = None, mask: Array | None = None, **named: Array
+) -> costs.State:
+    """Return the sums behind the cost, which add up over batches and devices; arguments and errors as in ``cost``.
+
+    Its ``cost()`` can be differentiated. ``check()`` tells of examples outside the domains that no traced call
+    could look at.
+    """
+    with host_words():
+        return costs.state(*_call(loss, given, named), weight, mask)
+
+
+def _call(loss: Loss | str, given: Sequence[Array], named: Mapping[str, Array]) -> tuple[Loss, dict[str, Array]]:
+    if not isinstance(loss, Loss | str):
+        raise ParameterError(f"a loss or its name comes first, then predictions and targets; got {type(loss).__name__}")
+    found = parse(loss)
+    return found, bound(found, order(found), JAX, given, named)
+
+
+@lru_cache
+def function(name: str) -> Callable[..., Array]:
+    """Return the function of a loss.
+
+    Raises:
+        AttributeError: when no loss has this name.
+    """
+    if name not in names():
+        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{_instead(name)}")
+    cls = loss_class(name)
+    inputs, declared = in_words(cls(), JAX).keys() | JAX.values(), cls.declared()
+
+    def made(*given: Array, **named: Array) -> Array:
+        with host_words():
+            # An input and an option may share a name, and arrays are inputs.
+            plain = [key for key in declared if key in named and not (key in inputs and _is_array(named[key]))]
+            values = {key: _static(cls, key, named.pop(key)) for key in plain}
+            loss = cls(**values)
+            taken = len(order(loss)) or len(given)
+            known = [*in_words(loss, JAX), *declared]
+            if len(given) > taken + len(declared):
+                raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
+            for key in named.keys() - {*known, *JAX, *JAX.values()}:
+                raise ParameterError(
+                    f"{cls.__name__} takes {', '.join(known)}; it has no {key!r}.{did_you_mean(key, known)}"
+                )
+            placed = [_static(cls, key, value) for key, value in zip(declared, given[taken:], strict=False)]
+            return losses(cls(*placed, **values), *given[:taken], **named)
+
+    made.__name__ = made.__qualname__ = name
+    made.__module__, made.__doc__ = HOME, _documentation(cls)
+    made.__signature__ = signature(cls)  # type: ignore[attr-defined]
+    return made
+
+
+def signature(cls: type[Loss]) -> inspect.Signature:
+    """Return what the function of a loss takes: its inputs, then its parameters."""
+    loss = cls()
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if order(loss) else inspect.Parameter.KEYWORD_ONLY
+    inputs = [inspect.Parameter(name, kind) for name in in_words(loss, JAX)]
+    values = [inspect.Parameter(key, kind, default=item.default) for key, item in cls.declared().items()]
+    return inspect.Signature([*inputs, *values])
+
+
+def _instead(name: str) -> str:
+    """Return what to take in the place of a function of optax, or of another name of a loss."""
+    table = tomllib.loads(resources.files("lossmith").joinpath("peers/optax.toml").read_text(encoding="utf-8"))
+    for row in table["loss"]:
+        if any(full.rpartition(".")[2] == name for full in row["names"]):
+            return f" That of optax is called {row['ours']} here."
+    try:
+        return f" It is called {loss_class(name).name!r} here."
+    except LossNotFoundError:
+        return did_you_mean(name, names())
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, jax.Array | np.ndarray)
+
+
+def _static(cls: type[Loss], key: str, value: Any) -> Any:
+    """Return the value of a parameter, which has to be known before anything is traced.
+
+    Raises:
+        ParameterError: for one that is not, and for an array in the place of a number.
+    """
+    if not _is_array(value):
+        return value
+    if isinstance(value, jax.core.Tracer) or value.ndim > isinstance(cls.declared()[key], Vector):
+        raise ParameterError(
+            f"{cls.__name__}: {key} must be known before anything is traced, got an array; pass a plain value, "
+            f"which jax.jit keeps with static_argnames, and weights of examples to {HOME}.cost(..., weight=)"
+        )
+    return value.tolist()
+
+
+def _documentation(cls: type[Loss]) -> str:
+    """Return what the function of a loss says of itself."""
+    inputs = [f"    {name}: {item.doc or 'an array'}." for name, item in in_words(cls(), JAX).items()]
+    values = [f"    {key}: {reworded(item.doc)}." for key, item in cls.declared().items()]
+    head = reworded((cls.__doc__ or "").strip())
+    return "\n".join([head, "", "Args:", *inputs, *values, "", "Returns:", "    The loss of each example."])
