@@ -16,7 +16,7 @@ from lossmith.core.columns import check_spread
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.torch import PLAIN, times
+from lossmith.engines.torch import FUNCTIONS, PLAIN, times
 from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError
 from lossmith.frameworks.calls import aligned
@@ -100,11 +100,12 @@ def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
             )
     numbers = [given[item.name] for item in loss.inputs if item.symbol not in indices]
     kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
-    found = []
-    for item, tensor in zip(loss.inputs, aligned(loss, given, torch), strict=True):
-        whole = torch.int64 if tensor.dtype == torch.bool else tensor.dtype
-        found.append(tensor.to(whole if item.symbol in indices else kind))
-    return found
+    lined_up = zip(loss.inputs, aligned(loss, given, FUNCTIONS), strict=True)
+    return [_index(tensor) if item.symbol in indices else tensor.to(kind) for item, tensor in lined_up]
+
+
+def _index(tensor: Tensor) -> Tensor:
+    return tensor.long() if tensor.dtype == torch.bool else tensor
 
 
 def _spread(loss: Loss, label: str, tensor: Tensor, shape: Any) -> Tensor:
