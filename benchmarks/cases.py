@@ -106,6 +106,8 @@ class Case:
         first, second = (item.name for item in self.loss.inputs)
         if self.name == "distillation":
             return {"teacher": rng.standard_normal(shape) * 2, "student": logits}
+        if self.loss.values.get("prediction") == "probabilities":
+            logits = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         if first == "y_true" and self.name != "categorical_cross_entropy":  # a class for each row
             return {"y_true": rng.integers(0, shape[1], shape[0]), "y_pred": logits}
         shares = rng.exponential(size=shape)

@@ -46,12 +46,15 @@ def _rows(quick: bool) -> Iterator[Case]:
     if not quick:
         for name in ("categorical_cross_entropy", "distillation"):
             yield Case("rows", name, lm.get(name), ROWS[-1])
+        yield Case("rows", "softmax_focal", lm.SoftmaxFocal(label_smoothing=0.1), ROWS[0])
         yield Case("rows", "kl_divergence", lm.KLDivergence(q_kind="logits"), ROWS[-1])
 
 
 def _metrics(quick: bool) -> Iterator[Case]:
     for dtype in ("float32", "float64"):
         yield Case("metrics", "log_loss", lm.BinaryCrossEntropy(prediction="probabilities"), (LARGE,), dtype, "cost")
+        classes = lm.SparseCategoricalCrossEntropy(prediction="probabilities")
+        yield Case("metrics", "categorical_log_loss", classes, ROWS[0], dtype, "cost")
         for name in ("squared_error", "absolute_error", "zero_one"):
             if name == "squared_error" or not quick:
                 yield Case("metrics", name, lm.get(name), (LARGE,), dtype, "cost")

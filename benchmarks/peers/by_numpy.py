@@ -99,6 +99,10 @@ def _log_loss(y: Array, p: Array) -> Result:
     return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p))), ()
 
 
+def _categorical_log_loss(y: Array, p: Array) -> Result:
+    return float(-np.mean(np.log(p[np.arange(len(p)), y]))), ()
+
+
 ROWS: dict[str, Callable[[Array, Array], Result]] = {
     "sparse_categorical_cross_entropy": _cross_entropy,
     "categorical_cross_entropy": _soft_cross_entropy,
@@ -112,6 +116,7 @@ DERIVATIVES: dict[str, Callable[[Array, Array], Result]] = {
 }
 COSTS: dict[str, Callable[[Array, Array], Result]] = {
     "log_loss": _log_loss,
+    "categorical_log_loss": _categorical_log_loss,
     "squared_error": lambda y, f: (float(np.mean((f - y) ** 2)), ()),
     "absolute_error": lambda y, f: (float(np.mean(np.abs(f - y))), ()),
     "zero_one": lambda y, f: (float(np.mean((f > 0) != y)), ()),

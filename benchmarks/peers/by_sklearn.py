@@ -27,6 +27,7 @@ LOSSES: dict[str, tuple[Callable[..., Any], float]] = {
 }
 METRICS: dict[str, Callable[[Any, Any], float]] = {
     "log_loss": metrics.log_loss,
+    "categorical_log_loss": metrics.log_loss,
     "squared_error": metrics.mean_squared_error,
     "absolute_error": metrics.mean_absolute_error,
     "zero_one": lambda y, f: metrics.zero_one_loss(y, f > 0),

@@ -32,6 +32,7 @@ _HOMES = {
     "lossmith.regularizers": ("L1", "L2", "ElasticNet"),
     "lossmith.program": ("Program",),
     "lossmith.choosing": ("choose",),
+    "lossmith.learning": ("learn",),
     "lossmith.engines.llvm.threads": ("get_num_threads", "set_num_threads"),
     "lossmith.errors": (
         "DomainError",

@@ -61,6 +61,10 @@ class MergeError(LossmithError, ValueError):
     """Cost states that do not belong together."""
 
 
+class DistributedError(LossmithError, RuntimeError):
+    """A process that others wait for is gone, does not answer, or does something else."""
+
+
 class NoConstantError(LossmithError, ValueError):
     """No constant prediction minimises the cost."""
 

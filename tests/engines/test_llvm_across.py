@@ -17,7 +17,7 @@ from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import row_kernel, threads
 from lossmith.engines.llvm.row_frame import RowForm
 from tests.engines.guarded import Rooms
-from tests.engines.test_llvm_rows import LOSSES, PARTS, PRIOR, close, sample
+from tests.engines.test_llvm_rows import LOSSES, OF_LOGITS, PARTS, PRIOR, close, sample
 
 Array = np.ndarray
 WIDTHS = {np.float32: compiler.host().bits // 32, np.float64: compiler.host().bits // 64}
@@ -93,7 +93,7 @@ def test_random_stretches(
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("outer", [1, 3])
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", OF_LOGITS, ids=str)
 def test_rows_have_the_same_bits_however_they_lie(loss: lm.Loss, outer: int, dtype: Any, forms: list[RowForm]) -> None:
     # Blocks begin in the middle of a stretch, and groups end behind it.
     inner, classes = 6000 // outer + 5, min(13, 2 * WIDTHS[dtype])

@@ -12,7 +12,7 @@ import pytest
 import lossmith as lm
 from lossmith.core.fill import fill
 from lossmith.engines import choice
-from lossmith.engines.llvm import divergence_kernel, divergence_quick, threads
+from lossmith.engines.llvm import divergence_kernel, divergence_quick, row_by_row, threads
 from lossmith.structures.divergence import KINDS, Divergence
 
 Array = np.ndarray
@@ -217,7 +217,7 @@ def test_large_gradients_are_written_past_the_caches_alike() -> None:
     found = []
     for shift in (0, 1):  # aligned to vectors, and not
         out = raw[start + shift :][: 600 * 4096].reshape(shape)
-        assert divergence_kernel._streams({"gradient:q": out}, 4096) == (shift == 0)
+        assert row_by_row.streams({"gradient:q": out}, 4096) == (shift == 0)
         with choice.using("llvm"):
             fill(loss, batch, {"gradient:q": out})
         found.append(out.copy())

@@ -7,9 +7,10 @@ import pytest
 
 import lossmith as lm
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import divergence_kernel, loops, rows
-from lossmith.engines.llvm.divergence_frame import DivergenceForm, Formulas
+from lossmith.engines.llvm import divergence_kernel, loops, mixture_kernel, rows
+from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.mixture_looks import MixtureForm
 from lossmith.engines.llvm.row_frame import RowForm
 
 BY_LANES = ("rows by lanes", "rows by lanes whose classes lie apart")
@@ -36,6 +37,16 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
     power = RowForm(kind, "indices", losses=True, gradient=False, hessian=False, summed=False, by_lane=True)
     program = lm.SoftmaxFocal(gamma=0.5).part("value", "gradient:u")
     found[POWERS] = rows.rows(program, power, width, on_x86=on_x86)
+    for logits in (True, False):
+        mixed = MixtureForm(
+            element=kind, written=("losses", "gradient", "hessian"), summed=True, streaming=True, targets="smoothed",
+            logits=logits,
+        )  # fmt: skip
+        mixture = lm.SoftmaxFocal(gamma=0.5, prediction="logits" if logits else "probabilities")
+        (x,) = mixture.symbols
+        program = mixture.part("value", f"gradient:{x}", f"hessian:{x},{x}")
+        name = f"mixtures of {'logits' if logits else 'probabilities'}"
+        found[name] = mixture_kernel.module(program, mixed, bits // 64, on_x86=on_x86)
     divergence = lm.ReverseKLDivergence()
     batch = divergence._batch({"p": [[0.5, 0.5]], "q": [[0.5, 0.5]]}, None, None)
     made: list[str] = []
@@ -46,7 +57,7 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(divergence_kernel, "divergence_kernel", keep)
-        patch.setattr(divergence_kernel, "_streams", lambda outputs, classes: True)
+        patch.setattr(divergence_kernel, "streams", lambda outputs, classes: True)
         into = {"gradient:q": batch.room("gradient:q")}
         with pytest.raises(InterruptedError):
             divergence._run_kernel(1, batch, into, summed=True, divisor=1.0)
@@ -60,6 +71,7 @@ def test_other_machines_get_none_of_x86(kind: Kind, bits: int) -> None:
     for name, text in texts(kind, bits, on_x86=False).items():
         assert "x86" not in text, name
         assert ("!nontemporal" in text) == (name not in PLAIN), name
+        assert ") alignstack(64) {" in text, name  # stacks of threads are aligned to less than a vector
         llvm.parse_assembly(text).verify()
 
 

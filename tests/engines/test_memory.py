@@ -116,13 +116,35 @@ def test_classes_along_any_axis_need_no_copies(layout: str) -> None:
     rng = np.random.default_rng(0)
     z = PICTURES[layout](rng.normal(size=IMAGES).astype(np.float32))
     shares = PICTURES[layout](np.moveaxis(rng.dirichlet(np.ones(5), (4, 200, 250)).astype(np.float32), -1, 1).copy())
-    labels = rng.integers(0, 5, (4, 200, 250))
+    labels = rng.integers(0, 5, (4, 200, 250)).astype(np.uint8)
     sparse, soft = lm.SparseCategoricalCrossEntropy(class_axis=1), lm.CategoricalCrossEntropy(class_axis=1)
     for call in (lambda: sparse.cost_and_gradient(labels, z), lambda: soft.cost_and_gradient(shares, z)):
         used = beside_outputs(call)
         assert used < SPARE, f"{used / 1e6:.2f} MB beside the outputs"
     with using("llvm"):  # the reference takes a few megabytes for a block of a divergence
         used = beside_outputs(lambda: lm.Distillation(class_axis=1).cost_and_gradient(teacher=z, student=z))
+    assert used < SPARE, f"{used / 1e6:.2f} MB beside the outputs"
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+def test_class_indices_of_any_type_need_no_copies(kind: Any) -> None:
+    y, f = numbers(lambda x: x)
+    labels, z = y.astype(kind), np.stack([f, -f], axis=1)
+    for loss, rows in (
+        (lm.SparseCategoricalCrossEntropy(), z),
+        (lm.SparseCategoricalCrossEntropy(prediction="probabilities"), np.abs(z) / (2 * np.abs(f)[:, None])),
+    ):
+        with using("llvm"):  # the reference takes some more for a block
+            used = beside_outputs(lambda loss=loss, rows=rows: loss.cost(labels, rows))
+        assert used < SPARE, f"{loss}: {used / 1e6:.2f} MB beside the outputs"
+
+
+def test_a_look_for_a_likely_mistake_needs_no_copies() -> None:
+    labels, z = np.zeros(ROWS // 2, np.int8), np.zeros((ROWS // 2, 2))
+    z[-1] = 1  # so they are no probabilities, as it turns out at the end
+    z[:-1, 0] = 1
+    with using("llvm"):
+        used = beside_outputs(lambda: lm.SparseCategoricalCrossEntropy().cost(labels, z))
     assert used < SPARE, f"{used / 1e6:.2f} MB beside the outputs"
 
 

@@ -26,13 +26,14 @@ ROOMS = {
     "lightgbm": {"errors", "core"},
     "regularizers": {"errors", "core"},
     "relations": {"core"},
+    "learning": {"errors", "core"},
     "frameworks": {"errors", "core", "engines", "structures", ""},
     "torch": {"errors", "frameworks"},
     "jax": {"errors", "frameworks"},
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
     "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
-    "cli": {"errors", "files", "core", "relations", "scoring", "plotting", "choosing", ""},
+    "cli": {"errors", "files", "core", "relations", "learning", "scoring", "plotting", "choosing", ""},
 }
 # Names resolved when they are used, against the direction of imports: each is one lookup.
 LATE = {

@@ -203,9 +203,16 @@ def warn_if_rows_of_probabilities(
     first = 0 if mask is None or not len(mask) else int(np.argmax(mask))
     if not len(rows) or rows.shape[1] < _FEW or not (rows[first].min() >= 0 and rows[first].max() <= 1):
         return
-    rows = np.asarray(rows if mask is None else rows[mask])
-    if len(rows) >= _FEW and np.all(valid_rows(REFERENCE.xp, rows, "probabilities")):
-        all_of_them = f"{len(rows)} of {len(rows)} rows"
+    counted = 0
+    # Block by block: the first that holds something else ends it, and nothing large is made.
+    for start in range(0, len(rows), batch.block):
+        part = np.asarray(rows[start : start + batch.block])
+        part = part if mask is None else part[mask[start : start + batch.block]]
+        if not np.all(valid_rows(REFERENCE.xp, part, "probabilities")):
+            return
+        counted += len(part)
+    if counted >= _FEW:
+        all_of_them = f"{counted} of {counted} rows"
         warn(
             f"{batch.owner}: {batch.labels[symbol]} is declared as logits, but all values lie in [0, 1] and "
             f"{all_of_them} sum to 1, as probabilities do.{evidence()} If they are probabilities, pass {mend}."

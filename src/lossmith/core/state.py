@@ -9,7 +9,7 @@ associative: states of splits at whole blocks merge to the same bits in any orde
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +196,12 @@ class Tally:
         """Return the sums as they are now."""
         total, weights = ExactSum().add(*self._sums), ExactSum().add(*self._weights)
         return CostState(self.loss, total, weights, self.rows, self.count, self.bad, self.first_bad)
+
+
+def extent(loss: Loss, given: Mapping[str, Any], weight: Any = None, mask: Any = None) -> tuple[float, int]:
+    """Return the sum of the weights and the number of the examples that count, for inputs by name."""
+    tally = Tally(loss, loss._batch(given, weight, mask, trusted=True))
+    return tally.weight, tally.count
 
 
 def _total(terms: Sequence[float]) -> float:

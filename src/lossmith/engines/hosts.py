@@ -46,7 +46,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
     Args:
         module: with the functions that it names as NumPy does.
         own: the others, and what it has better under another name:
-            ``flip(a, axis)``, ``log``, ``take_along_axis``;
+            ``flip(a, axis)``, ``log``, ``moveaxis``, ``take_along_axis``;
             ``constant(values, like)``: numbers as an array of the type of another;
             ``places(like)``: 0, 1, 2, ... along the last axis;
             ``total(a)``: the sum along the last axis, in double precision where that costs little;
@@ -132,6 +132,7 @@ class Reference:
             flip=np.flip,
             log=np.log,
             may_hold=np.any,
+            moveaxis=np.moveaxis,
             nonzero=np.nonzero,
             places=lambda like: np.arange(like.shape[-1]),
             take_along_axis=np.take_along_axis,

@@ -62,6 +62,7 @@ FUNCTIONS = functions(
     flip=jnp.flip,
     log=jnp.log,
     may_hold=lambda condition: True,
+    moveaxis=jnp.moveaxis,
     nonzero=lambda condition: None,
     places=lambda like: jnp.arange(like.shape[-1]),
     take_along_axis=jnp.take_along_axis,

@@ -53,6 +53,7 @@ FUNCTIONS = functions(
     flip=lambda a, axis: torch.flip(a, (axis,)),
     log=torch.log,
     may_hold=lambda condition: True,
+    moveaxis=torch.movedim,  # its namesake of NumPy has no rule for many calls at once
     nonzero=lambda condition: None,
     places=lambda like: torch.arange(like.shape[-1], device=like.device),
     take_along_axis=lambda a, indices, axis: torch.take_along_dim(a, indices, axis),

@@ -87,7 +87,7 @@ def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
     Args:
         loss: what is called.
         given: inputs by name.
-        xp: the library that they are of, with ``broadcast_to`` and ``moveaxis``.
+        xp: the functions of the library that they are of; see ``lossmith.engines.hosts``.
 
     Raises:
         ShapeError: when shapes differ; inputs that broadcast may have axes of size 1.

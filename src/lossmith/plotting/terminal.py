@@ -32,8 +32,8 @@ def points(width: int) -> int:
 def drawn(line: Section, width: int, height: int) -> str:
     """Return the text plots of a section with as many points as ``points`` says; see ``curve``."""
     columns = points(width) // 2
-    upper = _panel(line.losses, columns, height)
-    lower = _panel(line.gradient, columns, max(height // 2, 3))
+    upper = _panel(line.losses, columns, height, heights([line.losses]))
+    lower = _panel(line.gradient, columns, max(height // 2, 3), heights([line.gradient]))
     first, last = f"{line.x[0]:.3g}", f"{line.x[-1]:.3g}"
     room = columns - len(first) - len(last)
     labels = (line.label, line.label.partition(",")[0], line.label.partition(" of ")[0])
@@ -43,8 +43,25 @@ def drawn(line: Section, width: int, height: int) -> str:
     return "\n".join([*folded(head, max(width, _NARROWEST)), *upper, "gradient", *lower, " " * (_MARGIN - 1) + axis])
 
 
-def _panel(values: Array, columns: int, height: int) -> list[str]:
-    low, high = heights([values])
+def fall(costs: Array, width: int, height: int) -> str:
+    """Return costs, one after each step, as a text plot with 0 in it; those that are not finite are left out.
+
+    Args:
+        costs: the cost after no step, after one, and so on.
+        width: characters across, axis labels included; at least 30.
+        height: lines of the plot.
+    """
+    seen = costs[np.isfinite(costs)]
+    columns = points(width) // 2
+    places = np.linspace(0, max(len(seen) - 1, 1), 2 * columns)
+    ends = min(float(np.min(seen)), 0.0), max(float(np.max(seen)), 0.0)
+    lines = _panel(np.interp(places, np.arange(len(seen)), seen), columns, height, ends)
+    last = f"{max(len(seen) - 1, 1)}"
+    return "\n".join([*lines, " " * (_MARGIN - 1) + "0" + "step".center(columns - 1 - len(last)) + last])
+
+
+def _panel(values: Array, columns: int, height: int, ends: tuple[float, float]) -> list[str]:
+    low, high = ends
     span = high - low or 1.0
     last = height * 4 - 1
     rows = np.clip((high - values) / span * last, -1, last + 1).round().astype(int)

@@ -195,8 +195,8 @@ class Rows(Loss):
     def _class_indices(self, batch: Batch, classes: int) -> Array:
         """Return the targets as indices, and 0 for rows that do not count."""
         y = batch.inputs["y"] if batch.mask is None else np.where(batch.mask, batch.inputs["y"], 0)
-        if y.dtype.kind in "iub" and (not y.size or (y.min() >= 0 and y.max() < classes)):
-            return y.astype(np.int64, copy=False)
+        if y.dtype.kind in "iu" and y.dtype.isnative and (not y.size or (y.min() >= 0 and y.max() < classes)):
+            return y
         with np.errstate(invalid="ignore"):
             wrong = ~((y >= 0) & (y < classes) & (y == np.floor(y)))
         if wrong.any():

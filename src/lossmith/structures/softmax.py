@@ -134,37 +134,38 @@ class Softmax(Written, Rows):
         return results
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
-        if self.probabilities or any(part.startswith("full") for part in parts):
+        if any(part.startswith("full") for part in parts):
             return 0
-        if (not self.indices or self.label_smoothing) and not self._is_log_probability:
-            return 0  # φ of every class of a row
         return compiled_rows(batch.size, batch.block, batch.inputs["f"].shape[1])
 
     def _run_kernel(
         self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
     ) -> Findings:
-        from lossmith.engines.llvm import row_kernel
+        from lossmith.engines.llvm import mixture_kernel, row_kernel
 
-        names = ["value", "gradient:u", *(["hessian:u,u"] if "hessian:f,f" in into else [])]
+        (x,) = self.symbols
+        outputs = {part.partition(":")[0]: array for part, array in into.items()}
+        names = ["value", f"gradient:{x}", *([f"hessian:{x},{x}"] if "hessian" in outputs else [])]
+        kind = "soft" if not self.indices else "smoothed" if self.label_smoothing else "indices"
+        arrays = (batch.inputs["f"], batch.inputs["y"], self.free_parameters, outputs)
+        given: dict[str, Any] = {
+            "kind": kind,
+            "block": batch.block,
+            "share": self.label_smoothing or 0.0,
+            "penalty": self.z_loss or 0.0,
+            "double": batch.dtype == np.float64,
+            "weight": None if batch.weight is None else batch.weight[:rows],
+            "mask": None if batch.mask is None else batch.mask[:rows],
+            "summed": summed,
+            "divisor": divisor,
+        }
         added = self._offsets(batch.inputs["f"].shape[1])
-        return row_kernel.run(
-            self.part(*names),
-            rows,
-            batch.inputs["f"],
-            batch.inputs["y"],
-            self.free_parameters,
-            {part.partition(":")[0]: array for part, array in into.items()},
-            kind="soft" if not self.indices else "smoothed" if self.label_smoothing else "indices",
-            block=batch.block,
-            share=self.label_smoothing or 0.0,
-            penalty=self.z_loss or 0.0,
-            double=batch.dtype == np.float64,
-            adjustment=added.astype(batch.dtype) if np.any(added) else None,
-            weight=None if batch.weight is None else batch.weight[:rows],
-            mask=None if batch.mask is None else batch.mask[:rows],
-            summed=summed,
-            divisor=divisor,
-        )
+        if np.any(added):
+            given["adjustment"] = added.astype(batch.dtype)
+        # One class of logits has a tail of its own, and targets of several need nothing of -log p but its sum.
+        if not self.probabilities and (kind == "indices" or self._is_log_probability):
+            return row_kernel.run(self.part(*names), rows, *arrays, **given)
+        return mixture_kernel.run(self.part(*names), rows, *arrays, logits=not self.probabilities, **given)
 
     @property
     def _is_log_probability(self) -> bool:

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.divergence_frame import (
-    DivergenceForm,
-    Formulas,
+from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
+from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.logit_looks import LogitLooks
+from lossmith.engines.llvm.math import Vector
+from lossmith.engines.llvm.row_by_row import Uniform
+from lossmith.engines.llvm.row_text import (
     Look,
     Text,
-    all_but_largest,
     any_lane,
-    first_largest,
-    number_at,
+    largest,
     total,
+    with_largest,
+    without_each,
+    without_largest,
 )
-from lossmith.engines.llvm.lanes import Body, Lanes
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
@@ -33,17 +35,6 @@ _HUGE = 1e100
 _ORDINARY = 1e290
 _FAR = 600.0
 _PADDING = {"probabilities": 0.0, "log_probabilities": -math.inf, "logits": -math.inf}
-
-
-@dataclass(frozen=True)
-class _Softmax:
-    """Numbers of a row of logits: the largest and its place, and see ``row_math.Softmax``."""
-
-    top: Lanes
-    place: Lanes
-    others: Lanes
-    inverse: Lanes
-    log_others: Lanes
 
 
 @dataclass(frozen=True)
@@ -64,32 +55,28 @@ class _View:
     log_p: Callable[[], Lanes]
 
 
-@dataclass
-class Looks:
+class Looks(LogitLooks):
     """The looks at a row, which write themselves into a text one after the other.
 
-    Attributes:
-        form, formulas: what the kernel does.
-        uniform: the values of each program that are the same for every class, by label.
+    Args:
         text: what is written into.
         width: lanes.
+        form, formulas: what the kernel does.
+        uniform: the values of each program that are the same for every class, by label.
     """
 
-    form: DivergenceForm
-    formulas: Formulas
-    uniform: Mapping[Program, Mapping[int, Lanes]]
-    text: Text
-    width: int
-    tops: dict[str, tuple[Lanes, Lanes]] = field(default_factory=dict)
-    softmax: dict[str, _Softmax] = field(default_factory=dict)
-    references: dict[str, Lanes] = field(default_factory=dict)  # slopes of the likeliest classes
-    apart: _Apart | None = None
+    def __init__(self, text: Text, width: int, form: DivergenceForm, formulas: Formulas, uniform: Uniform) -> None:
+        super().__init__(text, width, form.logits(), form.element)
+        self.form, self.formulas, self.uniform = form, formulas, uniform
+        self.references: dict[str, Lanes] = {}  # slopes of the likeliest classes
+        self.apart: _Apart | None = None
 
     # --- a vector of classes -----------------------------------------------------------------------
 
-    def _given(self, look: Look, symbol: str) -> Lanes:
+    def given(self, look: Look, symbol: str) -> Lanes:
+        """Return what p or q was given as."""
         found = look.load(f"%row_{symbol}", self.form.element, _PADDING[self.form.kind(symbol)])
-        return found * look.named("%scale") if self.form.scaled else found
+        return found * look.named("%first_all") if self.form.scaled else found
 
     def _view(self, b: Body, symbol: str, given: Lanes, powers: Lanes | None = None) -> _View:
         """Return p or q; ``powers`` are the exponentials, where they are at hand."""
@@ -108,7 +95,7 @@ class Looks:
     def _views(self, look: Look) -> tuple[_View, _View]:
         left, right = (
             self._view(
-                look.body, symbol, self._given(look, symbol),
+                look.body, symbol, self.given(look, symbol),
                 look.kept(f"powers_{symbol}") if symbol in self.softmax else None,
             )
             for symbol in "pq"
@@ -139,69 +126,12 @@ class Looks:
         uniform = {n: Lanes(b, x.type, x.name) for n, x in self.uniform[program].items()}
         return evaluate(b, program, list(inputs), uniform, tame=True)
 
-    # --- the first: largest logits, where they are, and whether a logit is none ----------------------
-
-    def largest(self) -> Lanes:
-        """Write the look for the largest logits; return where a row of logits is none."""
-        symbols = self.form.logits()
-        real, long, truth = (f"<{self.width} x {x}>" for x in ("double", "i64", "i1"))
-        least = Body("double", self.width).number(-math.inf).name
-        carried: dict[str, tuple[str, str]] = {"odd": (truth, "zeroinitializer")}
-        for symbol in symbols:
-            carried |= {f"top_{symbol}": (real, least), f"place_{symbol}": (long, "zeroinitializer")}
-
-        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-            b, found = look.body, {"odd": before["odd"]}
-            for symbol in symbols:
-                z, top, place = self._given(look, symbol), before[f"top_{symbol}"], before[f"place_{symbol}"]
-                better = z > top
-                found[f"top_{symbol}"] = b.select(better, z, top)
-                found[f"place_{symbol}"] = b.select(better, look.places, place)
-                found["odd"] = found["odd"] | ((z < math.inf) ^ b.always)
-            return found
-
-        after = self.text.loop("look", write, self.width, carried)
-        b = self.text.row(self.width, "a")
-        wrong = any_lane(b, after["odd"])
-        for symbol in symbols:
-            top, place = first_largest(b, after[f"top_{symbol}"], after[f"place_{symbol}"])
-            wrong = wrong | ((top > -math.inf) ^ b.always)
-            self.tops[symbol] = top, place
-        self.text.close(b)
-        return wrong
-
-    # --- the second: sums of exponentials -----------------------------------------------------------
-
-    def sums(self) -> None:
-        """Write the look that sums exponentials and keeps them."""
-        symbols, real = self.form.logits(), f"<{self.width} x double>"
-        names = [f"{name}_{symbol}" for symbol in symbols for name in ("others", "ties")]
-
-        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-            b, found = look.body, {}
-            for symbol in symbols:
-                below = look.of(self.tops[symbol][0]) - self._given(look, symbol)
-                powers = vector.exp_of_negative(b, -below)
-                look.keep(powers, f"powers_{symbol}")
-                top, others, ties = below.equals(0.0), before[f"others_{symbol}"], before[f"ties_{symbol}"]
-                found[f"others_{symbol}"] = others + b.select(top, 0.0, powers)
-                found[f"ties_{symbol}"] = ties + b.select(top, 1.0, b.number(0.0))
-            return found
-
-        after = self.text.loop("sum", write, self.width, dict.fromkeys(names, (real, "zeroinitializer")))
-        b = self.text.row(self.width, "b")
-        for symbol in symbols:
-            others = total(b, after[f"others_{symbol}"]) + (total(b, after[f"ties_{symbol}"]) - 1.0)
-            inverse, log_others = 1.0 / (others + 1.0), vector.log1p(b, others)
-            self.softmax[symbol] = _Softmax(*self.tops[symbol], others, inverse, log_others)
-        self.text.close(b)
-
     # --- the third: two rows of logits ----------------------------------------------------------------
 
     def growth(self) -> None:
         """Write the look that compares the log-sums of two rows of logits."""
         b = self.text.row(self.width, "c")
-        p, q = (self._number(b, symbol, self.softmax["q"].place) for symbol in "pq")
+        p, q = (self.number(b, symbol, self.softmax["q"].place) for symbol in "pq")
         first = p - q
         self.text.close(b)
 
@@ -224,11 +154,10 @@ class Looks:
         self.apart = _Apart(first, vector.log1p(b, grown), (grown > -0.5) & (grown < 2.0))
         self.text.close(b)
 
-    def _number(self, b: Body, symbol: str, place: Lanes) -> Lanes:
+    def number(self, b: Body, symbol: str, place: Lanes) -> Lanes:
         """Return what p or q was given as at one class."""
-        at = b.write("i64", f"extractelement {place.type} {place.name}, i32 0").name
-        found = b.convert("fpext", number_at(b, f"%row_{symbol}", self.form.element, at), b.real)
-        return found * Lanes(b, b.real, "%scale") if self.form.scaled else found
+        found = super().number(b, symbol, place)
+        return found * Lanes(b, b.real, "%first_all") if self.form.scaled else found
 
     def slopes(self) -> None:
         """Write the slopes of the likeliest classes, which are taken from all others."""
@@ -236,7 +165,7 @@ class Looks:
         for symbol in self.form.logits():
             if self.form.derived(symbol):
                 place = self.softmax[symbol].place
-                left, right = (self._view(b, x, self._number(b, x, place)) for x in "pq")
+                left, right = (self._view(b, x, self.number(b, x, place)) for x in "pq")
                 program = self.formulas.slopes["pq".index(symbol)]
                 self.references[symbol] = self._emit(b, program, self._log_ratio(b, left, right))["value"]
         self.text.close(b)
@@ -252,7 +181,7 @@ class Looks:
             curvature, the sum of all others and the place of the largest as ``best``, ``rest`` and ``place``.
         """
         form, nothing = self.form, "zeroinitializer"
-        real, truth, long = (f"<{self.width} x {x}>" for x in ("double", "i1", "i64"))
+        real, truth = (f"<{self.width} x {x}>" for x in ("double", "i1"))
         carried: dict[str, tuple[str, str]] = {"value": (real, nothing), "odd": (truth, nothing)}
         plain = [symbol for symbol in "pq" if symbol not in self.softmax]
         if not form.amounts:
@@ -261,8 +190,7 @@ class Looks:
         for symbol in derived:
             carried |= {f"beta_{symbol}": (real, nothing)}
             if form.hessian(symbol):
-                carried |= {f"{name}_{symbol}": (real, nothing) for name in ("best", "rest")}
-                carried[f"place_{symbol}"] = (long, nothing)
+                carried |= largest(symbol, self.width)
         after = self.text.loop("term", self._terms, self.width, carried, form.streaming)
         b = self.text.row(self.width, "e")
         wrong = any_lane(b, after["odd"])
@@ -272,8 +200,7 @@ class Looks:
         for symbol in derived:
             found[f"beta_{symbol}"] = total(b, after[f"beta_{symbol}"])
             if form.hessian(symbol):
-                parts = [f"{name}_{symbol}" for name in ("best", "rest", "place")]
-                found |= dict(zip(parts, all_but_largest(b, *(after[part] for part in parts)), strict=True))
+                found |= without_largest(b, after, symbol)
         self.text.close(b)
         return found
 
@@ -282,7 +209,7 @@ class Looks:
         left, right = self._views(look)
         p, q, d = left.p, right.p, self._log_ratio(look.body, left, right)
         found = dict(before)
-        if form.summed or "losses" in form.written:
+        if form.valued:
             value = self._emit(b, self.formulas.terms, p, q, d)["value"]
             if form.linear and not form.both_logits:
                 near = b.abs(d) < 1.0
@@ -338,11 +265,7 @@ class Looks:
         if form.hessian(symbol):
             h = look.counted(curve - share)
             look.keep(h, f"curve_{symbol}")
-            best, rest = (before[f"{name}_{symbol}"] for name in ("best", "rest"))
-            larger = b.abs(h) > b.abs(best)
-            found[f"rest_{symbol}"] = rest + b.select(larger, best, h)
-            found[f"best_{symbol}"] = b.select(larger, h, best)
-            found[f"place_{symbol}"] = b.select(larger, look.places, before[f"place_{symbol}"])
+            found |= with_largest(look, before, symbol, h)
         return found
 
     def _write(self, look: Look, part: str, value: Lanes) -> None:
@@ -359,7 +282,6 @@ class Looks:
         symbols = [symbol for symbol in self.softmax if form.derived(symbol)]
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-            b = look.body
             for symbol in symbols:
                 s, beta_all = self.softmax[symbol], look.of(found[f"beta_{symbol}"])
                 inverse = look.of(s.inverse)
@@ -367,11 +289,9 @@ class Looks:
                 if form.gradient(symbol):
                     self._write(look, f"gradient_{symbol}", look.kept(f"beta_{symbol}") - p * beta_all)
                 if form.hessian(symbol):
-                    top = b.compare_whole("eq", look.places, look.of(s.place))
-                    rest_p = b.select(top, look.of(s.others) * inverse, 1.0 - p)
-                    h, best, rest = look.kept(f"curve_{symbol}"), found[f"best_{symbol}"], found[f"rest_{symbol}"]
-                    largest = b.compare_whole("eq", look.places, look.of(found[f"place_{symbol}"]))
-                    each = b.select(largest, look.of(rest), (look.of(rest) - h) + look.of(best))
+                    rest_p = s.rest_of(look, p)
+                    h = look.kept(f"curve_{symbol}")
+                    each = without_each(look, found, symbol, h)
                     value = h * rest_p * rest_p + p * p * each - beta_all * p * rest_p
                     self._write(look, f"hessian_{symbol}", value)
             return {}

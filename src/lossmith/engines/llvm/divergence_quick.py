@@ -13,15 +13,9 @@ from dataclasses import dataclass
 
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.divergence_frame import (
-    DivergenceForm,
-    Text,
-    first_lane,
-    single,
-    swapped,
-    total,
-)
+from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
 
 STRIP = 8
 """Vectors whose sums are taken in single precision before they are added in double."""
@@ -101,15 +95,15 @@ class Quick:
         """Write what is the same for all rows."""
         b = Body("float", self.width, "us")
         b.lines += [
-            "  %scale_high = fptrunc double %scale_one to float",
+            "  %scale_high = fptrunc double %first_one to float",
             "  %scale_back = fpext float %scale_high to double",
-            "  %scale_left = fsub double %scale_one, %scale_back",
+            "  %scale_left = fsub double %first_one, %scale_back",
             "  %scale_low = fptrunc double %scale_left to float",
             *(f"  %short_{symbol} = getelementptr i8, ptr %scratch_powers_{symbol}, i64 0" for symbol in "pq"),
         ]
         for name, source in (("scale_float", "%scale_high"), ("scale_rest", "%scale_low")):
             b.lines.append(f"  %{name} = fadd {b.real} {single(b, 'float', source).name}, splat (float -0.0)")
-        value = single(b.widened(), "double", "%multiple_one")
+        value = single(b.widened(), "double", "%second_one")
         b.lines.append(f"  %multiple = fadd {value.type} {value.name}, splat (double -0.0)")
         self.text.close(b)
 

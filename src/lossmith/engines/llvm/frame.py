@@ -7,6 +7,10 @@ from collections.abc import Mapping
 NAME = "kernel"
 """What the function of a kernel is called."""
 
+ALIGNED = "alignstack(64)"
+"""What every kernel is declared with. Threads give stacks of any alignment to 16 bytes, and a vector kept on the stack
+across two cache lines takes twice as long to come back."""
+
 RECORD = 4
 """Numbers of 8 bytes that a kernel leaves for each block: the weighted sum of losses; how many losses that count are
 not finite; the first of them; and the first row that counts and is not valid. Places count from the block's first row

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lossmith.engines.llvm.frame import FENCE, NAME, NOWHERE, begin_blocks, end_blocks, noticed, phis, tree
+from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, NOWHERE, begin_blocks, end_blocks, noticed, phis, tree
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
@@ -210,7 +210,7 @@ block_done:
 {end_blocks("%sum_whole", fenced=fenced)}"""
     head = (
         f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight, ptr %mask, ptr %records, "
-        "double %factor, i64 %rows, i64 %first_block, i64 %last_block) {\nentry:\n"
+        f"double %factor, i64 %rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
     )
     entry = "\n".join(f"  {line}" for line in _entry(program, form, b))
     return "\n".join(sorted(b.declared | tail.body.declared)) + "\n" + head + entry + loop

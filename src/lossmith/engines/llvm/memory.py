@@ -27,6 +27,11 @@ def widen(b: Body, a: Lanes, element: str) -> Lanes:
     return b.convert("fptrunc" if (element, b.kind) == ("double", "float") else "fpext", a, b.real)
 
 
+def whole(b: Body, a: Lanes, element: str) -> Lanes:
+    """Return integers that were loaded as such of 64 bits; those without a sign stay below 2**63."""
+    return a if SIZES[element] == 8 else b.convert("zext" if element[0] == "u" else "sext", a, b.vector("i64"))
+
+
 def masked(b: Body, at: str, element: str, inside: str, otherwise: float) -> Lanes:
     """Return what lies at a place in memory as numbers of the type of the text; ``otherwise`` where a mask is false."""
     kept = in_memory(element)

@@ -26,7 +26,7 @@ class RowForm:
         streaming: whether the gradient is written past the caches.
         spread: whether part of targets that are distributions is spread evenly.
         given: what the logits are in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
-        shares: what targets that are distributions are in memory, likewise.
+        shares: what targets are in memory, likewise; ``i64`` by default where they are class indices.
         by_lane: whether each lane is a row, for few classes; else a vector holds classes of one row.
         across: whether each lane is a row, and the rows of a class lie side by side; see ``row_across``.
     """
@@ -55,8 +55,9 @@ class RowForm:
 
     def element(self, array: str) -> str:
         """Return what an array holds, a key of ``lossmith.engines.llvm.memory.SIZES``."""
-        given = {"logits": self.given, "targets": self.shares if self.targets == "soft" else "i64"}
-        return given.get(array, "") or self.kind
+        if array == "targets" and self.targets != "soft":
+            return self.shares or "i64"
+        return {"logits": self.given, "targets": self.shares}.get(array, "") or self.kind
 
 
 ARGUMENTS = (

@@ -13,7 +13,7 @@ from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, findings, pointer, uniform
+from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, element_type, findings, pointer, uniform
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.row_places import Places, lie_across, stretch_of
@@ -84,7 +84,7 @@ def run(
         logits: (rows, classes); any real type and layout. Kernels read one row after the other, or classes one after
             the other, with the rows of each side by side. What lies otherwise than the logits, or is of a type that
             kernels do not read, is brought to that a block at a time; outputs likewise.
-        targets: int64 class indices inside the classes, or distributions like the logits.
+        targets: class indices inside the classes, of any integer type, or distributions like the logits.
         parameters: a number for each of the program's parameters.
         outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes),
             each beginning with the rows that it takes.
@@ -109,7 +109,8 @@ def run(
         kind=number, targets=kind, losses="losses" in outputs, gradient="gradient" in outputs,
         hessian="hessian" in outputs, summed=summed, weighted=weight is not None, masked=mask is not None,
         adjusted=adjustment is not None, penalised=penalty != 0, spread=kind == "soft" and share != 0,
-        given=places.elements["logits"], shares=places.elements.get("targets", ""), across=across,
+        given=places.elements["logits"], across=across,
+        shares=places.elements["targets"] if kind == "soft" else element_type(targets.dtype),
         by_lane=across or classes <= BY_LANE * _width(number),
         # Where the true class is put right at the end, its row must not be on its way to memory.
         streaming=classes >= STREAMED and rows * classes * dtype.itemsize > STREAMING and kind != "smoothed"

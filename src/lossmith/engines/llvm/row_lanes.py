@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm import row_across
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
-from lossmith.engines.llvm.memory import SIZES, masked
+from lossmith.engines.llvm.memory import SIZES, in_memory, masked, whole
 from lossmith.engines.llvm.row_frame import RowForm, lane_numbers
 
 
@@ -324,14 +324,14 @@ def _classes_of_rows(form: RowForm, b: Body, declared: set[str]) -> list[str]:
     """Return the lines that load the targets of a group of rows, where they are class indices."""
     if form.targets == "soft":
         return []
-    long = b.vector("i64")
-    name = f"llvm.masked.load.v{b.width}i64.p0"
-    declared.add(f"declare {long} @{name}(ptr, i32, {b.truth}, {long})")
-    return [
-        "  %classes_at = getelementptr i64, ptr %targets, i64 %group",
-        f"  %classes_of_rows = call {long} @{name}(ptr %classes_at, i32 8, {b.truth} %in_group, "
-        f"{long} zeroinitializer)",
-    ]
+    element, turn = form.element("targets"), Body(form.kind, b.width, "classes")
+    kept, size = in_memory(element), SIZES[element]
+    type_, name = b.vector(kept), f"llvm.masked.load.v{b.width}{SHORT[kept]}.p0"
+    declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
+    at = turn.write("ptr", f"getelementptr {kept}, ptr %targets, i64 %group").name
+    given = f"ptr {at}, i32 {size}, {b.truth} %in_group, {type_} zeroinitializer"
+    found = whole(turn, turn.write(type_, f"call {type_} @{name}({given})"), element)
+    return [*turn.lines, f"  %classes_of_rows = or {found.type} {found.name}, zeroinitializer"]
 
 
 def write(form: RowForm, b: Body) -> tuple[str, set[str]]:

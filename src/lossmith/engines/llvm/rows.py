@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 
 from lossmith.engines.llvm import row_across, row_lanes
-from lossmith.engines.llvm.frame import FENCE, NAME, begin_blocks, end_blocks, noticed, tree
+from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, tree
 from lossmith.engines.llvm.lanes import SHORT, Body
-from lossmith.engines.llvm.memory import SIZES, in_memory, widen
+from lossmith.engines.llvm.memory import SIZES, in_memory, whole, widen
 from lossmith.engines.llvm.row_formula import Rows
 from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, lane_numbers, splat, uniform_lines
 from lossmith.engines.llvm.row_looks import (
@@ -59,7 +59,7 @@ def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) ->
         declared.add(FENCE)
     text = f"""
 define void @{NAME}(ptr %table, double %factor, double %share, double %penalty, i64 %rows, i64 %classes,
-                    i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {{
+                    i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {ALIGNED} {{
 entry:
 {chr(10).join(_entry(program, form, b))}{begin_blocks("%block_rows")}
   br label %groups
@@ -146,8 +146,13 @@ def _row(form: RowForm, row: str, arrays: Sequence[str]) -> str:
         ),
     ]
     if form.targets != "soft":
-        lines.append(f"%{row}_class_at = getelementptr i64, ptr %targets, i64 %{row}_row")
-        lines.append(f"%{row}_class = load i64, ptr %{row}_class_at, align 8")
+        element, one = form.element("targets"), Body(form.kind, 1, f"{row}_class")
+        kept = in_memory(element)
+        at = one.write("ptr", f"getelementptr {kept}, ptr %targets, i64 %{row}_row").name
+        loaded = one.write(one.vector(kept), f"load {one.vector(kept)}, ptr {at}, align {SIZES[element]}")
+        found = whole(one, loaded, element)
+        lines += [line.strip() for line in one.lines]
+        lines.append(f"%{row}_class = extractelement {found.type} {found.name}, i32 0")
     return "\n".join(f"  {line}" for line in lines)
 
 

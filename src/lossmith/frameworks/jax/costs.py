@@ -21,7 +21,7 @@ from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import parse
 from lossmith.core.state import CostState, ExactSum
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.jax import PLAIN, along, losses, times
+from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times
 from lossmith.errors import MergeError, ParameterError
 from lossmith.frameworks.calls import JAX, aligned, outside, settled
 from lossmith.frameworks.jax.arguments import checked, held, kind_of, masks, weights
@@ -167,7 +167,7 @@ def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
     """Return the inputs in the order of the loss and in the type to compute in, but for class indices."""
     owner, kind = type(loss).__name__, kind_of(loss, arrays)
     found = []
-    for item, array in zip(loss.inputs, aligned(loss, arrays, jnp), strict=True):
+    for item, array in zip(loss.inputs, aligned(loss, arrays, FUNCTIONS), strict=True):
         whole = int if array.dtype == bool else array.dtype
         array = array.astype(whole if item.symbol in loss.class_indices else kind)
         found.append(array if item.predicted else held(owner, item.name, array))

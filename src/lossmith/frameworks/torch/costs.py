@@ -16,6 +16,7 @@ import torch
 
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
+from lossmith.core.state import extent
 from lossmith.engines.torch import times
 from lossmith.errors import KindError
 
@@ -32,6 +33,7 @@ class Call:
         inputs: what the tensors are, in their order.
         weight, mask, reduction, empty: as in ``Loss.cost``.
         wanted: the predicted inputs whose gradient is wanted.
+        wide: whether the cost is float64, whatever comes in.
         slopes: their gradients, once they are known.
     """
 
@@ -42,6 +44,7 @@ class Call:
     reduction: str
     empty: str
     wanted: Sequence[str]
+    wide: bool = False
     slopes: list[Tensor] = field(default_factory=list)
 
     def arguments(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
@@ -58,9 +61,9 @@ class Call:
         return found, [_tensor_of(by_name[name], kinds[name]) for name in self.wanted]
 
     def kind(self, tensors: Sequence[Tensor]) -> Any:
-        """Return the type of the cost: float64 where a prediction has it, else float32."""
+        """Return the type of the cost: float64 where a prediction has it or it is asked for, else float32."""
         wide = any(item.predicted and x.dtype == torch.float64 for item, x in zip(self.inputs, tensors, strict=True))
-        return torch.float64 if wide else torch.float32
+        return torch.float64 if wide or self.wide else torch.float32
 
     def places(self, found: Sequence[Tensor]) -> list[Tensor | None]:
         """Return what belongs to the wanted inputs in the places of all."""
@@ -110,9 +113,8 @@ class Call:
         """
         below = 1.0
         if self.reduction in ("mean", "count_mean"):
-            given: dict[str, Any] = {**self.arguments(tensors), "weight": self.weight, "mask": self.mask}
-            state = self.loss.state(**given)
-            below = state.weight if self.reduction == "mean" else float(state.count)
+            whole, count = extent(self.loss, self.arguments(tensors), self.weight, self.mask)
+            below = whole if self.reduction == "mean" else float(count)
         weight = np.asarray(1.0 if self.weight is None else self.weight, np.float64)
         if self.weight is not None and self.mask is not None:
             weight = np.where(self.mask, weight, 0.0)  # elsewhere it may be no number
@@ -138,6 +140,8 @@ def cost(
     mask: Any = None,
     reduction: str = "mean",
     empty: str = "error",
+    *,
+    wide: bool = False,
 ) -> Tensor:
     """Return the cost of tensors in memory as a tensor that knows its derivatives.
 
@@ -145,6 +149,7 @@ def cost(
         loss: whose cost.
         given: tensors, or what ``torch.as_tensor`` takes, by argument.
         weight, mask, reduction, empty: as in ``Loss.cost``.
+        wide: whether the cost shall be float64, whatever comes in.
 
     Raises:
         KindError: for a target, weight or mask that wants a gradient: there is none by it.
@@ -162,9 +167,18 @@ def cost(
             wanted.append(item.name)
     if any(item.broadcast for item in inputs):
         tensors = _one_each(inputs, tensors)
-    call = Call(loss, inputs, _plain(loss, "weight", weight), _plain(loss, "mask", mask), reduction, empty, wanted)
+    weights, kept = _plain(loss, "weight", weight), _plain(loss, "mask", mask)
+    call = Call(loss, inputs, weights, kept, reduction, empty, wanted, wide)
     transformed = torch._C._are_functorch_transforms_active()
     return _apply(TransformedCost if transformed else Cost, call, *tensors)
+
+
+def sums(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the weighted sum of losses, which knows its derivatives, the sum of the weights, and what counts."""
+    weights, kept = _plain(loss, "weight", weight), _plain(loss, "mask", mask)
+    total = cost(loss, given, weights, kept, "sum", "zero", wide=True)
+    whole, count = extent(loss, {name: array_of(x) for name, x in given.items()}, weights, kept)
+    return total, torch.tensor(whole, dtype=torch.float64), torch.tensor(count)
 
 
 def _one_each(inputs: Sequence[Input], tensors: Sequence[Tensor]) -> list[Tensor]:

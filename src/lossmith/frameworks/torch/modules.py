@@ -15,6 +15,7 @@ from lossmith.core.registry import loss_class
 from lossmith.errors import KindError
 from lossmith.frameworks.calls import TORCH, bound, order, outside
 from lossmith.frameworks.torch import costs, traced
+from lossmith.frameworks.torch.states import MEND, State
 
 Tensor = Any
 
@@ -61,14 +62,27 @@ class LossModule(torch.nn.Module):
         """
         arguments = self._bind(given, named)
         if self._is_traced(arguments.values()):
-            found = traced.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
+            found = traced.sums(self.loss, arguments, weight, mask)
             if not torch._C._are_functorch_transforms_active():
                 # Functions of torch.func may change nothing. A module without parameters is seldom moved itself.
                 if self.invalid.device != found.invalid.device:
                     self.invalid = self.invalid.to(found.invalid.device)
                 self.invalid.add_(found.invalid)
-            return found.cost
+            return found.reduced(self.reduction, self.empty)
         return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
+
+    def state(self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor) -> State:
+        """Return the sums behind the cost, which add up over batches, accumulation steps and processes.
+
+        Args:
+            given, weight, mask, named: as in a call of the module.
+        """
+        arguments = self._bind(given, named)
+        if self._is_traced(arguments.values()):
+            _, *found = traced.sums(self.loss, arguments, weight, mask)
+        else:
+            found = [*costs.sums(self.loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64)]
+        return State(self.loss, *found)
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains since the last check.
@@ -79,7 +93,7 @@ class LossModule(torch.nn.Module):
         found = int(self.invalid)
         if found:
             self.invalid.zero_()
-            raise outside(self.loss, found, TORCH, "call the module on them without torch.compile to see which")
+            raise outside(self.loss, found, TORCH, MEND)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in _SETTLED}

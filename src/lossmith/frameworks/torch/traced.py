@@ -16,7 +16,7 @@ from lossmith.core.columns import check_spread
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.torch import PLAIN, times
+from lossmith.engines.torch import FUNCTIONS, PLAIN, times
 from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError
 from lossmith.frameworks.calls import aligned
@@ -24,32 +24,42 @@ from lossmith.frameworks.calls import aligned
 Tensor = Any
 
 
-class Traced(NamedTuple):
+class Sums(NamedTuple):
     """What a traced call found.
 
     Attributes:
-        cost: the cost, or the weighted loss of each example.
-        invalid: how many examples that count lie outside the domains, a tensor without axes.
+        losses: the weighted loss of each example.
+        total: their sum.
+        weight: the sum of the weights.
+        count: how many examples count.
+        invalid: how many of them lie outside the domains.
     """
 
-    cost: Tensor
+    losses: Tensor
+    total: Tensor
+    weight: Tensor
+    count: Tensor
     invalid: Tensor
 
+    def reduced(self, reduction: str, empty: str) -> Tensor:
+        """Return the cost; see ``Loss.cost``, but that ``empty="error"`` gives NaN."""
+        if reduction == "none":
+            return self.losses
+        total = self.total
+        if reduction != "sum":
+            below = self.weight if reduction == "mean" else self.count.to(total.dtype)
+            nothing = 0.0 if empty == "zero" else math.nan
+            total = torch.where(below > 0, total / torch.where(below > 0, below, 1.0), nothing)
+        return total.to(self.losses.dtype)
 
-def cost(
-    loss: Loss,
-    given: Mapping[str, Tensor],
-    weight: Tensor | None,
-    mask: Tensor | None,
-    reduction: str,
-    empty: str,
-) -> Traced:
-    """Return the cost of tensors, and how many examples lie outside the domains; see ``Loss.cost``.
+
+def sums(loss: Loss, given: Mapping[str, Tensor], weight: Tensor | None, mask: Tensor | None) -> Sums:
+    """Return the sums behind the cost of tensors, and how many examples lie outside the domains.
 
     Args:
         loss: whose cost; made ready before anything is traced.
         given: tensors by argument.
-        weight, mask, reduction, empty: as in ``Loss.cost``, but that ``empty="error"`` gives NaN.
+        weight, mask: as in ``Loss.cost``.
     """
     tensors = _prepared(loss, given)
     known = by_symbol(loss, [x.detach() for x in tensors])
@@ -66,15 +76,9 @@ def cost(
         if factor is not None:
             share = torch.where(counts, share * _spread(loss, "weight", factor, valid.shape).to(losses.dtype), 0.0)
     weighted = times(share, losses)
-    if reduction == "none":
-        return Traced(weighted, invalid)
-    wide = torch.float64 if losses.device.type == "cpu" else losses.dtype
-    total = weighted.sum(dtype=wide)
-    if reduction != "sum":
-        below = share.sum(dtype=wide) if reduction == "mean" else counts.sum().to(wide)
-        nothing = 0.0 if empty == "zero" else math.nan
-        total = torch.where(below > 0, total / torch.where(below > 0, below, 1.0), nothing)
-    return Traced(total.to(losses.dtype), invalid)
+    # Not every device has float64.
+    wide = losses.dtype if losses.device.type == "mps" else torch.float64
+    return Sums(weighted, weighted.sum(dtype=wide), share.sum(dtype=wide), counts.sum(), invalid)
 
 
 def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
@@ -96,11 +100,12 @@ def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
             )
     numbers = [given[item.name] for item in loss.inputs if item.symbol not in indices]
     kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
-    found = []
-    for item, tensor in zip(loss.inputs, aligned(loss, given, torch), strict=True):
-        whole = torch.int64 if tensor.dtype == torch.bool else tensor.dtype
-        found.append(tensor.to(whole if item.symbol in indices else kind))
-    return found
+    lined_up = zip(loss.inputs, aligned(loss, given, FUNCTIONS), strict=True)
+    return [_index(tensor) if item.symbol in indices else tensor.to(kind) for item, tensor in lined_up]
+
+
+def _index(tensor: Tensor) -> Tensor:
+    return tensor.long() if tensor.dtype == torch.bool else tensor
 
 
 def _spread(loss: Loss, label: str, tensor: Tensor, shape: Any) -> Tensor:

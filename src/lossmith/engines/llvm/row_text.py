@@ -1,110 +1,39 @@
-"""What kernels over pairs of rows are made of: what they are told, loops over the classes of a row, and reductions.
+"""What kernels that take one row after the other are made of: loops over the classes of a row, and reductions.
 
-Lanes are classes of one row, and every number of a row is spread over all lanes.
+Lanes are classes of one row, and every number of a row is spread over all lanes. They compute in double precision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from lossmith.engines.llvm.frame import phis
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
-from lossmith.program import Program
-
-Given = Literal["probabilities", "log_probabilities", "logits"]
-
-
-@dataclass(frozen=True)
-class DivergenceForm:
-    """What a kernel over pairs of rows does.
-
-    Attributes:
-        element: type of the numbers in arrays; a kernel computes in double precision.
-        kinds: what p and q hold.
-        amounts: whether they need not sum to one.
-        scaled: whether logits are multiplied by a number first.
-        linear: the multiple of p - q beyond the terms.
-        crossed: whether the loss is a multiple of Σ p log(p/q).
-        written: parts that are written, such as ``losses``, ``gradient:q`` and ``hessian:p,p``.
-        summed: whether losses are summed.
-        weighted, masked: whether there are weights and a mask.
-        streaming: whether derivatives are written past the caches; rows must be aligned to whole vectors.
-    """
-
-    element: Kind
-    kinds: tuple[Given, Given]
-    amounts: bool
-    scaled: bool
-    linear: float
-    crossed: bool
-    written: tuple[str, ...]
-    summed: bool
-    weighted: bool = False
-    masked: bool = False
-    streaming: bool = False
-
-    @property
-    def both_logits(self) -> bool:
-        """Whether p and q are both given as logits."""
-        return self.kinds == ("logits", "logits")
-
-    def kind(self, symbol: str) -> Given:
-        """Return what p or q holds."""
-        return self.kinds["pq".index(symbol)]
-
-    def logits(self) -> tuple[str, ...]:
-        """Return which of p and q are given as logits."""
-        return tuple(symbol for symbol in "pq" if self.kind(symbol) == "logits")
-
-    def gradient(self, symbol: str) -> bool:
-        """Return whether the gradient by p or q is written."""
-        return f"gradient:{symbol}" in self.written
-
-    def hessian(self, symbol: str) -> bool:
-        """Return whether the diagonal of the Hessian by p or q is written."""
-        return f"hessian:{symbol},{symbol}" in self.written
-
-    def derived(self, symbol: str) -> bool:
-        """Return whether any derivative by p or q is written."""
-        return self.gradient(symbol) or self.hessian(symbol)
-
-
-@dataclass(frozen=True)
-class Formulas:
-    """The programs of a divergence.
-
-    Attributes:
-        terms: of p, q and d, with ``value``.
-        pulls: of p, q and d, with ``value`` and the gradients by the symbol and by d, for p and for q.
-        slopes: of d, with ``value`` and ``gradient:d``, for p and for q.
-    """
-
-    terms: Program
-    pulls: tuple[Program, Program]
-    slopes: tuple[Program, Program]
-
-    def each(self) -> tuple[Program, ...]:
-        """Return the programs, in the order in which their uniform values are passed."""
-        return (self.terms, *self.pulls, *self.slopes)
 
 
 class Look:
-    """The text of one look at a vector of classes of a row, whole or the last one.
+    """The text of one look at a vector of classes of a row, which may be the last one and not whole.
 
     Args:
         name: of the loop that it stands in.
         width: numbers in a vector.
-        tail: whether it is the last vector, of fewer classes.
-        streaming: whether it writes past the caches.
+        streaming: whether it writes past the caches; rows are whole vectors then.
     """
 
-    def __init__(self, name: str, width: int, tail: bool, streaming: bool) -> None:
-        self.body = Vector("double", width, f"{name}{'t' if tail else 'v'}", f"{name}_{'last' if tail else 'vectors'}")
-        self.tail, self.streaming = tail, streaming
-        self.k = f"%k_{self.body.prefix}"
+    def __init__(self, name: str, width: int, streaming: bool) -> None:
+        self.body = Vector("double", width, f"{name}v", f"{name}_vectors")
+        self.streaming = streaming
+        self.k = f"%k_{name}"
+        if streaming:
+            self.inside = self.body.always
+            return
+        b, long = self.body, self.body.vector("i64")
+        left = single(b, "i64", b.write("i64", f"sub i64 %classes, {self.k}").name)
+        lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+        self.inside = b.write(b.truth, f"icmp ult {long} {lanes}, {left.name}")
 
     def of(self, value: Lanes) -> Lanes:
         """Return a number of the row, to compute with here."""
@@ -116,11 +45,11 @@ class Look:
 
     def counted(self, value: Lanes) -> Lanes:
         """Return a value, or 0 beyond the end of the row."""
-        return self.body.select(self.named("%inside", self.body.truth), value, 0.0) if self.tail else value
+        return value if self.streaming else self.body.select(self.inside, value, 0.0)
 
     def holds(self, condition: Lanes) -> Lanes:
         """Return where a condition holds inside the row."""
-        return condition & self.named("%inside", self.body.truth) if self.tail else condition
+        return condition if self.streaming else condition & self.inside
 
     @property
     def places(self) -> Lanes:
@@ -138,13 +67,13 @@ class Look:
     def load(self, pointer: str, element: Kind, otherwise: float) -> Lanes:
         """Return the numbers of a row at these classes as doubles; ``otherwise`` beyond its end."""
         b, at, type_ = self.body, self._at(pointer, element), self.body.vector(element)
-        if not self.tail:
+        if self.streaming:
             found = b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}")
         else:
             name = f"llvm.masked.load.v{b.width}{SHORT[element]}.p0"
             b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
             beyond = b.number(otherwise, element).name
-            text = f"ptr {at}, i32 {SIZES[element]}, {b.truth} %inside, {type_} {beyond}"
+            text = f"ptr {at}, i32 {SIZES[element]}, {b.truth} {self.inside.name}, {type_} {beyond}"
             found = b.write(type_, f"call {type_} @{name}({text})")
         return b.convert("fpext", found, b.real)
 
@@ -153,13 +82,14 @@ class Look:
         b, at = self.body, self._at(pointer, element)
         value = b.convert("fptrunc", value, b.vector(element))
         size = SIZES[element]
-        if not self.tail:
-            how = f"align {size * b.width}, !nontemporal !0" if self.streaming else f"align {size}"
+        if self.streaming:
+            how = f"align {size * b.width}, !nontemporal !0"
             b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
             return
         name = f"llvm.masked.store.v{b.width}{SHORT[element]}.p0"
         b.declared.add(f"declare void @{name}({value.type}, ptr, i32, {b.truth})")
-        b.lines.append(f"  call void @{name}({value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} %inside)")
+        given = f"{value.type} {value.name}, ptr {at}, i32 {size}, {b.truth} {self.inside.name}"
+        b.lines.append(f"  call void @{name}({given})")
 
     def keep(self, value: Lanes, name: str) -> None:
         """Write numbers to scratch, which has room for whole vectors."""
@@ -195,46 +125,21 @@ class Text:
 
     def loop(self, name: str, write: Write, width: int, carried: Carried, streaming: bool = False) -> dict[str, Lanes]:
         """Add a look at all classes of the row, and return what it carried along, unreduced."""
-        full, tail = (Look(name, width, last, streaming) for last in (False, True))
-
-        def written(look: Look, prefix: str) -> Mapping[str, str]:
-            before = {key: look.named(f"%{prefix}_{key}", type_) for key, (type_, _) in carried.items()}
-            return {key: value.name for key, value in write(look, before).items()}
-
-        after, last = written(full, name), written(tail, f"{name}_rest")
-        start = {key: first for key, (_, first) in carried.items()}
-        (end,), (last_end,) = full.body.label, tail.body.label
-
-        def phis(prefix: str, *sources: tuple[Mapping[str, str], str]) -> list[str]:
-            return [
-                f"  %{prefix}_{key} = phi {type_} "
-                + ", ".join(f"[ {values.get(key, start[key])}, %{label} ]" for values, label in sources)
-                for key, (type_, _) in carried.items()
-            ]
-
+        look = Look(name, width, streaming)
+        before = {key: look.named(f"%{name}_{key}", type_) for key, (type_, _) in carried.items()}
+        after = {key: replace(value, body=look.body) for key, value in write(look, before).items()}
+        (end,) = look.body.label
         self.lines += [
-            f"  br label %{name}_begin\n{name}_begin:",
-            f"  br i1 %any_whole, label %{name}_vectors, label %{name}_rest\n{name}_vectors:",
-            f"  {full.k} = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{end} ]",
-            *phis(name, (start, f"{name}_begin"), (after, end)),
-            *full.body.lines,
-            f"  %{name}_next = add i64 {full.k}, {width}",
-            f"  %{name}_more = icmp ult i64 %{name}_next, %whole_classes",
-            f"  br i1 %{name}_more, label %{name}_vectors, label %{name}_rest\n{name}_rest:",
-            *phis(f"{name}_rest", (start, f"{name}_begin"), (after, end)),
-            f"  br i1 %no_rest, label %{name}_end, label %{name}_last\n{name}_last:",
-            f"  {tail.k} = add i64 %whole_classes, 0",
-            *tail.body.lines,
-            f"  br label %{name}_end\n{name}_end:",
-            *phis(
-                f"{name}_end",
-                ({key: f"%{name}_rest_{key}" for key in carried}, f"{name}_rest"),
-                (last, last_end),
-            ),
+            f"  br label %{name}_begin\n{name}_begin:\n  br label %{name}_vectors\n{name}_vectors:",
+            f"  {look.k} = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{end} ]",
+            phis(carried, f"{name}_", ({}, f"{name}_begin"), ({key: x.name for key, x in after.items()}, end)),
+            *look.body.lines,
+            f"  %{name}_next = add i64 {look.k}, {width}",
+            f"  %{name}_more = icmp ult i64 %{name}_next, %classes",
+            f"  br i1 %{name}_more, label %{name}_vectors, label %{name}_end\n{name}_end:",
         ]
-        self.declared |= full.body.declared | tail.body.declared
-        body = Vector("double", width)
-        return {key: Lanes(body, type_, f"%{name}_end_{key}") for key, (type_, _) in carried.items()}
+        self.declared |= look.body.declared
+        return after
 
 
 def swapped(b: Body, a: Lanes, distance: int) -> Lanes:
@@ -309,3 +214,36 @@ def number_at(b: Body, pointer: str, element: str, place: str) -> Lanes:
     """Return a number in memory, in every lane, as it lies there."""
     at = b.write("ptr", f"getelementptr {element}, ptr {pointer}, i64 {place}").name
     return single(b, element, b.write(element, f"load {element}, ptr {at}, align {SIZES[element]}").name)
+
+
+# --- sums that leave out the largest, which others are subtracted from without losing digits ---------------
+
+
+def largest(name: str, width: int) -> dict[str, tuple[str, str]]:
+    """Return what a loop carries to know the largest of some numbers by size, its place, and the sum of all others."""
+    real, long = f"<{width} x double>", f"<{width} x i64>"
+    types = {f"best_{name}": real, f"rest_{name}": real, f"place_{name}": long}
+    return {key: (type_, "zeroinitializer") for key, type_ in types.items()}
+
+
+def with_largest(look: Look, before: Mapping[str, Lanes], name: str, h: Lanes) -> dict[str, Lanes]:
+    """Return the same with the numbers of these classes."""
+    b, (best, rest, place) = look.body, (before[f"{part}_{name}"] for part in ("best", "rest", "place"))
+    larger = b.abs(h) > b.abs(best)
+    return {
+        f"best_{name}": b.select(larger, h, best),
+        f"rest_{name}": rest + b.select(larger, best, h),
+        f"place_{name}": b.select(larger, look.places, place),
+    }
+
+
+def without_largest(b: Body, after: Mapping[str, Lanes], name: str) -> dict[str, Lanes]:
+    """Return the same of the row, given what a loop carried along."""
+    parts = [f"{part}_{name}" for part in ("best", "rest", "place")]
+    return dict(zip(parts, all_but_largest(b, *(after[part] for part in parts)), strict=True))
+
+
+def without_each(look: Look, found: Mapping[str, Lanes], name: str, h: Lanes) -> Lanes:
+    """Return, for each of these classes, the sum over all others; see ``row_math.without_each``."""
+    b, (best, rest, place) = look.body, (look.of(found[f"{part}_{name}"]) for part in ("best", "rest", "place"))
+    return b.select(b.compare_whole("eq", look.places, place), rest, (rest - h) + best)

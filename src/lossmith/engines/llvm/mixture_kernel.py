@@ -1,0 +1,149 @@
+"""Kernels over rows whose targets are of several classes, or which hold probabilities, and how they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.engines.choice import Findings
+from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm.frame import NAME
+from lossmith.engines.llvm.kernel import address, element_type, findings, pointer, uniform
+from lossmith.engines.llvm.mixture_looks import MixtureForm, MixtureLooks
+from lossmith.engines.llvm.row_by_row import (
+    SIGNATURE,
+    begin_rows,
+    call_rows,
+    end_row,
+    enter,
+    of_examples,
+    row_factor,
+    streams,
+    whole,
+    width,
+)
+from lossmith.engines.llvm.row_frame import Targets
+from lossmith.engines.llvm.row_places import Places
+from lossmith.engines.llvm.row_text import Text, first_lane
+from lossmith.engines.regimes import decided
+from lossmith.program import Program
+
+Array = npt.NDArray[Any]
+
+ARGUMENTS = (
+    "f", "targets", "losses", "gradient", "hessian", "weight", "mask", "records", "uniforms", "scratch", "adjustment",
+)  # fmt: skip
+"""Pointers in the table that a kernel gets, in order."""
+
+_SCRATCH = ("powers_f", "slope", "bend")
+_FLAGS = ("bad", "wrong")
+
+
+def module(program: Program, form: MixtureForm, width: int, *, on_x86: bool = True) -> str:
+    """Return the module of a kernel; see ``row_by_row`` for how it is called.
+
+    Its numbers are the share of each target that is spread evenly, and the multiple of the squared log-sum.
+
+    Args:
+        program: of -log p where rows hold logits, else of p; see ``MixtureLooks``.
+        form: what it does.
+        width: doubles in a vector.
+        on_x86: whether writing past the caches needs a fence.
+    """
+    text = Text([], set())
+    looks = MixtureLooks(text, width, form, program, enter(text, width, ARGUMENTS, _SCRATCH, [program]))
+    looks.enter()
+    rows = ["f", *(["targets"] if form.targets == "soft" else []), *(x for x in form.written if x != "losses")]
+    begin_rows(text, form, rows, _FLAGS)
+    counts, weight = row_factor(text, form, width)
+    found = looks.row()
+    b = text.row(width, "j")
+    for name in ("value", "wrong"):
+        first_lane(b, found[name], f"row_{name}")
+    text.close(b)
+    end_row(text, form, width, counts, weight, _FLAGS)
+    return whole(text, form, "bad", on_x86=on_x86)
+
+
+class MixtureKernel:
+    """A mixture in machine code."""
+
+    def __init__(self, program: Program, form: MixtureForm) -> None:
+        text = module(program, form, width(), on_x86=compiler.host().on_x86)
+        self.call = compiler.function(text, NAME, SIGNATURE)
+
+
+@compiler.kept(256)
+def mixture_kernel(program: Program, form: MixtureForm) -> MixtureKernel:
+    """Return the kernel of a mixture, compiled once."""
+    return MixtureKernel(program, form)
+
+
+@lru_cache(maxsize=512)
+def _decided(program: Program, parameters: tuple[tuple[str, float], ...]) -> tuple[Program, Array]:
+    found = decided(program, parameters)
+    return found, uniform(found, parameters)
+
+
+def run(
+    program: Program,
+    rows: int,
+    f: Array,
+    targets: Array,
+    parameters: Mapping[str, float],
+    outputs: Mapping[str, Array],
+    *,
+    kind: Targets,
+    logits: bool,
+    block: int,
+    double: bool,
+    share: float = 0.0,
+    penalty: float = 0.0,
+    adjustment: Array | None = None,
+    weight: Array | None = None,
+    mask: Array | None = None,
+    summed: bool = False,
+    divisor: float = 1.0,
+) -> Findings:
+    """Run a mixture over rows.
+
+    Args:
+        program: φ; see ``module``.
+        rows: how many of the first rows it takes.
+        f: (rows, classes), logits or probabilities; any real type and layout. What is not one row after the other, or
+            not of the type of the results, is brought to that a block at a time, and so is what is written.
+        targets: class indices inside the classes, of any integer type, or distributions like ``f``.
+        parameters: a number for each of the program's parameters.
+        outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes), each beginning with
+            the rows that it takes.
+        kind: what the targets are; see ``MixtureForm``.
+        logits: whether ``f`` holds logits.
+        block: rows in a block.
+        double: whether float64 comes in and goes out, instead of float32.
+        share: part of each target that is spread evenly.
+        penalty: what the squared log-sum of exponentials is multiplied by and added.
+        adjustment: a number for each class that is added to its logits.
+        weight, mask, summed, divisor: as for single numbers.
+    """
+    classes, dtype = f.shape[1], np.dtype(np.float64 if double else np.float32)
+    form = MixtureForm(
+        element="double" if double else "float", written=tuple(outputs), summed=summed, weighted=weight is not None,
+        masked=mask is not None, streaming=streams(outputs, classes), targets=kind, logits=logits,
+        labels="" if kind == "soft" else element_type(targets.dtype), spread=kind == "soft" and share != 0,
+        penalised=penalty != 0, adjusted=adjustment is not None,
+    )  # fmt: skip
+    found, constants = _decided(program, tuple(parameters.items()))
+    derived = {name: array for name, array in outputs.items() if name != "losses"}
+    added = None if adjustment is None else adjustment.astype(np.float64)
+    soft = {"targets": targets} if kind == "soft" else {}
+    places = Places({"f": f, **soft}, derived, rows, block, dtype, exact=True)
+    known = {
+        **of_examples(outputs.get("losses"), weight, mask), "uniforms": address(constants),
+        "adjustment": pointer(added), **({} if soft else {"targets": address(targets)}),
+    }  # fmt: skip
+    kernel, numbers = mixture_kernel(found, form), (1 / divisor, share, penalty)
+    return findings(call_rows(kernel.call, ARGUMENTS, known, numbers, places, rows, classes, block, len(_SCRATCH)))

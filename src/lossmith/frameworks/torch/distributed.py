@@ -1,0 +1,95 @@
+"""Costs over several processes, and gradients that are those of one."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from lossmith.errors import DistributedError, MergeError, ParameterError
+from lossmith.frameworks.torch.states import State
+
+Tensor = Any
+
+_MARKS = 2**20
+"""What tells losses apart is a number below this, so that its squares add up without rounding."""
+
+
+def all_reduce(state: State, group: Any = None, *, timeout: float = 60.0) -> State:
+    """Return the state of all processes together, on each of them and without gradients; one message for all.
+
+    Args:
+        state: that of this process; of no examples, too.
+        group: a group of ``torch.distributed``; all processes by default. Without any, there is one process.
+        timeout: seconds to wait for the others.
+
+    Raises:
+        DistributedError: when another process is gone or does not answer in time.
+        MergeError: when processes hold states of different losses.
+        ParameterError: for a timeout that is not positive.
+    """
+    if not timeout > 0:
+        raise ParameterError(f"all_reduce(timeout={timeout!r}): it must be a positive number of seconds")
+    alone = state.detach()
+    if not _is_distributed():
+        return alone
+    wide = alone.total.dtype
+    mark = zlib.crc32(repr(state.loss).encode()) % _MARKS
+    marks = torch.tensor([mark, mark**2], dtype=wide, device=alone.total.device)
+    told = torch.cat([torch.stack([x.to(wide) for x in alone.sums]), marks])
+    try:
+        dist.all_reduce(told, group=group, async_op=True).wait(timedelta(seconds=timeout))
+    except RuntimeError as error:
+        place = f"process {dist.get_rank(group)} of {dist.get_world_size(group)}"
+        raise DistributedError(
+            f"all_reduce of {state.loss}, {place}: another process is gone, or did not answer within {timeout:g} s; "
+            "every process must call it as often as the others, those without examples with a state of none"
+        ) from error
+    total, weight, count, invalid, all_marks, squares = told.unbind()
+    if all_marks * all_marks != squares * dist.get_world_size(group):  # equal only where all marks are
+        raise MergeError(f"processes hold states of different losses; this one belongs to {state.loss}")
+    count, invalid = (x.round().to(torch.int64) for x in (count, invalid))
+    return replace(alone, total=total, weight=weight, count=count, invalid=invalid)
+
+
+def backward_scale(state: State, reduction: str = "mean", group: Any = None, *, averaged: bool = True) -> Tensor:
+    """Return what gradients of sums of losses are multiplied by to be those of the cost over all processes.
+
+    Args:
+        state: of all examples of a step: summed over accumulation steps and by ``all_reduce``.
+        reduction: ``mean``, ``count_mean`` or ``sum``; that of the cost.
+        group: the processes that gradients are averaged over.
+        averaged: whether somebody averages gradients over processes, as ``DistributedDataParallel`` and ``fully_shard``
+            do; false where they are summed.
+
+    Returns:
+        A tensor without axes; 0 where nothing counts.
+    """
+    below = state.divisor(reduction)
+    world = dist.get_world_size(group) if averaged and _is_distributed() else 1
+    return torch.where(below > 0, world / torch.where(below > 0, below, 1.0), 0.0)
+
+
+def scale_gradients(
+    parameters: Iterable[Tensor], state: State, reduction: str = "mean", group: Any = None, *, averaged: bool = True
+) -> None:
+    """Turn gradients of sums of losses into those of the cost over all processes, before they are clipped or used.
+
+    Args:
+        parameters: whose ``.grad`` is multiplied in place; those without one are left alone.
+        state, reduction, group, averaged: see ``backward_scale``.
+    """
+    factor = backward_scale(state, reduction, group, averaged=averaged)
+    with torch.no_grad():
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor.to(parameter.grad.device, parameter.grad.dtype))
+
+
+def _is_distributed() -> bool:
+    return dist.is_available() and dist.is_initialized()

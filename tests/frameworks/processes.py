@@ -1,0 +1,125 @@
+"""What the processes of ``test_distributed`` run: ``python -m tests.frameworks.processes RANK WORLD FILE CASE ...``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+import lossmith.torch as lt
+from lossmith.torch import distributed
+
+STEPS, CLASSES = 4, 3
+CRITERION = lt.SparseCategoricalCrossEntropy(ignore_index=-100, class_weight=(1.0, 2.0, 0.5))
+
+
+def data(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the examples of a step, some of which are left out."""
+    made = torch.Generator().manual_seed(step)
+    x = torch.randn(23, 5, generator=made, dtype=torch.float64)
+    y = torch.randint(0, CLASSES, (23,), generator=made)
+    y[::7] = -100
+    return x, y
+
+
+def model() -> torch.nn.Module:
+    """Return the same model everywhere."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, CLASSES)).double()
+
+
+def train(
+    net: torch.nn.Module, cuts: list[slice], silent: Callable[[int], Any] = lambda place: nullcontext()
+) -> list[float]:
+    """Train on the parts of each step that ``cuts`` gives to this process, and return the cost of each step."""
+    optimizer, costs = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9), []
+    for step in range(STEPS):
+        x, y = data(step)
+        optimizer.zero_grad()
+        total: Any = 0
+        for place, cut in enumerate(cuts):
+            with silent(place):
+                state = CRITERION.state(net(x[cut]), y[cut])
+                state.total.backward()
+            total = total + state.detach()
+        total = distributed.all_reduce(total)
+        distributed.scale_gradients(net.parameters(), total)
+        optimizer.step()
+        costs.append(float(total.cost()))
+    return costs
+
+
+UNEVEN = {0: [slice(0, 9), slice(9, 16)], 1: [slice(16, 16), slice(16, 23)]}
+"""What each of two processes gets of a step, in two accumulation steps; one part is empty."""
+
+
+ALONE = ("one_dies", "one_hangs")
+"""Cases after which there is nobody to part from."""
+
+
+def parallel(rank: int) -> object:
+    """Train on two processes, by DistributedDataParallel."""
+    net = DistributedDataParallel(model())
+    costs = train(net, UNEVEN[rank], lambda place: net.no_sync() if place == 0 else nullcontext())
+    return [costs, [p.tolist() for p in net.parameters()]]
+
+
+def sharded(rank: int) -> object:
+    """Train on two processes, each of which holds a share of every parameter."""
+    net = model()
+    fully_shard(net)
+    costs = train(net, UNEVEN[rank])
+    return [costs, [p.full_tensor().tolist() for p in net.parameters()]]
+
+
+def other_losses(rank: int) -> object:
+    """Reduce states of losses that differ."""
+    criterion = lt.Huber(delta=1.0 + rank)
+    return distributed.all_reduce(criterion.state(torch.zeros(2), torch.ones(2)))
+
+
+def some() -> Any:
+    """Return a state of two examples."""
+    return CRITERION.state(torch.zeros(2, CLASSES), torch.zeros(2, dtype=torch.long))
+
+
+def one_dies(rank: int) -> object:
+    """Reduce a state that another process never comes to."""
+    if rank == 1:
+        sys.exit(0)
+    time.sleep(0.5)
+    return distributed.all_reduce(
+        CRITERION.state(torch.zeros(2, CLASSES), torch.zeros(2, dtype=torch.long)), timeout=20
+    )
+
+
+def one_hangs(rank: int) -> object:
+    """Reduce a state while another process does something else."""
+    if rank == 1:
+        time.sleep(4)
+        return None
+    return distributed.all_reduce(some(), timeout=1)
+
+
+def main() -> None:
+    """Run cases and print what each returns, or its error."""
+    rank, world, file, *cases = sys.argv[1:]
+    dist.init_process_group("gloo", f"file://{file}", rank=int(rank), world_size=int(world))
+    for case in cases:
+        try:
+            print(repr(globals()[case](int(rank))), flush=True)
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}", flush=True)
+    if cases[-1] not in ALONE:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A model that is trained in parts, on one process or on two, has the weights of one that is trained whole."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lossmith as lm
+import lossmith.torch as lt
+from lossmith.torch import distributed
+from tests.frameworks import processes
+
+ROOT = Path(__file__).parents[2]
+
+
+def on_two(folder: Path, *cases: str) -> list[list[str]]:
+    """Return what each of two processes printed, a line a case."""
+    given = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.frameworks.processes", str(rank), "2", str(folder / "meeting"), *cases],
+            cwd=ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    found = []
+    for process in started:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        found.append(out.splitlines())
+    return found
+
+
+def whole(cuts: list[slice] | None = None) -> tuple[list[float], list[Any]]:
+    net = processes.model()
+    return processes.train(net, cuts or [slice(None)]), [p.tolist() for p in net.parameters()]
+
+
+def close(got: Any, expected: Any) -> None:
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_accumulated_is_whole() -> None:
+    costs, weights = whole([slice(0, 2), slice(2, 20), slice(20, 20), slice(20, None)])
+    close([costs], [whole()[0]])
+    close(weights, whole()[1])
+
+
+def test_the_whole_is_what_one_call_says() -> None:
+    net, (x, y) = processes.model(), processes.data(0)
+    assert whole()[0][0] == pytest.approx(float(processes.CRITERION(net(x), y).detach()), rel=1e-14)
+
+
+def test_a_mean_of_means_is_found() -> None:
+    x, y = processes.data(0)
+    net = processes.model()
+    halves = [float(processes.CRITERION(net(x[cut]), y[cut]).detach()) for cut in (slice(0, 5), slice(5, None))]
+    with pytest.raises(AssertionError):
+        close([[np.mean(halves)]], [whole()[0][:1]])
+
+
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    costs, weights = whole()
+    for rank, printed in enumerate(on_two(tmp_path, "parallel", "sharded", "other_losses")):
+        *trained, told = printed
+        for line in trained:
+            found = ast.literal_eval(line)
+            close([found[0]], [costs])
+            close(found[1], weights)
+        assert told.startswith("MergeError: processes hold states of different losses")
+        assert f"Huber(delta={1 + rank})" in told
+
+
+@pytest.mark.parametrize("case", ["one_dies", "one_hangs"])
+def test_nobody_waits_for_ever(case: str, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    (printed,) = on_two(tmp_path, case)[0]
+    assert printed.startswith("DistributedError: all_reduce of SparseCategoricalCrossEntropy(")
+    assert "process 0 of 2" in printed
+    assert time.monotonic() - begun < 60
+
+
+def test_alone_nothing_is_sent() -> None:
+    criterion = lt.Huber()
+    state = criterion.state(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 1.0]), weight=torch.tensor([1.0, 3.0]))
+    found = distributed.all_reduce(state)
+    assert (found.cost(), found.count) == (pytest.approx(lm.Huber()([1.0, 1], [0.0, 3], weight=[1, 3])), 2)
+    assert float(distributed.backward_scale(state)) == 0.25
+    assert float(distributed.backward_scale(state, "count_mean")) == 0.5
+    assert float(distributed.backward_scale(state, "sum")) == 1
+
+
+def test_nothing_that_counts_has_no_gradient() -> None:
+    z = torch.zeros(2, 3, requires_grad=True)
+    state = processes.CRITERION.state(z, torch.tensor([-100, -100]))
+    state.total.backward()
+    distributed.scale_gradients([z], distributed.all_reduce(state))
+    assert (float(state.cost().detach()), float(z.grad.abs().sum())) == (0, 0)
+    with pytest.raises(lm.EmptyError, match="no example counts"):
+        state.cost(empty="error")
+
+
+def test_states_that_do_not_belong_together() -> None:
+    state = lt.Huber().state(torch.zeros(1), torch.ones(1))
+    with pytest.raises(lm.MergeError, match="Huber"):
+        state + lt.Huber(delta=2.0).state(torch.zeros(1), torch.ones(1))
+    with pytest.raises(lm.ParameterError, match="reduction='none'"):
+        state.cost("none")
+    with pytest.raises(lm.ParameterError, match="positive number of seconds"):
+        distributed.all_reduce(state, timeout=0)
+
+
+def test_traced_states_count_what_nobody_could_look_at() -> None:
+    criterion = lt.Poisson()
+    state = torch.compile(criterion.state, fullgraph=True, backend="aot_eager")(
+        torch.zeros(3), torch.tensor([1.0, -1, 2])
+    )
+    assert int(state.invalid) == 1
+    with pytest.raises(lm.DomainError, match="1 examples"):
+        state.check()
