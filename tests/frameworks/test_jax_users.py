@@ -148,6 +148,15 @@ def test_the_step_in_the_readme_trains() -> None:
     assert costs[-1] < 0.01 * costs[0]
 
 
+def test_nothing_is_what_was_asked_for() -> None:
+    nothing = lj.State.empty("huber")
+    for reduction in ("mean", "sum", "count_mean"):
+        assert nothing.cost(reduction) == 0
+        assert jnp.isnan(nothing.cost(reduction, empty="nan"))
+    traced = jax.jit(lambda x: lj.cost("huber", x, x, mask=jnp.zeros(3, bool), empty="error"))
+    assert jnp.isnan(traced(ZEROS))
+
+
 def test_functions_pickle_and_take_static_parameters() -> None:
     assert pickle.loads(pickle.dumps(lj.huber)) is lj.huber
     x, y = jnp.array([3.0]), jnp.array([0.0])

@@ -45,7 +45,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
 
     Args:
         module: with the functions that it names as NumPy does.
-        own: the others:
+        own: the others, and what it has better under another name:
             ``flip(a, axis)``, ``log``, ``moveaxis``, ``take_along_axis``;
             ``constant(values, like)``: numbers as an array of the type of another;
             ``places(like)``: 0, 1, 2, ... along the last axis;
@@ -57,7 +57,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
         Those and what ``differentiable`` changes: ``held(a)``, the same without derivatives; ``moved(value, path)``, a
         value with the derivatives of a path, which is the same with fewer digits; ``bound(rule, a)``, see ``Rule``.
     """
-    made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED}, **own)
+    made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED} | own)
     made.held, made.moved = (lambda a: a), (lambda value, path: value)
     made.bound = lambda rule, a: rule.value(made, a)
     return made

@@ -48,8 +48,16 @@ class JaxArrays(Arrays):
         return jax.lax.lgamma(a)
 
 
+def _argmax(a: Array, axis: int) -> Array:
+    """Return the first place of the largest along an axis: XLA finds it in floats several times as fast."""
+    most = jnp.max(a, axis=axis, keepdims=True)
+    places = jax.lax.broadcasted_iota(a.dtype, a.shape, axis % a.ndim)
+    return -jnp.max(jnp.where(a >= most, -places, 1.0 - a.shape[axis]), axis=axis).astype(int)
+
+
 FUNCTIONS = functions(
     jnp,
+    argmax=_argmax,
     constant=lambda values, like: jnp.asarray(values, like.dtype),
     flip=jnp.flip,
     log=jnp.log,

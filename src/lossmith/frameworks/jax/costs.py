@@ -18,6 +18,7 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.reduction import check_empty, check_reduction
+from lossmith.core.registry import parse
 from lossmith.core.state import CostState, ExactSum
 from lossmith.engines.hosts import ANYWHERE, by_symbol
 from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times
@@ -51,10 +52,10 @@ class State:
     invalid: Array
 
     @classmethod
-    def empty(cls, loss: Loss) -> Self:
-        """Return the state of no examples, to start a loop with."""
+    def empty(cls, loss: Loss | str) -> Self:
+        """Return the state of no examples, to start a loop with; ``loss`` may be its text."""
         nothing, none = jnp.zeros((), _wide()), jnp.zeros((), int)
-        return cls(loss, nothing, nothing, none, none)
+        return cls(parse(loss), nothing, nothing, none, none)
 
     def __add__(self, other: State | int) -> State:
         """Return the state of both.
@@ -89,10 +90,9 @@ class State:
         if check_empty(empty) == "error" and not isinstance(self.total, jax.core.Tracer):
             total, weight = (ExactSum().add(float(x)) for x in (self.total, self.weight))
             CostState(self.loss, total, weight, count=int(self.count)).reduce(chosen)
-        if chosen == "sum":
-            return self.total
-        below = self.weight if chosen == "mean" else self.count.astype(self.total.dtype)
-        return jnp.where(below > 0, self.total / jnp.where(below > 0, below, 1), 0 if empty == "zero" else jnp.nan)
+        counted = self.weight if chosen == "mean" else self.count.astype(self.total.dtype)
+        below = 1 if chosen == "sum" else jnp.where(counted > 0, counted, 1)
+        return jnp.where(counted > 0, self.total / below, 0 if empty == "zero" else jnp.nan)
 
     def check(self) -> None:
         """Raise an error if examples lay outside the domains; not while tracing.
@@ -153,9 +153,9 @@ def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empt
     if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(known)):
         return
     if known.invalid > 0 or (empty == "error" and (known.count == 0 or known.weight == 0)):
-        options = {name: x for name, x in (("weight", weight), ("mask", mask)) if x is not None}
+        given = {**arrays, "weight": weight, "mask": mask}
         plain: dict[str, Any] = {
-            name: np.asarray(jax.lax.stop_gradient(x)) for name, x in {**arrays, **options}.items()
+            name: np.asarray(jax.lax.stop_gradient(x)) for name, x in given.items() if x is not None
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LossmithWarning)  # there is an error to come

@@ -34,8 +34,8 @@ def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
         named: inputs by name.
 
     Returns:
-        An array of the examples' shape: float64 where an input is, else float32. An example outside the domains has
-        a loss that is NaN while tracing.
+        An array of the examples' shape: float64 where an input is, else float32. Class weights are in it, and rows
+        that the loss ignores have 0. An example outside the domains has a loss that is NaN while tracing.
 
     Raises:
         ShapeError, KindError, ParameterError: also while tracing.
