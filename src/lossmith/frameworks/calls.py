@@ -18,7 +18,7 @@ Words = Mapping[str, str]
 TORCH: Words = {"y_pred": "input", "y_true": "target"}
 JAX: Words = {"y_pred": "predictions", "y_true": "targets"}
 
-_PAIR = ("y_pred", "y_true")
+PAIR = ("y_pred", "y_true")
 
 
 @lru_cache(maxsize=1024)
@@ -36,7 +36,7 @@ def order(loss: Loss) -> tuple[str, ...]:
     names = [item.name for item in loss.inputs]
     if "p" in names and "q" in names:
         return ()
-    first = [name for name in _PAIR if name in names]
+    first = [name for name in PAIR if name in names]
     return (*first, *(name for name in names if name not in first))
 
 
@@ -78,7 +78,7 @@ def bound(
             raise ParameterError(f"{owner} got {name} twice, by place and by name")
         found[name] = value
     y_true, y_pred = found.pop("y_true", None), found.pop("y_pred", None)
-    return bind(owner, loss.inputs, y_true, y_pred, found, paired=tuple(places) == _PAIR)
+    return bind(owner, loss.inputs, y_true, y_pred, found, paired=tuple(places) == PAIR)
 
 
 def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:

@@ -24,6 +24,10 @@ Array = npt.NDArray[Any]
 Tensor = Any
 
 
+IN_MEMORY = (torch.Tensor, torch.nn.Parameter)
+"""Types of tensors that hold numbers and nothing else."""
+
+
 @dataclass(eq=False)
 class Call:
     """A call of a loss but for its tensors.
@@ -34,6 +38,7 @@ class Call:
         weight, mask, reduction, empty: as in ``Loss.cost``.
         wanted: the predicted inputs whose gradient is wanted.
         wide: whether the cost is float64, whatever comes in.
+        cost: the cost, where it is known before.
         slopes: their gradients, once they are known.
     """
 
@@ -45,6 +50,7 @@ class Call:
     empty: str
     wanted: Sequence[str]
     wide: bool = False
+    cost: Tensor | None = None
     slopes: list[Tensor] = field(default_factory=list)
 
     def arguments(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
@@ -263,6 +269,9 @@ class TransformedCost(Cost):
 
 
 def _computed(call: Call, tensors: Sequence[Tensor]) -> Tensor:
+    if call.cost is not None:
+        known, call.cost = call.cost, None  # the cost will know the call, which shall not keep it
+        return known
     if call.wanted:
         found, call.slopes = call.gradients(tensors, call.reduction, call.weight)
     else:

@@ -13,8 +13,9 @@ from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class
 from lossmith.errors import KindError
-from lossmith.frameworks.calls import TORCH, bound, order, outside
+from lossmith.frameworks.calls import PAIR, TORCH, bound, order, outside
 from lossmith.frameworks.torch import costs, traced
+from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.states import MEND, State
 
 Tensor = Any
@@ -60,6 +61,9 @@ class LossModule(torch.nn.Module):
             A tensor without axes, or of the examples' shape with ``reduction="none"``; float64 where an input is,
             else float32.
         """
+        plain = len(given) == len(PAIR) and weight is None and mask is None and not named
+        if plain and not torch.compiler.is_compiling() and (quick := self._quick(*given)) is not None:
+            return quick
         arguments = self._bind(given, named)
         if self._is_traced(arguments.values()):
             found = traced.sums(self.loss, arguments, weight, mask)
@@ -106,6 +110,7 @@ class LossModule(torch.nn.Module):
         """Settle what does not depend on tensors, before anything is traced."""
         self.loss.ready()
         self._order = order(self.loss)
+        self._quick = Quick(self.loss, self.reduction, self.empty)
 
     def extra_repr(self) -> str:
         """Return what the module shows of itself."""
@@ -124,11 +129,10 @@ class LossModule(torch.nn.Module):
     def _is_traced(self, given: Any) -> bool:
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
             return True
-        return any(type(x) not in _IN_MEMORY or not x.is_cpu for x in given)
+        return any(type(x) not in costs.IN_MEMORY or not x.is_cpu for x in given)
 
 
-_SETTLED = ("_order",)
-_IN_MEMORY = (torch.Tensor, torch.nn.Parameter)
+_SETTLED = ("_order", "_quick")
 
 
 @lru_cache
