@@ -12,6 +12,7 @@ Each one is a ``LossmithError`` and also the built-in error that fits, so that b
     ├── EmptyError            (ValueError)  nothing to average
     ├── ProgramError          (ValueError)  a program that is malformed or cannot be differentiated
     ├── MergeError            (ValueError)  cost states of different losses
+    ├── DistributedError      (RuntimeError) another process that is gone, or does not answer
     ├── NoConstantError       (ValueError)  a loss for which no constant prediction is the best
     ├── MissingDependencyError (ImportError) an optional package that is not installed
     └── TableError            (ValueError)  a table, column or file that cannot be used
