@@ -190,6 +190,13 @@ sums = jax.jit(jax.shard_map(shard, mesh=mesh, in_specs=P("batch"), out_specs=P(
 np.testing.assert_allclose(sums.cost(), one[0], rtol=1e-6)
 assert sums.count == 18
 sums.check()
+def rows(z, y):
+    return lj.cost("sparse_categorical_cross_entropy(ignore_index=0)", z, y)
+z, classes = jnp.outer(x, y[:3]), jnp.arange(32) % 3
+one = jax.jit(jax.value_and_grad(rows))(z, classes)
+spread = [jax.device_put(a, NamedSharding(mesh, P("batch"))) for a in (z, classes)]
+for a, b in zip(one, jax.jit(jax.value_and_grad(rows))(*spread)):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 """
 
 

@@ -138,7 +138,7 @@ def test_the_step_in_the_readme_trains() -> None:
     x = jax.random.normal(jax.random.key(0), (8, 3))
     batch = {"x": x, "y": x @ jnp.array([1.0, 2, 3]), "w": jnp.ones(8), "mask": jnp.arange(8) > 1}
     known: dict[str, Any] = {"jax": jax, "optax": optax, "model": model, "optimizer": optax.adam(0.1)}
-    known |= {"predictions": x, "targets": x}
+    known |= {"predictions": x, "targets": x, "logits": x, "labels": jnp.arange(8) % 4 - 1}
     exec(text.split("```python")[1].split("```")[0], known)
     params, costs = jnp.zeros(3), []
     state = known["optimizer"].init(params)

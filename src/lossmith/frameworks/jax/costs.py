@@ -132,8 +132,8 @@ def _summed(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, empty:
     counts = jnp.ones(valid.shape, bool) if mask is None else masks(loss, mask, valid.shape)
     counts = counts if own.counted is None else counts & own.counted
     invalid = counts & ~valid
-    if loss.row_axis is not None:
-        columns = [_harmless(x, counts & valid) for x in columns]
+    if loss.row_axis is not None and (mask is not None or own.counted is not None):
+        columns = [_harmless(x, counts) for x in columns]
     found = losses(loss, *columns)
     share = counts.astype(found.dtype)
     if weight is not None:
