@@ -1,0 +1,165 @@
+"""What a loss costs at home in a framework, beside the framework's own, interleaved in one run.
+
+``python -m benchmarks.hosts`` prints a Markdown table: for each loss and length the time of cost and gradient with what
+the framework or its usual library ships, as a multiple of ours. ``--host NAME`` takes one framework, ``--json FILE``
+writes the times. Each framework runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks import timing
+from benchmarks.calls import measure
+
+LENGTHS = (128, 65_536, 8_000_000)
+CLASSES = 10
+
+Call = Callable[[], Any]
+
+
+class Pair(NamedTuple):
+    """The same cost and gradient by both.
+
+    Attributes:
+        label: the loss, and what is called in its place.
+        ours, theirs: calls that return the cost and the gradient.
+    """
+
+    label: str
+    ours: Call
+    theirs: Call
+
+
+def numbers(length: int) -> tuple[Any, Any, Any]:
+    """Return predictions, targets and labels, float32."""
+    rng = np.random.default_rng(length)
+    f, y = (rng.normal(size=length).astype(np.float32) for _ in range(2))
+    return f, y, (y > 0).astype(np.float32)
+
+
+def rows(length: int) -> tuple[Any, Any]:
+    """Return logits of ``CLASSES`` classes and class indices, together about ``length`` numbers."""
+    rng = np.random.default_rng(length)
+    count = max(1, length // CLASSES)
+    return rng.normal(size=(count, CLASSES)).astype(np.float32), rng.integers(0, CLASSES, count)
+
+
+def by_torch(length: int) -> Iterator[Pair]:
+    """Yield PyTorch: modules and ``torch.nn.functional``, forward and backward, eager."""
+    import torch
+    import torch.nn.functional as F
+
+    import lossmith.torch as lt
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    f, y, labels = map(torch.from_numpy, numbers(length))
+    z, classes = map(torch.from_numpy, rows(length))
+
+    def both(criterion: Callable[..., Any], input: Any, target: Any) -> Call:
+        leaf = input.clone().requires_grad_()
+
+        def run() -> Any:
+            leaf.grad = None
+            cost = criterion(leaf, target)
+            cost.backward()
+            return float(cost.detach()), leaf.grad
+
+        return run
+
+    for label, module, function, target in (
+        ("squared error, `mse_loss`", lt.SquaredError(), F.mse_loss, y),
+        ("Huber, `huber_loss`", lt.Huber(), F.huber_loss, y),
+        ("cross-entropy, `binary_cross_entropy_with_logits`", lt.BinaryCrossEntropy(),
+         F.binary_cross_entropy_with_logits, labels),
+    ):  # fmt: skip
+        yield Pair(label, both(module, f, target), both(function, f, target))
+    module = lt.SparseCategoricalCrossEntropy()
+    yield Pair("of 10 classes, `cross_entropy`", both(module, z, classes), both(F.cross_entropy, z, classes))
+
+
+def by_jax(length: int) -> Iterator[Pair]:
+    """Yield JAX: functions and optax's, ``jax.jit`` of ``value_and_grad``."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    import lossmith.jax as lj
+
+    f, y, labels = map(jnp.asarray, numbers(length))
+    z, classes = map(jnp.asarray, rows(length))
+
+    def both(function: Callable[..., Any], predictions: Any, targets: Any) -> Call:
+        compiled = jax.jit(jax.value_and_grad(lambda p, t: function(p, t).mean()))
+
+        def run() -> Any:
+            value, slope = compiled(predictions, targets)
+            return float(value), slope.block_until_ready()
+
+        return run
+
+    for label, ours, theirs, targets in (
+        ("squared error, `squared_error`", lj.squared_error, optax.losses.squared_error, y),
+        ("Huber, `huber_loss`", lj.huber, optax.losses.huber_loss, y),
+        ("log-cosh, `log_cosh`", lj.log_cosh, optax.losses.log_cosh, y),
+        ("cross-entropy, `sigmoid_binary_cross_entropy`", lj.binary_cross_entropy,
+         optax.losses.sigmoid_binary_cross_entropy, labels),
+    ):  # fmt: skip
+        yield Pair(label, both(ours, f, targets), both(theirs, f, targets))
+    theirs = optax.losses.softmax_cross_entropy_with_integer_labels
+    label = "of 10 classes, `softmax_cross_entropy_with_integer_labels`"
+    yield Pair(label, both(lj.sparse_categorical_cross_entropy, z, classes), both(theirs, z, classes))
+
+
+HOSTS: dict[str, Callable[[int], Iterator[Pair]]] = {"torch": by_torch, "jax": by_jax}
+
+
+def run_host(name: str, lengths: list[int], rounds: int) -> list[tuple[str, int, float, float]]:
+    """Return the label, the length and the microseconds of both, for every pair of a framework."""
+    found = []
+    for length in lengths:
+        for pair in HOSTS[name](length):
+            for mine, other in zip(pair.ours(), pair.theirs(), strict=True):
+                np.testing.assert_allclose(
+                    np.asarray(mine), np.asarray(other), rtol=2e-4, atol=1e-6, err_msg=pair.label
+                )
+            found.append((pair.label, length, *measure(pair.ours, pair.theirs, rounds)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", action="append", default=[], choices=HOSTS, help="framework; may be repeated")
+    parser.add_argument("--length", action="append", default=[], type=int, help="numbers in a call; may be repeated")
+    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds")
+    parser.add_argument("--threads", type=int, default=timing.processors(), help="threads of everybody")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the times there")
+    options = parser.parse_args()
+    timing.set_threads(options.threads)
+    lengths, times = options.length or list(LENGTHS), {}
+    print("| framework | loss, and theirs | " + " | ".join(f"{length:,}" for length in lengths) + " |")
+    print("| --- | --- |" + " ---: |" * len(lengths))
+    for name in options.host or HOSTS:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            times[name] = pool.submit(run_host, name, lengths, options.rounds).result()
+        by_label: dict[str, list[str]] = {}
+        for label, _, mine, other in times[name]:
+            by_label.setdefault(label, []).append(f"{other / mine:.2f}, {mine:,.0f} µs")
+        for label, cells in by_label.items():
+            print(f"| {name} | {label} | " + " | ".join(cells) + " |", flush=True)
+    print("\nTheir time as a multiple of ours, above 1 where ours is less, and our time.")
+    if options.json:
+        options.json.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
