@@ -101,13 +101,4 @@ def test_kernels_take_the_rows_of_every_structure_that_has_them(loss: Loss) -> N
     batch = loss._batch(data, None, None, trusted=True)
     with choice.using("llvm"):
         taken = loss._rows_for_kernel(batch, ("losses",))
-    known = isinstance(loss, (lm.Pointwise, Softmax, Divergence)) and not left_to_numpy(loss)
-    assert taken == (37 if known else 0)
-
-
-def left_to_numpy(loss: Loss) -> bool:
-    """Return whether kernels do not know a loss over classes: of probabilities, or φ of several classes of a row."""
-    if not isinstance(loss, Softmax):
-        return False
-    several = not loss.indices or bool(loss.label_smoothing)
-    return loss.probabilities or (several and not loss._is_log_probability)
+    assert taken == (37 if isinstance(loss, (lm.Pointwise, Softmax, Divergence)) else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,10 @@ GRID = np.array([(i, j, 40 - i - j) for i in range(41) for j in range(41 - i)]) 
 SCORES = np.array([(0.0, a, b) for a, b in itertools.product(np.linspace(-3, 3, 25), repeat=2)])
 
 
-def brute(loss: lm.Loss, target: np.ndarray) -> float:
-    """Return the least loss over a grid of predictions, made finer around the best of them."""
+@cache
+def brute(loss: lm.Loss, *entries: float) -> float:
+    """Return the least loss over a grid of predictions, made finer around the best of them; it is slow, so once."""
+    target = np.array(entries)
     if isinstance(loss, RowMargin):
         rows = SCORES
     else:
@@ -50,7 +53,7 @@ def test_the_floor_on_soft_targets_is_the_least_that_any_row_costs(name: str) ->
     assert forms(name) or name == "sparse_categorical_cross_entropy"
     for loss in forms(name):
         for target in SOFT:
-            floor, least = loss.context(target[None]).floor, brute(loss, target)
+            floor, least = loss.context(target[None]).floor, brute(loss, *target)
             assert floor <= least + 1e-12, (loss, target)
             assert floor >= least - 1e-8, (loss, target)
 
@@ -151,6 +154,6 @@ def test_the_floor_on_soft_labels_is_the_least_that_any_logit_costs(name: str) -
 
 
 def test_the_brute_force_can_tell_floors_apart() -> None:
-    assert brute(lm.CategoricalCrossEntropy(), SOFT[0]) > 0.5
-    assert brute(lm.CategoricalCrossEntropy(), SOFT[4]) == 0
-    assert not math.isclose(brute(forms("softmax_focal")[0], SOFT[0]), brute(lm.CategoricalCrossEntropy(), SOFT[0]))
+    assert brute(lm.CategoricalCrossEntropy(), *SOFT[0]) > 0.5
+    assert brute(lm.CategoricalCrossEntropy(), *SOFT[4]) == 0
+    assert not math.isclose(brute(forms("softmax_focal")[0], *SOFT[0]), brute(lm.CategoricalCrossEntropy(), *SOFT[0]))
