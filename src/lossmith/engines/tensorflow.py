@@ -212,14 +212,20 @@ def losses(loss: Any, *inputs: Tensor) -> Tensor:
     def found(*inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor | None]]]:
         def slopes(g: Tensor) -> list[Tensor | None]:
             given = by_symbol(loss, _here(inputs))
-            wanted = {item.symbol: f"gradient:{item.symbol}" for item in loss.inputs if item.predicted}
-            made = loss.compute(DIFFERENTIABLE, given, list(wanted.values()))
+            names = [f"gradient:{item.symbol}" if item.predicted else None for item in loss.inputs]
+            made = loss.compute(DIFFERENTIABLE, given, [name for name in names if name is not None])
             spread = g if loss.row_axis is None else g[..., None]
-            return [along(spread, made[wanted[symbol]]) if symbol in wanted else None for symbol in given]
+            pairs = zip(names, given.values(), strict=True)
+            return [None if name is None else _tied(along(spread, made[name]), x) for name, x in pairs]
 
         return loss.compute(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"], slopes
 
     return found(*inputs)
+
+
+def _tied(slope: Tensor, x: Tensor) -> Tensor:
+    """Return a slope that is a function of an input, be it a constant one: a tape has ``None`` for what is not."""
+    return tf.where(tf.zeros_like(x, tf.bool), x, slope)
 
 
 def along(g: Tensor, slope: Tensor) -> Tensor:
