@@ -88,12 +88,13 @@ def _tensor(loss: Loss, item: Any, value: Any, kind: str) -> Tensor:
         KindError: for what holds no real numbers, and for predictions that are whole numbers.
     """
     owner = type(loss).__name__
+    plain = isinstance(value, np.ndarray) and value.dtype.kind in "OSTUcMm"
     try:
-        tensor = ops.convert_to_tensor(value)
-        found = keras.backend.standardize_dtype(tensor.dtype)
+        tensor: Any = None if plain else ops.convert_to_tensor(value)
+        found = str(value.dtype) if plain else keras.backend.standardize_dtype(tensor.dtype)
     except (TypeError, ValueError) as error:
         raise KindError(f"{owner}: {item.name} must be an array of numbers, got {type(value).__name__}") from error
-    if "complex" in found or "string" in found:
+    if plain or "complex" in found or "string" in found:
         raise KindError(f"{owner}: {item.name} must hold real numbers, got {found}")
     if item.symbol in loss.class_indices:
         return _indices(tensor, found)
@@ -109,9 +110,12 @@ def _indices(tensor: Tensor, kind: str) -> Tensor:
     """Return class indices in 32 bits; what is none there becomes one that no loss takes."""
     if kind in ("bool", "int8", "uint8", "int16", "uint16", "int32"):
         return ops.cast(tensor, "int32")
-    whole = (tensor == ops.floor(tensor)) if "float" in kind else ops.ones_like(tensor, dtype="bool")
-    within = whole & (tensor > _NO_INDEX) & (tensor < 2**31)
-    return ops.cast(ops.where(within, tensor, ops.full_like(tensor, _NO_INDEX)), "int32")
+    within = tensor < 2**31 - 1
+    within = within if "uint" in kind else within & (tensor > _NO_INDEX)
+    if "float" in kind:
+        within = within & (tensor == ops.floor(tensor))
+    nothing = ops.full_like(tensor, 2**31 - 1 if "uint" in kind else _NO_INDEX)
+    return ops.cast(ops.where(within, tensor, nothing), "int32")
 
 
 def _matched(loss: Loss, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
