@@ -205,6 +205,15 @@ def test_what_a_graph_cannot_look_at_makes_the_cost_no_number() -> None:
     assert np.isnan(number(cost(np.float32([1, np.nan, 1]))))
 
 
+def test_training_meets_what_is_invalid_as_a_number_or_as_an_error_where_steps_are_run_one_by_one() -> None:
+    y = np.where(np.arange(50) == 33, np.nan, Y)
+    if BACKEND != "torch":
+        assert np.isnan(model(lk.Huber(), jit_compile=True).evaluate(X, y, verbose=0))
+    net = model(lk.Huber(), run_eagerly=True)
+    with pytest.raises(lm.DomainError, match=r"y_true\[1, 0\] is nan"):
+        net.fit(X, y, batch_size=16, shuffle=False, verbose=0)
+
+
 def test_inputs_come_by_name_in_loops_of_your_own() -> None:
     v = np.full(50, 2.0, np.float32)
     found = lk.GaussianNLL()(Y, X[:, 0], variance=v)
