@@ -49,6 +49,7 @@ def trained(text: str) -> dict[str, list[float]]:
         ),
         ("recipe_torch.py", ["Huber", "Offer"]),
         ("recipe_tensorflow.py", ["Huber", "Offer"]),
+        ("recipe_jax.py", ["Huber", "Offer"]),
     ],
 )
 def test_a_recipe_trains(tmp_path: Path, script: str, losses: list[str]) -> None:
@@ -78,7 +79,13 @@ def test_the_story_of_learning_is_true(tmp_path: Path) -> None:
 
 
 def test_every_example_is_run_here_and_short() -> None:
-    assert SCRIPTS == ["how_loss_guides_learning.py", "recipe_numpy.py", "recipe_tensorflow.py", "recipe_torch.py"]
+    assert SCRIPTS == [
+        "how_loss_guides_learning.py",
+        "recipe_jax.py",
+        "recipe_numpy.py",
+        "recipe_tensorflow.py",
+        "recipe_torch.py",
+    ]
     for script in SCRIPTS:
         lines = (EXAMPLES / script).read_text(encoding="utf-8").splitlines()
         assert len(lines) < LINES, script
