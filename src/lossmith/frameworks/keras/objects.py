@@ -30,9 +30,10 @@ _PAIR = ("y_true", "y_pred")
 class LossObject(keras.losses.Loss):  # type: ignore[misc]
     """A loss as an object of Keras; called with ``(y_true, y_pred, sample_weight)``.
 
-    Losses of one number an example are averaged along the last axis first, as those of Keras are; ``sample_weight`` and
-    masks have a number for each of what is left. Divergences take p as ``y_true`` and q as ``y_pred``. Losses of
-    other inputs take them by name, for training loops of your own: ``loss(y_true, y_pred, variance=v)``.
+    Losses of single numbers are averaged along the last axis first, as those of Keras are, if there are several axes;
+    ``sample_weight`` and masks have a number for each of what is left. Divergences take p as ``y_true`` and q as
+    ``y_pred``. Losses of other inputs take them by name, for training loops of your own:
+    ``loss(y_true, y_pred, variance=v)``.
 
     Args:
         loss: the loss.
