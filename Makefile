@@ -21,7 +21,7 @@ $(LAB): $(FILES) | $(BIN)/python
 	@touch $@
 
 $(DEV): $(FILES) | $(BIN)/python
-	@echo "==> setting up $(VENV) to work on Lossmith (2 GB: the tests compare with PyTorch, JAX and Keras)"
+	@echo "==> setting up $(VENV) to work on Lossmith (3.5 GB: the tests compare with PyTorch, JAX and Keras)"
 	@$(PIP) ".[dev]"
 	@touch $(LAB) $@
 

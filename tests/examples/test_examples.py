@@ -14,6 +14,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 SECONDS, LINES = 60, 100  # a quarter of that on an idle core
 
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # TensorFlow talks of the processor otherwise
+
 
 def printed(script: str, folder: Path) -> str:
     """Return what a script prints, run from some other folder with warnings as errors."""
@@ -22,7 +24,7 @@ def printed(script: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=SECONDS,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -46,6 +48,8 @@ def trained(text: str) -> dict[str, list[float]]:
             ["SquaredError()", "0.5 * SquaredError() + 0.3 * AbsoluteError() + 0.2 * Quantile(level=0.9)"],
         ),
         ("recipe_torch.py", ["Huber", "Offer"]),
+        ("recipe_tensorflow.py", ["Huber", "Offer"]),
+        ("recipe_jax.py", ["Huber", "Offer"]),
     ],
 )
 def test_a_recipe_trains(tmp_path: Path, script: str, losses: list[str]) -> None:
@@ -75,7 +79,13 @@ def test_the_story_of_learning_is_true(tmp_path: Path) -> None:
 
 
 def test_every_example_is_run_here_and_short() -> None:
-    assert SCRIPTS == ["how_loss_guides_learning.py", "recipe_numpy.py", "recipe_torch.py"]
+    assert SCRIPTS == [
+        "how_loss_guides_learning.py",
+        "recipe_jax.py",
+        "recipe_numpy.py",
+        "recipe_tensorflow.py",
+        "recipe_torch.py",
+    ]
     for script in SCRIPTS:
         lines = (EXAMPLES / script).read_text(encoding="utf-8").splitlines()
         assert len(lines) < LINES, script

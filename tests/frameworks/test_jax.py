@@ -16,8 +16,9 @@ import pytest
 import lossmith as lm
 import lossmith.jax as lj
 from lossmith import Loss
+from tests.frameworks import catalogue
 from tests.frameworks.tolerance import ULPS
-from tests.laws.samples import EVERY, name_of, sample
+from tests.laws.samples import EVERY, name_of
 
 DEFAULTS = [lm.get(name) for name in lm.names()]
 Inputs = dict[str, jax.Array]
@@ -25,18 +26,9 @@ Inputs = dict[str, jax.Array]
 
 def inputs(loss: Loss, rows: int = 5, dtype: Any = np.float64) -> tuple[Inputs, Inputs]:
     """Return predicted inputs and others."""
-    data = {
-        name: jnp.asarray(array, dtype if array.dtype.kind == "f" else None)
-        for name, array in sample(loss, rows).items()
-    }
+    data = {name: jnp.asarray(array) for name, array in catalogue.given(loss, rows, dtype).items()}
     names = {item.name for item in loss.predicted}
     return {name: x for name, x in data.items() if name in names}, {k: x for k, x in data.items() if k not in names}
-
-
-def directions(predicted: Inputs) -> Inputs:
-    """Return a direction in which second derivatives are taken, by input."""
-    rng = np.random.default_rng(1)
-    return {name: jnp.asarray(rng.uniform(0.5, 1, x.shape), x.dtype) for name, x in predicted.items()}
 
 
 def outputs(loss: Loss, predicted: Inputs, others: Inputs) -> dict[str, Any]:
@@ -46,45 +38,21 @@ def outputs(loss: Loss, predicted: Inputs, others: Inputs) -> dict[str, Any]:
         found = lj.losses(loss, **changed, **others)
         return found.sum(), found
 
-    (slopes, losses), bends = jax.jvp(jax.grad(total, has_aux=True), (predicted,), (directions(predicted),))
+    ways = {name: jnp.asarray(way) for name, way in catalogue.directions(loss, predicted).items()}
+    (slopes, losses), bends = jax.jvp(jax.grad(total, has_aux=True), (predicted,), (ways,))
     found = {"losses": losses}
     found |= {f"gradient {name}": slope for name, slope in slopes.items()}
     return found | {f"hessian {name}": bend for name, bend in bends[0].items()}
 
 
-def right(loss: Loss, predicted: Inputs, others: Inputs) -> dict[str, Any]:
-    """Return the same by the catalogue."""
-    arrays: dict[str, Any] = {name: np.asarray(x) for name, x in (predicted | others).items()}
-    one, axis = loss.predicted[0].name, loss.row_axis
-    slopes, blocks = loss.gradient(**arrays), loss.hessian(**arrays, kind="full" if loss._couples else "diagonal")
-    slopes = slopes if isinstance(slopes, dict) else {one: slopes}
-    bends: dict[str, Any] = dict.fromkeys(predicted, 0.0)
-    for (to, of), block in (blocks if isinstance(blocks, dict) else {(one, one): blocks}).items():
-        turned = block if axis is None else np.swapaxes(block, -1, -2)
-        for (left, right), each in {(to, of): block, (of, to): turned}.items():
-            along = np.asarray(directions(predicted)[right], float)
-            if axis is None:
-                bends[left] = bends[left] + each * along
-            else:
-                moved = np.einsum("...ij,...j->...i", each, np.moveaxis(along, axis, -1))
-                bends[left] = bends[left] + np.moveaxis(moved, -1, axis)
-    found = {"losses": loss.losses(**arrays)} | {f"gradient {name}": slope for name, slope in slopes.items()}
-    return found | {f"hessian {name}": bend for name, bend in bends.items()}
-
-
 def furthest(loss: Loss, dtype: Any, change: Callable[[Any], Any] = lambda x: x) -> float:
     """Return how far JAX is from the catalogue, in units in the last place of the largest result of its kind."""
-    given, most = inputs(loss, 5, dtype), 0.0
+    predicted, others = inputs(loss, 5, dtype)
     # To compile each form costs more than to compute it; NumPy warns of constants then, which XLA makes infinite.
     with jax.disable_jit(), np.errstate(all="ignore"):
-        found, expected = outputs(loss, *given), right(loss, *given)
-    assert found.keys() == expected.keys()
-    for name, wanted in expected.items():
-        assert found[name].dtype == dtype
-        assert found[name].shape == wanted.shape
-        apart = np.abs(change(np.asarray(found[name])).astype(float) - wanted).max()
-        most = max(most, float(apart / np.spacing(np.abs(wanted).max().astype(dtype))) if apart else 0.0)
-    return most
+        found = outputs(loss, predicted, others)
+    expected = catalogue.right(loss, {name: np.asarray(x) for name, x in (predicted | others).items()})
+    return catalogue.furthest(found, expected, dtype, change)
 
 
 # Formulas have all their forms, and both types, in test_arrays.

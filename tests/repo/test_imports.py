@@ -30,6 +30,7 @@ ROOMS = {
     "frameworks": {"errors", "core", "engines", "structures", ""},
     "torch": {"errors", "frameworks"},
     "jax": {"errors", "frameworks"},
+    "keras": {"errors", "frameworks"},
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
     "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
@@ -44,6 +45,7 @@ LATE = {
     ("core/registry.py", "regularizers"),  # regularisers from theirs
     ("frameworks/torch/modules.py", "torch"),  # where modules say that they are at home
     ("frameworks/jax/functions.py", "jax"),  # and functions
+    ("frameworks/keras/objects.py", "keras"),  # and objects
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import lossmith as lm
 from lossmith import errors
-from lossmith.frameworks.stubs import jax_stub, stub, torch_stub
+from lossmith.frameworks.stubs import jax_stub, keras_stub, stub, torch_stub
 
 NAMES = {
     "Binary", "Card", "Context", "CostState", "Divergence", "Domain", "DomainError", "ElasticNet", "EmptyError",
@@ -78,8 +79,9 @@ def test_the_stub_names_everything_and_its_signatures() -> None:
     assert imported >= NAMES
 
 
-def test_the_stub_of_modules_names_every_loss_and_its_signature() -> None:
-    classes = {node.name: node for node in ast.parse(torch_stub()).body if isinstance(node, ast.ClassDef)}
+@pytest.mark.parametrize("made", [torch_stub, keras_stub])
+def test_the_stubs_of_modules_and_objects_name_every_loss_and_its_signature(made: Callable[[], str]) -> None:
+    classes = {node.name: node for node in ast.parse(made()).body if isinstance(node, ast.ClassDef)}
     assert set(classes) == CLASSES
     assert "delta: float=..., *, reduction: Literal" in ast.unparse(classes["Huber"])
 

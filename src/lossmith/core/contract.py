@@ -29,6 +29,7 @@ Array = npt.NDArray[Any]
 _OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
 _FACES = {
     "torch": "call the module lossmith.torch.{}, or ",
+    "tensorflow": "call lossmith.keras.{}(), or ",
     **dict.fromkeys(("jax", "jaxlib"), "call a function of lossmith.jax, or "),
 }
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -284,7 +285,7 @@ def shapes_differ(owner: str, a_label: str, a: Any, b_label: str, b: Any) -> str
     message = f"{owner}: {a_label} has shape {tuple(a.shape)} and {b_label} {tuple(b.shape)}; shapes must be equal"
     try:
         together = np.broadcast_shapes(a.shape, b.shape)
-    except ValueError:
+    except (ValueError, TypeError):  # they cannot be spread, or a library does not know a length yet
         return f"{message}."
     message += f", since broadcasting would give {together}."
     for label, other_label, array, other in ((a_label, b_label, a, b), (b_label, a_label, b, a)):

@@ -19,10 +19,12 @@ from lossmith.program import Program
 Array = Any
 
 _SHARED = (
-    *("abs", "all", "amax", "any", "argmax", "broadcast_to", "cumsum", "exp", "expm1", "floor", "full_like", "inf"),
-    *("isfinite", "isinf", "log1p", "sign", "sqrt", "square", "stack", "sum", "swapaxes", "where", "zeros_like"),
+    *("abs", "all", "amax", "any", "argmax", "cumsum", "exp", "expm1", "floor", "full_like", "inf"),
+    *("isfinite", "isinf", "log1p", "ones_like", "sign", "sqrt", "square", "stack", "sum", "swapaxes", "where"),
+    "zeros_like",
 )
 """What libraries call as NumPy does, keywords ``axis`` and ``keepdims`` included."""
+_MOST = {kind().itemsize: float(np.finfo(kind).max) for kind in (np.float32, np.float64)}
 ANYWHERE = 0.5
 """A number at which formulas of one number, and rows that hold nothing else, have finite derivatives."""
 
@@ -51,13 +53,18 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
             ``places(like)``: 0, 1, 2, ... along the last axis;
             ``total(a)``: the sum along the last axis, in double precision where that costs little;
             ``may_hold(condition)``: whether it holds anywhere, true where nobody may look;
-            ``nonzero(condition)``: where it holds, ``None`` where nobody may look.
+            ``nonzero(condition)``: where it holds, ``None`` where nobody may look;
+            where tensors are of another kind, ``spread(a, like)``: an array in the shape of another; ``shape(a)``,
+            in which a length that nobody knows yet equals every other; ``most(like)``: the largest number of its type.
 
     Returns:
         Those and what ``differentiable`` changes: ``held(a)``, the same without derivatives; ``moved(value, path)``, a
         value with the derivatives of a path, which is the same with fewer digits; ``bound(rule, a)``, see ``Rule``.
     """
-    made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED} | own)
+    made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED})
+    made.spread = lambda a, like: module.broadcast_to(a, like.shape)
+    made.shape, made.most = (lambda a: tuple(a.shape)), (lambda like: _MOST[like.dtype.itemsize])
+    vars(made).update(own)
     made.held, made.moved = (lambda a: a), (lambda value, path: value)
     made.bound = lambda rule, a: rule.value(made, a)
     return made
@@ -164,6 +171,21 @@ REFERENCE = Reference()
 def by_symbol(loss: Any, inputs: Sequence[Array]) -> dict[str, Array]:
     """Return inputs in the order of a loss by their symbols."""
     return {item.symbol: array for item, array in zip(loss.inputs, inputs, strict=True)}
+
+
+def finite_product(xp: Any, factor: Array, slope: Array) -> Array:
+    """Return a product in which a factor of zero wins, whatever the slope.
+
+    It is linear in the factor, and so can be transposed: an infinite slope is a product of large numbers.
+
+    Args:
+        xp: its functions.
+        factor: what is zero where nothing counts.
+        slope: a derivative, which may be infinite.
+    """
+    finite, one, most = xp.isfinite(slope), xp.ones_like(slope), xp.most(slope)
+    more = xp.where(finite, one, most)
+    return factor * xp.where(finite, slope, xp.where(slope < 0, -most * one, most * one)) * more * more
 
 
 class Tracing:

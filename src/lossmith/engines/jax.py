@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from lossmith.engines.arrays import Arrays, Formula
-from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
+from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, finite_product, functions
 from lossmith.errors import ProgramError
 
 Array = Any
@@ -154,14 +153,8 @@ losses.defjvp(_losses_changes, symbolic_zeros=True)
 
 
 def along(tangent: Array, slope: Array) -> Array:
-    """Return a product in which a tangent of zero wins, whatever the slope: what does not count has no derivative.
-
-    It is linear in the tangent, and so can be transposed: an infinite slope is a product of large factors.
-    """
-    finite = jnp.isfinite(slope)
-    most = np.finfo(slope.dtype).max
-    more = jnp.where(finite, 1, most)
-    return tangent * jnp.where(finite, slope, jnp.where(slope < 0, -most, most)) * more * more
+    """Return a product in which a tangent of zero wins, whatever the slope: what does not count has no derivative."""
+    return finite_product(FUNCTIONS, tangent, slope)
 
 
 @jax.custom_jvp
@@ -175,3 +168,13 @@ def _times_changes(primals: tuple[Array, Array], tangents: tuple[Array, Array]) 
     (share, losses), (share_change, losses_change) = primals, tangents
     kept = jnp.where(share == 0, 0, losses_change * share)
     return times(share, losses), kept + along(share_change, losses)
+
+
+def known(array: Array) -> bool:
+    """Return whether the numbers of an array can be looked at."""
+    return not isinstance(array, jax.core.Tracer)
+
+
+def replicas() -> int:
+    """Return how many copies of a model a cost is added over: a function of JAX sees all examples."""
+    return 1

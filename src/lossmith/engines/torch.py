@@ -237,3 +237,13 @@ def _tied(slope: Tensor, x: Tensor) -> Tensor:
 def times(factor: Tensor, slope: Tensor) -> Tensor:
     """Return a product in which an exact zero wins: what does not count has no derivative, whatever it would be."""
     return torch.where(factor == 0, torch.zeros_like(slope), factor.to(slope.dtype) * slope)
+
+
+def known(tensor: Tensor) -> bool:
+    """Return whether the numbers of a tensor can be looked at without waiting for a device."""
+    return tensor.is_cpu and not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active()
+
+
+def replicas() -> int:
+    """Return how many copies of a model a cost is added over: processes average gradients themselves."""
+    return 1

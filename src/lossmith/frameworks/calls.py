@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib import resources
 from typing import Any
 
 from lossmith.core.columns import check_spread
@@ -93,20 +95,27 @@ def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
         ShapeError: when shapes differ; inputs that broadcast may have axes of size 1.
     """
     owner, found = type(loss).__name__, []
-    axis = loss.row_axis_of({item.symbol: tuple(given[item.name].shape) for item in loss.inputs})
+    axis = loss.row_axis_of({item.symbol: xp.shape(given[item.name]) for item in loss.inputs})
     lead = next(item.name for item in loss.inputs if not item.broadcast)
-    shape = given[lead].shape
+    shape = xp.shape(given[lead])
     for item in loss.inputs:
         array = given[item.name]
         if item.broadcast:
-            check_spread(owner, item.name, array.shape, shape)
-            array = xp.broadcast_to(array, shape)
-        elif axis is None and array.shape != shape:
+            check_spread(owner, item.name, xp.shape(array), shape)
+            array = xp.spread(array, given[lead])
+        elif axis is None and xp.shape(array) != shape:
             raise ShapeError(shapes_differ(owner, lead, given[lead], item.name, array))
         elif axis is not None and item.symbol not in loss.singles:
             array = xp.moveaxis(array, axis, -1)
         found.append(array)
     return found
+
+
+def theirs(peer: str, name: str) -> str:
+    """Return what the loss that a peer calls so is called here, in the words of the table of peers, or nothing."""
+    table = tomllib.loads(resources.files("lossmith").joinpath(f"peers/{peer}.toml").read_text(encoding="utf-8"))
+    rows = (row for row in table["loss"] if any(full.rpartition(".")[2] == name for full in row["names"]))
+    return next((str(row["ours"]) for row in rows), "")
 
 
 def outside(loss: Loss, found: int, words: Words, mend: str) -> DomainError:

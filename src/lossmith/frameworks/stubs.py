@@ -1,4 +1,4 @@
-"""Type stubs of the package and of its modules for PyTorch and JAX, made from the registry.
+"""Type stubs of the package and of its modules for PyTorch, JAX and Keras, made from the registry.
 
 Losses resolve lazily by name, which type checkers and editors cannot follow. The stubs tell
 them each class and the signature that its declared parameters and options give it.
@@ -46,6 +46,22 @@ def torch_stub() -> str:
     return "\n".join([_HEAD, *lines])
 
 
+def keras_stub() -> str:
+    """Return the text of the stub of the objects of Keras."""
+    lines = [
+        "from collections.abc import Sequence",
+        "from typing import Any, Literal",
+        "",
+        "from lossmith.frameworks.keras.objects import LossObject as LossObject",
+        "",
+        f"def loss(loss: Any, *, {_KERAS}) -> LossObject: ...",
+        "",
+    ]
+    for name in names():
+        lines += _class(loss_class(name), "LossObject", f", *, {_KERAS}")
+    return "\n".join([_HEAD, *lines])
+
+
 def jax_stub() -> str:
     """Return the text of the stub of the functions for JAX."""
     home = "lossmith.frameworks.jax"
@@ -71,7 +87,16 @@ def jax_stub() -> str:
 
 _HEAD = "# Made from the registry of losses; not to be edited."
 _REDUCED = 'reduction: Literal["mean", "count_mean", "sum", "none"] = ..., empty: Literal["zero", "nan", "error"] = ...'
-STUBS = {"__init__.pyi": stub, "torch/__init__.pyi": torch_stub, "jax/__init__.pyi": jax_stub}
+_KERAS = (
+    'reduction: Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] | None = ..., '
+    "name: str | None = ..., dtype: Any = ..."
+)
+STUBS = {
+    "__init__.pyi": stub,
+    "torch/__init__.pyi": torch_stub,
+    "jax/__init__.pyi": jax_stub,
+    "keras/__init__.pyi": keras_stub,
+}
 """The stubs by their place in the package."""
 
 

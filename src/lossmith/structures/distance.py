@@ -276,7 +276,7 @@ class Distance(Written):
 
 def _times(xp: Any, factor: Array, derivative: Array) -> Array:
     """Return a factor of each row times the row's derivatives; what does not count is 0 even of infinities."""
-    factor = factor.reshape(*factor.shape, *(1,) * (derivative.ndim - factor.ndim))
+    factor = factor[(..., *(None,) * (derivative.ndim - factor.ndim))]
     return xp.where(factor == 0, 0.0, factor * derivative)
 
 

@@ -150,8 +150,8 @@ class Levels(Written):
     def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
         """Return outputs of each example; see ``Traceable.compute``."""
         xp, y, f = host.xp, given["y"], given["f"]
-        levels = xp.broadcast_to(xp.constant(self.levels, f), f.shape)
-        columns = [xp.broadcast_to(y[..., None], f.shape), self._cumulated(xp, f), levels]
+        levels = xp.spread(xp.constant(self.levels, f), f)
+        columns = [xp.spread(y[..., None], f), self._cumulated(xp, f), levels]
         parts = needed(outputs, "f")
         found = host.run(self, "formula", parts, columns) if parts else {}
         found = {name: array / len(self.levels) for name, array in found.items()}

@@ -17,8 +17,8 @@ from lossmith.structures.row_math import pairs, place, softmax, without_each, wi
 Array = Any
 
 _HUGE = 1e100
-_MOST = {4: 1e30, 8: 1e290}
-"""The largest ratio whose digits are as many as those of its logarithm, by the bytes of a number."""
+_ORDINARY = 1e-8
+"""Up to this share of the largest number, a ratio has as many digits as its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _log_ratio(xp: Any, left: View, right: View) -> Array:
     if left.kind == right.kind == "probabilities":
         ratio = p / q
         near = (ratio > 0.5) & (ratio < 2)
-        most = _MOST[ratio.dtype.itemsize]
+        most = _ORDINARY * xp.most(ratio)
         ordinary = (ratio > 1 / most) & (ratio < most)
         far = xp.where(ordinary, xp.log(ratio), left.log_p - right.log_p)
         return xp.where(near, xp.log1p((p - q) / q), far)

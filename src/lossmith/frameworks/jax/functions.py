@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 import jax
@@ -16,7 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
-from lossmith.frameworks.calls import JAX, bound, in_words, order
+from lossmith.frameworks.calls import JAX, bound, in_words, order, theirs
 from lossmith.frameworks.jax import costs
 from lossmith.frameworks.jax.arguments import host_words, reworded
 
@@ -136,10 +134,8 @@ def signature(cls: type[Loss]) -> inspect.Signature:
 
 def _instead(name: str) -> str:
     """Return what to take in the place of a function of optax, or of another name of a loss."""
-    table = tomllib.loads(resources.files("lossmith").joinpath("peers/optax.toml").read_text(encoding="utf-8"))
-    for row in table["loss"]:
-        if any(full.rpartition(".")[2] == name for full in row["names"]):
-            return f" That of optax is called {row['ours']} here."
+    if ours := theirs("optax", name):
+        return f" That of optax is called {ours} here."
     try:
         return f" It is called {loss_class(name).name!r} here."
     except LossNotFoundError:

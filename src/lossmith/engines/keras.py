@@ -1,0 +1,51 @@
+"""The engine of Keras: that of its backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import keras
+
+from lossmith.engines.hosts import Tracing
+from lossmith.errors import MissingDependencyError
+
+Tensor = Any
+_BACKENDS = ("tensorflow", "torch", "jax")
+
+
+class Backend(NamedTuple):
+    """What a backend brings.
+
+    Attributes:
+        host: where nobody differentiates.
+        losses: ``(loss, *inputs)``: the loss of each example, with its derivatives.
+        times: ``(share, losses)``: a product in which a share of zero wins.
+        known: whether the numbers of a tensor can be looked at.
+        replicas: how many copies of a model a cost is added over.
+    """
+
+    host: Tracing
+    losses: Callable[..., Tensor]
+    times: Callable[[Tensor, Tensor], Tensor]
+    known: Callable[[Tensor], bool]
+    replicas: Callable[[], int]
+
+
+@lru_cache(maxsize=1)
+def backend() -> Backend:
+    """Return the backend that Keras was imported with.
+
+    Raises:
+        MissingDependencyError: for one that nothing can be trained with.
+    """
+    name = keras.backend.backend()
+    if name not in _BACKENDS:
+        raise MissingDependencyError(
+            f"lossmith.keras runs on the backends {', '.join(_BACKENDS)}, and Keras has {name!r}; "
+            "set the environment variable KERAS_BACKEND before Keras is imported"
+        )
+    engine = import_module(f"{__package__}.{name}")
+    return Backend(engine.PLAIN, engine.losses, engine.times, engine.known, engine.replicas)

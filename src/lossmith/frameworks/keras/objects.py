@@ -1,0 +1,174 @@
+"""Losses as objects of Keras, made from the registry."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras.src.backend import get_keras_mask  # a mask has no public name, and not every backend's tensors carry one
+
+from lossmith.core.loss import Loss
+from lossmith.core.registry import from_config, loss_class, names
+from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
+from lossmith.frameworks.calls import bound, settled, theirs
+from lossmith.frameworks.keras import costs
+
+Tensor = Any
+
+HOME = "lossmith.keras"
+_COMMON = {"reduction": "sum_over_batch_size", "name": None, "dtype": None}
+"""What every object takes besides the values of its loss, with the defaults of Keras."""
+
+_REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
+_OURS = {"count_mean": " The count_mean of the catalogue is called 'sum_over_batch_size'."}
+_PAIR = ("y_true", "y_pred")
+
+
+@keras.saving.register_keras_serializable(package="lossmith")
+class LossObject(keras.losses.Loss):  # type: ignore[misc]
+    """A loss as an object of Keras; called with ``(y_true, y_pred, sample_weight)``.
+
+    Losses of single numbers are averaged along the last axis first, as those of Keras are, if there are several axes;
+    ``sample_weight`` and masks have a number for each of what is left. Divergences take p as ``y_true`` and q as
+    ``y_pred``. Losses of other inputs take them by name, for training loops of your own:
+    ``loss(y_true, y_pred, variance=v)``.
+
+    Args:
+        loss: the loss.
+        reduction: in the words of Keras: ``sum_over_batch_size`` or ``mean`` (Σwl/n, the default),
+            ``mean_with_sample_weight`` (Σwl/Σw, which the catalogue calls ``mean``), ``sum``, ``none``.
+        name: what Keras calls it; by default as the catalogue does.
+        dtype: the type of the result; float16 and bfloat16 are computed in float32.
+    """
+
+    def __init__(
+        self, loss: Loss, *, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+    ) -> None:
+        if not isinstance(loss, Loss):
+            raise ParameterError(f"a loss of the catalogue, a sum or your own is wanted; got {type(loss).__name__}")
+        if reduction not in _REDUCTIONS:
+            known = ", ".join(repr(word) for word in _REDUCTIONS)
+            raise ParameterError(
+                f"reduction={reduction!r} is not known; in Keras it is one of {known}."
+                f"{_OURS.get(str(reduction)) or did_you_mean(str(reduction), filter(None, _REDUCTIONS))}"
+            )
+        super().__init__(name=name or loss.name, reduction=reduction, dtype=dtype)
+        self.loss = settled(loss)
+        self._words = _words(loss)
+
+    def __call__(self, y_true: Any = None, y_pred: Any = None, sample_weight: Any = None, **named: Any) -> Tensor:
+        """Return the cost.
+
+        Args:
+            y_true: targets.
+            y_pred: predictions. What their mask of Keras leaves out does not count, whatever it holds.
+            sample_weight: a weight for each example, at least 0.
+            named: inputs by name.
+
+        Returns:
+            A tensor without axes, or the weighted loss of each example with ``reduction="none"``.
+
+        Raises:
+            ParameterError, ShapeError, KindError: also while tracing.
+            DomainError: for an example outside the domains, where values are known; where not, the cost is NaN.
+        """
+        return self._cost(y_true, y_pred, sample_weight, named, self.reduction)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """Return the loss of each example."""
+        return self._cost(y_true, y_pred, None, {}, "none")
+
+    def _cost(self, y_true: Any, y_pred: Any, weight: Any, named: Mapping[str, Any], reduction: str | None) -> Tensor:
+        pair = dict(zip(_PAIR, (y_true, y_pred), strict=True))
+        given = {**named, **{name: value for name, value in pair.items() if value is not None}}
+        try:
+            inputs = bound(self.loss, (), self._words, (), given)
+        except ParameterError as error:
+            if set(given) != set(pair):
+                raise
+            raise ParameterError(
+                f"{str(error).rstrip('.')}. model.compile and fit pass y_true and y_pred alone; call this loss by "
+                "keyword in a train_step or a loop of your own"
+            ) from None
+        with keras.name_scope(self.name):
+            return costs.cost(
+                self.loss, inputs, weight, get_keras_mask(y_pred), reduction, double=self.dtype == "float64"
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return this as plain data, from which Keras makes it again."""
+        return {**super().get_config(), "dtype": self.dtype, "loss": self.loss.to_config()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> LossObject:
+        """Return the object that ``get_config`` described.
+
+        Raises:
+            LossNotFoundError: for a loss of your own, which Keras cannot save.
+        """
+        values = dict(config)
+        plain = values.pop("loss")
+        try:
+            loss = from_config(plain)
+        except LossNotFoundError as error:
+            raise LossNotFoundError(
+                f"{error} A model with a loss of your own: load it with compile=False, and compile it again"
+            ) from None
+        return cls._of(loss, values)
+
+    @classmethod
+    def _of(cls, loss: Loss, values: Mapping[str, Any]) -> LossObject:
+        return cls(loss, **values)
+
+    def __repr__(self) -> str:
+        return f"<{self.loss}, reduction={self.reduction!r}>"
+
+
+def _words(loss: Loss) -> dict[str, str]:
+    """Return what Keras calls inputs, by their names in the catalogue: of two distributions, the first is the truth."""
+    symbols = [item.symbol for item in loss.inputs]
+    return {item.name: word for item, word in zip(loss.inputs, _PAIR, strict=True)} if symbols == ["p", "q"] else {}
+
+
+def _made(name: str) -> type[LossObject]:
+    """Return the class of objects of a loss, known to Keras by that name."""
+    cls = loss_class(name)
+
+    def __init__(self: LossObject, *values: Any, **named: Any) -> None:
+        common = {key: named.pop(key) for key in _COMMON if key in named}
+        LossObject.__init__(self, cls(*values, **named), **common)
+
+    def _of(made: type[LossObject], loss: Loss, values: Mapping[str, Any]) -> LossObject:
+        return made(**loss.values, **values)
+
+    given = [
+        inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=item.default)
+        for key, item in cls.declared().items()
+    ]
+    given += [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=x) for key, x in _COMMON.items()]
+    body = {
+        "__init__": __init__,
+        "_of": classmethod(_of),
+        "__doc__": cls.__doc__,
+        "__module__": HOME,
+        "__signature__": inspect.Signature(given),
+    }
+    made: type[LossObject] = type(cls.__name__, (LossObject,), body)
+    return keras.saving.register_keras_serializable(package="lossmith")(made)  # type: ignore[no-any-return]
+
+
+def every_class() -> dict[str, type[LossObject]]:
+    """Return the classes of all losses by their names. Keras reads models of each, so all are there at once."""
+    found = [_made(name) for name in names()]
+    return {made.__name__: made for made in sorted(found, key=lambda made: made.__name__)}
+
+
+def instead(name: str, known: Mapping[str, Any]) -> str:
+    """Return what to take in the place of a loss of Keras, or of a misspelt name."""
+    ours = theirs("keras", name)
+    if not ours:
+        return did_you_mean(name, known)
+    called, bracket, values = ours.partition("(")
+    return f" That of Keras is called {loss_class(called).__name__}{bracket}{values} here."

@@ -1,0 +1,294 @@
+"""Objects of Keras, on the backend that it was imported with; ``test_keras`` runs this file once for each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import lossmith as lm
+import lossmith.keras as lk
+from lossmith.engines.keras import backend
+from tests.parity import relation
+from tests.parity.arrays import draw
+from tests.parity.table import ROWS, Row
+
+BACKEND = keras.backend.backend()
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    # Before anything runs: one processor passes for two devices.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(50, 3)).astype(np.float32)
+Y = (X @ [1, -2, 0.5]).astype(np.float32)
+WEIGHTS = RNG.uniform(size=50).astype(np.float32)
+
+
+def number(x: Any) -> Any:
+    return ops.convert_to_numpy(x)
+
+
+# --- in the place of a loss of Keras ------------------------------------------------------------------
+
+REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none")
+CALLS = [(reduction, weight) for reduction in REDUCTIONS for weight in (None, WEIGHTS)]
+PEERS = [
+    (row, name)
+    for row in ROWS
+    for name in row.names
+    if name.startswith("keras.losses.") and inspect.isclass(getattr(keras.losses, name.rpartition(".")[2]))
+]
+
+
+# What Keras means by arguments is one code for all backends, whose engines have tests of their own.
+@pytest.mark.parametrize("peer", PEERS if BACKEND == "tensorflow" else PEERS[::4], ids=lambda peer: str(peer[0]))
+def test_it_replaces_the_loss_of_keras(peer: tuple[Row, str]) -> None:
+    row, name = peer
+    theirs = getattr(keras.losses, name.rpartition(".")[2])
+    arrays = draw(row, np.random.default_rng(0))
+    given = [arrays[key].astype(np.float32) for key in row.arguments]
+    ours = [given[0] if not row.takes else relation.taken(row.takes["y_true"])[0](given[0]), given[1]]
+    factor = row.factor if isinstance(row.factor, float | int) else 1
+    for reduction, weight in CALLS if BACKEND == "tensorflow" else [("mean_with_sample_weight", WEIGHTS)]:
+        weight = None if weight is None else weight[: len(given[0])]
+        expected = theirs(**row.options, reduction=reduction)(*given, sample_weight=weight)
+        found = lk.loss(row.loss, reduction=reduction)(*ours, sample_weight=weight)
+        np.testing.assert_allclose(factor * number(found), number(expected), rtol=2e-5, atol=1e-6)
+
+
+def test_what_is_wrong_is_found() -> None:
+    with pytest.raises(AssertionError):
+        test_it_replaces_the_loss_of_keras((next(row for row in ROWS if row.ours == "squared_error"), "a.LogCosh"))
+
+
+def model(loss: Any, **options: Any) -> Any:
+    keras.utils.set_random_seed(0)
+    made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    made.compile(loss=loss, optimizer=keras.optimizers.SGD(0.1), **options)
+    return made
+
+
+def trained(net: Any, **options: Any) -> list[float]:
+    told = net.fit(X, Y, epochs=3, batch_size=16, shuffle=False, verbose=0, **options)  # the last batch has 2 examples
+    return [float(cost) for cost in told.history["loss"]]
+
+
+def test_a_model_trains_and_is_evaluated_as_it_was() -> None:
+    for ours, theirs in ((lk.Huber(delta=0.7), keras.losses.Huber(0.7)), (lk.SquaredError(), "mse")):
+        one, other = model(ours), model(theirs)
+        costs = trained(one, sample_weight=WEIGHTS)
+        np.testing.assert_allclose(costs, trained(other, sample_weight=WEIGHTS), rtol=1e-5)
+        assert costs == sorted(costs, reverse=True)
+        np.testing.assert_allclose(one.evaluate(X, Y, verbose=0), other.evaluate(X, Y, verbose=0), rtol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="its strategies add costs over devices")
+def test_a_model_on_two_devices_trains_as_it_did() -> None:
+    costs = []
+    for loss in (lk.SquaredError(), "mse"):
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            net = model(loss)
+        costs.append(trained(net))
+    np.testing.assert_allclose(*costs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS[:4])
+def test_masks_leave_out_what_they_leave_out_in_keras(reduction: str) -> None:
+    words = np.array([[1, 2, 0, 0], [3, 1, 2, 0]])
+    costs = []
+    for loss in (lk.SquaredError(reduction=reduction), keras.losses.MeanSquaredError(reduction=reduction)):
+        keras.utils.set_random_seed(0)
+        net = keras.Sequential([keras.layers.Embedding(4, 3, mask_zero=True), keras.layers.Dense(2)])
+        net.compile(loss=loss, optimizer="sgd")
+        costs.append(net.evaluate(words, np.ones((2, 4, 2)), verbose=0))
+    np.testing.assert_allclose(*costs, rtol=1e-5)
+
+
+def test_targets_may_be_columns_and_weights_have_the_first_axes() -> None:
+    z, y = RNG.normal(size=(4, 3)), np.array([[0], [1], [2], [1]])
+    for targets in (y, y[:, 0], y.astype(np.float64), y.astype(np.uint8)):
+        found = lk.SparseCategoricalCrossEntropy()(targets, z)
+        np.testing.assert_allclose(number(found), lm.SparseCategoricalCrossEntropy()(y[:, 0], z), rtol=1e-5)
+    f = RNG.normal(size=(4, 3, 2))
+    each = lk.Huber(reduction="none")(np.zeros((4, 3, 2)), f, np.arange(4.0))
+    np.testing.assert_allclose(number(each), lm.Huber().losses(0 * f, f).mean(-1) * np.arange(4.0)[:, None], rtol=1e-5)
+
+
+# --- saved and loaded ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(lk.__all__)[:-2])
+def test_every_loss_is_there_with_its_keywords_and_goes_through_plain_data(name: str) -> None:
+    made = getattr(lk, name)
+    if name == "LossObject":
+        made = lambda **common: lk.loss(0.5 * lm.Huber(delta=3) + lm.LogCosh(), **common)  # noqa: E731
+    else:
+        assert list(inspect.signature(made).parameters) == [*made().loss.declared(), "reduction", "name", "dtype"]
+    loss = made(reduction="sum", name="mine", dtype="float64")
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert (type(again), again.loss) == (type(loss), loss.loss)
+    assert (again.reduction, again.name, again.dtype) == ("sum", "mine", "float64")
+
+
+def test_a_model_is_saved_and_loaded_with_its_loss(tmp_path: Path) -> None:
+    for loss in (lk.Huber(delta=2.0), lk.loss(0.5 * lm.Huber() + lm.AbsoluteError()), lk.MultiQuantile()):
+        keras.utils.set_random_seed(0)
+        net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+        net.compile(loss=loss, optimizer="sgd")
+        y = Y if isinstance(loss, lk.MultiQuantile) else np.stack([Y, Y, Y], axis=1)
+        net.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        assert (type(again.loss), again.loss.loss) == (type(loss), loss.loss)
+        assert again.evaluate(X, y, verbose=0) == net.evaluate(X, y, verbose=0)
+
+
+class Own(lm.Pointwise):
+    """A loss of one's own."""
+
+    def formula(self, ops: Any, y: Any, f: Any) -> Any:
+        return ops.logcosh(f - y)
+
+
+def test_a_loss_of_your_own_trains_and_says_what_saving_needs(tmp_path: Path) -> None:
+    net = model(lk.loss(Own()))
+    np.testing.assert_allclose(trained(net), trained(model(lk.LogCosh())), rtol=1e-6)
+    net.save(tmp_path / "m.keras")
+    with pytest.raises(lm.LossNotFoundError, match="load it with compile=False"):
+        lk.LossObject.from_config(net.loss.get_config())
+    assert keras.saving.load_model(tmp_path / "m.keras", compile=False).count_params() == 4
+
+
+# --- numbers ------------------------------------------------------------------------------------------
+
+
+def differentiated(cost: Callable[[Any], Any], x: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    """Return the gradient of a cost and the derivative of its sum, by what the backend differentiates with."""
+    if BACKEND == "jax":
+        import jax
+
+        slope = jax.grad(cost)
+        return slope(x), jax.grad(lambda x: slope(x).sum())(x)
+    if BACKEND == "torch":
+        import torch
+
+        leaf = torch.tensor(x, requires_grad=True)
+        (first,) = torch.autograd.grad(cost(leaf), leaf, create_graph=True)
+        return first.detach(), torch.autograd.grad(first.sum(), leaf)[0]
+    leaf = tf.constant(x)
+    with tf.GradientTape() as outer:
+        outer.watch(leaf)
+        with tf.GradientTape() as inner:
+            inner.watch(leaf)
+            found = cost(leaf)
+        first = inner.gradient(found, leaf)
+    return first, outer.gradient(first, leaf)
+
+
+def traced(cost: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function whose values nobody can look at while it runs."""
+    if BACKEND == "tensorflow":
+        return tf.function(cost, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+    import jax
+
+    return jax.jit(cost)
+
+
+def test_derivatives_are_those_of_the_catalogue() -> None:
+    x, y = X[:, 0], Y
+    for loss in (lm.Huber(delta=0.7), lm.LogCosh()):
+        arrays = {"y_true": y, "y_pred": x}
+        made = lk.loss(loss, reduction="sum")
+        first, second = differentiated(lambda f, made=made: made(y, f), x)
+        np.testing.assert_allclose(number(first), loss.gradient(**arrays), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(number(second), loss.hessian(**arrays), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras trains models of PyTorch without a graph")
+def test_what_a_graph_cannot_look_at_makes_the_cost_no_number() -> None:
+    cost = traced(lambda f: lk.Huber()(np.zeros(3, np.float32), f))
+    assert number(cost(np.float32([1, 1, 1]))) == 0.5
+    assert np.isnan(number(cost(np.float32([1, np.nan, 1]))))
+
+
+def test_training_meets_what_is_invalid_as_a_number_or_as_an_error_where_steps_are_run_one_by_one() -> None:
+    y = np.where(np.arange(50) == 33, np.nan, Y)
+    if BACKEND != "torch":
+        assert np.isnan(model(lk.Huber(), jit_compile=True).evaluate(X, y, verbose=0))
+    net = model(lk.Huber(), run_eagerly=True)
+    with pytest.raises(lm.DomainError, match=r"y_true\[1, 0\] is nan"):
+        net.fit(X, y, batch_size=16, shuffle=False, verbose=0)
+
+
+def test_inputs_come_by_name_in_loops_of_your_own() -> None:
+    v = np.full(50, 2.0, np.float32)
+    found = lk.GaussianNLL()(Y, X[:, 0], variance=v)
+    np.testing.assert_allclose(number(found), lm.GaussianNLL().cost(Y, X[:, 0], variance=v), rtol=1e-5)
+    found = lk.Triplet()(anchor=X, positive=X + 0.1, negative=-X)
+    np.testing.assert_allclose(number(found), lm.Triplet().cost(anchor=X, positive=X + 0.1, negative=-X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_computed_in_single(dtype: str) -> None:
+    f = ops.cast(np.full(4, 300.0), dtype)
+    found = lk.SquaredError()(np.zeros(4), f)
+    assert (number(found), keras.backend.standardize_dtype(found.dtype)) == (90_000, "float32")
+    keras.mixed_precision.set_global_policy(f"mixed_{dtype}")
+    try:
+        costs = trained(model(lk.Huber()))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_what_a_mask_leaves_out_may_hold_anything() -> None:
+    f = ops.convert_to_tensor(np.float32([[1.0], [np.nan]]))
+    keras.src.backend.set_keras_mask(f, ops.convert_to_tensor([True, False]))
+    assert number(lk.SquaredError()(np.float32([[0.0], [np.nan]]), f)) == 1
+
+
+ZEROS = np.zeros(3, np.float32)
+BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: lk.Huber()(ZEROS, np.zeros((3, 2))), lm.ShapeError, "y_true has shape (3,) and y_pred (3, 2)"),
+    (lambda: lk.Huber()(ZEROS, ZEROS.astype(int)), lm.KindError, "y_pred must hold floats"),
+    (lambda: lk.Huber()(ZEROS, np.array(["a", "b", "c"])), lm.KindError, "y_pred must hold real numbers"),
+    (lambda: lk.Huber()(ZEROS), lm.ParameterError, "y_pred is missing"),
+    (lambda: lk.Huber()(ZEROS, np.float32([0, np.nan, 0])), lm.DomainError, "y_pred[1] is nan"),
+    (lambda: lk.Huber()(ZEROS, ZEROS, -1 - ZEROS), lm.DomainError, "weight[0] is -1"),
+    (lambda: lk.Huber()(ZEROS, ZEROS, np.ones(2)), lm.ShapeError, "sample_weight has shape (2,)"),
+    (lambda: lk.BinaryCrossEntropy()(ZEROS + 2, ZEROS), lm.DomainError, "y_true"),
+    (lambda: lk.SparseCategoricalCrossEntropy()([0, 3], np.zeros((2, 3))), lm.DomainError, "y_true[1] is 3"),
+    (lambda: lk.SparseCategoricalCrossEntropy()([0, 1.5], np.zeros((2, 3))), lm.DomainError, "whole numbers"),
+    (lambda: lk.Huber(dleta=1.0), lm.ParameterError, "Did you mean 'delta'?"),
+    (lambda: lk.Huber(reduction="count_mean"), lm.ParameterError, "called 'sum_over_batch_size'"),
+    (lambda: lk.Huber(reduction="avg"), lm.ParameterError, "in Keras it is one of"),
+    (lambda: lk.Triplet()(ZEROS, ZEROS), lm.ParameterError, "model.compile and fit pass y_true and y_pred alone"),
+    (lambda: model(lk.GaussianNLL()).evaluate(X, Y, verbose=0), lm.ParameterError, "variance is missing"),
+    (lambda: lk.loss("huber"), lm.ParameterError, "got str"),
+    (lambda: lk.MeanSquaredError, AttributeError, "That of Keras is called SquaredError here."),
+    (lambda: lk.Hubber, AttributeError, "Did you mean 'Huber'?"),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case[2])
+def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
+    call, error, text = case
+    with pytest.raises(error) as caught:
+        call()
+    assert text in str(caught.value)
+
+
+def test_the_backend_is_that_of_keras_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert backend().losses.__module__ == f"lossmith.engines.{BACKEND}"
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    backend.cache_clear()
+    with pytest.raises(lm.MissingDependencyError, match="runs on the backends tensorflow, torch, jax, and Keras has"):
+        backend()
