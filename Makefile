@@ -33,7 +33,7 @@ demo: $(LAB)
 
 test: $(DEV)
 	@echo "==> tests"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(DEV)
 	@echo "==> lint"

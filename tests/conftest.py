@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from lossmith.engines import choice
 
+# Keras chooses its backend when whatever test is first imports it, and those that compare with it want this one.
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
 _CACHE = "LOSSMITH_CACHE_DIR"
 ENGINES: tuple[choice.Name, ...] = ("numpy", "llvm")
 

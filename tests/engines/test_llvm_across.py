@@ -17,7 +17,7 @@ from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import row_kernel, threads
 from lossmith.engines.llvm.row_frame import RowForm
 from tests.engines.guarded import Rooms
-from tests.engines.test_llvm_rows import LOSSES, OF_LOGITS, PARTS, PRIOR, close, sample
+from tests.engines.test_llvm_rows import OF_LOGITS, PARTS, PRIOR, close, sample
 
 Array = np.ndarray
 WIDTHS = {np.float32: compiler.host().bits // 32, np.float64: compiler.host().bits // 64}
@@ -53,7 +53,7 @@ def spread(loss: lm.Loss, outer: int, inner: int, classes: int, dtype: Any) -> t
 
 @settings(max_examples=25)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", OF_LOGITS, ids=str)
 @given(
     outer=st.integers(1, 3), stretch=st.sampled_from((-9, -1, 0, 1, 3, 50)), seed=st.integers(0, 10**6),
     classes=st.sampled_from((2, 3, 5, 16, 24, 33, 257, 300)), weighted=st.booleans(), masked=st.booleans(),

@@ -102,9 +102,10 @@ def test_traced_calls_agree(loss: Loss) -> None:
     np.testing.assert_allclose(each.numpy(), [right, right], rtol=1e-13)
 
 
-@pytest.mark.parametrize("loss", DEFAULTS, ids=name_of)
-def test_torch_compile_takes_it_in_one_graph(loss: Loss) -> None:
+@pytest.mark.parametrize("name", [loss.name for loss in DEFAULTS[::4]])
+def test_torch_compile_takes_it_in_one_graph(name: str) -> None:
     torch.compiler.reset()
+    loss = lm.get(name)  # of which nobody has asked anything before
     given = learning(loss, tensors(loss))
     module = lt.module(loss)
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -198,6 +199,7 @@ def test_functions_of_torch_func(loss: Loss) -> None:
 @pytest.mark.parametrize("loss", ONE_EACH.values(), ids=ONE_EACH)
 def test_torch_compile_takes_it_in_one_graph(loss: Loss) -> None:
     torch.compiler.reset()
+    loss = pickle.loads(pickle.dumps(loss))  # of which nobody has asked anything before
     known, ends = learning(loss, drawn(loss))
     module = lt.module(loss)
     cost = torch.compile(module, fullgraph=True, backend="aot_eager")(**known)

@@ -35,7 +35,6 @@ class Found:
 def _prepare_keras() -> tempfile.TemporaryDirectory[str]:
     # Keras chooses its backend when it is imported; a folder of its own keeps a user's settings out.
     home = tempfile.TemporaryDirectory(prefix="keras-")
-    os.environ.setdefault("KERAS_BACKEND", "torch")
     os.environ.setdefault("KERAS_HOME", home.name)
     return home  # the cache keeps it until the tests end
 

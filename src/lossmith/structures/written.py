@@ -98,8 +98,8 @@ class Written(Loss):
         return {label: Formula(self.program_of(label, outputs), free) for label, outputs in self.programs.items()}
 
     def ready(self) -> None:
-        """Make the programs; see ``Traceable.ready``."""
-        _ = self.formulas
+        """Make the programs, and tell the symbols; see ``Traceable.ready``."""
+        _ = self.formulas, self.symbols
 
     @cached_property
     def _found(self) -> dict[tuple[str, ...], Program]:
