@@ -116,6 +116,9 @@ def test_states_that_do_not_belong_together() -> None:
         state + lt.Huber(delta=2.0).state(torch.zeros(1), torch.ones(1))
     with pytest.raises(lm.ParameterError, match="reduction='none'"):
         state.cost("none")
+    for call in (distributed.all_reduce, distributed.backward_scale):
+        with pytest.raises(lm.KindError, match="a state is wanted, got int; .* a batch without rows"):
+            call(0)
     with pytest.raises(lm.ParameterError, match="positive number of seconds"):
         distributed.all_reduce(state, timeout=0)
 

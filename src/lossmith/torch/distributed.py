@@ -1,7 +1,7 @@
 """Exact costs and gradients over accumulation steps and processes, of batches of any size.
 
     total = 0
-    for input, target in micro_batches:  # of this process; none at all is fine, too
+    for input, target in micro_batches:  # of this process; one without rows is fine, too
         state = criterion.state(model(input), target)
         state.total.backward()
         total = total + state.detach()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from lossmith.errors import DistributedError, MergeError, ParameterError
+from lossmith.errors import DistributedError, KindError, MergeError, ParameterError
 from lossmith.frameworks.torch.states import State
 
 Tensor = Any
@@ -24,18 +24,19 @@ def all_reduce(state: State, group: Any = None, *, timeout: float = 60.0) -> Sta
     """Return the state of all processes together, on each of them and without gradients; one message for all.
 
     Args:
-        state: that of this process; of no examples, too.
+        state: that of this process; of a batch without rows, too.
         group: a group of ``torch.distributed``; all processes by default. Without any, there is one process.
         timeout: seconds to wait for the others.
 
     Raises:
         DistributedError: when another process is gone or does not answer in time.
         MergeError: when processes hold states of different losses.
+        KindError: for what is no state.
         ParameterError: for a timeout that is not positive.
     """
     if not timeout > 0:
         raise ParameterError(f"all_reduce(timeout={timeout!r}): it must be a positive number of seconds")
-    alone = state.detach()
+    alone = _checked(state).detach()
     if not _is_distributed():
         return alone
     wide = alone.total.dtype
@@ -48,7 +49,7 @@ def all_reduce(state: State, group: Any = None, *, timeout: float = 60.0) -> Sta
         place = f"process {dist.get_rank(group)} of {dist.get_world_size(group)}"
         raise DistributedError(
             f"all_reduce of {state.loss}, {place}: another process is gone, or did not answer within {timeout:g} s; "
-            "every process must call it as often as the others, those without examples with a state of none"
+            "every process must call it as often as the others, those without examples with the state of a batch without rows"
         ) from error
     total, weight, count, invalid, all_marks, squares = told.unbind()
     if all_marks * all_marks != squares * dist.get_world_size(group):  # equal only where all marks are
@@ -70,7 +71,7 @@ def backward_scale(state: State, reduction: str = "mean", group: Any = None, *, 
     Returns:
         A tensor without axes; 0 where nothing counts.
     """
-    below = state.divisor(reduction)
+    below = _checked(state).divisor(reduction)
     world = dist.get_world_size(group) if averaged and _is_distributed() else 1
     return torch.where(below > 0, world / torch.where(below > 0, below, 1.0), 0.0)
 
@@ -89,6 +90,15 @@ def scale_gradients(
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(factor.to(parameter.grad.device, parameter.grad.dtype))
+
+
+def _checked(state: Any) -> State:
+    if not isinstance(state, State):
+        raise KindError(
+            f"a state is wanted, got {type(state).__name__}; pass what criterion.state(input, target) returns, or a sum "
+            "of such; where there are no examples, that of a batch without rows"
+        )
+    return state
 
 
 def _is_distributed() -> bool:
