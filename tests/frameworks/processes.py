@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -119,6 +120,8 @@ def main() -> None:
             print(f"{type(error).__name__}: {error}", flush=True)
     if cases[-1] not in ALONE:
         dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # threads of PyTorch that are still there now and then abort a process that ends as usual
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ import lossmith.torch as lt
 from lossmith.torch import distributed
 from tests.frameworks import processes
 
+# PyTorch warns of what its own compiler does.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -117,7 +120,7 @@ def test_states_that_do_not_belong_together() -> None:
     with pytest.raises(lm.ParameterError, match="reduction='none'"):
         state.cost("none")
     for call in (distributed.all_reduce, distributed.backward_scale):
-        with pytest.raises(lm.KindError, match="a state is wanted, got int; .* a batch without rows"):
+        with pytest.raises(lm.KindError, match=r"a state is wanted, got int; .* a batch without rows"):
             call(0)
     with pytest.raises(lm.ParameterError, match="positive number of seconds"):
         distributed.all_reduce(state, timeout=0)

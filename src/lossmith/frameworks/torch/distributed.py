@@ -49,7 +49,7 @@ def all_reduce(state: State, group: Any = None, *, timeout: float = 60.0) -> Sta
         place = f"process {dist.get_rank(group)} of {dist.get_world_size(group)}"
         raise DistributedError(
             f"all_reduce of {state.loss}, {place}: another process is gone, or did not answer within {timeout:g} s; "
-            "every process must call it as often as the others, those without examples with the state of a batch without rows"
+            "every process must call it as often as the others, without examples with the state of a batch without rows"
         ) from error
     total, weight, count, invalid, all_marks, squares = told.unbind()
     if all_marks * all_marks != squares * dist.get_world_size(group):  # equal only where all marks are
@@ -95,8 +95,8 @@ def scale_gradients(
 def _checked(state: Any) -> State:
     if not isinstance(state, State):
         raise KindError(
-            f"a state is wanted, got {type(state).__name__}; pass what criterion.state(input, target) returns, or a sum "
-            "of such; where there are no examples, that of a batch without rows"
+            f"a state is wanted, got {type(state).__name__}; pass what criterion.state(input, target) returns, or a "
+            "sum of such; where there are no examples, that of a batch without rows"
         )
     return state
 
