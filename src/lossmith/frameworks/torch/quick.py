@@ -29,7 +29,7 @@ class Quick:
 
     def __init__(self, loss: Loss, reduction: str, empty: str) -> None:
         self._loss, self._reduction, self._empty = loss, reduction, empty
-        self._plain = loss._plain if reduction in ("mean", "sum") else None
+        self._plain = loss._plain if loss.paired and reduction in ("mean", "sum") else None
         self._inputs = loss.inputs
         self._input_first = self._inputs[0].name == "y_pred"
 
@@ -45,7 +45,9 @@ class Quick:
         learning = input.requires_grad and torch.is_grad_enabled()
         if not learning and forward_ad._current_level >= 0:  # its tensors tell of their tangents to functions alone
             return None
-        found = self._plain(target.numpy(), input.detach().numpy(), gradient=learning, mean=self._reduction == "mean")
+        found = self._plain(
+            target.numpy(), input.detach().numpy(), {}, gradient=learning, mean=self._reduction == "mean"
+        )
         if found is None:
             return None
         cost = torch.scalar_tensor(found[0], dtype=kind)
