@@ -22,8 +22,8 @@ from lossmith.program import Program
 
 Array = npt.NDArray[Any]
 
-GROUP = 65_536
-"""Bytes of exponentials that a group of rows keeps: they stay in the caches, beside the logits."""
+GROUP = 6_144
+"""Bytes of exponentials that a group of rows keeps: they stay in the first cache, beside the logits."""
 
 LEAST_NUMBERS = 65_536
 """Logits that are worth a thread of their own."""
