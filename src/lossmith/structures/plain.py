@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from lossmith.structures.softmax import Softmax
 
 Array = npt.NDArray[Any]
-Computed = tuple[float, Sequence[Array]]
-"""The sum of losses, or their mean, and its gradients as far as they were asked for."""
-
 LARGEST = 8 * engine.BLOCK
 """Numbers in an array up to which the way matters."""
 
@@ -72,7 +69,8 @@ class Plain(ABC):
             named: inputs by name.
             gradient: whether the gradient is wanted.
             mean: whether the cost is a mean, and no sum.
-            out: what the gradient is to be written into, if anything; a call that writes much is not plain.
+            out: what the gradient is to be written into, if anything. Where that lies otherwise than plain arrays, or
+                in what is read, a call that writes much is not plain.
         """
         given = (y_true, y_pred) if self._paired and not named else self._in_order(y_true, y_pred, named)
         if given is None:
@@ -80,19 +78,24 @@ class Plain(ABC):
         f = given[self._lead]
         if type(f) is not np.ndarray or f.dtype not in _COMPUTED or not 0 < f.size <= LARGEST:
             return None
-        if out is not None and not (f.size <= engine.BLOCK and _takes(out, f) and len(self._slopes) == 1):
+        if out is not None and (len(self._slopes) > 1 or not _takes(out, f)):
             return None
         columns = self._columns(given, f)
-        found = None if columns is None else self._compute(columns, gradient, mean)
-        if found is None or not gradient:
-            return None if found is None else (found[0], None)
-        if f.ndim == 1 and out is None and len(self._slopes) == 1:
-            return found[0], found[1][0]
-        shaped = {slope: array.reshape(f.shape) for slope, array in zip(self._slopes, found[1], strict=True)}
-        if out is not None:
-            out[...] = shaped[self._slopes[0]]
-            return found[0], out
-        return found[0], gather("gradient", self._predicted, shaped)
+        if columns is None:
+            return None
+        at_once = out is not None and _is_apart(out, columns)
+        if out is not None and not at_once and f.size > engine.BLOCK:
+            return None
+        slopes = [out] if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes] if gradient else []
+        shape = columns[self._lead].shape
+        cost = self._compute(columns, [slope.reshape(shape) for slope in slopes], mean)
+        if cost is None or not gradient:
+            return None if cost is None else (cost, None)
+        if out is None:
+            return cost, gather("gradient", self._predicted, dict(zip(self._slopes, slopes, strict=True)))
+        if not at_once:
+            out[...] = slopes[0]
+        return cost, out
 
     def _in_order(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
         places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
@@ -104,8 +107,8 @@ class Plain(ABC):
         """Return the inputs with one axis for the examples, if they agree with the first that is predicted."""
 
     @abstractmethod
-    def _compute(self, columns: Sequence[Array], gradient: bool, mean: bool) -> Computed | None:
-        """Return what was asked for, if all that the inputs hold is right."""
+    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
+        """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
 
 
 class PlainNumbers(Plain):
@@ -133,31 +136,32 @@ class PlainNumbers(Plain):
         columns = given if flat else [array.reshape(-1) for array in given]
         return columns if self._clear is None or self._clear(columns[self._lead]) else None
 
-    def _compute(self, columns: Sequence[Array], gradient: bool, mean: bool) -> Computed | None:
+    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size = columns[0].size
         rows = compiled_rows(size, engine.BLOCK)
         run = self._by_kernel if rows else self._by_reference
-        return run(columns, gradient, size if mean else 1) if rows in (0, size) else None
+        return run(columns, into, size if mean else 1) if rows in (0, size) else None
 
     @np.errstate(all="ignore")
-    def _by_reference(self, columns: Sequence[Array], gradient: bool, divisor: int) -> Computed | None:
+    def _by_reference(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
         if columns[0].size > engine.TILE:
             return None
-        parts = ("losses", *self._slopes) if gradient else ("losses",)
+        parts = ("losses", *self._slopes) if into else ("losses",)
         losses, *slopes, valid = self._loss._runner(parts, columns[self._lead].dtype).whole(columns)
         total = float(np.add.reduce(losses, dtype=np.float64))
         if not math.isfinite(total) or np.count_nonzero(valid) < valid.size:
             return None
-        return total / divisor, [np.divide(slope, divisor, slope) for slope in slopes]
+        for slope, array in zip(slopes, into, strict=True):
+            np.divide(slope, divisor, array)
+        return total / divisor
 
-    def _by_kernel(self, columns: Sequence[Array], gradient: bool, divisor: int) -> Computed | None:
-        f = columns[self._lead]
-        outputs = {slope: np.empty(f.size, f.dtype) for slope in self._slopes} if gradient else {}
-        key = ("".join([array.dtype.char for array in columns]), gradient)
+    def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
+        key = ("".join([array.dtype.char for array in columns]), bool(into))
         if key not in self._kernels:
             from lossmith.engines.llvm import kernel
 
-            loss, kind = self._loss, kernel.kind_of(f)
+            loss, kind = self._loss, kernel.kind_of(columns[self._lead])
+            outputs = dict(zip(self._slopes, into, strict=False))
             try:
                 ready = kernel.choose(
                     loss.part(*outputs, "value", "valid"), columns, loss.free_parameters, outputs, kind, summed=True
@@ -166,8 +170,8 @@ class PlainNumbers(Plain):
                 return None
             self._kernels[key] = ready.run, kernel.findings
         run, findings = self._kernels[key]
-        found = findings(run(columns, tuple(outputs.values()), factor=1 / divisor))
-        return None if found.bad or found.wrong else (math.fsum(found.sums) / divisor, tuple(outputs.values()))
+        found = findings(run(columns, into, factor=1 / divisor))
+        return None if found.bad or found.wrong else math.fsum(found.sums) / divisor
 
 
 class PlainRows(Plain):
@@ -202,27 +206,25 @@ class PlainRows(Plain):
                 columns.append(array.reshape(-1, f.shape[-1]))
         return columns if all(_are_logits(columns[place]) for place in self._logits) else None
 
-    def _compute(self, columns: Sequence[Array], gradient: bool, mean: bool) -> Computed | None:
-        f = columns[self._lead]
-        rows, classes = f.shape
+    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
+        rows, classes = columns[self._lead].shape
         block = max(1, engine.BLOCK // classes)
         if compiled_rows(rows, block, classes) != rows:
             return None
-        slopes = [np.empty(f.shape, f.dtype) for _ in self._slopes] if gradient else []
-        key = (classes, "".join([array.dtype.char for array in columns]), gradient)
+        key = (classes, "".join([array.dtype.char for array in columns]), bool(into))
         if key not in self._kernels:
             try:
-                self._kernels[key] = self._kernel(columns, slopes)
+                self._kernels[key] = self._kernel(columns, into)
             except NoKernel:
                 return None
         divisor = rows if mean else 1
-        found = self._kernels[key]([*columns, *slopes], 1 / divisor)
-        return None if found.bad or found.wrong or found.left else (math.fsum(found.sums) / divisor, slopes)
+        found = self._kernels[key]([*columns, *into], 1 / divisor)
+        return None if found.bad or found.wrong or found.left else math.fsum(found.sums) / divisor
 
-    def _kernel(self, columns: Sequence[Array], slopes: Sequence[Array]) -> Callable[..., Findings]:
+    def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., Findings]:
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
-        into = dict(zip(self._slopes, slopes, strict=False))
-        return self._loss._prepared(batch.size, batch, into, summed=True).call.plain
+        written = dict(zip(self._slopes, into, strict=False))
+        return self._loss._prepared(batch.size, batch, written, summed=True).call.plain
 
 
 def _are_below(labels: Array, classes: int) -> bool:
@@ -239,3 +241,9 @@ def _are_logits(rows: Array) -> bool:
 
 def _takes(out: Any, like: Array) -> bool:
     return type(out) is np.ndarray and out.dtype is like.dtype and out.shape == like.shape and out.flags.writeable
+
+
+def _is_apart(out: Array, given: Sequence[Array]) -> bool:
+    """Return whether an array lies as plain ones do, and nothing that is read lies in it."""
+    flags = out.flags
+    return flags.c_contiguous and flags.aligned and not any(np.may_share_memory(out, array) for array in given)
