@@ -1,7 +1,7 @@
 """What a call costs beside NumPy's own expression of the same cost, interleaved in one run.
 
-``python -m benchmarks.calls`` prints a Markdown table: for each loss and length the microseconds of a call less those
-of the expression, and their ratio. ``--gradient`` asks for cost and gradient; ``--json FILE`` writes the times.
+``python -m benchmarks.calls`` prints a Markdown table: for each loss and number of examples, of which those with
+classes have ten, the microseconds of a call less those of the expression, and their ratio. ``--gradient`` asks for cost and gradient; ``--json FILE`` writes the times.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import lossmith as lm
 from lossmith.engines.choice import Name, using
 
 Array = npt.NDArray[Any]
-Expression = Callable[[Array, Array], Any]
+Expression = Callable[..., Any]
 
 LENGTHS = (1, 32, 128, 1024, 16 * 1024, 256 * 1024)
+CLASSES = 10
 BURST = 0.002
 """Seconds of calls that are timed as one."""
 
@@ -36,9 +37,28 @@ def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
+def _softmax(z: Array) -> Array:
+    powers = np.exp(z - z.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _log_softmax(z: Array) -> Array:
+    lowered = z - z.max(axis=1, keepdims=True)
+    return lowered - np.log(np.exp(lowered).sum(axis=1, keepdims=True))
+
+
+def _at(rows: Array, y: Array) -> Array:
+    return rows[np.arange(len(y)), y]
+
+
+def _less_one(p: Array, y: Array) -> Array:
+    p[np.arange(len(y)), y] -= 1
+    return p / len(y)
+
+
 @dataclass(frozen=True)
 class Case:
-    """A loss, what a NumPy user writes for its mean and the gradient of that, and what targets it takes."""
+    """A loss, what a NumPy user writes for its mean and the gradient of that, and what it takes; see ``data``."""
 
     loss: lm.Loss
     mean: Expression
@@ -108,30 +128,75 @@ CASES = (
         lambda y, f: (1 - 2 * y) * np.exp(-(2 * y - 1) * f) / f.size,
         "labels",
     ),
+    Case(
+        lm.GaussianNLL(),
+        lambda y, f, v: np.mean((np.log(v) + (y - f) ** 2 / v) / 2),
+        lambda y, f, v: ((f - y) / v / f.size, (1 / v - ((y - f) / v) ** 2) / 2 / f.size),
+        "variances",
+    ),
+    Case(
+        lm.SparseCategoricalCrossEntropy(),
+        lambda y, z: -np.mean(_at(_log_softmax(z), y)),
+        lambda y, z: _less_one(_softmax(z), y),
+        "classes",
+    ),
+    Case(
+        lm.CategoricalCrossEntropy(),
+        lambda t, z: -np.mean(np.sum(t * _log_softmax(z), axis=1)),
+        lambda t, z: (_softmax(z) - t) / len(t),
+        "distributions",
+    ),
+    Case(
+        lm.SparseCategoricalCrossEntropy(prediction="probabilities"),
+        lambda y, p: -np.mean(np.log(_at(p, y))),
+        lambda y, p: np.where(np.arange(CLASSES) == y[:, None], -1 / p, 0) / len(y),
+        "probabilities",
+    ),
+    Case(
+        lm.KLDivergence(),
+        lambda p, q: np.mean(np.sum(p * np.log(p / q), axis=1)),
+        lambda p, q: ((np.log(p / q) + 1) / len(p), -p / q / len(p)),
+        "pairs",
+    ),
     Case(lm.Poisson(), lambda y, f: np.mean(np.exp(f) - y * f), lambda y, f: (np.exp(f) - y) / f.size, "counts"),
 )
 
 
-def data(case: Case, length: int, dtype: str) -> tuple[Array, Array]:
-    """Return targets and predictions."""
+def data(case: Case, length: int, dtype: str) -> list[Array]:
+    """Return inputs of so many examples, in the order in which the loss takes them."""
     rng = np.random.default_rng(length)
-    predictions = rng.normal(size=length)
-    targets = {
-        "numbers": rng.normal(size=length),
-        "labels": rng.integers(0, 2, size=length),
-        "counts": rng.poisson(2.0, size=length),
+    numbers, others = rng.normal(size=(2, length))
+    logits, other_logits = rng.normal(size=(2, length, CLASSES))
+    labels = rng.integers(0, CLASSES, size=length)
+    found = {
+        "numbers": [others, numbers],
+        "labels": [rng.integers(0, 2, size=length).astype(float), numbers],
+        "counts": [rng.poisson(2.0, size=length).astype(float), numbers],
+        "variances": [others, numbers, rng.uniform(0.5, 2, size=length)],
+        "classes": [labels, logits],
+        "distributions": [_softmax(other_logits), logits],
+        "probabilities": [labels, _softmax(logits)],
+        "pairs": [_softmax(logits), _softmax(other_logits)],
     }[case.targets]
-    return targets.astype(dtype), predictions.astype(dtype)
+    return [array.astype(dtype) if array.dtype.kind == "f" else array for array in found]
 
 
-def contestants(case: Case, y: Array, f: Array, *, gradient: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def contestants(case: Case, given: list[Array], *, gradient: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Return our call and NumPy's expression, which must agree."""
+    loss = case.loss
+    named = {} if loss.paired else dict(zip((item.name for item in loss.inputs), given, strict=True))
+    pair = given if loss.paired else ()
+
     if gradient:
-        ours, theirs = lambda: case.loss.cost_and_gradient(y, f), lambda: (case.mean(y, f), case.gradient(y, f))
+        ours, theirs = (
+            lambda: loss.cost_and_gradient(*pair, **named),
+            lambda: (case.mean(*given), case.gradient(*given)),
+        )
     else:
-        ours, theirs = lambda: (case.loss(y, f),), lambda: (case.mean(y, f),)
+        ours, theirs = lambda: (loss.cost(*pair, **named),), lambda: (case.mean(*given),)
     for found, expected in zip(ours(), theirs(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6, err_msg=str(case.loss))
+        arrays = tuple(found.values()) if isinstance(found, dict) else found
+        np.testing.assert_allclose(arrays, expected, rtol=2e-4, atol=1e-6, err_msg=str(loss))
     return ours, theirs
 
 
@@ -176,7 +241,7 @@ def main() -> None:
         for case in CASES:
             found = {}
             for length in LENGTHS:
-                pair = contestants(case, *data(case, length, options.dtype), gradient=options.gradient)
+                pair = contestants(case, data(case, length, options.dtype), gradient=options.gradient)
                 found[str(length)] = list(measure(*pair, options.rounds))
             rows[case.loss.name] = found
             cells = [f"{mine - theirs:+.1f} µs, {mine / theirs:.2f}x" for mine, theirs in found.values()]

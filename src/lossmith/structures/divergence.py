@@ -312,8 +312,10 @@ class Divergence(Written):
         """Return what the multiples of p and q add to the loss: the rounding of the rows' sums, or nothing."""
         if self.linear == 0 or left.kind == right.kind == "logits":
             return 0.0
-        # Where logarithms came in, d has digits of the difference that p and q have not.
-        difference = host.xp.where(host.xp.abs(d) < 1, right.p * host.xp.expm1(d), left.p - right.p)
+        difference = left.p - right.p
+        if not left.kind == right.kind == "probabilities":
+            # Where logarithms came in, d has digits of the difference that p and q have not.
+            difference = host.xp.where(host.xp.abs(d) < 1, right.p * host.xp.expm1(d), difference)
         surplus: Array = self.linear * host.xp.sum(difference, axis=-1)
         return surplus
 

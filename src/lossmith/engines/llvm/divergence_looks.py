@@ -106,9 +106,10 @@ class Looks(LogitLooks):
         """Return log(p/q); see ``simplex_math.log_ratio``."""
         p, q = left.p, right.p
         if self.form.kinds == ("probabilities", "probabilities"):
-            ratio = p / (q + 0.0)  # of -0.0 too the quotient is infinite above
-            # The logarithm of the quotient, and of what rounding took from it.
-            lost = b.fma(-ratio, q, p) / p
+            inverse = 1.0 / (q + 0.0)  # of -0.0 too the quotient is infinite above
+            ratio = p * inverse
+            # The logarithm of the quotient, and of what rounding took from it, over q, which is p where that matters.
+            lost = b.fma(-ratio, q, p) * inverse
             found = vector.log(b, ratio)
             found = b.select((ratio > 0.5) & (ratio < 2.0), found + lost, found)
             if self.form.element == "double":
@@ -212,8 +213,11 @@ class Looks(LogitLooks):
         if form.valued:
             value = self._emit(b, self.formulas.terms, p, q, d)["value"]
             if form.linear and not form.both_logits:
-                near = b.abs(d) < 1.0
-                value = value + b.select(near, q * vector.expm1(b, d), p - q) * form.linear
+                apart = p - q
+                if form.kinds != ("probabilities", "probabilities"):
+                    # Where logarithms came in, d has digits of the difference that p and q have not.
+                    apart = b.select(b.abs(d) < 1.0, q * vector.expm1(b, d), apart)
+                value = value + apart * form.linear
             found["value"] = before["value"] + look.counted(value)
         for symbol, view in (("p", left), ("q", right)):
             if symbol not in self.softmax:
