@@ -1,7 +1,8 @@
 """What a call costs beside NumPy's own expression of the same cost, interleaved in one run.
 
 ``python -m benchmarks.calls`` prints a Markdown table: for each loss and number of examples, of which those with
-classes have ten, the microseconds of a call less those of the expression, and their ratio. ``--gradient`` asks for cost and gradient; ``--json FILE`` writes the times.
+classes have ten, the microseconds of a call less those of the expression, and their ratio. ``--gradient`` asks for cost
+and gradient; ``--json FILE`` writes the times.
 """
 
 from __future__ import annotations

@@ -104,6 +104,10 @@ def test_every_divergence_is_what_the_reference_says(loss: Divergence, dtype: An
         (lm.KLDivergence(q_kind="logits"), ("losses", "gradient:p", "gradient:q")),
         (lm.KLDivergence(p_kind="logits", q_kind="logits"), ("gradient:q",)),
         (lm.Distillation(2.0), ("losses", "gradient:q")),
+        (lm.KLDivergence(), ("losses",)),
+        (lm.KLDivergence(), ("losses", "gradient:p", "gradient:q")),
+        (lm.KLDivergence(q_kind="log_probabilities"), ("losses", "gradient:q")),
+        (lm.KLDivergence(q_kind="log_probabilities"), ("losses", "gradient:p", "gradient:q")),
     ],
     ids=str,
 )
@@ -120,29 +124,35 @@ def test_the_quicker_way_says_what_the_reference_does(loss: Divergence, parts: t
             close(found["llvm"][part], expected, np.float32, (classes, part))
 
 
-def test_nearly_equal_rows_of_single_precision_keep_their_digits() -> None:
+@pytest.mark.parametrize("kind", ["logits", "probabilities", "log_probabilities"])
+def test_nearly_equal_rows_of_single_precision_keep_their_digits(kind: str) -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200, 300)).astype(np.float32)
     w = (z + rng.normal(size=z.shape) * np.logspace(-6, -1, 200)[:, None]).astype(np.float32)
-    loss = lm.Distillation()
+    loss = lm.Distillation() if kind == "logits" else lm.KLDivergence(q_kind=kind)
+    p, q = (z, w) if kind == "logits" else (softmax(x.astype(float)).astype(np.float32) for x in (z, w))
+    q = np.log(q) if kind == "log_probabilities" else q
+    given = dict(zip((item.name for item in loss.inputs), (p, q), strict=True))
     found: dict[Any, Array] = {}
     for engine in ("numpy", "llvm"):
         with choice.using(engine):  # type: ignore[arg-type]  # one of its names
-            found[engine] = loss.losses(teacher=z, student=w)
-    assert found["numpy"].min() < 1e-11
+            found[engine] = loss.losses(**given)
+    assert found["numpy"].min() < 1e-7
     np.testing.assert_allclose(found["llvm"], found["numpy"], rtol=1e-6)
 
 
-def test_plain_rows_of_single_precision_take_the_quicker_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["logits", "probabilities", "log_probabilities"])
+def test_plain_rows_of_single_precision_take_the_quicker_way(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     p, z = softmax(rng.normal(size=(40, 500))).astype(np.float32), rng.normal(size=(40, 500)).astype(np.float32)
-    loss = lm.KLDivergence(q_kind="logits")
+    q = z if kind == "logits" else softmax(z) if kind == "probabilities" else np.log(softmax(z))
+    loss = lm.KLDivergence(q_kind=kind)
     found = {}
     for small in (divergence_quick.SMALL, 1e30):  # with the second, no row is plain
         monkeypatch.setattr(divergence_quick, "SMALL", small)
         monkeypatch.setattr(divergence_kernel, "divergence_kernel", divergence_kernel.DivergenceKernel)
         with choice.using("llvm"):
-            found[small] = loss.replace().cost(p=p, q=z)  # which knows no kernel yet
+            found[small] = loss.replace().cost(p=p, q=q)  # which knows no kernel yet
     quick, careful = found.values()
     assert quick != careful
     assert quick == pytest.approx(careful, rel=1e-7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import llvmlite.binding as llvm
+import numpy as np
 import pytest
 
 import lossmith as lm
@@ -12,6 +13,7 @@ from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.mixture_looks import MixtureForm
 from lossmith.engines.llvm.row_frame import RowForm
+from lossmith.structures.divergence import Divergence
 
 BY_LANES = ("rows by lanes", "rows by lanes whose classes lie apart")
 POWERS = "rows of powers"
@@ -47,8 +49,14 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
         program = mixture.part("value", f"gradient:{x}", f"hessian:{x},{x}")
         name = f"mixtures of {'logits' if logits else 'probabilities'}"
         found[name] = mixture_kernel.module(program, mixed, bits // 64, on_x86=on_x86)
-    divergence = lm.ReverseKLDivergence()
-    batch = divergence._batch({"p": [[0.5, 0.5]], "q": [[0.5, 0.5]]}, None, None)
+    for divergence in (lm.ReverseKLDivergence(), lm.KLDivergence(), lm.KLDivergence(q_kind="logits")):
+        found[f"{divergence}"] = _divergence(divergence, kind, bits, on_x86=on_x86)
+    return found
+
+
+def _divergence(divergence: Divergence, kind: Kind, bits: int, *, on_x86: bool) -> str:
+    half = np.array([[0.75, 0.25]], np.float32 if kind == "float" else np.float64)
+    batch = divergence._batch({"p": half, "q": half}, None, None, trusted=True)
     made: list[str] = []
 
     def keep(formulas: Formulas, form: DivergenceForm) -> None:
@@ -61,7 +69,7 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
         into = {"gradient:q": batch.room("gradient:q")}
         with pytest.raises(InterruptedError):
             divergence._run_kernel(1, batch, into, summed=True, divisor=1.0)
-    return {**found, "divergences": made[0]}
+    return made[0]
 
 
 @pytest.mark.parametrize("bits", [128, 256])

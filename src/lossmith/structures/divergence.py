@@ -28,6 +28,7 @@ from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.program import Ops, Program, Value
 from lossmith.structures import simplex_math as rows
+from lossmith.structures.lines import along_shares
 from lossmith.structures.plain import PASSED, Plain, PlainRows
 from lossmith.structures.written import Written
 
@@ -47,7 +48,6 @@ _DOMAINS = {
 Pulls = Callable[[Ops, Value, Value, Value], tuple[Value, Value]]
 
 _SHARES = (0.05, 0.95)
-_AT, _AT_LOGIT = 0.7, 2.0
 
 
 def _kind(symbol: str) -> Option:
@@ -93,6 +93,18 @@ class Divergence(Written):
     def slopes(self, ops: Ops, d: Value, pulls: Pulls) -> tuple[Value, Value]:
         """Return the derivatives by p and by q that belong to some pulls: these at p = 1 and at q = 1."""
         return pulls(ops, 1.0, ops.exp(-d), d)[0], pulls(ops, ops.exp(d), 1.0, d)[1]
+
+    @property
+    def exact(self) -> bool:
+        """Whether p and q are given as such, so that their difference has all the digits that there are."""
+        return all(_form_of(kind) == "probabilities" for kind in self.kinds)
+
+    def difference(self, ops: Ops, p: Value, q: Value, d: Value) -> Value:
+        """Return p - q, for ``terms``: within a factor e, d has digits that p and q may not have."""
+        if self.exact:
+            return p - q
+        near = ops.where(ops.lt(d, 0), -p * ops.expm1(-d), q * ops.expm1(d))
+        return ops.where(ops.lt(ops.abs(d), 1.0), near, p - q)
 
     @property
     def focus(self) -> Input:
@@ -182,7 +194,7 @@ class Divergence(Written):
 
     def row(self, host: Host, p: Array, q: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of ``p`` and ``q``, each (..., classes), in their kinds."""
-        kinds = [_PLAIN.get(kind, kind) for kind in self.kinds]
+        kinds = [_form_of(kind) for kind in self.kinds]
         left, right = (rows.view(host.xp, kind, array) for kind, array in zip(kinds, (p, q), strict=True))
         d = rows.log_ratio(host.xp, left, right)
         results: dict[str, Array] = {}
@@ -313,7 +325,7 @@ class Divergence(Written):
         if self.linear == 0 or left.kind == right.kind == "logits":
             return 0.0
         difference = left.p - right.p
-        if not left.kind == right.kind == "probabilities":
+        if not self.exact:
             # Where logarithms came in, d has digits of the difference that p and q have not.
             difference = host.xp.where(host.xp.abs(d) < 1, right.p * host.xp.expm1(d), difference)
         surplus: Array = self.linear * host.xp.sum(difference, axis=-1)
@@ -326,31 +338,7 @@ class Divergence(Written):
 
         Both are drawn as probabilities, or as logits beside a logit of 0 where the loss takes nothing else.
         """
-        of_logits = "q_kind" not in self._options
-        changes = {name: self._options[name].choices[0] for name in ("p_kind", "q_kind") if name in self._options}
-        first = (_AT_LOGIT if of_logits else _AT) if value is None else float(value)
-        x = np.linspace(*(between or ((first - 6, first + 6) if of_logits else (0.001, 0.999))), points)
-        ends = np.zeros(points) if of_logits else 1 - x
-        p, q = (item.name for item in self.inputs)
-        second = 0.0 if of_logits else 1 - first
-        arrays: dict[str, Any] = {p: np.full((points, 2), [first, second]), q: np.stack([x, ends], axis=1)}
-        outputs = ("losses", "gradient", "full_hessian")
-        found = self.replace(class_axis=-1, **changes).evaluate(outputs=outputs, **arrays)
-        gradient, hessian = found["gradient"], found["full_hessian"]
-        if isinstance(gradient, dict):
-            gradient, hessian = gradient[q], hessian[q, q]
-        # Along probabilities the second class gives what the first takes.
-        way = np.array([1.0, 0.0]) if of_logits else np.array([1.0, -1.0])
-        return Section(
-            case=f"at {p} = ({first:g}, {second:g})",
-            label=f"{q} of the first class",
-            value=first,
-            x=x,
-            losses=found["losses"],
-            gradient=gradient @ way,
-            hessian=hessian @ way @ way,
-            best=first,
-        )
+        return along_shares(self, value, points, between)
 
 
 _BY_ALL = ("gradient:p", "gradient:q", "gradient:d")
@@ -364,6 +352,11 @@ class _Derivatives(NamedTuple):
     pull: Array
     curve: Array
     bend: Array
+
+
+def _form_of(kind: str) -> str:
+    """Return the form that amounts or shares are given in."""
+    return _PLAIN.get(kind, kind)
 
 
 def _form(kind: str) -> str:

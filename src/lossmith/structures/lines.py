@@ -20,6 +20,7 @@ REACH = {"identity": 4.0, "log": 3.0, "logistic": 6.0}
 """How far from the best prediction the line goes, by the name of the link, where the loss has no scale of its own."""
 
 _CLASSES = 3
+_AT, _AT_LOGIT = 0.7, 2.0  # what p says of the first of two classes
 _MEANS = ("rate", "mean")
 _KINKS = (4.0, 8.0)  # or at least and at most so many times as far as the farthest kink
 _BENDS = 6.0  # or so many times as far as where the Hessian has halved
@@ -173,3 +174,33 @@ def along_true_class(
     # Derivatives along the line that is drawn, so that slopes are what the eye sees.
     slope, bend = found["gradient"] @ direction, found["full_hessian"] @ direction @ direction
     return Section(f"with class {true} of {classes} the true one", label, float(true), x, found["losses"], slope, bend)
+
+
+def along_shares(loss: Loss, value: float | None, points: int, between: tuple[float, float] | None) -> Section:
+    """Return a divergence of two classes along what q says of the first, as probabilities or as logits."""
+    options = loss.options()
+    of_logits = "q_kind" not in options
+    changes = {name: options[name].choices[0] for name in ("p_kind", "q_kind") if name in options}
+    first = (_AT_LOGIT if of_logits else _AT) if value is None else float(value)
+    x = np.linspace(*(between or ((first - 6, first + 6) if of_logits else (0.001, 0.999))), points)
+    ends = np.zeros(points) if of_logits else 1 - x
+    p, q = (item.name for item in loss.inputs)
+    second = 0.0 if of_logits else 1 - first
+    arrays: dict[str, Any] = {p: np.full((points, 2), [first, second]), q: np.stack([x, ends], axis=1)}
+    outputs = ("losses", "gradient", "full_hessian")
+    found = loss.replace(class_axis=-1, **changes).evaluate(outputs=outputs, **arrays)
+    gradient, hessian = found["gradient"], found["full_hessian"]
+    if isinstance(gradient, dict):
+        gradient, hessian = gradient[q], hessian[q, q]
+    # Along probabilities the second class gives what the first takes.
+    way = np.array([1.0, 0.0]) if of_logits else np.array([1.0, -1.0])
+    return Section(
+        case=f"at {p} = ({first:g}, {second:g})",
+        label=f"{q} of the first class",
+        value=first,
+        x=x,
+        losses=found["losses"],
+        gradient=gradient @ way,
+        hessian=hessian @ way @ way,
+        best=first,
+    )

@@ -9,28 +9,30 @@ or of two nearly equal probabilities, and nothing overflows where p or q underfl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from lossmith.program import Ops, Value
 
-_SERIES = 18
+_SERIES, _MEAN_SERIES = 18, 27
 LOG_2 = math.log(2)
 
 
 def exp_rest(ops: Ops, x: Value) -> Value:
     """Return exp(x) - 1 - x, also where that is the small difference of larger numbers."""
     small = ops.where(ops.lt(ops.abs(x), 1.0), x, 0.0)
-    square = small * small
-    # By even and odd powers apart, so that each step waits for half as many before it.
-    even, odd = (_series(square, range(first, _SERIES + 1, 2)) for first in (2, 3))
-    return ops.where(ops.lt(ops.abs(x), 1.0), (even + odd * small) * square, ops.expm1(x) - x)
+    series = _by_halves(small, [1 / math.factorial(n) for n in range(2, _SERIES + 1)])
+    return ops.where(ops.lt(ops.abs(x), 1.0), series * small * small, ops.expm1(x) - x)
 
 
-def _series(square: Value, powers: range) -> Value:
-    """Return the sum of 1 / n! for these n, each times one power more."""
-    found: Value = 1 / math.factorial(powers[-1])
-    for n in reversed(powers[:-1]):
-        found = found * square + 1 / math.factorial(n)
-    return found
+def _by_halves(x: Value, coefficients: Sequence[float]) -> Value:
+    """Return a polynomial, by even and odd powers apart, so that each step waits for half as many before it."""
+    square, sums = x * x, []
+    for powers in (coefficients[::2], coefficients[1::2]):
+        found: Value = powers[-1]
+        for coefficient in powers[-2::-1]:
+            found = found * square + coefficient
+        sums.append(found)
+    return sums[0] + sums[1] * x
 
 
 def entropy_terms(ops: Ops, p: Value, q: Value, d: Value) -> Value:
@@ -82,6 +84,17 @@ def mean_terms(ops: Ops, p: Value, q: Value, d: Value) -> Value:
     # Far apart it is log 2 less the entropy of the odds p : q.
     far = LOG_2 - ops.mul0(ops.sigmoid(-size), size) - ops.softplus(-size)
     return (p + q) / 2 * ops.where(ops.lt(size, 3.0), near, far)
+
+
+def mean_of_shares(ops: Ops, p: Value, q: Value) -> Value:
+    """Return the same of p and q that are given as such."""
+    both = p + q
+    y = ops.where(ops.equal(both, 0), 0.0, (p - q) / both)
+    near = ops.lt(ops.abs(y), 0.5)
+    square = ops.where(near, y, 0.0) ** 2
+    series = _by_halves(square, [1 / (2 * k * (2 * k - 1)) for k in range(1, _MEAN_SERIES + 1)]) * square
+    far = ops.mul0(p, ops.log((p + p) / both)) + ops.mul0(q, ops.log((q + q) / both))
+    return ops.where(near, both * series, far) / 2
 
 
 def mean_pulls(ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:

@@ -41,8 +41,14 @@ def is_quick(form: DivergenceForm) -> bool:
     )
 
 
+def are_shares(b: Body, bits: Lanes) -> Lanes:
+    """Return whether numbers of single precision are from 0 to 1, by the greatest of their bits."""
+    one = Lanes(b, bits.type, f"splat (i32 {_ONE})")
+    return b.compare_whole("ule", Lanes(b, bits.type, bits.name), one)
+
+
 @dataclass
-class _Chunk:
+class Chunk:
     """A vector of classes, or what there is of one."""
 
     body: Body
@@ -53,6 +59,7 @@ class _Chunk:
         return self.body.write("ptr", f"getelementptr float, ptr {pointer}, i64 {self.k}").name
 
     def load(self, pointer: str, otherwise: Lanes) -> Lanes:
+        """Return the numbers of an array at these classes; ``otherwise`` beyond its end."""
         b, at = self.body, self._at(pointer)
         if not self.inside:
             return b.write(b.real, f"load {b.real}, ptr {at}, align 4")
@@ -62,6 +69,7 @@ class _Chunk:
         return b.write(b.real, f"call {b.real} @{name}({text})")
 
     def store(self, value: Lanes, pointer: str, streaming: bool) -> None:
+        """Write the numbers of an array at these classes."""
         b, at = self.body, self._at(pointer)
         if not self.inside:
             how = f"align {4 * b.width}, !nontemporal !0" if streaming else "align 4"
@@ -72,11 +80,12 @@ class _Chunk:
         b.lines.append(f"  call void @{name}({b.real} {value.name}, ptr {at}, i32 4, {b.truth} {self.inside})")
 
     def counted(self, value: Lanes) -> Lanes:
+        """Return numbers, and 0 beyond the end."""
         inside = Lanes(self.body, self.body.truth, self.inside)
         return self.body.select(inside, value, 0.0) if self.inside else value
 
 
-_Write = Callable[[Sequence[_Chunk], Mapping[str, Lanes]], Mapping[str, Lanes]]
+_Write = Callable[[Sequence[Chunk], Mapping[str, Lanes]], Mapping[str, Lanes]]
 
 
 class Quick:
@@ -145,7 +154,7 @@ class Quick:
             carried["bits"] = (whole, "zeroinitializer")
         return carried
 
-    def _sums(self, chunks: Sequence[_Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+    def _sums(self, chunks: Sequence[Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
         found = dict(before)
         sums: dict[str, Lanes] = {}
         for chunk in chunks:
@@ -187,34 +196,39 @@ class Quick:
             share = 1.0 / mass
             first, mass, log_p = value * share, b.number(1.0), vector.log(b, mass)
         else:
-            bits = found["bits"]
             share, first, log_p = b.number(1.0), value, b.number(0.0)
-            one = Lanes(b, bits.type, f"splat (i32 {_ONE})")
-            fits = fits & b.compare_whole("ule", Lanes(b, bits.type, bits.name), one)
-            fits = fits & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
+            fits = fits & are_shares(b, found["bits"]) & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
         loss = first + (log_q - log_p) * mass
         # Each logarithm is as large as what rounding works on, also where they are alike.
         fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p)) * SMALL)
-        for distance in [self.width >> step for step in range(1, self.width.bit_length())]:
-            fits = fits & swapped(b, fits, distance)
-        multiple = Lanes(b, b.real, "%multiple")
-        factor = single(b, "double", "%factor_first") * multiple
-        for name, number in (("q", mass / sum_q * factor), ("p", share * factor)):
-            short = b.convert("fptrunc", number, float_body.real)
-            b.lines.append(f"  %of_{name} = fadd {short.type} {short.name}, splat (float -0.0)")
+        factor = single(b, "double", "%factor_first") * Lanes(b, b.real, "%multiple")
+        self.name(b, {"of_q": mass / sum_q * factor, "of_p": share * factor})
         if form.gradient("p"):  # log(p/q) + 1
             live = factor > 0.0
             b.lines.append(f"  %of_rest = fadd {b.real} {(log_q + 1.0).name}, splat (double -0.0)")
             b.lines.append(f"  %of_slope = fadd {b.real} {factor.name}, splat (double -0.0)")
             b.lines.append(f"  %of_live = or {live.type} {live.name}, zeroinitializer")
-        first_lane(b, loss * multiple, "quick_value")
+        self.settle(b, loss, fits)
+
+    def name(self, b: Body, numbers: Mapping[str, Lanes]) -> None:
+        """Write numbers under names, in single precision."""
+        short = f"<{self.width} x float>"
+        for name, number in numbers.items():
+            found = b.convert("fptrunc", number, short)
+            b.lines.append(f"  %{name} = fadd {short} {found.name}, splat (float -0.0)")
+
+    def settle(self, b: Body, loss: Lanes, fits: Lanes) -> None:
+        """Write the loss of a row, in units of its multiple, and go the other way where it does not fit."""
+        for distance in [self.width >> step for step in range(1, self.width.bit_length())]:
+            fits = fits & swapped(b, fits, distance)
+        first_lane(b, loss * Lanes(b, b.real, "%multiple"), "quick_value")
         first_lane(b, fits, "quick_fits")
         b.lines.append("  br i1 %quick_fits, label %quick_fit, label %slow_row\nquick_fit:")
         self.text.close(b)
 
     # --- the gradient -------------------------------------------------------------------------------
 
-    def _gradients(self, chunks: Sequence[_Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+    def _gradients(self, chunks: Sequence[Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
         form = self.form
         for chunk in chunks:
             b = chunk.body
@@ -244,14 +258,14 @@ class Quick:
         chunks = []
         for place in range(STRIP):
             whole.lines.append(f"  %{name}_k{place} = add i64 %{name}_k, {place * width}")
-            chunks.append(_Chunk(whole, f"%{name}_k{place}"))
-        last = _Chunk(part, f"%{name}_j", f"%{name}_inside")
+            chunks.append(Chunk(whole, f"%{name}_k{place}"))
+        last = Chunk(part, f"%{name}_j", f"%{name}_inside")
         lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
         part.lines.append(f"  %{name}_left = sub i64 %classes, %{name}_j")
         part.lines.append(f"  {last.inside} = icmp ult {part.vector('i64')} {lanes}, "
                           f"{single(part, 'i64', f'%{name}_left').name}")  # fmt: skip
 
-        def written(body: Body, chunks: Sequence[_Chunk], prefix: str) -> dict[str, str]:
+        def written(body: Body, chunks: Sequence[Chunk], prefix: str) -> dict[str, str]:
             before = {key: Lanes(body, type_, f"%{prefix}_{key}") for key, (type_, _) in carried.items()}
             return {key: value.name for key, value in write(chunks, before).items()}
 

@@ -82,7 +82,7 @@ class JensenShannon(Divergence):
 
     def terms(self, ops: Ops, p: Value, q: Value, d: Value) -> Value:
         """Return the same in its general form; see ``Divergence``."""
-        return log_ratio.mean_terms(ops, p, q, d)
+        return log_ratio.mean_of_shares(ops, p, q) if self.exact else log_ratio.mean_terms(ops, p, q, d)
 
     def pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
         """Return its derivatives by log p and log q."""

@@ -71,9 +71,7 @@ class TotalVariation(Divergence):
 
     def terms(self, ops: Ops, p: Value, q: Value, d: Value) -> Value:
         """Return the same from d as well; see ``Divergence``."""
-        # Beyond a factor e the difference is safe; within it d has digits that p and q have not.
-        near = ops.where(ops.lt(d, 0), -p * ops.expm1(-d), q * ops.expm1(d))
-        return ops.abs(ops.where(ops.lt(ops.abs(d), 1.0), near, p - q)) / 2
+        return ops.abs(self.difference(ops, p, q, d)) / 2
 
     def pulls(self, ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
         """Return its derivatives by log p and log q; 0 where they are equal."""

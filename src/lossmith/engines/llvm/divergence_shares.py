@@ -1,0 +1,101 @@
+"""The quicker way for Σ p log(p/q) of probabilities in single precision, with q given as such or by its logarithms.
+
+The logarithm is that of the quotient and of what rounding took from it, so a row is left to the looks in double
+precision only where its loss is a small difference of its terms, or small beside what exponentials are off by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from lossmith.engines.limits import SUM_TOLERANCE
+from lossmith.engines.llvm import divergence_quick as quick
+from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.divergence_form import DivergenceForm
+from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.row_text import single, total
+
+EXPONENTIALS = 4.0
+"""How many times what rounds a quotient exponentials are off by."""
+
+
+def is_of_shares(form: DivergenceForm) -> bool:
+    """Return whether a kernel has this way."""
+    return (
+        form.crossed
+        and form.element == "float"
+        and form.kinds in (("probabilities", "probabilities"), ("probabilities", "log_probabilities"))
+        and {"losses", "gradient:p", "gradient:q"}.issuperset(form.written)
+    )
+
+
+class Shares(quick.Quick):
+    """This way, which writes itself into a text; see ``Quick``."""
+
+    def _carried(self) -> dict[str, tuple[str, str]]:
+        wide, whole = (f"<{self.width} x {x}>" for x in ("double", "i32"))
+        sums = dict.fromkeys(("value", "size", "total_p", "total_q"), (wide, "zeroinitializer"))
+        return {**sums, "bits": (whole, "zeroinitializer")}
+
+    @property
+    def _of_logarithms(self) -> bool:
+        return self.form.kind("q") == "log_probabilities"
+
+    def _q(self, chunk: quick.Chunk) -> Lanes:
+        b = chunk.body
+        if self._of_logarithms:
+            return vector.exp(b, chunk.load("%row_q", b.number(-math.inf)))
+        return chunk.load("%row_q", b.number(0.0))
+
+    def _sums(self, chunks: Sequence[quick.Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        found, sums = dict(before), dict[str, Lanes]()
+        for chunk in chunks:
+            b = chunk.body
+            p, q = chunk.load("%row_p", b.number(0.0)), self._q(chunk)
+            for share in (p, q):
+                found["bits"] = b.call("umax", found["bits"], b.bits(share))
+            inverse = 1.0 / q
+            ratio = p * inverse
+            # Of q where it should be of p, which makes no difference where these digits matter.
+            lost = b.fma(-ratio, q, p) * inverse
+            d = vector.log(b, ratio)
+            d = b.select((ratio > 0.5) & (ratio < 2.0), d + lost, d)
+            term = b.select(p > 0.0, p * d, 0.0)
+            for name, value in (("value", term), ("size", b.abs(term)), ("total_p", p), ("total_q", q)):
+                sums[name] = sums[name] + value if name in sums else value
+        wide = chunks[0].body.widened()
+        return found | {name: before[name] + wide.take(value) for name, value in sums.items()}
+
+    def _decide(self, found: Mapping[str, Lanes]) -> None:
+        b = Body("float", self.width, "qb").widened()
+        loss, size, *masses = (total(b, found[name]) for name in ("value", "size", "total_p", "total_q"))
+        if self._of_logarithms:
+            size = size + masses[0] * EXPONENTIALS
+        fits = quick.are_shares(b, found["bits"]) & (loss > size * quick.SMALL)
+        for mass in masses:
+            fits = fits & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
+        factor = single(b, "double", "%factor_first") * Lanes(b, b.real, "%multiple")
+        self.name(b, {"of_p": factor})
+        b.lines.append(f"  %of_slope = fadd {b.real} {factor.name}, splat (double 0.0)")
+        self.settle(b, loss, fits)
+
+    def _gradients(self, chunks: Sequence[quick.Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        for chunk in chunks:
+            b = chunk.body
+            p, given = (chunk.load(f"%row_{symbol}", b.number(0.0)) for symbol in "pq")
+            neither = p.equals(0.0) & given.equals(-math.inf if self._of_logarithms else 0.0)  # then they are equal
+            if self.form.gradient("q"):
+                slope = p if self._of_logarithms else b.select(neither, 1.0, p / given)
+                chunk.store(-(slope * Lanes(b, b.real, "%of_p")), "%row_gradient_q", self.form.streaming)
+            if self.form.gradient("p"):
+                wide = b.widened()
+                below = wide.take(given) if self._of_logarithms else wide.number(0.0)
+                ratio = wide.take(p) if self._of_logarithms else wide.take(p) / wide.take(given)
+                d = b.select(ratio.equals(0.0), wide.number(-math.inf), vector.log_inside(wide, ratio) - below)
+                factor = Lanes(wide, wide.real, "%of_slope")
+                slope = (b.select(neither, wide.number(0.0), d) + 1.0) * factor
+                chunk.store(
+                    b.give(b.select(factor > 0.0, slope, wide.number(0.0))), "%row_gradient_p", self.form.streaming
+                )
+        return {}
