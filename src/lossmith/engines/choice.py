@@ -20,7 +20,7 @@ Name = Literal["auto", "numpy", "llvm"]
 SMALLEST = 4096
 """Numbers in a block from which on a kernel is worth its compilation; see ``benchmarks/switch.py``."""
 
-SMALLEST_OF_ROWS = 64
+SMALLEST_OF_ROWS = 8
 """The same for rows: their mathematics is many steps for NumPy, each of which costs a call."""
 
 _log = logging.getLogger("lossmith")
