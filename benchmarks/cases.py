@@ -107,12 +107,12 @@ class Case:
         if self.name == "distillation":
             return {"teacher": rng.standard_normal(shape) * 2, "student": logits}
         if self.loss.values.get("prediction") == "probabilities":
-            logits = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            logits = _softmax(logits)
         if first == "y_true" and self.name != "categorical_cross_entropy":  # a class for each row
             return {"y_true": rng.integers(0, shape[1], shape[0]), "y_pred": logits}
         shares = rng.exponential(size=shape)
         shares /= shares.sum(axis=1, keepdims=True)
-        return {first: shares, second: logits}
+        return {first: shares, second: _softmax(logits) if self.name == "kl_of_probabilities" else logits}
 
     def _repeated(self, drawn: Array) -> Array:
         dtype = drawn.dtype if drawn.dtype.kind == "i" else np.dtype(self.dtype)
@@ -125,6 +125,10 @@ class Case:
     def forget(self) -> None:
         """Let go of the data."""
         self.__dict__.pop("data", None)
+
+
+def _softmax(logits: Array) -> Array:
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
 def draw(rng: np.random.Generator, loss: Loss, symbol: str, rows: int) -> Array:

@@ -48,6 +48,8 @@ def _rows(quick: bool) -> Iterator[Case]:
             yield Case("rows", name, lm.get(name), ROWS[-1])
         yield Case("rows", "softmax_focal", lm.SoftmaxFocal(label_smoothing=0.1), ROWS[0])
         yield Case("rows", "kl_divergence", lm.KLDivergence(q_kind="logits"), ROWS[-1])
+        for dtype in ("float32", "float64"):
+            yield Case("rows", "kl_of_probabilities", lm.KLDivergence(), ROWS[0], dtype)
 
 
 def _metrics(quick: bool) -> Iterator[Case]:

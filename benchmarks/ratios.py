@@ -52,6 +52,7 @@ _WORDS = {
     "sparse_categorical_cross_entropy": "cross-entropy",
     "categorical_cross_entropy": "cross-entropy, soft targets",
     "kl_divergence": "KL divergence",
+    "kl_of_probabilities": "KL divergence of probabilities",
 }
 
 

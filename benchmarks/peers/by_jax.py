@@ -36,6 +36,7 @@ OWN: dict[str, Callable[..., Any]] = {
     ).mean(),
     "categorical_cross_entropy": lambda t, f: optax.losses.softmax_cross_entropy(f, t).mean(),
     "kl_divergence": lambda p, q: optax.losses.kl_divergence(jax.nn.log_softmax(q), p).mean(),
+    "kl_of_probabilities": lambda p, q: optax.losses.kl_divergence(jnp.log(q), p).mean(),
     "distillation": lambda t, s: optax.losses.kl_divergence_with_log_targets(
         jax.nn.log_softmax(s), jax.nn.log_softmax(t)
     ).mean(),

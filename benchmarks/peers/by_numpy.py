@@ -74,6 +74,11 @@ def _kl_divergence(p: Array, z: Array) -> Result:
     return float((p * apart).sum(axis=1).mean()), ((apart + 1) / len(z), (np.exp(_log_softmax(z)) - p) / len(z))
 
 
+def _kl_of_probabilities(p: Array, q: Array) -> Result:
+    apart = np.log(p / q)
+    return float((p * apart).sum(axis=1).mean()), ((apart + 1) / len(p), -p / q / len(p))
+
+
 def _distillation(teacher: Array, student: Array) -> Result:
     t, s = _log_softmax(teacher), _log_softmax(student)
     p = np.exp(t)
@@ -107,6 +112,7 @@ ROWS: dict[str, Callable[[Array, Array], Result]] = {
     "sparse_categorical_cross_entropy": _cross_entropy,
     "categorical_cross_entropy": _soft_cross_entropy,
     "kl_divergence": _kl_divergence,
+    "kl_of_probabilities": _kl_of_probabilities,
     "distillation": _distillation,
 }
 DERIVATIVES: dict[str, Callable[[Array, Array], Result]] = {

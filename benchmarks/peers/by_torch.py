@@ -42,6 +42,7 @@ OWN: dict[str, Callable[..., Any]] = {
     "sparse_categorical_cross_entropy": lambda y, f: F.cross_entropy(f, y),
     "categorical_cross_entropy": lambda t, f: F.cross_entropy(f, t),
     "kl_divergence": lambda p, q: F.kl_div(F.log_softmax(q, -1), p, reduction="batchmean"),
+    "kl_of_probabilities": lambda p, q: F.kl_div(q.log(), p, reduction="batchmean"),
     "distillation": lambda t, s: F.kl_div(
         F.log_softmax(s, -1), F.log_softmax(t, -1), reduction="batchmean", log_target=True
     ),
