@@ -110,9 +110,10 @@ class Case:
             logits = _softmax(logits)
         if first == "y_true" and self.name != "categorical_cross_entropy":  # a class for each row
             return {"y_true": rng.integers(0, shape[1], shape[0]), "y_pred": logits}
+        shares_of_both = self.loss.values.get("q_kind") in ("probabilities", "values")
         shares = rng.exponential(size=shape)
         shares /= shares.sum(axis=1, keepdims=True)
-        return {first: shares, second: _softmax(logits) if self.name == "kl_of_probabilities" else logits}
+        return {first: shares, second: _softmax(logits) if shares_of_both else logits}
 
     def _repeated(self, drawn: Array) -> Array:
         dtype = drawn.dtype if drawn.dtype.kind == "i" else np.dtype(self.dtype)

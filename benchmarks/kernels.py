@@ -1,7 +1,7 @@
 """What kernels take on one core with all numbers in the caches, and what it takes to compile them.
 
-``python -m benchmarks.kernels`` prints nanoseconds an example (a class of a row for losses of rows), cost and gradient,
-and milliseconds of compilation; ``--only NAME`` takes one loss. The least of many calls counts, less what a call of
+``python -m benchmarks.kernels`` prints nanoseconds an example (a class of a row for losses of rows), cost and gradient
+or with ``--cost`` the cost alone, and milliseconds of compilation; ``--only NAME`` takes one loss. The least of many calls counts, less what a call of
 one example takes. This is what the steps in ``docs/decisions/0014-the-compiled-engine.md`` were measured by.
 """
 
@@ -11,7 +11,7 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 os.environ["LOSSMITH_CACHE_DIR"] = ""  # what is measured is compilation, not reading from the disk
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -22,6 +22,7 @@ import lossmith as lm
 from benchmarks.cases import Case
 from lossmith.core.loss import Loss
 from lossmith.engines import choice
+from lossmith.structures.divergence import Divergence
 from lossmith.structures.pointwise import Pointwise
 
 NOTHING = 3
@@ -39,9 +40,22 @@ def shapes(loss: Loss) -> Iterator[tuple[int, ...]]:
     yield from ((ROWS,),) if isinstance(loss, Pointwise) else SHAPES
 
 
-def call(loss: Loss, name: str, shape: tuple[int, ...], dtype: str) -> Callable[[], object]:
-    """Return a call that computes cost and gradient."""
+def losses(only: Collection[str]) -> Iterator[tuple[str, Loss]]:
+    """Yield the losses that have kernels: of raw predictions, and of probabilities too where they are divergences."""
+    for name in lm.names():
+        loss = lm.get(name)
+        if type(loss)._rows_for_kernel is Loss._rows_for_kernel or (only and name not in only):
+            continue
+        yield name, loss.raw_form
+        if isinstance(loss, Divergence) and loss != loss.raw_form:
+            yield f"{name} of {loss.kinds[1]}", loss
+
+
+def call(loss: Loss, name: str, shape: tuple[int, ...], dtype: str, *, cost: bool) -> Callable[[], object]:
+    """Return a call that computes cost and gradient, or the cost alone."""
     data = Case("kernels", name, loss, shape, dtype).data
+    if cost:
+        return lambda: loss.cost(**data)
     out = {"out": np.empty(shape, dtype)} if len(loss.predicted) == 1 else {}
     return lambda: loss.cost_and_gradient(**data, **out)
 
@@ -56,14 +70,16 @@ def least(run: Callable[[], object], calls: int) -> float:
     return float(best)
 
 
-def measure(loss: Loss, name: str, shape: tuple[int, ...], dtype: str, calls: int) -> tuple[float, float]:
+def measure(
+    loss: Loss, name: str, shape: tuple[int, ...], dtype: str, calls: int, *, cost: bool
+) -> tuple[float, float]:
     """Return nanoseconds a number, and milliseconds that the first call took beyond the quickest."""
     with choice.using("llvm"):
-        run = call(loss, name, shape, dtype)
+        run = call(loss, name, shape, dtype, cost=cost)
         start = time.perf_counter()
         run()
         first = time.perf_counter() - start
-        whole, one = least(run, calls), least(call(loss, name, (1, *shape[1:]), dtype), calls)
+        whole, one = least(run, calls), least(call(loss, name, (1, *shape[1:]), dtype, cost=cost), calls)
     return (whole - one) / (np.prod(shape) * (1 - 1 / shape[0])) * 1e9, (first - whole) * 1e3
 
 
@@ -71,16 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--cost", action="store_true", help="the cost alone")
     options = parser.parse_args()
     print("| loss | shape | float32, ns | float64, ns | compiled in, ms |\n| --- | --- | ---: | ---: | ---: |")
     compiled = []
-    for name in lm.names():
-        loss = lm.get(name).raw_form
-        if type(loss)._rows_for_kernel is Loss._rows_for_kernel or (options.only and name not in options.only):
-            continue
+    for name, loss in losses(options.only):
         for shape in shapes(loss):
             (single, first), (double, second) = (
-                measure(loss, name, shape, dtype, options.calls) for dtype in ("float32", "float64")
+                measure(loss, name, shape, dtype, options.calls, cost=options.cost) for dtype in ("float32", "float64")
             )
             compiled += [took for took in (first, second) if took > NOTHING]
             row = (
