@@ -1,8 +1,9 @@
 """What kernels take on one core with all numbers in the caches, and what it takes to compile them.
 
 ``python -m benchmarks.kernels`` prints nanoseconds an example (a class of a row for losses of rows), cost and gradient
-or with ``--cost`` the cost alone, and milliseconds of compilation; ``--only NAME`` takes one loss. The least of many calls counts, less what a call of
-one example takes. This is what the steps in ``docs/decisions/0014-the-compiled-engine.md`` were measured by.
+or with ``--cost`` the cost alone, and milliseconds of compilation; ``--only NAME`` takes one loss. The least of many
+calls counts, less what a call of one example takes. This is what the steps in
+``docs/decisions/0014-the-compiled-engine.md`` were measured by.
 """
 
 from __future__ import annotations
