@@ -287,7 +287,7 @@ def shapes_differ(owner: str, a_label: str, a: Any, b_label: str, b: Any) -> str
         together = np.broadcast_shapes(a.shape, b.shape)
     except (ValueError, TypeError):  # they cannot be spread, or a library does not know a length yet
         return f"{message}."
-    message += f", since broadcasting would give {together}."
+    message = f"{message}, since broadcasting would give {tuple(together)}."
     for label, other_label, array, other in ((a_label, b_label, a, b), (b_label, a_label, b, a)):
         if array.ndim == other.ndim + 1 and array.shape[-1] == 1 and array.shape[:-1] == other.shape:
             return f"{message} Use {label}.squeeze(-1), or {other_label}[..., None]."

@@ -91,8 +91,9 @@ class State:
             total, weight = (ExactSum().add(float(x)) for x in (self.total, self.weight))
             CostState(self.loss, total, weight, count=int(self.count)).reduce(chosen)
         counted = self.weight if chosen == "mean" else self.count.astype(self.total.dtype)
-        below = 1 if chosen == "sum" else jnp.where(counted > 0, counted, 1)
-        return jnp.where(counted > 0, self.total / below, 0 if empty == "zero" else jnp.nan)
+        nothing = counted == 0  # what is no number is not nothing
+        below = 1 if chosen == "sum" else jnp.where(nothing, 1, counted)
+        return jnp.where(nothing, 0 if empty == "zero" else jnp.nan, self.total / below)
 
     def check(self) -> None:
         """Raise an error if examples lay outside the domains; not while tracing.

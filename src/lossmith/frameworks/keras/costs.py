@@ -76,7 +76,7 @@ def _reduced(weighted: Tensor, share: Tensor, counts: Tensor, reduction: str | N
     if reduction == "sum":
         return total
     below = ops.sum(share if reduction == "mean_with_sample_weight" else ops.cast(counts, share.dtype))
-    mean = ops.where(below > 0, total / ops.where(below > 0, below, 1.0), 0.0)
+    mean = ops.where(below == 0, 0.0, total / ops.where(below == 0, 1.0, below))  # below may be no number
     replicas = backend().replicas()
     return mean if replicas == 1 else mean / replicas
 

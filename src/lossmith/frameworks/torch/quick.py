@@ -45,7 +45,11 @@ class Quick:
         learning = input.requires_grad and torch.is_grad_enabled()
         if not learning and forward_ad._current_level >= 0:  # its tensors tell of their tangents to functions alone
             return None
-        found = self._plain(target.numpy(), input.detach().numpy(), gradient=learning, mean=self._reduction == "mean")
+        try:
+            arrays = target.numpy(), input.detach().numpy()
+        except TypeError:  # sparse ones
+            return None
+        found = self._plain(*arrays, gradient=learning, mean=self._reduction == "mean")
         if found is None:
             return None
         cost = torch.scalar_tensor(found[0], dtype=kind)
