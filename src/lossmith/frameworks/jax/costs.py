@@ -149,15 +149,20 @@ def _summed(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, empty:
 
 
 def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empty: str) -> None:
-    """Raise the error of the catalogue for what is wrong, where values are known."""
+    """Raise the error of the catalogue for what is wrong, or give its warnings, where values are known."""
     known = jax.lax.stop_gradient(sums)
     if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(known)):
         return
-    if known.invalid > 0 or (empty == "error" and (known.count == 0 or known.weight == 0)):
-        given = {**arrays, "weight": weight, "mask": mask}
-        plain: dict[str, Any] = {
-            name: np.asarray(jax.lax.stop_gradient(x)) for name, x in given.items() if x is not None
-        }
+    wrong = known.invalid > 0 or (empty == "error" and (known.count == 0 or known.weight == 0))
+    if not wrong and any(device.platform != "cpu" for device in known.total.devices()):
+        return  # a warning is not worth the copies
+    given = {**arrays, "weight": weight, "mask": mask}
+    plain: dict[str, Any] = {
+        name: None if x is None else np.asarray(jax.lax.stop_gradient(x)) for name, x in given.items()
+    }
+    if not wrong:
+        sums.loss._batch({name: plain[name] for name in arrays}, None, plain["mask"])
+    else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LossmithWarning)  # there is an error to come
             sums.loss.cost(**plain, empty=empty)
