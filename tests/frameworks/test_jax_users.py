@@ -145,7 +145,6 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lj.hubber, AttributeError, "Did you mean 'huber'?"),
     (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error here."),
     (lambda: lj.mse, AttributeError, "It is called 'squared_error' here."),
-    (lambda: lm.Huber()(ZEROS, ZEROS), lm.KindError, "call a function of lossmith.jax"),
 ]
 
 

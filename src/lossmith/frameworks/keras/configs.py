@@ -12,7 +12,7 @@ from lossmith.core.registry import from_config, loss_class, names
 from lossmith.errors import LossNotFoundError, ParameterError
 from lossmith.structures.composite import Sum
 
-_PACKAGE = "lossmith.own"
+_PACKAGE = "loss of your own"
 _Class = TypeVar("_Class", bound=type[Loss])
 
 
