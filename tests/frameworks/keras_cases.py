@@ -319,7 +319,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lk.register(lm.Huber()), lm.ParameterError, "a class of losses is wanted"),
     (lambda: lk.Huber()(ZEROS, ZEROS, np.array(["a"] * 3)), lm.KindError, "sample_weight must hold real numbers"),
     (lambda: lk.SparseCategoricalCrossEntropy()([0, np.nan], np.eye(2)), lm.DomainError, "y_true[1] is nan"),
-    (lambda: lk.MeanSquaredError, AttributeError, "That of Keras is called SquaredError here."),
+    (lambda: lk.MeanSquaredError, AttributeError, "That of Keras is called SquaredError() here."),
     (lambda: lk.Hubber, AttributeError, "Did you mean 'Huber'?"),
 ]
 

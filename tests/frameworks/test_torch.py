@@ -287,7 +287,13 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lt.KLDivergence()(torch.ones(2, 2) / 2, torch.ones(2, 2) / 2), lm.ParameterError, "keywords alone"),
     (lambda: lt.Huber(delta=-1), lm.ParameterError, "delta"),
     (lambda: lt.Huber(reduction="avg"), lm.ParameterError, "reduction='avg' is not known"),
-    (lambda: lt.Hubber, AttributeError, "Did you mean 'huber'?"),
+    (lambda: lt.Hubber, AttributeError, "module 'lossmith.torch' has no attribute 'Hubber'. Did you mean 'Huber'?"),
+    (
+        lambda: lt.CrossEntropyLoss,
+        AttributeError,
+        "That of PyTorch is called SparseCategoricalCrossEntropy(class_axis=1) here",
+    ),
+    (lambda: lt.mse_loss, AttributeError, "That of PyTorch is called SquaredError() here."),
     (lambda: lt.nothing, AttributeError, "no attribute 'nothing'"),
     (
         lambda: lt.SparseCategoricalCrossEntropy()(torch.zeros(2, 3), torch.tensor([0, 3])),

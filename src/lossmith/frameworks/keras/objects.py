@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from lossmith.core.loss import Loss
-from lossmith.core.registry import loss_class, names
+from lossmith.core.registry import loss_class, names, parse
 from lossmith.errors import ParameterError, did_you_mean
 from lossmith.frameworks.calls import settled, theirs
 from lossmith.frameworks.keras import configs, costs
@@ -141,7 +141,4 @@ def every_class() -> dict[str, type[LossObject]]:
 def instead(name: str, known: Mapping[str, Any]) -> str:
     """Return what to take in the place of a loss of Keras, or of a misspelt name."""
     ours = theirs("keras", name)
-    if not ours:
-        return did_you_mean(name, known)
-    called, bracket, values = ours.partition("(")
-    return f" That of Keras is called {loss_class(called).__name__}{bracket}{values} here."
+    return f" That of Keras is called {parse(ours)} here." if ours else did_you_mean(name, known)

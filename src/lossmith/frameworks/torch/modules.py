@@ -11,8 +11,9 @@ import torch
 
 from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
-from lossmith.core.registry import loss_class
-from lossmith.frameworks.calls import PAIR, TORCH, bound, order, outside
+from lossmith.core.registry import loss_class, names, parse
+from lossmith.errors import did_you_mean
+from lossmith.frameworks.calls import PAIR, TORCH, bound, order, outside, theirs
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check
@@ -149,11 +150,9 @@ def module_class(name: str) -> type[LossModule]:
     Raises:
         AttributeError: when no loss has this name.
     """
-    import lossmith
-
-    cls: type[Loss] = getattr(lossmith, name)
-    if not (isinstance(cls, type) and issubclass(cls, Loss)):
-        raise AttributeError(name)
+    if name not in every_name():
+        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{_instead(name)}")
+    cls = loss_class(name)
     changed = {"class_axis": 1} if "class_axis" in cls.declared() else {}
 
     def __init__(self: LossModule, *values: Any, reduction: str = "mean", empty: str = "zero", **named: Any) -> None:
@@ -175,8 +174,13 @@ def module_class(name: str) -> type[LossModule]:
     return made
 
 
-def every_name() -> list[str]:
-    """Return the class names of all losses."""
-    from lossmith.core.registry import names
+def _instead(name: str) -> str:
+    """Return what to take in the place of a loss of PyTorch, or of a misspelt name."""
+    ours = theirs("torch", name)
+    return f" That of PyTorch is called {parse(ours)} here." if ours else did_you_mean(name, every_name())
 
-    return sorted(loss_class(name).__name__ for name in names())
+
+@lru_cache(maxsize=1)
+def every_name() -> tuple[str, ...]:
+    """Return the class names of all losses."""
+    return tuple(sorted(loss_class(name).__name__ for name in names()))
