@@ -291,7 +291,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: lt.CrossEntropyLoss,
         AttributeError,
-        "That of PyTorch is called SparseCategoricalCrossEntropy(class_axis=1) here",
+        "SparseCategoricalCrossEntropy(class_axis=1) here",
     ),
     (lambda: lt.mse_loss, AttributeError, "That of PyTorch is called SquaredError() here."),
     (lambda: lt.nothing, AttributeError, "no attribute 'nothing'"),
