@@ -291,6 +291,12 @@ def test_half_precision_is_computed_in_single(dtype: str) -> None:
     assert costs == sorted(costs, reverse=True)
 
 
+def test_nothing_that_counts_costs_nothing_and_has_no_gradient() -> None:
+    loss = lk.SparseCategoricalCrossEntropy(ignore_index=-1, reduction="mean_with_sample_weight")
+    found = differentiated(lambda z: loss(np.full(50, -1), z), X)
+    assert [float(loss(np.full(50, -1), X)), *(np.abs(number(x)).max() for x in found)] == [0, 0, 0]
+
+
 def test_what_a_mask_leaves_out_may_hold_anything() -> None:
     f = ops.convert_to_tensor(np.float32([[1.0], [np.nan]]))
     keras.src.backend.set_keras_mask(f, ops.convert_to_tensor([True, False]))
