@@ -56,6 +56,10 @@ def test_what_is_written_into_a_buffer_holds() -> None:
     module = weighted()
     module.class_weight.mul_(torch.tensor([3, 1, 1]))
     assert says(module, torch.tensor([3, 2, 0.1], dtype=torch.float64))
+    loss = module.loss
+    module.class_weight.copy_(module.class_weight.clone())  # as DistributedDataParallel does at every step
+    assert says(module, torch.tensor([3, 2, 0.1], dtype=torch.float64))
+    assert module.loss is loss
     module.class_weight = torch.tensor([1.0, 4.0, 2.0])
     assert says(module, torch.tensor([1, 4, 2], dtype=torch.float64))
     with torch.no_grad():

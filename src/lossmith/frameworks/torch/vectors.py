@@ -46,9 +46,11 @@ class Holder(torch.nn.Module):
         now = {name: _mark(self._buffers[name]) for name in self._marks}
         if all(a is b and n == m for (a, n), (b, m) in zip(now.values(), self._marks.values(), strict=True)):
             return
-        self.loss = self.loss.replace(**{name: None if x is None else x.tolist() for name, (x, _) in now.items()})
+        values = {name: None if x is None else tuple(x.tolist()) for name, (x, _) in now.items()}
+        if any(self.loss.values[name] != value for name, value in values.items()):  # others write what is there
+            self.loss = self.loss.replace(**values)
+            self._prepare()
         self._marks = now
-        self._prepare()
 
     def _prepare(self) -> None:
         """Settle what depends on the loss alone; a subclass does."""
