@@ -126,7 +126,7 @@ def test_targets_may_be_columns_and_weights_have_the_first_axes() -> None:
 # --- saved and loaded ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(lk.__all__)[:-2])
+@pytest.mark.parametrize("name", sorted({*lk.__all__} - {"Check", "Invalid", "loss", "register"}))
 def test_every_loss_is_there_with_its_keywords_and_goes_through_plain_data(name: str) -> None:
     made = getattr(lk, name)
     if name == "LossObject":
@@ -158,13 +158,28 @@ class Own(lm.Pointwise):
         return ops.logcosh(f - y)
 
 
-def test_a_loss_of_your_own_trains_and_says_what_saving_needs(tmp_path: Path) -> None:
+@lk.register
+class Huber(lm.Pointwise):
+    """Another of the name of one of the catalogue."""
+
+    card = lm.Huber.card
+    scale = lm.Parameter(1.0, domain="(0, inf)", symbol="s", typical=(0.1, 5.0), doc="scale")
+
+    def formula(self, ops: Any, y: Any, f: Any) -> Any:
+        return ops.logcosh((f - y) / self.scale)
+
+
+def test_a_loss_of_your_own_trains_and_is_loaded_where_keras_knows_its_class(tmp_path: Path) -> None:
     net = model(lk.loss(Own()))
     np.testing.assert_allclose(trained(net), trained(model(lk.LogCosh())), rtol=1e-6)
     net.save(tmp_path / "m.keras")
-    with pytest.raises(lm.LossNotFoundError, match="load it with compile=False"):
+    again = keras.saving.load_model(tmp_path / "m.keras", custom_objects={"Own": Own})
+    assert again.loss.loss == Own()
+    with pytest.raises(lm.LossNotFoundError, match=r"or load the model with custom_objects=\{'Own': Own\}"):
         lk.LossObject.from_config(net.loss.get_config())
     assert keras.saving.load_model(tmp_path / "m.keras", compile=False).count_params() == 4
+    for loss in (Huber(scale=2.0), 0.5 * Huber(scale=2.0) + lm.Huber()):
+        assert keras.losses.deserialize(keras.losses.serialize(lk.loss(loss))).loss == loss
 
 
 # --- numbers ------------------------------------------------------------------------------------------
@@ -228,6 +243,33 @@ def test_training_meets_what_is_invalid_as_a_number_or_as_an_error_where_steps_a
         net.fit(X, y, batch_size=16, shuffle=False, verbose=0)
 
 
+def test_what_a_graph_cannot_look_at_is_counted_and_raised_after_the_epoch(tmp_path: Path) -> None:
+    y = np.arange(50) % 3
+    spoiled = np.where(np.arange(50) % 25 == 0, 3, y)
+    loss = lk.SparseCategoricalCrossEntropy()
+    counter = lk.Invalid(loss)
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    net.compile(loss=loss, metrics=[counter], optimizer="sgd")
+    told = net.fit(X, y, validation_data=(X, y), callbacks=[lk.Check(counter)], verbose=0)
+    assert told.history["invalid"] == told.history["val_invalid"] == [0]
+    for found in (
+        lambda: net.evaluate(X, spoiled, callbacks=[lk.Check(counter)], verbose=0),
+        lambda: net.fit(X, y, validation_data=(X, spoiled), callbacks=[lk.Check(counter)], verbose=0),
+        lambda: net.fit(X, spoiled, validation_data=(X, y), callbacks=[lk.Check(counter)], verbose=0),
+    ):
+        graph = r"SparseCategoricalCrossEntropy: 2 examples of traced calls .*y_true: class indices must be"
+        with pytest.raises(lm.DomainError, match=r"in \[0, 3\), but y_true" if BACKEND == "torch" else graph):
+            found()
+    counter.reset_state()
+    counter.update_state(spoiled, ops.zeros((50, 3)))
+    with pytest.raises(lm.DomainError, match="2 examples"):
+        counter.check()
+    again = lk.Invalid.from_config(counter.get_config())
+    assert (again.loss, again.name) == (counter.loss, "invalid")
+    again.check()
+
+
 def test_inputs_come_by_name_in_loops_of_your_own() -> None:
     v = np.full(50, 2.0, np.float32)
     found = lk.GaussianNLL()(Y, X[:, 0], variance=v)
@@ -247,6 +289,12 @@ def test_half_precision_is_computed_in_single(dtype: str) -> None:
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert costs == sorted(costs, reverse=True)
+
+
+def test_nothing_that_counts_costs_nothing_and_has_no_gradient() -> None:
+    loss = lk.SparseCategoricalCrossEntropy(ignore_index=-1, reduction="mean_with_sample_weight")
+    found = differentiated(lambda z: loss(np.full(50, -1), z), X)
+    assert [float(loss(np.full(50, -1), X)), *(np.abs(number(x)).max() for x in found)] == [0, 0, 0]
 
 
 def test_what_a_mask_leaves_out_may_hold_anything() -> None:
@@ -273,7 +321,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lk.Triplet()(ZEROS, ZEROS), lm.ParameterError, "model.compile and fit pass y_true and y_pred alone"),
     (lambda: model(lk.GaussianNLL()).evaluate(X, Y, verbose=0), lm.ParameterError, "variance is missing"),
     (lambda: lk.loss("huber"), lm.ParameterError, "got str"),
-    (lambda: lk.MeanSquaredError, AttributeError, "That of Keras is called SquaredError here."),
+    (lambda: lk.Invalid("huber"), lm.ParameterError, "got str"),
+    (lambda: lk.register(lm.Huber()), lm.ParameterError, "a class of losses is wanted"),
+    (lambda: lk.Huber()(ZEROS, ZEROS, np.array(["a"] * 3)), lm.KindError, "sample_weight must hold real numbers"),
+    (lambda: lk.SparseCategoricalCrossEntropy()([0, np.nan], np.eye(2)), lm.DomainError, "y_true[1] is nan"),
+    (lambda: lk.MeanSquaredError, AttributeError, "That of Keras is called SquaredError() here."),
     (lambda: lk.Hubber, AttributeError, "Did you mean 'Huber'?"),
 ]
 
@@ -284,6 +336,12 @@ def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]
     with pytest.raises(error) as caught:
         call()
     assert text in str(caught.value)
+
+
+def test_probabilities_in_the_place_of_logits_are_warned_of_where_values_are_known() -> None:
+    with pytest.warns(lm.LossmithWarning, match="as probabilities do") as caught:
+        lk.BinaryCrossEntropy()(np.ones(40), RNG.uniform(size=40))
+    assert caught.pop(lm.LossmithWarning).filename == __file__
 
 
 def test_the_backend_is_that_of_keras_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

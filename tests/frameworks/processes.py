@@ -86,6 +86,13 @@ def other_losses(rank: int) -> object:
     return distributed.all_reduce(criterion.state(torch.zeros(2), torch.ones(2)))
 
 
+def groups_of_one(rank: int) -> object:
+    """Reduce a state, with its gradients, in a group that has no other process."""
+    own = [dist.new_group([each]) for each in range(2)][rank]
+    state = distributed.all_reduce(CRITERION.state(torch.zeros(2 + rank, CLASSES), torch.zeros(2 + rank).long()), own)
+    return [int(state.count), float(distributed.backward_scale(state, group=own))]
+
+
 def some() -> Any:
     """Return a state of two examples."""
     return CRITERION.state(torch.zeros(2, CLASSES), torch.zeros(2, dtype=torch.long))

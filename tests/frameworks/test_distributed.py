@@ -74,8 +74,9 @@ def test_a_mean_of_means_is_found() -> None:
 
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     costs, weights = whole()
-    for rank, printed in enumerate(on_two(tmp_path, "parallel", "sharded", "other_losses")):
-        *trained, told = printed
+    for rank, printed in enumerate(on_two(tmp_path, "parallel", "sharded", "groups_of_one", "other_losses")):
+        *trained, alone, told = printed
+        assert ast.literal_eval(alone) == [2 + rank, 1 / (2 + rank)]
         for line in trained:
             found = ast.literal_eval(line)
             close([found[0]], [costs])

@@ -235,6 +235,7 @@ def test_traced_calls_count_what_nobody_could_look_at() -> None:
     with pytest.raises(lm.DomainError, match="2 examples of traced calls lie outside the domains"):
         (state + state.empty(state.loss)).check()
     look(y.clip(0, 1), jnp.ones(4))[0].check()
+    assert jnp.isnan(look(y.clip(0, 1), jnp.full(4, jnp.nan))[0].cost())  # weights whose sum is none are not nothing
 
 
 def test_what_is_stopped_may_depend_on_parameters() -> None:

@@ -18,6 +18,9 @@ import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
 from tests.laws.samples import EVERY, name_of, sample
+from tests.parity import relation
+from tests.parity.arrays import CLASSES, COLUMNS, draw
+from tests.parity.table import ROWS, Row
 
 # PyTorch warns of what its own compiler and torch.func do.
 pytestmark = [
@@ -130,45 +133,58 @@ def test_what_is_compiled_counts_what_nobody_could_look_at() -> None:
     module.check()
 
 
-PEERS: list[tuple[str, Callable[..., lt.LossModule], Callable[..., torch.nn.Module], str]] = [
-    ("mse", lambda **o: lt.SquaredError(**o), torch.nn.MSELoss, "numbers"),
-    ("l1", lambda **o: lt.AbsoluteError(**o), torch.nn.L1Loss, "numbers"),
-    ("huber", lambda **o: lt.Huber(delta=0.7, **o), lambda **o: torch.nn.HuberLoss(delta=0.7, **o), "numbers"),
-    ("smooth_l1", lambda **o: lt.SmoothL1(beta=0.7, **o), lambda **o: torch.nn.SmoothL1Loss(beta=0.7, **o), "numbers"),
-    ("bce", lambda **o: lt.BinaryCrossEntropy(**o), torch.nn.BCEWithLogitsLoss, "labels"),
-    ("poisson", lambda **o: lt.Poisson(**o), torch.nn.PoissonNLLLoss, "counts"),
-    ("cross_entropy", lambda **o: lt.SparseCategoricalCrossEntropy(**o), torch.nn.CrossEntropyLoss, "classes"),
-    (
-        "cross_entropy with options",
-        lambda **o: lt.SparseCategoricalCrossEntropy(class_weight=(1.0, 2.0, 0.5), ignore_index=-100, **o),
-        lambda **o: torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64), **o),
-        "classes",
-    ),
-    (
-        "smoothed cross_entropy",
-        lambda **o: lt.SparseCategoricalCrossEntropy(label_smoothing=0.1, **o),
-        lambda **o: torch.nn.CrossEntropyLoss(label_smoothing=0.1, **o),
-        "pixels",
-    ),
+PEERS = [
+    (row, name)
+    for row in ROWS
+    for name in row.names
+    if name.startswith("torch.nn.") and inspect.isclass(getattr(torch.nn, name.rpartition(".")[2], None))
 ]
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer[0])
-def test_it_replaces_the_module_of_pytorch(peer: Any, reduction: str) -> None:
-    _, ours, theirs, what = peer
-    shape, made = {
-        "numbers": ((6, 4), torch.randn(6, 4, dtype=torch.float64)),
-        "labels": ((6, 4), torch.randint(0, 2, (6, 4)).double()),
-        "counts": ((6, 4), torch.randint(0, 9, (6, 4)).double()),
-        "classes": ((6, 3), torch.tensor([0, 1, 2, 2, 1, 0])),
-        "pixels": ((2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))),
-    }[what]
-    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
-    mine, other = ours(reduction=reduction)(x, made), theirs(reduction=reduction)(x, made)
-    torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-13)
-    one, two = (torch.autograd.grad(found.sum(), x)[0] for found in (mine, other))
-    torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-13)
+def furthest_from_theirs(row: Row, name: str, loss: Loss) -> float:
+    """Return how far costs and gradients of our module are from those of PyTorch's that it replaces."""
+    arrays = {key: torch.as_tensor(x) for key, x in draw(row, np.random.default_rng(0)).items()}
+    options = {key: torch.tensor(x).double() if isinstance(x, list) else x for key, x in row.options.items()}
+    names = [item.name for item in loss.inputs]
+    ends = [arrays[item.name].requires_grad_() for item in loss.predicted if arrays[item.name].is_floating_point()]
+    mine = {key: arrays[key].exp() if key in row.takes else arrays[key] for key in row.arguments if key in names}
+    most = 0.0
+    for theirs, words in row.reductions.items():
+        reduction, _, divisor = words.replace("terms", "none").partition(" / ")
+        module = lt.module(loss, reduction=reduction)
+        ours = module(**mine) if "p" in names else module(*mine.values())
+        factor = 1 / CLASSES if divisor or row.factor == "1/classes" else row.factor
+        with relation.expected(row.warns if theirs == "mean" else ""):
+            other = getattr(torch.nn, name.rpartition(".")[2])(**options, reduction=theirs)(
+                *[arrays[key] for key in row.arguments]
+            )
+        other = other.sum(-1) if words == "terms" else other
+        if row.averages:
+            ours = ours.mean(-1) if reduction == "none" else ours / COLUMNS if reduction == "sum" else ours
+        found = [(factor * ours, other)]
+        slopes = (torch.autograd.grad(x.sum(), ends, retain_graph=True) for x in found[0])
+        found += list(zip(*slopes, strict=True))
+        assert all(a.shape == b.shape and a.dtype == b.dtype for a, b in found)
+        most = max(most, *(float((a - b).detach().abs().max() / b.detach().abs().max()) for a, b in found))
+    return most
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: str(peer[0]))
+def test_it_replaces_the_module_of_pytorch(peer: tuple[Row, str]) -> None:
+    row, name = peer
+    assert furthest_from_theirs(row, name, row.loss) < 1e-12
+
+
+def test_another_loss_would_be_seen() -> None:
+    row, name = next(peer for peer in PEERS if peer[0].ours == "huber(delta=0.7)")
+    assert furthest_from_theirs(row, name, lm.Huber(delta=0.71)) > 1e-3
+
+
+def test_pixels_have_their_classes_along_the_second_axis() -> None:
+    x, y = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True), torch.randint(0, 3, (2, 4, 5))
+    found, other = lt.SparseCategoricalCrossEntropy()(x, y), torch.nn.CrossEntropyLoss()(x, y)
+    torch.testing.assert_close(found, other, rtol=1e-12, atol=0)
+    torch.testing.assert_close(*(torch.autograd.grad(cost, x)[0] for cost in (found, other)), rtol=1e-11, atol=1e-14)
 
 
 def test_several_inputs_come_in_the_order_of_pytorch() -> None:
@@ -287,7 +303,13 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lt.KLDivergence()(torch.ones(2, 2) / 2, torch.ones(2, 2) / 2), lm.ParameterError, "keywords alone"),
     (lambda: lt.Huber(delta=-1), lm.ParameterError, "delta"),
     (lambda: lt.Huber(reduction="avg"), lm.ParameterError, "reduction='avg' is not known"),
-    (lambda: lt.Hubber, AttributeError, "Did you mean 'huber'?"),
+    (lambda: lt.Hubber, AttributeError, "module 'lossmith.torch' has no attribute 'Hubber'. Did you mean 'Huber'?"),
+    (
+        lambda: lt.CrossEntropyLoss,
+        AttributeError,
+        "SparseCategoricalCrossEntropy(class_axis=1) here",
+    ),
+    (lambda: lt.mse_loss, AttributeError, "That of PyTorch is called SquaredError() here."),
     (lambda: lt.nothing, AttributeError, "no attribute 'nothing'"),
     (
         lambda: lt.SparseCategoricalCrossEntropy()(torch.zeros(2, 3), torch.tensor([0, 3])),
@@ -299,7 +321,6 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lm.KindError,
         "KLDivergence: p is on meta and q on cpu; bring both to one device",
     ),
-    (lambda: lm.Huber()(torch.zeros(3), torch.zeros(3)), lm.KindError, "call the module lossmith.torch.Huber"),
     (
         lambda: torch.func.grad(lambda x: lt.Huber()(x, torch.zeros(4)))(torch.zeros(3)),
         lm.ShapeError,

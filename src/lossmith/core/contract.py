@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lossmith.core.columns import column, lines, source, spread
 from lossmith.core.domain import Domain
+from lossmith.core.foreign import is_foreign, read
 from lossmith.core.inputs import Input
 from lossmith.core.outputs import room
 from lossmith.core.outputs import symbol as symbol_of
@@ -26,12 +27,6 @@ from lossmith.errors import DomainError, KindError, ShapeError
 
 Array = npt.NDArray[Any]
 
-_OTHER_LIBRARIES = ("torch", "tensorflow", "jax", "jaxlib", "keras")
-_FACES = {
-    "torch": "call the module lossmith.torch.{}, or ",
-    "tensorflow": "call lossmith.keras.{}(), or ",
-    **dict.fromkeys(("jax", "jaxlib"), "call a function of lossmith.jax, or "),
-}
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _FLOATS, _NARROW = frozenset("efdgE"), frozenset("efE")  # as dtypes call them; E is bfloat16
 _ROWS = 2  # axes that rows have
@@ -247,20 +242,15 @@ def _place(row: int, shape: tuple[int, ...]) -> str:
 
 
 def numbers(owner: str, label: str, value: Any) -> Array:
-    """Return an argument as an array of real numbers, whatever their type.
+    """Return an argument as an array of real numbers, whatever their type, without a copy where it lies in memory.
 
     Raises:
-        KindError: for strings, complex numbers, objects, and arrays of libraries that have no engine.
+        KindError: for strings, complex numbers, objects, and arrays of other libraries that cannot be read there.
     """
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
-    module = type(value).__module__.partition(".")[0]
-    if module in _OTHER_LIBRARIES:
-        face = _FACES.get(module, "").format(owner)
-        raise KindError(
-            f"{owner}: {label} is a {module} {type(value).__name__}, and a loss itself takes NumPy arrays: {face}"
-            "pass one, for example by .detach().numpy() or numpy.asarray"
-        )
+    if is_foreign(value):
+        value = read(owner, label, value)
     # numpy.ma takes 15 ms to import; when nobody has, there are no masked arrays.
     masked = sys.modules.get("numpy.ma")
     if masked is not None and isinstance(value, masked.MaskedArray):
@@ -287,7 +277,7 @@ def shapes_differ(owner: str, a_label: str, a: Any, b_label: str, b: Any) -> str
         together = np.broadcast_shapes(a.shape, b.shape)
     except (ValueError, TypeError):  # they cannot be spread, or a library does not know a length yet
         return f"{message}."
-    message += f", since broadcasting would give {together}."
+    message = f"{message}, since broadcasting would give {tuple(together)}."
     for label, other_label, array, other in ((a_label, b_label, a, b), (b_label, a_label, b, a)):
         if array.ndim == other.ndim + 1 and array.shape[-1] == 1 and array.shape[:-1] == other.shape:
             return f"{message} Use {label}.squeeze(-1), or {other_label}[..., None]."
@@ -339,7 +329,7 @@ def masks(owner: str, mask: Any, shape: tuple[int, ...]) -> Array:
     Raises:
         KindError: when it is not boolean.
     """
-    array = np.asarray(mask)
+    array = read(owner, "mask", mask) if is_foreign(mask) else np.asarray(mask)
     check_mask(owner, array.dtype)
     return np.ascontiguousarray(spread(owner, "mask", array, shape))
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lossmith.engines.hosts import Host
 
 Array = Any
+
+
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Counting(NamedTuple):
@@ -68,6 +72,11 @@ class Traceable:
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be traced")
 
-    def counting(self, host: Host, given: Mapping[str, Array]) -> Counting:
-        """Return how much each example counts by the loss's own rules."""
+    def counting(self, host: Host, given: Mapping[str, Array], vectors: Mapping[str, Array] = NONE) -> Counting:
+        """Return how much each example counts by the loss's own rules.
+
+        Args:
+            host, given: see ``compute``.
+            vectors: arrays that stand for vectors of the loss, by name, where a library holds them itself.
+        """
         return Counting()

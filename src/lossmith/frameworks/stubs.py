@@ -52,6 +52,8 @@ def keras_stub() -> str:
         "from collections.abc import Sequence",
         "from typing import Any, Literal",
         "",
+        "from lossmith.frameworks.keras.configs import register as register",
+        "from lossmith.frameworks.keras.counting import Check as Check, Invalid as Invalid",
         "from lossmith.frameworks.keras.objects import LossObject as LossObject",
         "",
         f"def loss(loss: Any, *, {_KERAS}) -> LossObject: ...",

@@ -3,7 +3,9 @@
     model.compile(loss=lossmith.keras.Huber(delta=1.35), optimizer="adam")
     lossmith.keras.Huber()(y_true, y_pred, sample_weight)  # in a loop of your own, or without a model
 
-``loss(loss)`` makes one of any loss, sums and your own included. Models are saved and loaded with them.
+``loss(loss)`` makes one of any loss, sums and your own included. Models are saved and loaded with them, with a
+class of your own after ``@register``. ``Invalid`` counts what no compiled step can stop at, and ``Check`` raises an
+error of it after each epoch.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from typing import Any
 from lossmith.errors import MissingDependencyError
 
 try:
+    from lossmith.frameworks.keras.configs import register
+    from lossmith.frameworks.keras.counting import Check, Invalid
     from lossmith.frameworks.keras.objects import LossObject, every_class, instead
 except ModuleNotFoundError as error:
     if error.name != "keras":
@@ -22,7 +26,7 @@ except ModuleNotFoundError as error:
 _CLASSES = every_class()
 globals().update(_CLASSES)
 
-__all__ = ["LossObject", "loss", *_CLASSES]
+__all__ = ["Check", "Invalid", "LossObject", "loss", "register", *_CLASSES]
 
 
 def loss(

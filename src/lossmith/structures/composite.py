@@ -24,7 +24,7 @@ from lossmith.core.halving import least_between
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.section import Section, in_common
-from lossmith.core.traceable import Counting
+from lossmith.core.traceable import NONE, Counting
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import NoConstantError, ParameterError
 from lossmith.program import Program, trace
@@ -280,13 +280,13 @@ class Sum(Loss):
         """Return outputs of each example; see ``Traceable.compute``."""
         return self._added(host, [loss.compute(host, given, outputs) for _, loss in self.parts], outputs)
 
-    def counting(self, host: Host, given: Mapping[str, Any]) -> Counting:
+    def counting(self, host: Host, given: Mapping[str, Any], vectors: Mapping[str, Any] = NONE) -> Counting:
         """Return how much each example counts to every term; see ``Traceable.counting``."""
         first = self.parts[0][1]
         for _, loss in self.parts:
             if any(loss.values.get(name) != first.values.get(name) for name in _COUNTING):
                 raise self._differs(loss)
-        return first.counting(host, given)
+        return first.counting(host, given, vectors)
 
     def _differs(self, loss: Loss) -> ParameterError:
         return ParameterError(

@@ -23,7 +23,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
 from lossmith.core.rows import WANTED, agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
 from lossmith.core.section import Section
-from lossmith.core.traceable import Counting
+from lossmith.core.traceable import NONE, Counting
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError
 from lossmith.program import Program
@@ -182,11 +182,12 @@ class Rows(Loss):
         kept: Array = y != self.ignore_index
         return kept if mask is None else kept & mask
 
-    def counting(self, host: Host, given: Mapping[str, Array]) -> Counting:
+    def counting(self, host: Host, given: Mapping[str, Array], vectors: Mapping[str, Array] = NONE) -> Counting:
         """Return the weights of classes, and what is not ignored; see ``Traceable.counting``."""
         weight = None
         if self.class_weight is not None:
-            by_class = host.xp.constant(self._weight_by_class(given["f"].shape[-1]), given["f"])
+            numbers = self._weight_by_class(given["f"].shape[-1])
+            by_class = vectors["class_weight"] if vectors else host.xp.constant(numbers, given["f"])
             t = _hits(host, given["y"], given["f"]) if self.indices else given["y"] > 0
             share = 1.0 if self.indices else given["y"]
             weight = host.xp.sum(host.xp.where(t, share * by_class, 0.0), axis=-1)

@@ -34,7 +34,7 @@ def module(loss: Any, *, reduction: str = "mean", empty: str = "zero") -> LossMo
 
 
 def __getattr__(name: str) -> Any:
-    if not name[:1].isupper():
+    if name.startswith("_"):
         raise AttributeError(f"module 'lossmith.torch' has no attribute {name!r}")
     found = module_class(name)
     globals()[name] = found

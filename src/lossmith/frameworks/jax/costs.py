@@ -91,8 +91,9 @@ class State:
             total, weight = (ExactSum().add(float(x)) for x in (self.total, self.weight))
             CostState(self.loss, total, weight, count=int(self.count)).reduce(chosen)
         counted = self.weight if chosen == "mean" else self.count.astype(self.total.dtype)
-        below = 1 if chosen == "sum" else jnp.where(counted > 0, counted, 1)
-        return jnp.where(counted > 0, self.total / below, 0 if empty == "zero" else jnp.nan)
+        nothing = counted == 0  # what is no number is not nothing
+        below = 1 if chosen == "sum" else jnp.where(nothing, 1, counted)
+        return jnp.where(nothing, 0 if empty == "zero" else jnp.nan, self.total / below)
 
     def check(self) -> None:
         """Raise an error if examples lay outside the domains; not while tracing.
@@ -148,15 +149,20 @@ def _summed(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, empty:
 
 
 def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empty: str) -> None:
-    """Raise the error of the catalogue for what is wrong, where values are known."""
+    """Raise the error of the catalogue for what is wrong, or give its warnings, where values are known."""
     known = jax.lax.stop_gradient(sums)
     if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(known)):
         return
-    if known.invalid > 0 or (empty == "error" and (known.count == 0 or known.weight == 0)):
-        given = {**arrays, "weight": weight, "mask": mask}
-        plain: dict[str, Any] = {
-            name: np.asarray(jax.lax.stop_gradient(x)) for name, x in given.items() if x is not None
-        }
+    wrong = known.invalid > 0 or (empty == "error" and (known.count == 0 or known.weight == 0))
+    if not wrong and any(device.platform != "cpu" for device in known.total.devices()):
+        return  # a warning is not worth the copies
+    given = {**arrays, "weight": weight, "mask": mask}
+    plain: dict[str, Any] = {
+        name: None if x is None else np.asarray(jax.lax.stop_gradient(x)) for name, x in given.items()
+    }
+    if not wrong:
+        sums.loss._batch({name: plain[name] for name in arrays}, None, plain["mask"])
+    else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LossmithWarning)  # there is an error to come
             sums.loss.cost(**plain, empty=empty)

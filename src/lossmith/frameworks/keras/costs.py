@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -20,13 +19,36 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.engines.hosts import ANYWHERE, by_symbol
 from lossmith.engines.keras import backend
-from lossmith.errors import KindError
 from lossmith.frameworks.calls import aligned, outside
+from lossmith.frameworks.keras.inputs import real, tensor_of
 
 Tensor = Any
 
-_NO_INDEX = -(2**31)
 _MEND = "weights must be finite and at least 0"
+
+
+class Seen(NamedTuple):
+    """What is known of a call before losses are computed.
+
+    Attributes:
+        arrays: the inputs by name, as the catalogue takes them.
+        columns: the same in the order of the loss, with the numbers of an example along the last axis.
+        valid: which losses are of inputs in their domains.
+        counts: which examples count; of losses of single numbers, those that differ in all but the last axis.
+        weight: what each was said to weigh.
+        share: how much each counts, by its class too.
+        invalid: which of them have an input outside its domain, or a weight that is none.
+        averaged: whether losses are averaged along the last axis to those of examples.
+    """
+
+    arrays: dict[str, Tensor]
+    columns: list[Tensor]
+    valid: Tensor
+    counts: Tensor
+    weight: Tensor
+    share: Tensor
+    invalid: Tensor
+    averaged: bool
 
 
 def cost(
@@ -42,8 +64,24 @@ def cost(
         reduction: in the words of Keras.
         double: whether to compute in float64, not float32.
     """
-    engine, kind = backend(), "float64" if double else "float32"
-    arrays = _matched(loss, {item.name: _tensor(loss, item, given[item.name], kind) for item in loss.inputs})
+    engine = backend()
+    seen = _seen(loss, given, weight, mask, "float64" if double else "float32")
+    _look(loss, given, seen)
+    losses = ops.where(seen.valid, engine.losses(loss, *seen.columns), math.nan)
+    if seen.averaged:
+        losses = ops.mean(losses, axis=-1)
+    weighted = engine.times(seen.share, ops.where(seen.invalid, math.nan, losses))
+    return _reduced(weighted, seen.share, seen.counts, reduction)
+
+
+def invalid(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> Tensor:
+    """Return how many examples count and are invalid; arguments as in ``cost``."""
+    return ops.sum(ops.cast(_seen(loss, given, weight, mask, "float32").invalid, "int32"))
+
+
+def _seen(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, kind: str) -> Seen:
+    engine = backend()
+    arrays = _matched(loss, {item.name: tensor_of(loss, item, given[item.name], kind) for item in loss.inputs})
     columns = aligned(loss, arrays, engine.host.xp)
     known = by_symbol(loss, [ops.stop_gradient(x) for x in columns])
     valid = loss.compute(engine.host, known, ("valid",))["valid"]
@@ -55,18 +93,15 @@ def cost(
         counts = counts & _spread(loss, "mask", ops.cast(mask, "bool"), examples)
     if loss.row_axis is not None:
         columns = [_tame(loss, item.symbol, x, counts) for item, x in zip(loss.inputs, columns, strict=True)]
-    losses = ops.where(valid, engine.losses(loss, *columns), math.nan)
-    if averaged:
-        losses, valid = ops.mean(losses, axis=-1), ops.all(valid, axis=-1)
-    invalid, share = counts & ~valid, ops.cast(counts, kind)
+    wrong, share = counts & ~(ops.all(valid, axis=-1) if averaged else valid), ops.cast(counts, kind)
     if weight is not None:
-        share = ops.where(counts, _spread(loss, "sample_weight", ops.cast(weight, kind), examples), 0.0)
-        invalid = invalid | ~((share >= 0) & (share < math.inf))
-    _look(loss, arrays, invalid, {"weight": share, "mask": counts}, averaged=averaged)
+        weights = ops.cast(real(type(loss).__name__, "sample_weight", weight)[0], kind)
+        share = ops.where(counts, _spread(loss, "sample_weight", weights, examples), 0.0)
+        wrong = wrong | ~((share >= 0) & (share < math.inf))
+    said = share
     if own.weight is not None:
         share = ops.where(counts, share * ops.cast(own.weight, kind), 0.0)
-    weighted = engine.times(share, ops.where(invalid, math.nan, losses))
-    return _reduced(weighted, share, counts, reduction)
+    return Seen(arrays, columns, valid, counts, said, share, wrong, averaged)
 
 
 def _reduced(weighted: Tensor, share: Tensor, counts: Tensor, reduction: str | None) -> Tensor:
@@ -76,46 +111,9 @@ def _reduced(weighted: Tensor, share: Tensor, counts: Tensor, reduction: str | N
     if reduction == "sum":
         return total
     below = ops.sum(share if reduction == "mean_with_sample_weight" else ops.cast(counts, share.dtype))
-    mean = ops.where(below > 0, total / ops.where(below > 0, below, 1.0), 0.0)
+    mean = ops.where(below == 0, 0.0, total / ops.where(below == 0, 1.0, below))  # below may be no number
     replicas = backend().replicas()
     return mean if replicas == 1 else mean / replicas
-
-
-def _tensor(loss: Loss, item: Any, value: Any, kind: str) -> Tensor:
-    """Return an input as a tensor in the type to compute in; class indices as whole numbers.
-
-    Raises:
-        KindError: for what holds no real numbers, and for predictions that are whole numbers.
-    """
-    owner = type(loss).__name__
-    plain = isinstance(value, np.ndarray) and value.dtype.kind in "OSTUcMm"
-    try:
-        tensor: Any = None if plain else ops.convert_to_tensor(value)
-        found = str(value.dtype) if plain else keras.backend.standardize_dtype(tensor.dtype)
-    except (TypeError, ValueError) as error:
-        raise KindError(f"{owner}: {item.name} must be an array of numbers, got {type(value).__name__}") from error
-    if plain or "complex" in found or "string" in found:
-        raise KindError(f"{owner}: {item.name} must hold real numbers, got {found}")
-    if item.symbol in loss.class_indices:
-        return _indices(tensor, found)
-    if item.predicted and "float" not in found:
-        raise KindError(
-            f"{owner}: {item.name} must hold floats, got {found}; targets come before predictions, "
-            "and whole numbers become floats by keras.ops.cast"
-        )
-    return ops.cast(tensor, kind)
-
-
-def _indices(tensor: Tensor, kind: str) -> Tensor:
-    """Return class indices in 32 bits; what is none there becomes one that no loss takes."""
-    if kind in ("bool", "int8", "uint8", "int16", "uint16", "int32"):
-        return ops.cast(tensor, "int32")
-    within = tensor < 2**31 - 1
-    within = within if "uint" in kind else within & (tensor > _NO_INDEX)
-    if "float" in kind:
-        within = within & (tensor == ops.floor(tensor))
-    nothing = ops.full_like(tensor, 2**31 - 1 if "uint" in kind else _NO_INDEX)
-    return ops.cast(ops.where(within, tensor, nothing), "int32")
 
 
 def _matched(loss: Loss, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -154,18 +152,22 @@ def _tame(loss: Loss, symbol: str, tensor: Tensor, counts: Tensor) -> Tensor:
     return ops.where(counts if symbol in loss.singles else counts[..., None], tensor, ANYWHERE)
 
 
-def _look(
-    loss: Loss, arrays: Mapping[str, Tensor], invalid: Tensor, options: Mapping[str, Tensor], *, averaged: bool
-) -> None:
-    """Raise the error of the catalogue for what is wrong, where values are known."""
-    if not backend().known(invalid) or not bool(ops.any(invalid)):
+def _look(loss: Loss, given: Mapping[str, Any], seen: Seen) -> None:
+    """Raise the error of the catalogue for what is wrong, or give its warnings, where values are known."""
+    if not backend().known(seen.invalid):
         return
-    plain: dict[str, Any] = {name: _numpy(x) for name, x in arrays.items()}
-    plain |= {name: _numpy(x)[..., None] if averaged else _numpy(x) for name, x in options.items()}
+    plain: dict[str, Any] = {name: _numpy(x) for name, x in seen.arrays.items()}
+    for item in loss.inputs:
+        if item.symbol in loss.class_indices:  # messages tell of what came
+            plain[item.name] = np.reshape(_numpy(ops.convert_to_tensor(given[item.name])), plain[item.name].shape)
+    weight, mask = (_numpy(x)[..., None] if seen.averaged else _numpy(x) for x in (seen.weight, seen.counts))
+    if not bool(ops.any(seen.invalid)):
+        loss._batch(plain, None, mask)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LossmithWarning)  # there is an error to come
-        loss.cost(**plain, empty="zero")
-    raise outside(loss, int(np.sum(_numpy(invalid))), {}, _MEND)
+        loss.cost(**plain, weight=weight, mask=mask, empty="zero")
+    raise outside(loss, int(np.sum(_numpy(seen.invalid))), {}, _MEND)
 
 
 def _numpy(tensor: Tensor) -> Any:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-from keras.src.backend import get_keras_mask  # a mask has no public name, and not every backend's tensors carry one
 
 from lossmith.core.loss import Loss
-from lossmith.core.registry import from_config, loss_class, names
-from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
-from lossmith.frameworks.calls import bound, settled, theirs
-from lossmith.frameworks.keras import costs
+from lossmith.core.registry import loss_class, names, parse
+from lossmith.errors import ParameterError, did_you_mean
+from lossmith.frameworks.calls import settled, theirs
+from lossmith.frameworks.keras import configs, costs
+from lossmith.frameworks.keras.inputs import inputs_of, mask_of
 
 Tensor = Any
 
@@ -23,7 +23,6 @@ _COMMON = {"reduction": "sum_over_batch_size", "name": None, "dtype": None}
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 _OURS = {"count_mean": " The count_mean of the catalogue is called 'sum_over_batch_size'."}
-_PAIR = ("y_true", "y_pred")
 
 
 @keras.saving.register_keras_serializable(package="lossmith")
@@ -56,7 +55,6 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
             )
         super().__init__(name=name or loss.name, reduction=reduction, dtype=dtype)
         self.loss = settled(loss)
-        self._words = _words(loss)
 
     def __call__(self, y_true: Any = None, y_pred: Any = None, sample_weight: Any = None, **named: Any) -> Tensor:
         """Return the cost.
@@ -81,42 +79,23 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
         return self._cost(y_true, y_pred, None, {}, "none")
 
     def _cost(self, y_true: Any, y_pred: Any, weight: Any, named: Mapping[str, Any], reduction: str | None) -> Tensor:
-        pair = dict(zip(_PAIR, (y_true, y_pred), strict=True))
-        given = {**named, **{name: value for name, value in pair.items() if value is not None}}
-        try:
-            inputs = bound(self.loss, (), self._words, (), given)
-        except ParameterError as error:
-            if set(given) != set(pair):
-                raise
-            raise ParameterError(
-                f"{str(error).rstrip('.')}. model.compile and fit pass y_true and y_pred alone; call this loss by "
-                "keyword in a train_step or a loop of your own"
-            ) from None
+        inputs = inputs_of(self.loss, y_true, y_pred, named)
         with keras.name_scope(self.name):
-            return costs.cost(
-                self.loss, inputs, weight, get_keras_mask(y_pred), reduction, double=self.dtype == "float64"
-            )
+            return costs.cost(self.loss, inputs, weight, mask_of(y_pred), reduction, double=self.dtype == "float64")
 
     def get_config(self) -> dict[str, Any]:
         """Return this as plain data, from which Keras makes it again."""
-        return {**super().get_config(), "dtype": self.dtype, "loss": self.loss.to_config()}
+        return {**super().get_config(), "dtype": self.dtype, "loss": configs.plain(self.loss)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LossObject:
         """Return the object that ``get_config`` described.
 
         Raises:
-            LossNotFoundError: for a loss of your own, which Keras cannot save.
+            LossNotFoundError: for a loss of your own whose class Keras has not heard of.
         """
         values = dict(config)
-        plain = values.pop("loss")
-        try:
-            loss = from_config(plain)
-        except LossNotFoundError as error:
-            raise LossNotFoundError(
-                f"{error} A model with a loss of your own: load it with compile=False, and compile it again"
-            ) from None
-        return cls._of(loss, values)
+        return cls._of(configs.read(values.pop("loss")), values)
 
     @classmethod
     def _of(cls, loss: Loss, values: Mapping[str, Any]) -> LossObject:
@@ -124,12 +103,6 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"<{self.loss}, reduction={self.reduction!r}>"
-
-
-def _words(loss: Loss) -> dict[str, str]:
-    """Return what Keras calls inputs, by their names in the catalogue: of two distributions, the first is the truth."""
-    symbols = [item.symbol for item in loss.inputs]
-    return {item.name: word for item, word in zip(loss.inputs, _PAIR, strict=True)} if symbols == ["p", "q"] else {}
 
 
 def _made(name: str) -> type[LossObject]:
@@ -168,7 +141,4 @@ def every_class() -> dict[str, type[LossObject]]:
 def instead(name: str, known: Mapping[str, Any]) -> str:
     """Return what to take in the place of a loss of Keras, or of a misspelt name."""
     ours = theirs("keras", name)
-    if not ours:
-        return did_you_mean(name, known)
-    called, bracket, values = ours.partition("(")
-    return f" That of Keras is called {loss_class(called).__name__}{bracket}{values} here."
+    return f" That of Keras is called {parse(ours)} here." if ours else did_you_mean(name, known)

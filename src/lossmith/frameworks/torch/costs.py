@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.state import extent
 from lossmith.engines.torch import times
-from lossmith.errors import KindError
+from lossmith.frameworks.torch.refusals import elsewhere, no_gradient
 
 Array = npt.NDArray[Any]
 Tensor = Any
@@ -167,7 +167,7 @@ def cost(
             tensors[place] = torch.as_tensor(tensor)
         elif learning and tensor.requires_grad:
             if not item.predicted:
-                _refuse_gradient(loss, item.name)
+                raise no_gradient(type(loss).__name__, item.name)
             wanted.append(item.name)
     if any(item.broadcast for item in inputs):
         tensors = _one_each(inputs, tensors)
@@ -207,15 +207,11 @@ def _spreads(tensor: Tensor, shape: Sequence[int]) -> bool:
 def _plain(loss: Loss, label: str, value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return None if value is None else np.asarray(value)
+    if not value.is_cpu:
+        raise elsewhere(type(loss).__name__, label, value, torch.empty(0))
     if value.requires_grad and torch.is_grad_enabled():
-        _refuse_gradient(loss, label)
+        raise no_gradient(type(loss).__name__, label)
     return array_of(value)
-
-
-def _refuse_gradient(loss: Loss, label: str) -> NoReturn:
-    raise KindError(
-        f"{type(loss).__name__}: {label} requires a gradient, and the loss has none by it; pass {label}.detach()"
-    )
 
 
 class Cost(torch.autograd.Function):

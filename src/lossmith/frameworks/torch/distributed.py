@@ -73,7 +73,7 @@ def backward_scale(state: State, reduction: str = "mean", group: Any = None, *, 
     """
     below = _checked(state).divisor(reduction)
     world = dist.get_world_size(group) if averaged and _is_distributed() else 1
-    return torch.where(below > 0, world / torch.where(below > 0, below, 1.0), 0.0)
+    return torch.where(below == 0, 0.0, world / torch.where(below == 0, 1.0, below))
 
 
 def scale_gradients(

@@ -11,24 +11,27 @@ import torch
 
 from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
-from lossmith.core.registry import loss_class
-from lossmith.errors import KindError
-from lossmith.frameworks.calls import PAIR, TORCH, bound, order, outside
+from lossmith.core.registry import loss_class, names, parse
+from lossmith.errors import did_you_mean
+from lossmith.frameworks.calls import PAIR, TORCH, bound, order, outside, theirs
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
+from lossmith.frameworks.torch.refusals import check
 from lossmith.frameworks.torch.states import MEND, State
+from lossmith.frameworks.torch.vectors import Holder, value_of
 
 Tensor = Any
 
 HOME = "lossmith.torch"
 
 
-class LossModule(torch.nn.Module):
+class LossModule(Holder):
     """A loss as a module; called with ``(input, target)``, as modules of PyTorch are.
 
     Losses of other inputs than a prediction and a target take them in the order of the catalogue, predictions first:
     ``(input, target, variance)``, ``(anchor, positive, negative)``. Keywords always work. Divergences take keywords
-    alone, since libraries do not agree on which distribution comes first.
+    alone, since libraries do not agree on which distribution comes first. Vectors of the loss, such as class weights,
+    are buffers: ``.to()`` moves them, ``state_dict`` has them, and what is written into them holds from then on.
 
     Args:
         loss: the loss.
@@ -41,8 +44,8 @@ class LossModule(torch.nn.Module):
 
     def __init__(self, loss: Loss, *, reduction: str = "mean", empty: str = "zero") -> None:
         super().__init__()
-        self.loss = loss
         self.reduction, self.empty = check_reduction(reduction), check_empty(empty)
+        self._hold(loss)
         self._prepare()
         self.register_buffer("invalid", torch.zeros((), dtype=torch.int64), persistent=False)
 
@@ -61,13 +64,14 @@ class LossModule(torch.nn.Module):
             A tensor without axes, or of the examples' shape with ``reduction="none"``; float64 where an input is,
             else float32.
         """
+        self._keep_up()
         plain = len(given) == len(PAIR) and weight is None and mask is None and not named
         if plain and not torch.compiler.is_compiling() and (quick := self._quick(*given)) is not None:
             return quick
-        arguments = self._bind(given, named)
+        arguments, vectors = self._bind(given, named)
         if self._is_traced(arguments.values()):
-            found = traced.sums(self.loss, arguments, weight, mask)
-            if not torch._C._are_functorch_transforms_active():
+            found = traced.sums(self.loss, arguments, weight, mask, vectors)
+            if not torch._C._are_functorch_transforms_active() and not found.invalid.is_meta:
                 # Functions of torch.func may change nothing. A module without parameters is seldom moved itself.
                 if self.invalid.device != found.invalid.device:
                     self.invalid = self.invalid.to(found.invalid.device)
@@ -81,9 +85,10 @@ class LossModule(torch.nn.Module):
         Args:
             given, weight, mask, named: as in a call of the module.
         """
-        arguments = self._bind(given, named)
+        self._keep_up()
+        arguments, vectors = self._bind(given, named)
         if self._is_traced(arguments.values()):
-            _, *found = traced.sums(self.loss, arguments, weight, mask)
+            _, *found = traced.sums(self.loss, arguments, weight, mask, vectors)
         else:
             found = [*costs.sums(self.loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64)]
         return State(self.loss, *found)
@@ -116,15 +121,18 @@ class LossModule(torch.nn.Module):
         """Return what the module shows of itself."""
         return f"{self.loss}, reduction={self.reduction!r}"
 
-    def _bind(self, given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _keep_up(self) -> None:
+        if self._marks and not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active():
+            self._follow()
+
+    def _bind(
+        self, given: tuple[Tensor, ...], named: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the inputs by name, and the vectors of the loss beside them."""
         found = bound(self.loss, self._order, TORCH, given, named)
-        for name, value in found.items():
-            if not isinstance(value, torch.Tensor):
-                raise KindError(
-                    f"{type(self.loss).__name__}: {name} must be a tensor, got {type(value).__name__}; "
-                    "pass torch.as_tensor(...)"
-                )
-        return found
+        for item in self.loss.inputs:
+            check(type(self.loss).__name__, item.name, found[item.name], predicted=item.predicted)
+        return found, self._vectors(next(iter(found.values())).device) if self._marks else {}
 
     def _is_traced(self, given: Any) -> bool:
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
@@ -142,15 +150,16 @@ def module_class(name: str) -> type[LossModule]:
     Raises:
         AttributeError: when no loss has this name.
     """
-    import lossmith
-
-    cls: type[Loss] = getattr(lossmith, name)
-    if not (isinstance(cls, type) and issubclass(cls, Loss)):
-        raise AttributeError(name)
+    if name not in every_name():
+        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{_instead(name)}")
+    cls = loss_class(name)
     changed = {"class_axis": 1} if "class_axis" in cls.declared() else {}
 
     def __init__(self: LossModule, *values: Any, reduction: str = "mean", empty: str = "zero", **named: Any) -> None:
-        LossModule.__init__(self, cls(*values, **{**changed, **named}), reduction=reduction, empty=empty)
+        keys = [*cls.declared(), *("a value too many" for _ in values)]
+        places = [value_of(name, key, x) for key, x in zip(keys, values, strict=False)]
+        plain = {key: value_of(name, key, x) for key, x in named.items()}
+        LossModule.__init__(self, cls(*places, **{**changed, **plain}), reduction=reduction, empty=empty)
 
     keywords = [
         inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=changed.get(key, item.default))
@@ -165,8 +174,13 @@ def module_class(name: str) -> type[LossModule]:
     return made
 
 
-def every_name() -> list[str]:
-    """Return the class names of all losses."""
-    from lossmith.core.registry import names
+def _instead(name: str) -> str:
+    """Return what to take in the place of a loss of PyTorch, or of a misspelt name."""
+    ours = theirs("torch", name)
+    return f" That of PyTorch is called {parse(ours)} here." if ours else did_you_mean(name, every_name())
 
-    return sorted(loss_class(name).__name__ for name in names())
+
+@lru_cache(maxsize=1)
+def every_name() -> tuple[str, ...]:
+    """Return the class names of all losses."""
+    return tuple(sorted(loss_class(name).__name__ for name in names()))

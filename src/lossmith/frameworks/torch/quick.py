@@ -46,7 +46,10 @@ class Quick:
         if forward_ad._current_level >= 0:  # where tensors carry tangents along
             return None
         learning = input.requires_grad and torch.is_grad_enabled()
-        y, f = target.numpy(), input.detach().numpy()
+        try:
+            y, f = target.numpy(), input.detach().numpy()
+        except TypeError:  # sparse ones
+            return None
         found = self._plain(y, f, {}, gradient=learning, mean=self._reduction == "mean")
         if found is None:
             return None

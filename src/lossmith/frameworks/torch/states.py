@@ -14,7 +14,7 @@ from lossmith.frameworks.calls import TORCH, outside
 
 Tensor = Any
 
-MEND = "call the module on them without torch.compile to see which"
+MEND = "weights must be finite and at least 0; call the module on them without torch.compile to see which"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +85,12 @@ class State:
             ParameterError: for another reduction or policy.
         """
         below, policy = self.divisor(reduction), check_empty(empty)
-        if policy == "error" and not (self.count > 0 and below > 0):
+        if policy == "error" and (self.count == 0 or below == 0):
             raise EmptyError(
                 f"{self.loss}: no example counts, or none has weight; pass empty='zero' or 'nan' if that may happen"
             )
         nothing = torch.zeros_like(self.total) if policy == "zero" else torch.full_like(self.total, torch.nan)
-        return torch.where(below > 0, self.total / torch.where(below > 0, below, 1.0), nothing)
+        return torch.where(below == 0, nothing, self.total / torch.where(below == 0, 1.0, below))
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains.

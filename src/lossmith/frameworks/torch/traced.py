@@ -20,6 +20,7 @@ from lossmith.engines.torch import FUNCTIONS, PLAIN, times
 from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError
 from lossmith.frameworks.calls import aligned
+from lossmith.frameworks.torch.refusals import elsewhere, no_gradient
 
 Tensor = Any
 
@@ -49,36 +50,47 @@ class Sums(NamedTuple):
         if reduction != "sum":
             below = self.weight if reduction == "mean" else self.count.to(total.dtype)
             nothing = 0.0 if empty == "zero" else math.nan
-            total = torch.where(below > 0, total / torch.where(below > 0, below, 1.0), nothing)
+            total = torch.where(below == 0, nothing, total / torch.where(below == 0, 1.0, below))  # below may be NaN
         return total.to(self.losses.dtype)
 
 
-def sums(loss: Loss, given: Mapping[str, Tensor], weight: Tensor | None, mask: Tensor | None) -> Sums:
+def sums(
+    loss: Loss,
+    given: Mapping[str, Tensor],
+    weight: Tensor | None,
+    mask: Tensor | None,
+    vectors: Mapping[str, Tensor],
+) -> Sums:
     """Return the sums behind the cost of tensors, and how many examples lie outside the domains.
 
     Args:
         loss: whose cost; made ready before anything is traced.
         given: tensors by argument.
         weight, mask: as in ``Loss.cost``.
+        vectors: those of the loss that there are tensors of, by name.
     """
     tensors = _prepared(loss, given)
     known = by_symbol(loss, [x.detach() for x in tensors])
     valid = loss.compute(PLAIN, known, ("valid",))["valid"]
-    own = loss.counting(PLAIN, known)
-    counts = torch.ones_like(valid) if mask is None else _spread(loss, "mask", mask, valid.shape)
+    own = loss.counting(PLAIN, known, vectors)
+    counts = torch.ones_like(valid) if mask is None else _mask(loss, mask, valid)
     counts = counts if own.counted is None else counts & own.counted
-    invalid = (counts & ~valid).sum()
+    wrong = counts & ~valid
     if loss.row_axis is not None and (mask is not None or own.counted is not None):
         tensors = [_tame(loss, item, x, counts) for item, x in zip(loss.inputs, tensors, strict=True)]
-    losses = torch.where(valid | ~counts, losses_of(loss, *tensors), math.nan)
+    losses = losses_of(loss, *tensors)
     share = counts.to(losses.dtype)
-    for factor in (weight, own.weight):
-        if factor is not None:
-            share = torch.where(counts, share * _spread(loss, "weight", factor, valid.shape).to(losses.dtype), 0.0)
+    if weight is not None:
+        weights = _beside(loss, "weight", weight, valid)
+        wrong = wrong | (counts & ~((weights >= 0) & (weights < math.inf)))
+        share = torch.where(counts, weights.to(losses.dtype), 0.0)
+    if own.weight is not None:
+        share = torch.where(counts, share * own.weight.to(losses.dtype), 0.0)
+    losses = torch.where(wrong, math.nan, losses)
     weighted = times(share, losses)
     # Not every device has float64.
     wide = losses.dtype if losses.device.type == "mps" else torch.float64
-    return Sums(weighted, weighted.sum(dtype=wide), share.sum(dtype=wide), counts.sum(), invalid)
+    return Sums(weighted, weighted.sum(dtype=wide), share.sum(dtype=wide), counts.sum(), wrong.sum())
 
 
 def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
@@ -91,13 +103,14 @@ def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
 def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
     """Return the inputs in one type and one shape, with the numbers of an example along the last axis."""
     owner, indices, first = type(loss).__name__, loss.class_indices, loss.inputs[0].name
-    for name, tensor in given.items():
+    for item in loss.inputs:
+        tensor = given[item.name]
         if tensor.is_complex():
-            raise KindError(f"{owner}: {name} must hold real numbers, got {tensor.dtype}")
+            raise KindError(f"{owner}: {item.name} must hold real numbers, got {tensor.dtype}")
         if tensor.device != given[first].device:
-            raise KindError(
-                f"{owner}: {first} is on {given[first].device} and {name} on {tensor.device}; bring both to one device"
-            )
+            raise elsewhere(owner, item.name, tensor, given[first], first)
+        if tensor.requires_grad and not item.predicted and torch.is_grad_enabled():
+            raise no_gradient(owner, item.name)
     numbers = [given[item.name] for item in loss.inputs if item.symbol not in indices]
     kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
     lined_up = zip(loss.inputs, aligned(loss, given, FUNCTIONS), strict=True)
@@ -108,6 +121,22 @@ def _index(tensor: Tensor) -> Tensor:
     return tensor.long() if tensor.dtype == torch.bool else tensor
 
 
-def _spread(loss: Loss, label: str, tensor: Tensor, shape: Any) -> Tensor:
-    check_spread(type(loss).__name__, label, tensor.shape, shape)
-    return torch.broadcast_to(tensor, shape)
+def _mask(loss: Loss, mask: Any, like: Tensor) -> Tensor:
+    found = _beside(loss, "mask", mask, like)
+    if found.dtype != torch.bool:
+        raise KindError(
+            f"{type(loss).__name__}: mask must be boolean (True counts), got {found.dtype}; write mask.bool()"
+        )
+    return found
+
+
+def _beside(loss: Loss, label: str, value: Any, like: Tensor) -> Tensor:
+    """Return weights or a mask over the examples."""
+    owner = type(loss).__name__
+    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, device=like.device)
+    if tensor.device != like.device:
+        raise elsewhere(owner, label, tensor, like)
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise no_gradient(owner, label)
+    check_spread(owner, label, tensor.shape, like.shape)
+    return torch.broadcast_to(tensor, like.shape)

@@ -1,0 +1,97 @@
+"""Inputs of calls in Keras: which they are, and tensors of its backend made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from keras.src.backend import get_keras_mask  # a mask has no public name, and not every backend's tensors carry one
+
+from lossmith.core.loss import Loss
+from lossmith.errors import KindError, ParameterError
+from lossmith.frameworks.calls import bound
+
+Tensor = Any
+
+PAIR = ("y_true", "y_pred")
+_NO_INDEX = -(2**31)
+
+
+def inputs_of(loss: Loss, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a call by name.
+
+    Raises:
+        ParameterError: for one that is missing or not taken.
+    """
+    pair = dict(zip(PAIR, (y_true, y_pred), strict=True))
+    given = {**named, **{name: value for name, value in pair.items() if value is not None}}
+    try:
+        return bound(loss, (), words(loss), (), given)
+    except ParameterError as error:
+        if set(given) != set(pair):
+            raise
+        raise ParameterError(
+            f"{str(error).rstrip('.')}. model.compile and fit pass y_true and y_pred alone; call this loss by "
+            "keyword in a train_step or a loop of your own"
+        ) from None
+
+
+def words(loss: Loss) -> dict[str, str]:
+    """Return what Keras calls inputs, by their names in the catalogue: of two distributions, the first is the truth."""
+    symbols = [item.symbol for item in loss.inputs]
+    return {item.name: word for item, word in zip(loss.inputs, PAIR, strict=True)} if symbols == ["p", "q"] else {}
+
+
+def mask_of(y_pred: Any) -> Tensor | None:
+    """Return the mask that predictions carry."""
+    return get_keras_mask(y_pred)
+
+
+def tensor_of(loss: Loss, item: Any, value: Any, kind: str) -> Tensor:
+    """Return an input as a tensor in the type to compute in; class indices as whole numbers.
+
+    Raises:
+        KindError: for what holds no real numbers, and for predictions that are whole numbers.
+    """
+    owner = type(loss).__name__
+    tensor, found = real(owner, item.name, value)
+    if item.symbol in loss.class_indices:
+        return _indices(tensor, found)
+    if item.predicted and "float" not in found:
+        raise KindError(
+            f"{owner}: {item.name} must hold floats, got {found}; targets come before predictions, "
+            "and whole numbers become floats by keras.ops.cast"
+        )
+    return ops.cast(tensor, kind)
+
+
+def real(owner: str, name: str, value: Any) -> tuple[Tensor, str]:
+    """Return a tensor of real numbers, and what its type is called.
+
+    Raises:
+        KindError: for anything else.
+    """
+    plain = isinstance(value, np.ndarray) and value.dtype.kind in "OSTUcMm"
+    try:
+        tensor: Any = None if plain else ops.convert_to_tensor(value)
+        found = str(value.dtype) if plain else keras.backend.standardize_dtype(tensor.dtype)
+    except (TypeError, ValueError) as error:
+        raise KindError(f"{owner}: {name} must be an array of numbers, got {type(value).__name__}") from error
+    if plain or "complex" in found or "string" in found:
+        raise KindError(f"{owner}: {name} must hold real numbers, got {found}")
+    return tensor, found
+
+
+def _indices(tensor: Tensor, kind: str) -> Tensor:
+    """Return class indices in 32 bits; what is none there becomes one that no loss takes."""
+    if kind in ("bool", "int8", "uint8", "int16", "uint16", "int32"):
+        return ops.cast(tensor, "int32")
+    within = tensor < 2**31 - 1
+    within = within if "uint" in kind else within & (tensor > _NO_INDEX)
+    if "float" in kind:
+        within = within & (tensor == ops.floor(tensor))
+    nothing = ops.full_like(tensor, 2**31 - 1 if "uint" in kind else _NO_INDEX)
+    return ops.cast(ops.where(within, tensor, nothing), "int32")

@@ -1,0 +1,39 @@
+"""What is said where tensors do not fit a call, whichever way it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lossmith.errors import KindError
+
+Tensor = Any
+
+
+def check(owner: str, name: str, value: Any, *, predicted: bool) -> None:
+    """Check an input of a call, but for its values, shape and device.
+
+    Raises:
+        KindError: for what is no tensor, or none that lies in memory number by number, and for predictions that are
+            whole numbers.
+    """
+    if not isinstance(value, torch.Tensor):
+        raise KindError(f"{owner}: {name} must be a tensor, got {type(value).__name__}; pass torch.as_tensor(...)")
+    if value.layout != torch.strided:
+        raise KindError(f"{owner}: {name} is {value.layout}; pass {name}.to_dense()")
+    if predicted and not value.is_floating_point() and not value.is_complex():
+        raise KindError(
+            f"{owner}: {name} must hold floats, got {value.dtype}; the input comes before the target, "
+            "and whole numbers become floats by .float()"
+        )
+
+
+def elsewhere(owner: str, name: str, tensor: Tensor, other: Tensor, label: str = "the input") -> KindError:
+    """Return the error for a tensor on another device than another."""
+    return KindError(f"{owner}: {label} is on {other.device} and {name} on {tensor.device}; bring both to one device")
+
+
+def no_gradient(owner: str, name: str) -> KindError:
+    """Return the error for what wants a gradient and has none."""
+    return KindError(f"{owner}: {name} requires a gradient, and the loss has none by it; pass {name}.detach()")

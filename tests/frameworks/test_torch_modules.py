@@ -1,0 +1,194 @@
+"""Modules keep what PyTorch expects of modules: vectors as buffers, copies, autocast, and refusals on every way."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lossmith as lm
+import lossmith.torch as lt
+from lossmith import Loss
+from tests.frameworks.test_traced import ONE_EACH, drawn, learning
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{text}:DeprecationWarning")
+    for text in (".*torch.jit.script.* is deprecated", ".*Function.* should not be instantiated")
+]
+
+STRUCTURES: dict[str, Loss] = {"pointwise": lm.Huber(delta=0.7), "moments": lm.GaussianNLL(), **ONE_EACH}
+WEIGHTS = torch.tensor([1.0, 2.0, 0.1], dtype=torch.float64)
+Z, Y = torch.linspace(-2, 2, 18).double().sin().reshape(6, 3), torch.tensor([0, 1, 2, 2, 1, 0])
+
+
+def weighted(weights: Any = WEIGHTS) -> lt.LossModule:
+    return lt.SparseCategoricalCrossEntropy(class_weight=weights)
+
+
+def says(module: lt.LossModule, weights: torch.Tensor) -> bool:
+    """Return whether a module weighs classes so, in memory and traced."""
+    right = torch.nn.CrossEntropyLoss(weights)(Z, Y)
+    traced = torch.vmap(module, (0, None))(Z[None], Y)[0]
+    return all(torch.allclose(found, right, rtol=1e-13) for found in (module(Z, Y), traced))
+
+
+# --- vectors ------------------------------------------------------------------------------------------
+
+
+def test_class_weights_are_a_buffer_as_in_pytorch() -> None:
+    module = weighted()
+    assert says(module, WEIGHTS)
+    assert list(module.state_dict()) == ["class_weight"]
+    assert weighted(None).state_dict() == {}
+    other = weighted((1, 1, 1))
+    other.load_state_dict(module.state_dict())
+    assert other.loss == module.loss
+    assert says(other, WEIGHTS)
+    assert not says(weighted((1, 1, 1)), WEIGHTS)  # which the comparison above would find
+
+
+def test_what_is_written_into_a_buffer_holds() -> None:
+    module = weighted()
+    module.class_weight.mul_(torch.tensor([3, 1, 1]))
+    assert says(module, torch.tensor([3, 2, 0.1], dtype=torch.float64))
+    loss = module.loss
+    module.class_weight.copy_(module.class_weight.clone())  # as DistributedDataParallel does at every step
+    assert says(module, torch.tensor([3, 2, 0.1], dtype=torch.float64))
+    assert module.loss is loss
+    module.class_weight = torch.tensor([1.0, 4.0, 2.0])
+    assert says(module, torch.tensor([1, 4, 2], dtype=torch.float64))
+    with torch.no_grad():
+        module.class_weight[1] = -1
+    with pytest.raises(lm.ParameterError, match=r"class_weight\[1\] is -1"):
+        module(Z, Y)
+
+
+def test_compiled_graphs_read_the_buffer() -> None:
+    torch.compiler.reset()
+    module = weighted()
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    for weights in (WEIGHTS, WEIGHTS.flip(0)):
+        module.class_weight.copy_(weights)
+        torch.testing.assert_close(compiled(Z, Y), torch.nn.CrossEntropyLoss(weights)(Z, Y))
+
+
+def test_buffers_keep_their_digits_whatever_type_a_module_is_brought_to() -> None:
+    for module in (weighted().half(), weighted().to(torch.bfloat16).float(), weighted().to_empty(device="cpu")):
+        assert says(module, WEIGHTS)
+    module = torch.nn.Sequential(weighted()).to("meta").to_empty(device="cpu")
+    assert says(module[0], WEIGHTS)
+    with torch.inference_mode():
+        assert weighted().float()(Z, Y) == weighted()(Z, Y)
+
+
+@pytest.mark.parametrize("loss", STRUCTURES.values(), ids=STRUCTURES)
+def test_copies_say_the_same_and_hold_the_same(loss: Loss) -> None:
+    given = drawn(loss)
+    module = lt.module(loss)
+    right = module(**given)  # a copy of one that was called, too
+    vectors = {name for name, x in loss.values.items() if isinstance(x, tuple)} - {"terms"}
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), copy.deepcopy(module).double()):
+        assert other.loss == loss
+        assert other(**given) == right
+        assert other.state_dict().keys() == vectors
+        other.load_state_dict(module.state_dict())
+
+
+# --- autocast -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["memory", "traced"])
+@pytest.mark.parametrize("loss", STRUCTURES.values(), ids=STRUCTURES)
+def test_autocast_brings_half_precision_and_takes_no_digits(
+    loss: Loss, traced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses compute in float32 within autocast, as those of PyTorch do, and gradients come back in its type."""
+    if traced:
+        monkeypatch.setattr(lt.LossModule, "_is_traced", lambda *_: True)
+    exact = drawn(loss, dtype=np.float32)
+    names = [item.name for item in loss.predicted]
+    half = {name: x.bfloat16() if name in names else x for name, x in exact.items()}
+    known, ends = learning(loss, half)
+    module = lt.module(loss, reduction="sum")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cost = module(**known)
+    cost.backward()
+    wide, wide_ends = learning(loss, {name: x.float() if x.is_floating_point() else x for name, x in half.items()})
+    right = module(**wide)
+    right.backward()
+    assert cost.dtype == torch.float32
+    assert cost == right
+    for end, other in zip(ends, wide_ends, strict=True):
+        assert torch.equal(end.grad, other.grad.bfloat16())
+
+
+def test_half_precision_within_would_be_seen() -> None:
+    x, y = torch.linspace(-2, 3, 50).bfloat16(), torch.linspace(1, 0.3, 50)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours, theirs, plain = lt.SquaredError()(x, y), torch.nn.MSELoss()(x, y), (x - y.bfloat16()).square().mean()
+    torch.testing.assert_close(ours, theirs)
+    assert abs(plain - ours) > 1e-4 * ours
+
+
+# --- refusals -----------------------------------------------------------------------------------------
+
+ZEROS, FAR = torch.zeros(3), torch.zeros(3, device="meta")
+ASKING = torch.zeros(3, requires_grad=True)
+
+
+def compiled(*given: Any, **options: Any) -> Any:
+    return torch.compile(lt.Huber(), backend="aot_eager")(*given, **options)
+
+
+BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "devices": (lambda: lt.Huber()(FAR, ZEROS), lm.KindError, "y_true is on cpu"),
+    "weight elsewhere": (lambda: lt.Huber()(ZEROS, ZEROS, weight=FAR), lm.KindError, "weight on meta"),
+    "weight here": (lambda: lt.Huber()(FAR, FAR, weight=ZEROS), lm.KindError, "weight on cpu; bring both"),
+    "mask elsewhere": (lambda: lt.Huber()(FAR, FAR, mask=ZEROS > 0), lm.KindError, "mask on cpu; bring both"),
+    "mask of numbers": (lambda: lt.Huber()(FAR, FAR, mask=FAR), lm.KindError, "write mask.bool()"),
+    "vector elsewhere": (lambda: weighted().to("meta")(Z, Y), lm.KindError, "class_weight is on meta and the input on"),
+    "vector of nothing": (lambda: weighted(WEIGHTS.to("meta")), lm.KindError, "meta, which has no numbers"),
+    "vector that learns": (lambda: weighted(WEIGHTS.clone().requires_grad_()), lm.KindError, "class_weight.detach()"),
+    "whole input": (lambda: lt.Huber()(ZEROS.long(), ZEROS), lm.KindError, "y_pred must hold floats, got torch.int64"),
+    "whole input, compiled": (lambda: compiled(ZEROS.long(), ZEROS), lm.KindError, "y_pred must hold floats"),
+    "target that learns": (lambda: lt.Huber()(FAR, FAR.clone().requires_grad_()), lm.KindError, "y_true.detach()"),
+    "target that learns, compiled": (lambda: compiled(ZEROS, ASKING), lm.KindError, "pass y_true.detach()"),
+    "target of torch.func": (
+        lambda: torch.func.grad(lambda y: lt.Huber()(ZEROS, y))(ZEROS),
+        lm.KindError,
+        "pass y_true.detach()",
+    ),
+    "weight that learns": (lambda: compiled(ZEROS, ZEROS, weight=ASKING), lm.KindError, "weight.detach()"),
+    "shapes, compiled": (lambda: compiled(ZEROS[:, None], ZEROS), lm.ShapeError, "Use y_pred.squeeze(-1)"),
+    "sparse": (lambda: lt.Huber()(ZEROS.to_sparse(), ZEROS), lm.KindError, "pass y_pred.to_dense()"),
+}
+
+
+@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
+def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
+    torch.compiler.reset()
+    call, error, text = case
+    with pytest.raises(error) as caught:
+        call()
+    assert text in str(caught.value)
+
+
+def test_weights_that_are_none_are_counted_where_nobody_can_look() -> None:
+    torch.compiler.reset()
+    module = lt.Huber()
+    weight = torch.tensor([1.0, -1.0, torch.nan])
+    assert torch.compile(module, fullgraph=True, backend="aot_eager")(ZEROS, ZEROS, weight=weight).isnan()
+    with pytest.raises(lm.DomainError, match=r"2 examples of traced calls .*weights must be finite and at least 0"):
+        module.check()
+    assert lt.Huber()(FAR, FAR, weight=[1.0, 2.0, 3.0]).is_meta  # a list goes where the input is
+
+
+def test_a_warning_points_at_the_caller() -> None:
+    with pytest.warns(lm.LossmithWarning, match="as probabilities do") as caught:
+        lt.BinaryCrossEntropy()(torch.rand(50), torch.ones(50))
+    assert caught[0].filename == __file__
