@@ -10,10 +10,10 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss, ParameterError
+from lossmith.certify.exactness import OUTPUTS, ULPS, misses
 from lossmith.program import Ops, Value
 from tests import exceptions
 from tests.laws import grid, oracle
-from tests.laws.exactness import OUTPUTS, ULPS, misses
 from tests.laws.test_every_loss import BOUNDS, finite_input_gives_no_nan_and_no_warning
 
 pytestmark = pytest.mark.engines
