@@ -12,8 +12,8 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.points import kinds
 from lossmith.engines import choice
-from tests.laws.grid import kinds
 from tests.laws.samples import sample
 
 Array = npt.NDArray[Any]
