@@ -17,7 +17,8 @@ import torch.nn.functional as F
 import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
-from tests.laws.samples import EVERY, name_of, sample
+from lossmith.certify.samples import sample
+from tests.laws.samples import EVERY, name_of
 
 # PyTorch warns of what its own compiler and torch.func do.
 pytestmark = [
