@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo  # also that of bfloat16
 from mpmath import mp, mpf
 
 from lossmith.certify import oracle
 from lossmith.certify.points import Array
 from lossmith.core.loss import Loss
+from lossmith.structures.pointwise import Pointwise
 
 ULPS = 8
 FLOAT32 = mpf("1e-6")
@@ -88,6 +90,11 @@ ALLOWANCES = (
         _normal_range,
     ),
 )
+
+
+def paired(loss: Loss) -> bool:
+    """Return whether a loss is of a target and a prediction, element by element: those that these rules are about."""
+    return isinstance(loss, Pointwise) and loss.paired
 
 
 def misses(
@@ -164,7 +171,9 @@ def _apart(value: float, truth: mpf, size: mpf, dtype: Any, carried: mpf | int =
     return float(max(abs(mpf(value) - truth) - carried, mpf(0)) / _unit(size, dtype))
 
 
-def error(loss: Loss, order: int, y: float, f: float, value: float, dtype: Any, enough: float = 0) -> float:
+def error(
+    loss: Loss, order: int, y: float, f: float, value: float, dtype: Any, enough: float = 0, rounded: Any = None
+) -> float:
     """Return how far a result is from right, in units in the last place, by the rules of ``misses``.
 
     Args:
@@ -173,23 +182,41 @@ def error(loss: Loss, order: int, y: float, f: float, value: float, dtype: Any, 
         value: the result.
         dtype: the type that it was computed in.
         enough: an error up to which nobody needs to know whether it is smaller still.
+        rounded: the type that it was rounded to, if that is another.
     """
+    kind = dtype if rounded is None else rounded
     truth = oracle.truth(loss, y, f, order)
-    found = _apart(value, truth, truth, dtype)
-    if found <= enough:
-        return found
-    carried = _carried(loss, order, y, f, dtype)
-    found = min(found, _apart(value, truth, max(abs(truth), carried), dtype, carried))
+    found = off(value, truth, kind, lambda: _carried(loss, order, y, f, dtype), enough)
     for allowance in ALLOWANCES:
         if found > enough and allowance.concerns(loss, order):
             others = allowance.also(loss, order, y, f, dtype)
-            found = min([found, *(_apart(value, *other, dtype) for other in others)])
+            found = min([found, *(_apart(value, *other, kind) for other in others)])
     return found
+
+
+def off(
+    value: float, truth: mpf, dtype: Any, carried: Callable[[], mpf], enough: float = 0, size: mpf | int = 0
+) -> float:
+    """Return how far a result is from the truth, in units in the last place, beyond what its inputs carry.
+
+    Args:
+        value: the result.
+        truth: what it should be.
+        dtype: the type of the result.
+        carried: says what one unit in the last place of the inputs changes; asked only where it matters.
+        enough: an error up to which nobody needs to know whether it is smaller still.
+        size: the size of a number whose last place is the unit, where that is larger than the truth.
+    """
+    found = _apart(value, truth, max(abs(truth), size), dtype)
+    if found <= enough:
+        return found
+    change = carried()
+    return min(found, _apart(value, truth, max(abs(truth), size, change), dtype, change))
 
 
 def _unit(size: mpf, dtype: Any) -> mpf:
     with np.errstate(over="ignore", invalid="ignore"):
-        number = min(np.dtype(dtype).type(float(abs(size))), np.finfo(dtype).max)
+        number = min(np.dtype(dtype).type(float(abs(size))), finfo(dtype).max)
         return mpf(float(np.spacing(number)))
 
 

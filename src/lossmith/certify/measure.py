@@ -1,27 +1,33 @@
-"""How far hosts are from the truth: the worst result of each over points of losses."""
+"""How far hosts are from the truth: the worst result of each over examples of losses."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ml_dtypes import bfloat16
 from mpmath import mp, mpf
 
-from lossmith.certify import oracle
-from lossmith.certify.exactness import OUTPUTS, error
-from lossmith.certify.hosts import HALF, SIGN_CHANGES, Host
+from lossmith.certify import definitions, exactness, oracle
+from lossmith.certify.definitions import Example
+from lossmith.certify.exactness import OUTPUTS
+from lossmith.certify.hosts import KINDS, SIGN_CHANGES, Host
 from lossmith.certify.points import combinations, inside, law_pairs
+from lossmith.certify.samples import kind_of, sample
 from lossmith.core.loss import Loss
+from lossmith.core.registry import loss_class, names
 
 Array = npt.NDArray[Any]
 
 EACH = 16
-"""Points of each sort, ordinary ones and ones of the law grid; as many for every loss, so that hosts compile less."""
+"""Examples; of losses of a target and a prediction, half are ordinary ones and half are of the law grid."""
+_SIXTYFOURTHS = 64
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class Worst:
         ulps: how far it is off, in units in the last place.
         tolerance: how far it may be.
         loss: whose output.
-        y, f: the target and the prediction.
+        output: which: ``losses``, or ``gradient:x`` or ``hessian:x`` by the symbol of an input.
+        example: the inputs, by name.
         got: the result.
         truth: what it should have been.
     """
@@ -40,8 +47,8 @@ class Worst:
     ulps: float
     tolerance: float
     loss: Loss
-    y: float
-    f: float
+    output: str
+    example: Mapping[str, Any]
     got: float
     truth: float
 
@@ -60,68 +67,148 @@ Key = tuple[str, str, str]
 """Host, type of inputs, and output."""
 
 
-def forms(kind: type[Loss]) -> list[Loss]:
-    """Return a loss with every combination of its options."""
-    return list(dict.fromkeys(kind(**chosen) for chosen in combinations(kind)))
-
-
-@cache
-def places(loss: Loss, kind: str) -> tuple[Array, Array]:
-    """Return targets and predictions: ordinary ones, and some of the law grid with its far tails and kinks."""
-    dtype: Any = np.float64 if kind == "float64" else np.float32
-    rng = np.random.default_rng(0)
-    y, f = (inside(loss.domains[x], rng, EACH) for x in ("y", "f"))
-    grid = law_pairs(loss, dtype)
-    drawn = random.Random(f"{loss} {kind}").choices(grid, k=EACH)
-    pairs = np.array([*zip(y, f, strict=True), *drawn]).astype(dtype)
-    if kind == "bfloat16":
-        pairs = _cut(pairs)
-        kept = np.array([loss.domains["y"].includes(a) and loss.domains["f"].includes(b) for a, b in pairs.tolist()])
-        pairs = np.where(kept[:, None], pairs, pairs[kept][0])
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-
-
-def _cut(numbers: Array) -> Array:
-    """Return the float32 numbers that bfloat16 has, towards zero."""
-    return (np.ascontiguousarray(numbers).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
-
-
-def measure(loss: Loss, hosts: Mapping[str, Host], kinds: Iterable[str]) -> dict[Key, Worst]:
-    """Return the worst result of each host for one loss, by type of inputs and output."""
+def losses(*, full: bool) -> dict[str, list[Loss]]:
+    """Return every loss of the catalogue, with its defaults or with every combination of its options."""
     found = {}
-    for kind in kinds:
-        for name, host in hosts.items():
-            y, f = host.usable(*places(loss, kind))
-            for order, numbers in enumerate(host.ask(loss, y, f, kind)):
-                found[name, kind, OUTPUTS[order]] = _worst(loss, order, y, f, numbers, host, kind)
+    for name in names():
+        kind = loss_class(name)
+        ways: Iterable[Mapping[str, Any]] = combinations(kind) if full else [{}]
+        found[name] = list(dict.fromkeys(kind(**chosen) for chosen in ways))
     return found
 
 
-def _worst(loss: Loss, order: int, y: Array, f: Array, numbers: Array, host: Host, kind: str) -> Worst:
-    computed = "float64" if kind == "float64" else "float32"
-    tolerance = getattr(host.tolerance, computed) * (SIGN_CHANGES if order == 2 else 1)
-    worst: Worst | None = None
-    for target, prediction, value in zip(y.tolist(), f.tolist(), numbers.tolist(), strict=True):
-        truth = oracle.truth(loss, target, prediction, order)
-        got = value
-        if host.narrow and kind == "bfloat16" and order > 0:
-            got = _widened(value, truth)
-        if not host.promises(order, truth, computed):
+def kinds_of(loss: Loss) -> list[str]:
+    """Return the types that a loss is tried in: no row of logarithms in bfloat16 stands for probabilities."""
+    logarithms = any(kind_of(loss, item.symbol) == "log_probabilities" for item in loss.inputs)
+    return [kind for kind in KINDS if not (logarithms and kind == "bfloat16")]
+
+
+@cache
+def examples(loss: Loss) -> dict[str, Array]:
+    """Return examples by name. Their numbers are ones of bfloat16 where a type need not be wider, so of every type."""
+    if exactness.paired(loss):
+        rng = np.random.default_rng(0)
+        y, f = (inside(loss.domains[x], rng, EACH // 2) for x in ("y", "f"))
+        grid = random.Random(str(loss)).choices(law_pairs(loss, np.float32), k=EACH // 2)
+        pairs = _cut(np.array([*zip(y, f, strict=True), *grid]))
+        domains = [loss.domains[x] for x in ("y", "f")]
+        kept = [all(d.includes(x) for d, x in zip(domains, pair, strict=True)) for pair in pairs.tolist()]
+        pairs = np.where(np.array(kept)[:, None], pairs, pairs[kept.index(True)])
+        return dict(zip(("y_true", "y_pred"), np.ascontiguousarray(pairs.T), strict=True))
+    drawn = sample(loss, EACH)
+    return {item.name: _rounded(drawn[item.name], kind_of(loss, item.symbol)) for item in loss.inputs}
+
+
+def _rounded(numbers: Array, kind: str) -> Array:
+    """Return numbers of bfloat16 nearby; rows of probabilities still sum to 1."""
+    if kind in ("indices", "log_probabilities"):
+        return numbers
+    if kind == "probabilities":
+        parts = np.maximum(np.round(numbers * _SIXTYFOURTHS), 1)
+        most = np.argmax(parts, axis=-1)[..., None]
+        rest = _SIXTYFOURTHS - parts.sum(axis=-1, keepdims=True)
+        np.put_along_axis(parts, most, np.take_along_axis(parts, most, -1) + rest, -1)
+        return np.asarray(parts / _SIXTYFOURTHS)
+    return _cut(numbers)
+
+
+def _cut(numbers: Array) -> Array:
+    """Return numbers of bfloat16, towards zero."""
+    bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+    return bits.view(np.float32).astype(np.float64)
+
+
+def turns(losses: Sequence[Loss], hosts: Mapping[str, Host], *, sampled: bool) -> Iterator[tuple[Loss, str, list[str]]]:
+    """Yield what a run measures: a loss, a host, and the types.
+
+    Args:
+        losses: all that are asked for.
+        hosts: by their names.
+        sampled: whether hosts get only as much as their pace says, in turns, and else all.
+    """
+    for n, loss in enumerate(losses):
+        kinds = kinds_of(loss)
+        for m, (name, host) in enumerate(hosts.items()):
+            if sampled and (host.pace == "never" or (host.pace == "thirds" and (n + m) % 3)):
+                continue
+            yield loss, name, kinds if not sampled or host.pace == "all" else [kinds[(n // 3 + m) % len(kinds)]]
+
+
+def measure(loss: Loss, name: str, host: Host, kinds: Iterable[str]) -> dict[Key, Worst]:
+    """Return the worst result of a host for one loss, by type of inputs and output."""
+    found: dict[Key, Worst] = {}
+    for kind in kinds:
+        for worst in _results(loss, examples(loss), host, kind):
+            worse(found, {(name, kind, worst.output.partition(":")[0]): worst})
+    return found
+
+
+def _results(loss: Loss, given: Mapping[str, Array], host: Host, kind: str) -> Iterator[Worst]:
+    """Yield the worst result of each output."""
+    rows = _examples(given, kind)
+    used = [n for n, row in enumerate(rows) if all(host.promises(numbers, kind) for numbers in row)]
+    for output, numbers in host.ask(loss, given, kind).items():
+        second = output.startswith("hessian")
+        tolerance = host.tolerance[numbers.dtype.name] * (SIGN_CHANGES if second and numbers.dtype != bfloat16 else 1)
+        worst = Worst(0.0, tolerance, loss, output, {}, 0.0, 0.0)
+        for n in used:
+            for k, got in enumerate(np.ravel(numbers[n]).astype(float).tolist()):
+                truth = _truth(loss, rows[n], output, k)
+                computed = "float64" if kind == "float64" else "float32"
+                if not host.promises([float(truth)], computed) or (second and not host.bent and _is_beyond(truth, kind)):
+                    continue
+                ulps = _error(loss, rows[n], output, k, got, numbers.dtype, KINDS[computed], tolerance)
+                if ulps > worst.ulps or not worst.example:
+                    shown = {name: x[n].tolist() for name, x in given.items()}
+                    worst = Worst(ulps, tolerance, loss, output, shown, got, float(truth))
+        yield worst
+
+
+def _examples(given: Mapping[str, Array], kind: str) -> list[Example]:
+    columns = [x if x.dtype.kind == "i" else x.astype(KINDS[kind]).astype(float) for x in given.values()]
+    return [tuple(tuple(np.ravel(x[n]).tolist()) for x in columns) for n in range(len(columns[0]))]
+
+
+def _is_beyond(truth: mpf, kind: str) -> bool:
+    return not abs(truth) <= float(np.finfo(np.float64 if kind == "float64" else np.float32).max)
+
+
+def _truth(loss: Loss, example: Example, output: str, k: int) -> mpf:
+    if exactness.paired(loss):
+        (y,), (f,) = example
+        return oracle.truth(loss, y, f, _order(output))
+    return definitions.truths(loss, example)[output][k]
+
+
+def _order(output: str) -> int:
+    return OUTPUTS.index(output.partition(":")[0])
+
+
+def _error(
+    loss: Loss, example: Example, output: str, k: int, got: float, dtype: Any, computed: Any, enough: float
+) -> float:
+    """Return how far a result is off, in units in the last place, beyond what its inputs carry."""
+    if exactness.paired(loss):
+        (y,), (f,) = example
+        return exactness.error(loss, _order(output), y, f, got, computed, enough, dtype)
+    found, what = definitions.truths(loss, example), output.partition(":")[0]
+    # In a row, parts that belong to several numbers of it cancel in single ones: a unit is that of the largest.
+    size = max(abs(x) for name, numbers in found.items() if name.startswith(what) for x in numbers)
+    truth = found[output][k]
+    return exactness.off(got, truth, dtype, lambda: _carried(loss, example, output, k, computed), enough, size)
+
+
+def _carried(loss: Loss, example: Example, output: str, k: int, computed: Any) -> mpf:
+    """Return how far the truth moves when each input moves by one unit in the last place, all together."""
+    here, total = _truth(loss, example, output, k), mpf(0)
+    for place, item in enumerate(loss.inputs):
+        if item.symbol in loss.class_indices or loss.domains[item.symbol].values:
             continue
-        ulps = error(loss, order, target, prediction, got, f.dtype, tolerance)
-        if worst is None or ulps > worst.ulps:
-            worst = Worst(ulps, tolerance, loss, target, prediction, value, float(truth))
-    if worst is None:
-        return Worst(0.0, tolerance, loss, float(y[0]), float(f[0]), 0.0, 0.0)
-    return worst
-
-
-def _widened(value: float, truth: mpf) -> float:
-    """Return the truth where a bfloat16 is it but for its rounding, and else the number."""
-    if not mp.isfinite(truth) or not np.isfinite(value) or truth == 0:
-        return value
-    unit = mpf(2) ** max(int(mp.floor(mp.log(abs(truth), 2))) - 7, -133)
-    return float(np.float32(float(truth))) if abs(value - truth) <= HALF * unit else value
+        for n, x in enumerate(example[place]):
+            moved = (*example[place][:n], float(np.nextafter(computed(x), computed(math.inf))), *example[place][n + 1 :])
+            there = (*example[:place], moved, *example[place + 1 :])
+            total += abs(_truth(loss, there, output, k) - here)
+    return total if mp.isfinite(total) else mpf(0)
 
 
 def worse(found: dict[Key, Worst], more: Mapping[Key, Worst]) -> None:

@@ -1,7 +1,8 @@
-"""What JAX says of losses of a prediction and a target: value and derivatives, as users get them."""
+"""What JAX says of losses: values and derivatives, as users get them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,27 +16,35 @@ from lossmith.frameworks.jax.functions import losses
 Array = npt.NDArray[Any]
 
 
-def eager(loss: Loss, y: Array, f: Array, kind: str) -> list[Array]:
-    """Return value, gradient and second derivative of each example, an operation at a time."""
+def eager(loss: Loss, given: Mapping[str, Array], kind: str) -> dict[str, Array]:
+    """Return losses, gradients and second derivatives, an operation at a time."""
     with jax.disable_jit():
-        return _answers(loss, y, f, kind, compiled=False)
+        return _answers(loss, given, compiled=False)
 
 
-def compiled(loss: Loss, y: Array, f: Array, kind: str) -> list[Array]:
+def compiled(loss: Loss, given: Mapping[str, Array], kind: str) -> dict[str, Array]:
     """Return the same from one function that ``jax.jit`` compiled."""
-    return _answers(loss, y, f, kind, compiled=True)
+    return _answers(loss, given, compiled=True)
 
 
-def _answers(loss: Loss, y: Array, f: Array, kind: str, *, compiled: bool) -> list[Array]:
-    def total(f: Any, y: Any) -> tuple[Any, Any]:
-        found = losses(loss, f, y)
+def _answers(loss: Loss, given: Mapping[str, Array], *, compiled: bool) -> dict[str, Array]:
+    names = {item.symbol: item.name for item in loss.predicted}
+    first = (..., 0) if loss.row_axis is not None else ...
+
+    def total(ends: Mapping[str, Any], others: Mapping[str, Any]) -> tuple[Any, Any]:
+        found = losses(loss, **{**others, **{names[symbol]: x for symbol, x in ends.items()}})
         return found.sum(), found
 
-    def everything(f: Any, y: Any) -> list[Any]:
-        (slope, found), (bend, _) = jax.jvp(lambda f: jax.grad(total, has_aux=True)(f, y), (f,), (jnp.ones_like(f),))
-        return [found, slope, bend]
+    def everything(ends: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+        slopes, bends = jax.grad(total, has_aux=True), {}
+        for symbol in ends:
+            way = {z: jnp.zeros_like(x).at[first].set(z == symbol) for z, x in ends.items()}
+            (slope, found), (bend, _) = jax.jvp(lambda z: slopes(z, others), (ends,), (way,))
+            bends[f"hessian:{symbol}"] = bend[symbol][first]
+        return {"losses": found, **{f"gradient:{symbol}": x for symbol, x in slope.items()}, **bends}
 
     with jax.enable_x64(True):
-        prediction, target = (jnp.asarray(x).astype(kind) for x in (f, y))
-        found = (jax.jit(everything) if compiled else everything)(prediction, target)
-        return [np.asarray(x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x) for x in found]
+        arrays = {name: jnp.asarray(x) for name, x in given.items()}
+        ends = {symbol: arrays.pop(name) for symbol, name in names.items()}
+        found = (jax.jit(everything) if compiled else everything)(ends, arrays)
+        return {name: np.asarray(x) for name, x in found.items()}
