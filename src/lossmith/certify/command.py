@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lossmith.cli.terminal import print_table, say, write, write_json
@@ -19,7 +19,6 @@ arithmetic: at ordinary numbers, and for losses of a target and a prediction als
 may be off by its tolerance, in units in the last place (ulp), and by what one unit in the last place of its inputs
 would change. bfloat16 is computed in float32.
 """
-_KINDS = ("float64", "float32", "bfloat16")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m lossmith.certify", description=_TOLD)
     parser.add_argument("--loss", action="append", metavar="NAME", help="only this loss, in all types; repeatable")
     parser.add_argument("--host", action="append", metavar="NAME", help="only this host; repeatable")
-    parser.add_argument("--dtype", action="append", metavar="NAME", help=f"only {', '.join(_KINDS)}; repeatable")
+    parser.add_argument("--dtype", action="append", metavar="NAME", help="only this type of inputs; repeatable")
     parser.add_argument(
         "--full",
         action="store_true",
@@ -41,15 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import mpmath  # noqa: F401
     except ModuleNotFoundError as error:
         parser.error(f"the truth needs {error.name}: pip install 'lossmith[certify]'")
-    from lossmith.certify.hosts import HOSTS
+    from lossmith.certify.hosts import HOSTS, KINDS
     from lossmith.certify.measure import Key, Worst, losses, measure, turns, worse
 
     known = losses(full=options.full)
     chosen = list(dict.fromkeys(_loss(parser, name) for name in options.loss or known))
     hosts = {name: HOSTS[name] for name in _hosts(parser, options.host, HOSTS)}
     for name in options.dtype or ():
-        if name not in _KINDS:
-            parser.error(f"there is no type {name!r}.{did_you_mean(name, _KINDS)} There are: {', '.join(_KINDS)}")
+        if name not in KINDS:
+            parser.error(f"there is no type {name!r}.{did_you_mean(name, KINDS)} There are: {', '.join(KINDS)}")
     if not (options.full or options.host):
         hosts = {name: host for name, host in hosts.items() if host.pace != "never"}
     wanted = [loss for name in chosen for loss in known[name]]
@@ -60,16 +59,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stderr.isatty() and loss.name != before:
             say(f"{chosen.index(loss.name) + 1}/{len(chosen)} {loss.name}")
             before = loss.name
-        results = measure(loss, name, hosts[name], [kind for kind in kinds if kind in (options.dtype or _KINDS)])
+        results = measure(loss, name, hosts[name], [kind for kind in kinds if kind in (options.dtype or KINDS)])
         worse(found, results)
         beyond += [(key, worst) for key, worst in results.items() if not worst.within]
     missing = {name: host.missing for name, host in HOSTS.items() if host.missing and name in (options.host or HOSTS)}
     if options.json:
         write_json(
-            {"losses": chosen, "hosts": list(hosts), "missing": missing, "within": not beyond, "worst": _document(found)}
+            {
+                "losses": chosen,
+                "hosts": list(hosts),
+                "missing": missing,
+                "within": not beyond,
+                "worst": _document(found),
+            }
         )
         return 1 if beyond else 0
-    print_table(_HEADERS, _rows(found, hosts), right=(2, 3, 4))
+    print_table(_HEADERS, _rows(found, hosts, KINDS), right=(2, 3, 4))
     write(f"\n{len(chosen)} losses; {len(beyond) or 'no'} result{'s' * (len(beyond) != 1)} beyond the tolerance")
     for (name, kind, output), worst in beyond:
         write(
@@ -102,11 +107,11 @@ def _hosts(parser: argparse.ArgumentParser, asked: Sequence[str] | None, known: 
 _HEADERS = ("host", "inputs", "value", "gradient", "second", "", "worst of all")
 
 
-def _rows(found: Mapping[Any, Any], hosts: Mapping[str, Any]) -> list[list[str]]:
+def _rows(found: Mapping[Any, Any], hosts: Iterable[str], kinds: Iterable[str]) -> list[list[str]]:
     """Return a line for each host and type: the worst of each output in ulps, and which loss is nearest to too far."""
     rows = []
     for name in hosts:
-        for kind in _KINDS:
+        for kind in kinds:
             each = [found.get((name, kind, output)) for output in ("losses", "gradient", "hessian")]
             there = [worst for worst in each if worst is not None]
             if there:

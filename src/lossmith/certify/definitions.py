@@ -58,15 +58,20 @@ def _around(
         evaluate(loss, [_moved(x, k, side * step) if n == place else x for n, x in enumerate(given)], held)[0]
         for side in (1, -1)
     )
-    found = (above - below) / (2 * step), (above - 2 * here + below) / step**2
-    return tuple(mpf(0) if abs(x) < _NOISE else x for x in found)  # type: ignore[return-value]
+    return _heard((above - below) / (2 * step)), _heard((above - 2 * here + below) / step**2)
+
+
+def _heard(difference: mpf) -> mpf:
+    return mpf(0) if abs(difference) < _NOISE else difference
 
 
 def _moved(numbers: Numbers, k: int, by: mpf) -> Numbers:
     return [x + by if n == k else x for n, x in enumerate(numbers)]
 
 
-def evaluate(loss: Loss, given: Sequence[Numbers], repeat: tuple[Any, ...] | None = None) -> tuple[mpf, tuple[Any, ...]]:
+def evaluate(
+    loss: Loss, given: Sequence[Numbers], repeat: tuple[Any, ...] | None = None
+) -> tuple[mpf, tuple[Any, ...]]:
     """Return the loss of an example at the precision that holds now, and the choices that its formula made."""
     exact = Exact(repeat)
     return _definition(loss)(loss, exact, *given), tuple(exact.choices)
@@ -75,7 +80,7 @@ def evaluate(loss: Loss, given: Sequence[Numbers], repeat: tuple[Any, ...] | Non
 def _definition(loss: Loss) -> Callable[..., mpf]:
     if loss.name in _BY_NAME:
         return _BY_NAME[loss.name]
-    return next((found for kind, found in _BY_STRUCTURE.items() if isinstance(loss, kind)), _single)
+    return next((found for kind, found in _BY_STRUCTURE if isinstance(loss, kind)), _single)
 
 
 def _formula(loss: Any, exact: Exact, *inputs: Any) -> mpf:
@@ -167,10 +172,10 @@ _BY_NAME: dict[str, Callable[..., mpf]] = {
     "weston_watkins": _margin(mp.fsum),
 }
 """Losses without a formula."""
-_BY_STRUCTURE: dict[type[Loss], Callable[..., mpf]] = {
-    Softmax: _softmax,
-    Divergence: _divergence,
-    Distance: _distance,
-    Levels: _levels,
-}
+_BY_STRUCTURE: tuple[tuple[Any, Callable[..., mpf]], ...] = (
+    (Softmax, _softmax),
+    (Divergence, _divergence),
+    (Distance, _distance),
+    (Levels, _levels),
+)
 """Others have a formula of single numbers."""

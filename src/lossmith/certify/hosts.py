@@ -18,7 +18,7 @@ from lossmith.core.loss import Loss
 from lossmith.engines.choice import Name, using
 
 Array = npt.NDArray[Any]
-Arrays = Mapping[str, Array]
+Arrays = dict[str, Array]
 Answers = Callable[[Loss, Arrays, str], dict[str, Array]]
 """``(loss, inputs by name, type) -> outputs``.
 
@@ -52,8 +52,9 @@ class Host:
             for 0 and computes a / b / b as a / (b * b), and with the threads of TensorFlow, which also flush to 0.
         bent: whether an infinite second derivative comes out as one. JAX transposes the products that derivatives
             are made of, and an infinite one times 0 is no number.
-        pace: what a quick run asks of it: of every loss ``all`` types, or one of them in ``turns``; or, since it
-            compiles, that of every third loss (``thirds``); or nothing (``never``).
+        pace: what a quick run asks of it: of every loss ``all`` types, or one of them in ``turns``; where that takes
+            long, since functions or single operations are compiled, of every third loss (``thirds``), or nothing
+            (``never``).
     """
 
     needs: tuple[str, ...]
@@ -75,7 +76,7 @@ class Host:
         low, high = (float(x) ** 0.5 for x in (finfo(KINDS[kind]).tiny, finfo(KINDS[kind]).max))
         return all(low <= abs(x) <= high or (x == 0 and not np.signbit(x)) or np.isinf(x) for x in numbers)
 
-    def ask(self, loss: Loss, given: Arrays, kind: str) -> dict[str, Array]:
+    def ask(self, loss: Loss, given: Mapping[str, Array], kind: str) -> dict[str, Array]:
         """Return its outputs for examples of a type."""
         if callable(self.answers):
             run = self.answers
@@ -83,13 +84,14 @@ class Host:
             module, _, name = self.answers.partition(":")
             run = getattr(import_module(module), name)
         with np.errstate(all="ignore"):
-            return run(loss, {name: x if x.dtype.kind in "iu" else x.astype(KINDS[kind]) for name, x in given.items()}, kind)
+            arrays = {name: x if x.dtype.kind == "i" else x.astype(KINDS[kind]) for name, x in given.items()}
+            return run(loss, arrays, kind)
 
 
-def engine(name: Name, loss: Loss, given: Arrays, kind: str) -> dict[str, Array]:
+def engine(name: Name, loss: Loss, given: Mapping[str, Any], kind: str) -> dict[str, Array]:
     """Return what one of our own engines says."""
     with using(name):
-        found = loss.evaluate(**given, outputs=OUTPUTS, trusted=True)
+        found = loss.evaluate(outputs=OUTPUTS, trusted=True, **given)
     results, first = {"losses": found["losses"]}, (..., 0) if loss.row_axis is not None else ...
     for item in loss.predicted:
         slope, bend = (x[item.name] if isinstance(x, dict) else x for x in (found["gradient"], found["hessian"]))
@@ -105,7 +107,7 @@ HOSTS: dict[str, Host] = {
     "torch": Host(("torch",), f"{_TORCH}:eager", REFERENCE),
     "torch-operations": Host(("torch",), f"{_TORCH}:in_operations", ARRAYS),
     "torch-compiled": Host(("torch",), f"{_TORCH}:compiled", ARRAYS, pace="never"),
-    "jax": Host(("jax",), f"{_JAX}:eager", ARRAYS, roots=True, bent=False, pace="turns"),
+    "jax": Host(("jax",), f"{_JAX}:eager", ARRAYS, roots=True, bent=False, pace="thirds"),
     "jax-jit": Host(("jax",), f"{_JAX}:compiled", ARRAYS, roots=True, bent=False, pace="thirds"),
     "tensorflow": Host(("tensorflow",), f"{_TENSORFLOW}:eager", ARRAYS, roots=True, pace="turns"),
     "tensorflow-xla": Host(("tensorflow",), f"{_TENSORFLOW}:compiled", ARRAYS, roots=True, pace="thirds"),

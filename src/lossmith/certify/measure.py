@@ -147,6 +147,7 @@ def _results(loss: Loss, given: Mapping[str, Array], host: Host, kind: str) -> I
     """Yield the worst result of each output."""
     rows = _examples(given, kind)
     used = [n for n, row in enumerate(rows) if all(host.promises(numbers, kind) for numbers in row)]
+    computed = "float64" if kind == "float64" else "float32"
     for output, numbers in host.ask(loss, given, kind).items():
         second = output.startswith("hessian")
         tolerance = host.tolerance[numbers.dtype.name] * (SIGN_CHANGES if second and numbers.dtype != bfloat16 else 1)
@@ -154,8 +155,8 @@ def _results(loss: Loss, given: Mapping[str, Array], host: Host, kind: str) -> I
         for n in used:
             for k, got in enumerate(np.ravel(numbers[n]).astype(float).tolist()):
                 truth = _truth(loss, rows[n], output, k)
-                computed = "float64" if kind == "float64" else "float32"
-                if not host.promises([float(truth)], computed) or (second and not host.bent and _is_beyond(truth, kind)):
+                bent = second and not host.bent and not abs(truth) <= float(np.finfo(computed).max)
+                if bent or not host.promises([float(truth)], computed):
                     continue
                 ulps = _error(loss, rows[n], output, k, got, numbers.dtype, KINDS[computed], tolerance)
                 if ulps > worst.ulps or not worst.example:
@@ -167,10 +168,6 @@ def _results(loss: Loss, given: Mapping[str, Array], host: Host, kind: str) -> I
 def _examples(given: Mapping[str, Array], kind: str) -> list[Example]:
     columns = [x if x.dtype.kind == "i" else x.astype(KINDS[kind]).astype(float) for x in given.values()]
     return [tuple(tuple(np.ravel(x[n]).tolist()) for x in columns) for n in range(len(columns[0]))]
-
-
-def _is_beyond(truth: mpf, kind: str) -> bool:
-    return not abs(truth) <= float(np.finfo(np.float64 if kind == "float64" else np.float32).max)
 
 
 def _truth(loss: Loss, example: Example, output: str, k: int) -> mpf:
@@ -205,7 +202,8 @@ def _carried(loss: Loss, example: Example, output: str, k: int, computed: Any) -
         if item.symbol in loss.class_indices or loss.domains[item.symbol].values:
             continue
         for n, x in enumerate(example[place]):
-            moved = (*example[place][:n], float(np.nextafter(computed(x), computed(math.inf))), *example[place][n + 1 :])
+            beside = float(np.nextafter(computed(x), computed(math.inf)))
+            moved = (*example[place][:n], beside, *example[place][n + 1 :])
             there = (*example[:place], moved, *example[place + 1 :])
             total += abs(_truth(loss, there, output, k) - here)
     return total if mp.isfinite(total) else mpf(0)

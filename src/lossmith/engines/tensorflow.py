@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from lossmith.engines.arrays import Arrays, Formula
-from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, finite_product, functions
+from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
 from lossmith.errors import ProgramError
 
 Tensor = Any
@@ -247,7 +247,7 @@ def along(g: Tensor, slope: Tensor) -> Tensor:
 
         return _where(g == 0, 0.0, g * slope), slopes
 
-    found: Tensor = product(g, slope)
+    found: Tensor = product(tf.broadcast_to(g, tf.shape(slope)), slope)
     return found
 
 

@@ -24,9 +24,9 @@ def eager(loss: Loss, given: Mapping[str, Array], kind: str) -> dict[str, Array]
 
 def compiled(loss: Loss, given: Mapping[str, Array], kind: str) -> dict[str, Array]:
     """Return the same from one function that XLA compiled."""
-    ready = settled(loss)
+    ready, tensors = settled(loss), _tensors(given)
     run = tf.function(lambda tensors: _answers(ready, tensors), jit_compile=True, autograph=False)
-    return _arrays(run(_tensors(given)))
+    return _arrays(run.get_concrete_function(tensors)(tensors))
 
 
 def _answers(loss: Loss, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

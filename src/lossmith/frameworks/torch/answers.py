@@ -61,4 +61,4 @@ def _array(found: Tensor) -> Array:
         return np.asarray(found.numpy())
     import ml_dtypes  # only who asks in bfloat16 needs it
 
-    return found.float().numpy().astype(ml_dtypes.bfloat16)
+    return np.asarray(found.float().numpy().astype(ml_dtypes.bfloat16))
