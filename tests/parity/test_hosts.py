@@ -2,8 +2,8 @@
 
 What is sampled, since compiling takes its time: losses run with their defaults. NumPy, PyTorch in memory and in
 operations get every loss of the catalogue in float64, float32 and bfloat16; the compiled engine and TensorFlow get
-every loss in one of the types, which take turns; JAX, with and without ``jit``, and XLA under TensorFlow get a third of
-the losses each, in one type. ``torch.compile`` gets two losses, through ``aot_eager``. Nothing is left out by
+every loss in one of the types, which take turns; JAX, with and without ``jit``, and XLA under TensorFlow get a quarter
+of the losses each, in one type. ``torch.compile`` gets two losses, through ``aot_eager``. Nothing is left out by
 ``python -m lossmith.certify --full``.
 """
 
@@ -43,7 +43,7 @@ def beyond(loss: Loss, host: Host, kinds: Iterable[str] = KINDS) -> list[Any]:
 @pytest.mark.parametrize("name", INSTALLED)
 def test_every_host_says_the_same(name: str) -> None:
     asked = [(loss, kinds) for loss, host, kinds in turns(DEFAULTS, HOSTS, sampled=True) if host == name]
-    assert len(asked) >= len(DEFAULTS) // 3
+    assert len(asked) >= len(DEFAULTS) // 4
     assert [found for loss, kinds in asked for found in beyond(loss, HOSTS[name], kinds)] == []
 
 

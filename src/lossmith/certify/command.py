@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="every loss with every combination of its options, on every host in every type: half an hour. "
+        help="every loss with every combination of its options, on every host in every type: a quarter of an hour. "
         "Without it, hosts that take long get losses with their defaults, in types that take turns",
     )
     parser.add_argument("--json", action="store_true", help="print one document instead of a table")

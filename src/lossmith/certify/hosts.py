@@ -53,7 +53,7 @@ class Host:
         bent: whether an infinite second derivative comes out as one. JAX transposes the products that derivatives
             are made of, and an infinite one times 0 is no number.
         pace: what a quick run asks of it: of every loss ``all`` types, or one of them in ``turns``; where that takes
-            long, since functions or single operations are compiled, of every third loss (``thirds``), or nothing
+            long, since functions or single operations are compiled, of one loss in four (``some``), or nothing
             (``never``).
     """
 
@@ -62,7 +62,7 @@ class Host:
     tolerance: Mapping[str, float]
     roots: bool = False
     bent: bool = True
-    pace: Literal["all", "turns", "thirds", "never"] = "all"
+    pace: Literal["all", "turns", "some", "never"] = "all"
 
     @property
     def missing(self) -> list[str]:
@@ -107,9 +107,9 @@ HOSTS: dict[str, Host] = {
     "torch": Host(("torch",), f"{_TORCH}:eager", REFERENCE),
     "torch-operations": Host(("torch",), f"{_TORCH}:in_operations", ARRAYS),
     "torch-compiled": Host(("torch",), f"{_TORCH}:compiled", ARRAYS, pace="never"),
-    "jax": Host(("jax",), f"{_JAX}:eager", ARRAYS, roots=True, bent=False, pace="thirds"),
-    "jax-jit": Host(("jax",), f"{_JAX}:compiled", ARRAYS, roots=True, bent=False, pace="thirds"),
+    "jax": Host(("jax",), f"{_JAX}:eager", ARRAYS, roots=True, bent=False, pace="some"),
+    "jax-jit": Host(("jax",), f"{_JAX}:compiled", ARRAYS, roots=True, bent=False, pace="some"),
     "tensorflow": Host(("tensorflow",), f"{_TENSORFLOW}:eager", ARRAYS, roots=True, pace="turns"),
-    "tensorflow-xla": Host(("tensorflow",), f"{_TENSORFLOW}:compiled", ARRAYS, roots=True, pace="thirds"),
+    "tensorflow-xla": Host(("tensorflow",), f"{_TENSORFLOW}:compiled", ARRAYS, roots=True, pace="some"),
 }
 """Each by its name; another one is another line. Keras computes with the engine of its backend, one of these."""

@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 EACH = 16
 """Examples; of losses of a target and a prediction, half are ordinary ones and half are of the law grid."""
 _SIXTYFOURTHS = 64
+_SOME = 4
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,9 @@ def turns(losses: Sequence[Loss], hosts: Mapping[str, Host], *, sampled: bool) -
     for n, loss in enumerate(losses):
         kinds = kinds_of(loss)
         for m, (name, host) in enumerate(hosts.items()):
-            if sampled and (host.pace == "never" or (host.pace == "thirds" and (n + m) % 3)):
+            if sampled and (host.pace == "never" or (host.pace == "some" and (n + m) % _SOME)):
                 continue
-            yield loss, name, kinds if not sampled or host.pace == "all" else [kinds[(n // 3 + m) % len(kinds)]]
+            yield loss, name, kinds if not sampled or host.pace == "all" else [kinds[(n // _SOME + m) % len(kinds)]]
 
 
 def measure(loss: Loss, name: str, host: Host, kinds: Iterable[str]) -> dict[Key, Worst]:
