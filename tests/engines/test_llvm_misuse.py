@@ -325,15 +325,16 @@ def test_logits_beyond_two_thousand_million(vast: Vast, classes: int) -> None:
     logits[-tail:], labels[-tail:] = rng.normal(size=(tail, classes)), rng.integers(0, classes, tail)
     loss = lm.SparseCategoricalCrossEntropy()
     program = loss.part("value", "gradient:u")
-    found = row_kernel.run(
+    found = row_kernel.prepare(
         program, rows, logits, labels, {}, {"gradient": gradient}, kind="indices", block=block, double=False,
         summed=True,
-    )  # fmt: skip
+    ).run(1.0)  # fmt: skip
     first = (rows - 1) // block * block - block
     again = np.empty((rows - first, classes), np.float32)
-    expected = row_kernel.run(
-        program, rows - first, logits[first:].copy(), labels[first:].copy(), {}, {"gradient": again}, kind="indices",
-        block=block, double=False, summed=True,
-    )  # fmt: skip
+    first_of = logits[first:].copy(), labels[first:].copy()
+    expected = row_kernel.prepare(
+        program, rows - first, *first_of, {}, {"gradient": again}, kind="indices", block=block, double=False,
+        summed=True,
+    ).run(1.0)  # fmt: skip
     np.testing.assert_array_equal(gradient[first:], again)
     assert found.sums[-2:] == expected.sums

@@ -17,9 +17,9 @@ import lossmith.torch as lt
 from lossmith import Loss
 from lossmith.frameworks.torch import modules
 from tests.frameworks.test_torch import learning, tensors
-from tests.laws.samples import EVERY, name_of
+from tests.laws.samples import EVERY, axis_of, name_of
 
-FORMS = [loss for loss in EVERY if loss._plain is not None]
+FORMS = [loss for loss in EVERY if loss.paired and loss._plain is not None and axis_of(loss) == -1]
 """Losses that have plain calls."""
 
 
@@ -43,7 +43,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 def test_it_comes_to_the_same_bits(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
     for reduction in ("mean", "sum"):
         for kind in (torch.float32, torch.float64):
-            given = {name: x.to(kind) for name, x in tensors(loss).items()}
+            given = {name: x.to(kind) if x.is_floating_point() else x for name, x in tensors(loss, 30).items()}
             found = []
             with counting(monkeypatch) as took:
                 module = lt.module(loss, reduction=reduction)

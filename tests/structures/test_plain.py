@@ -159,9 +159,9 @@ def test_a_class_that_replaces_what_is_passed_has_none(replaced: str) -> None:
     assert type("Same", (lm.Huber,), {"name": "same"})()._plain is not None
 
 
-def test_losses_of_other_inputs_have_none() -> None:
-    assert lm.GaussianNLL()._plain is None
-    assert lm.CategoricalCrossEntropy()._plain is None
+def test_losses_without_one_way_to_be_plain_have_none() -> None:
+    assert lm.Triplet()._plain is None
+    assert lm.CrammerSinger()._plain is None
 
 
 def test_what_was_given_stays() -> None:
@@ -187,6 +187,29 @@ def test_gradients_are_written_where_they_are_wanted(size: int) -> None:
         over = b.copy()
         assert lm.Huber().cost_and_gradient(a, over, out=over)[0] == right[0]
         np.testing.assert_array_equal(over, right[1])
+
+
+def test_gradients_that_lie_apart_are_written_at_once() -> None:
+    for size in (50, 5000, 30_000):
+        y, f = data(lm.Huber(), size)
+        out = np.zeros(size)
+        found, right = both_ways(lm.Huber(), lambda loss, y=y, f=f, out=out: loss.cost_and_gradient(y, f, out=out)[0])  # type: ignore[misc]
+        assert found == right
+        np.testing.assert_array_equal(out, long_way(lm.Huber()).cost_and_gradient(y, f)[1])
+
+
+@pytest.mark.parametrize("size", [50, 5000, 30_000])
+def test_gradients_may_be_written_over_what_is_read(size: int) -> None:
+    y, f = data(lm.Huber(), size)
+    right = long_way(lm.Huber()).cost_and_gradient(y, f)
+    for ahead in (-1, 1):
+        room = np.zeros(size + 1)
+        over, out = (room[:-1], room[1:])[::ahead]
+        over[:] = f
+        cost, slope = lm.Huber().cost_and_gradient(y, over, out=out)
+        assert cost == right[0]
+        assert slope is out
+        np.testing.assert_array_equal(out, right[1])
 
 
 def test_what_cannot_be_written_into_is_refused_as_ever() -> None:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[Any]
-Plain = Callable[..., tuple[float, Array | None] | None]
-"""``(y_true, y_pred, *, gradient, mean, out) -> (cost, gradient)``; nothing for a call that is not as plain."""
+Plain = Callable[..., tuple[float, Any] | None]
+"""``(y_true, y_pred, named, *, gradient, mean, out) -> (cost, gradient)``; nothing for a call that is not as plain."""
 
 
 class Loss(Traceable, Summable, Configured):
@@ -141,7 +141,7 @@ class Loss(Traceable, Summable, Configured):
 
     @property
     def _plain(self) -> Plain | None:
-        """The short way of calls that hold two arrays of one shape, and nothing else, where there is one."""
+        """The short way of calls that hold arrays that agree, and nothing else, where there is one."""
         return None
 
     def _value(self, y: Array, f: Array) -> Array:
@@ -277,8 +277,8 @@ class Loss(Traceable, Summable, Configured):
             ShapeError, KindError, DomainError, EmptyError, ParameterError
         """
         chosen, policy = check_reduction(reduction), check_empty(empty)
-        if (plain := self._plain) and weight is None and mask is None and chosen != "none" and not named:
-            short = plain(y_true, y_pred, gradient=False, mean=chosen != "sum")
+        if (plain := self._plain) and weight is None and mask is None and chosen != "none":
+            short = plain(y_true, y_pred, named, gradient=False, mean=chosen != "sum")
             if short is not None:
                 return short[0]
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
@@ -325,9 +325,9 @@ class Loss(Traceable, Summable, Configured):
             that was spread over the examples gets the sum of its gradients, in its own shape.
         """
         chosen, policy, keys = check_reduction(reduction), check_empty(empty), self._parts["gradient"]
-        plain = None if weight is not None or mask is not None or named else self._plain
+        plain = None if weight is not None or mask is not None else self._plain
         if plain and chosen != "none":
-            short = plain(y_true, y_pred, gradient=True, mean=chosen != "sum", out=out)
+            short = plain(y_true, y_pred, named, gradient=True, mean=chosen != "sum", out=out)
             if short is not None:
                 return short
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)

@@ -1,8 +1,8 @@
 """Which engine takes which rows of a call.
 
-The compiled engine takes blocks of at least ``SMALLEST`` rows, the reference engine the others: a kernel
-takes milliseconds to compile, which small arrays never earn back. What decides is the size of a block
-alone, so a block has the same bits in whatever call it stands.
+The compiled engine takes blocks of at least ``SMALLEST`` numbers, or ``SMALLEST_OF_ROWS`` where they are rows of
+several, the reference engine the others: a kernel takes milliseconds to compile, which small arrays never earn back.
+What decides is the size of a block alone, so a block has the same bits in whatever call it stands.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ Name = Literal["auto", "numpy", "llvm"]
 
 SMALLEST = 4096
 """Numbers in a block from which on a kernel is worth its compilation; see ``benchmarks/switch.py``."""
+
+SMALLEST_OF_ROWS = 64
+"""The same for rows: their mathematics is many steps for NumPy, each of which costs a call."""
 
 _log = logging.getLogger("lossmith")
 
@@ -112,7 +115,7 @@ def compiled_rows(rows: int, block: int, width: int = 1) -> int:
         block: rows in a block.
         width: numbers in a row.
     """
-    smallest = 1 if _forced == "llvm" else SMALLEST
+    smallest = 1 if _forced == "llvm" else SMALLEST if width == 1 else SMALLEST_OF_ROWS
     if _forced == "numpy" or rows * width < smallest:
         return 0
     if not compiled_is_available():

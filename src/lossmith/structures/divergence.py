@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
+from lossmith.core.fill import keeps
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Integer, Option
 from lossmith.core.rows import WANTED, agree, prepare_rows, row_error, valid_rows, warn_if_rows_of_probabilities
@@ -26,7 +28,11 @@ from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.program import Ops, Program, Value
 from lossmith.structures import simplex_math as rows
+from lossmith.structures.plain import PASSED, Plain, PlainRows
 from lossmith.structures.written import Written
+
+if TYPE_CHECKING:
+    from lossmith.engines.llvm.row_call import Prepared
 
 Array = npt.NDArray[Any]
 
@@ -270,9 +276,13 @@ class Divergence(Written):
     def _run_kernel(
         self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
     ) -> Findings:
+        return self._prepared(rows, batch, into, summed=summed).run(divisor)
+
+    def _prepared(self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool) -> Prepared:
+        """Return the call of a kernel on the first rows."""
         from lossmith.engines.llvm import divergence_kernel
 
-        return divergence_kernel.run(
+        return divergence_kernel.prepare(
             self.kernel("terms", _terms, "pqd"),
             tuple(self.program_of(f"pull:{symbol}", ()) for symbol in "pq"),
             tuple(self.program_of(f"slope:{symbol}", ()) for symbol in "pq"),
@@ -290,8 +300,13 @@ class Divergence(Written):
             weight=None if batch.weight is None else batch.weight[:rows],
             mask=None if batch.mask is None else batch.mask[:rows],
             summed=summed,
-            divisor=divisor,
         )
+
+    @cached_property
+    def _plain(self) -> Plain | None:
+        if not keeps(type(self), "_plain", PASSED):
+            return None
+        return PlainRows(self, labels=False, logits=[x for x, kind in self._kinds.items() if kind == "logits"])
 
     def _surplus(self, host: Host, left: rows.View, right: rows.View, d: Array) -> Array | float:
         """Return what the multiples of p and q add to the loss: the rounding of the rows' sums, or nothing."""

@@ -1,4 +1,4 @@
-"""Plain calls: two arrays of one shape and nothing else, and all that they hold is right.
+"""Plain calls: arrays that agree and nothing else, and all that they hold is right.
 
 A loop over small batches makes such calls, and to check, file and weigh takes longer there than to compute. Here they
 go straight to the engine that they would come to, for the same bits. What is not as plain, and whatever calls for a
@@ -8,34 +8,111 @@ message, gets nothing here and goes the long way.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.outputs import gather
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import NoKernel, compiled_rows
+from lossmith.engines.choice import Findings, NoKernel, compiled_rows
 
 if TYPE_CHECKING:
+    from lossmith.core.loss import Loss
+    from lossmith.structures.divergence import Divergence
     from lossmith.structures.pointwise import Pointwise
+    from lossmith.structures.softmax import Softmax
 
 Array = npt.NDArray[Any]
-Found = tuple[float, Array | None]
-"""A sum of losses, or their mean, and its gradient where that was asked for."""
-
 LARGEST = 8 * engine.BLOCK
 """Numbers in an array up to which the way matters."""
 
-PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_refuse_invalid")
+PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_refuse_invalid", "_prepared", "row")
 """What it goes past."""
 
 _COMPUTED = (np.dtype(np.float32), np.dtype(np.float64))
 _LABELS = "biu"
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+_FEW = 16
 
 
-class Plain:
-    """The plain calls of a loss of a target and a prediction.
+class Plain(ABC):
+    """The plain calls of a loss.
+
+    Args:
+        loss: the loss.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self._names = tuple(item.name for item in loss.inputs)
+        self._paired, self._predicted = loss.paired, loss.predicted
+        self._lead = self._names.index(self._predicted[0].name)
+        self._slopes = tuple(f"gradient:{item.symbol}" for item in self._predicted)
+
+    def __call__(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        named: Mapping[str, Any],
+        *,
+        gradient: bool,
+        mean: bool,
+        out: Any = None,
+    ) -> tuple[float, Any] | None:
+        """Return the cost of a call and its gradient, or nothing where the call is not plain.
+
+        Args:
+            y_true: targets.
+            y_pred: predictions.
+            named: inputs by name.
+            gradient: whether the gradient is wanted.
+            mean: whether the cost is a mean, and no sum.
+            out: what the gradient is to be written into, if anything. Where that lies otherwise than plain arrays, or
+                in what is read, a call that writes much is not plain.
+        """
+        given = (y_true, y_pred) if self._paired and not named else self._in_order(y_true, y_pred, named)
+        if given is None:
+            return None
+        f = given[self._lead]
+        if type(f) is not np.ndarray or f.dtype not in _COMPUTED or not 0 < f.size <= LARGEST:
+            return None
+        if out is not None and (len(self._slopes) > 1 or not _takes(out, f)):
+            return None
+        columns = self._columns(given, f)
+        if columns is None:
+            return None
+        at_once = out is not None and _is_apart(out, columns)
+        if out is not None and not at_once and f.size > engine.BLOCK:
+            return None
+        slopes = [out] if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes] if gradient else []
+        shape = columns[self._lead].shape
+        cost = self._compute(columns, [slope.reshape(shape) for slope in slopes], mean)
+        if cost is None or not gradient:
+            return None if cost is None else (cost, None)
+        if out is None:
+            return cost, gather("gradient", self._predicted, dict(zip(self._slopes, slopes, strict=True)))
+        if not at_once:
+            out[...] = slopes[0]
+        return cost, out
+
+    def _in_order(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
+        given = {**named, **places}
+        return tuple(map(given.get, self._names)) if given.keys() == set(self._names) else None
+
+    @abstractmethod
+    def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+        """Return the inputs with one axis for the examples, if they agree with the first that is predicted."""
+
+    @abstractmethod
+    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
+        """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
+
+
+class PlainNumbers(Plain):
+    """The plain calls of a pointwise loss.
 
     Args:
         loss: the loss.
@@ -43,66 +120,48 @@ class Plain:
     """
 
     def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
+        super().__init__(loss)
         self._loss, self._clear = loss, clear
-        self._slope = f"gradient:{loss.wrt[0]}"
-        self._kernels: dict[tuple[str, str, bool], tuple[Callable[..., Array], Callable[[Array], Any]]] = {}
+        self._kernels: dict[tuple[str, bool], tuple[Callable[..., Array], Callable[[Array], Findings]]] = {}
 
-    def __call__(self, y_true: Any, y_pred: Any, *, gradient: bool, mean: bool, out: Any = None) -> Found | None:
-        """Return the cost of a call and its gradient, or nothing where the call is not plain.
-
-        Args:
-            y_true: targets.
-            y_pred: predictions.
-            gradient: whether the gradient is wanted.
-            mean: whether the cost is a mean, and no sum.
-            out: what the gradient is to be written into, if anything; a call that writes much is not plain.
-        """
-        if type(y_true) is not np.ndarray or type(y_pred) is not np.ndarray or y_true.shape != y_pred.shape:
-            return None
-        dtype, size = y_pred.dtype, y_pred.size
-        if dtype not in _COMPUTED or (y_true.dtype is not dtype and y_true.dtype.kind not in _LABELS):
-            return None
-        if not 0 < size <= LARGEST:
-            return None
-        if out is not None and not (size <= engine.BLOCK and _takes(out, y_pred)):
-            return None
-        columns: tuple[Array, Array] = (y_true, y_pred)
-        if y_pred.ndim != 1:
-            if not (y_true.flags.c_contiguous and y_pred.flags.c_contiguous):
+    def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+        dtype, shape, flat = f.dtype, f.shape, f.ndim == 1
+        for array in given:
+            if type(array) is not np.ndarray or array.shape != shape:
                 return None
-            columns = (y_true.reshape(-1), y_pred.reshape(-1))
-        if self._clear is not None and not self._clear(columns[1]):
-            return None
+            if array.dtype is not dtype and array.dtype.kind not in _LABELS:
+                return None
+            if not flat and not array.flags.c_contiguous:
+                return None
+        columns = given if flat else [array.reshape(-1) for array in given]
+        return columns if self._clear is None or self._clear(columns[self._lead]) else None
+
+    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
+        size = columns[0].size
         rows = compiled_rows(size, engine.BLOCK)
         run = self._by_kernel if rows else self._by_reference
-        found = run(columns, gradient, size if mean else 1) if rows in (0, size) else None
-        if found is None or found[1] is None or (out is None and y_pred.ndim == 1):
-            return found
-        slope = found[1].reshape(y_pred.shape)
-        if out is None:
-            return found[0], slope
-        out[...] = slope
-        return found[0], out
+        return run(columns, into, size if mean else 1) if rows in (0, size) else None
 
     @np.errstate(all="ignore")
-    def _by_reference(self, columns: Sequence[Array], gradient: bool, divisor: int) -> Found | None:
+    def _by_reference(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
         if columns[0].size > engine.TILE:
             return None
-        parts = ("losses", self._slope) if gradient else ("losses",)
-        losses, *slopes, valid = self._loss._runner(parts, columns[1].dtype).whole(columns)
+        parts = ("losses", *self._slopes) if into else ("losses",)
+        losses, *slopes, valid = self._loss._runner(parts, columns[self._lead].dtype).whole(columns)
         total = float(np.add.reduce(losses, dtype=np.float64))
         if not math.isfinite(total) or np.count_nonzero(valid) < valid.size:
             return None
-        return total / divisor, np.divide(slopes[0], divisor, slopes[0]) if gradient else None
+        for slope, array in zip(slopes, into, strict=True):
+            np.divide(slope, divisor, array)
+        return total / divisor
 
-    def _by_kernel(self, columns: Sequence[Array], gradient: bool, divisor: int) -> Found | None:
-        y, f = columns
-        outputs = {self._slope: np.empty(f.size, f.dtype)} if gradient else {}
-        key = (y.dtype.char, f.dtype.char, gradient)
+    def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
+        key = ("".join([array.dtype.char for array in columns]), bool(into))
         if key not in self._kernels:
             from lossmith.engines.llvm import kernel
 
-            loss, kind = self._loss, kernel.kind_of(f)
+            loss, kind = self._loss, kernel.kind_of(columns[self._lead])
+            outputs = dict(zip(self._slopes, into, strict=False))
             try:
                 ready = kernel.choose(
                     loss.part(*outputs, "value", "valid"), columns, loss.free_parameters, outputs, kind, summed=True
@@ -111,11 +170,80 @@ class Plain:
                 return None
             self._kernels[key] = ready.run, kernel.findings
         run, findings = self._kernels[key]
-        found = findings(run(columns, tuple(outputs.values()), factor=1 / divisor))
-        if found.bad or found.wrong:
+        found = findings(run(columns, into, factor=1 / divisor))
+        return None if found.bad or found.wrong else math.fsum(found.sums) / divisor
+
+
+class PlainRows(Plain):
+    """The plain calls of a loss of rows, which have a kernel.
+
+    Args:
+        loss: the loss.
+        labels: whether targets are class indices.
+        logits: symbols of the inputs that hold logits, which need a look for a likely mistake.
+    """
+
+    def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
+        super().__init__(loss)
+        self._loss, self._labels = loss, labels
+        self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
+        self._kernels: dict[tuple[int, str, bool], Callable[[Sequence[Array], float], Findings]] = {}
+
+    def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+        if f.ndim < 2 or self._loss.class_axis not in (-1, f.ndim - 1):
             return None
-        return math.fsum(found.sums) / divisor, outputs.get(self._slope)
+        columns: list[Array] = []
+        for place, array in enumerate(given):
+            if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.aligned):
+                return None
+            if self._labels and place != self._lead:
+                if array.shape != f.shape[:-1] or not _are_below(array, f.shape[-1]):
+                    return None
+                columns.append(array.reshape(-1))
+            elif array.shape != f.shape or array.dtype is not f.dtype:
+                return None
+            else:
+                columns.append(array.reshape(-1, f.shape[-1]))
+        return columns if all(_are_logits(columns[place]) for place in self._logits) else None
+
+    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
+        rows, classes = columns[self._lead].shape
+        block = max(1, engine.BLOCK // classes)
+        if compiled_rows(rows, block, classes) != rows:
+            return None
+        key = (classes, "".join([array.dtype.char for array in columns]), bool(into))
+        if key not in self._kernels:
+            try:
+                self._kernels[key] = self._kernel(columns, into)
+            except NoKernel:
+                return None
+        divisor = rows if mean else 1
+        found = self._kernels[key]([*columns, *into], 1 / divisor)
+        return None if found.bad or found.wrong or found.left else math.fsum(found.sums) / divisor
+
+    def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., Findings]:
+        batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
+        written = dict(zip(self._slopes, into, strict=False))
+        return self._loss._prepared(batch.size, batch, written, summed=True).call.plain
+
+
+def _are_below(labels: Array, classes: int) -> bool:
+    """Return whether labels are class indices."""
+    dtype = labels.dtype
+    # What is negative is large where there are no signs.
+    return dtype.kind in "iu" and dtype.isnative and int(labels.view(_UNSIGNED[dtype.itemsize]).max()) < classes
+
+
+def _are_logits(rows: Array) -> bool:
+    """Return whether the first of some rows shows at once that they hold no probabilities."""
+    return not all(0 <= value <= 1 for value in rows[0, :_FEW].tolist())
 
 
 def _takes(out: Any, like: Array) -> bool:
     return type(out) is np.ndarray and out.dtype is like.dtype and out.shape == like.shape and out.flags.writeable
+
+
+def _is_apart(out: Array, given: Sequence[Array]) -> bool:
+    """Return whether an array lies as plain ones do, and nothing that is read lies in it."""
+    flags = out.flags
+    return flags.c_contiguous and flags.aligned and not any(np.may_share_memory(out, array) for array in given)

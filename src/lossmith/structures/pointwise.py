@@ -25,7 +25,7 @@ from lossmith.engines.hosts import Host
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.lines import along_focus
-from lossmith.structures.plain import PASSED, Plain
+from lossmith.structures.plain import PASSED, Plain, PlainNumbers
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]
@@ -153,8 +153,7 @@ class Pointwise(Written):
 
     @cached_property
     def _plain(self) -> Plain | None:
-        known = self.paired and keeps(type(self), "_plain", PASSED)
-        return Plain(self, self._is_clear) if known else None
+        return PlainNumbers(self, self._is_clear) if keeps(type(self), "_plain", PASSED) else None
 
     @property
     def _is_clear(self) -> Callable[[Array], bool] | None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossmith.core.contract import Batch
+from lossmith.core.fill import keeps
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import needed
 from lossmith.core.parameter import Option, Parameter
@@ -25,8 +26,12 @@ from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows
+from lossmith.structures.plain import PASSED, Plain, PlainRows
 from lossmith.structures.rows import Rows
 from lossmith.structures.written import Written
+
+if TYPE_CHECKING:
+    from lossmith.engines.llvm.row_call import Prepared
 
 Array = Any
 
@@ -141,6 +146,10 @@ class Softmax(Written, Rows):
     def _run_kernel(
         self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool, divisor: float
     ) -> Findings:
+        return self._prepared(rows, batch, into, summed=summed).run(divisor)
+
+    def _prepared(self, rows: int, batch: Batch, into: Mapping[str, Array], *, summed: bool) -> Prepared:
+        """Return the call of a kernel on the first rows."""
         from lossmith.engines.llvm import mixture_kernel, row_kernel
 
         (x,) = self.symbols
@@ -157,15 +166,20 @@ class Softmax(Written, Rows):
             "weight": None if batch.weight is None else batch.weight[:rows],
             "mask": None if batch.mask is None else batch.mask[:rows],
             "summed": summed,
-            "divisor": divisor,
         }
         added = self._offsets(batch.inputs["f"].shape[1])
         if np.any(added):
             given["adjustment"] = added.astype(batch.dtype)
         # One class of logits has a tail of its own, and targets of several need nothing of -log p but its sum.
         if not self.probabilities and (kind == "indices" or self._is_log_probability):
-            return row_kernel.run(self.part(*names), rows, *arrays, **given)
-        return mixture_kernel.run(self.part(*names), rows, *arrays, logits=not self.probabilities, **given)
+            return row_kernel.prepare(self.part(*names), rows, *arrays, **given)
+        return mixture_kernel.prepare(self.part(*names), rows, *arrays, logits=not self.probabilities, **given)
+
+    @cached_property
+    def _plain(self) -> Plain | None:
+        if self.class_weight is not None or self.ignore_index is not None or not keeps(type(self), "_plain", PASSED):
+            return None
+        return PlainRows(self, labels=self.indices, logits=() if self.probabilities else "f")
 
     @property
     def _is_log_probability(self) -> bool:

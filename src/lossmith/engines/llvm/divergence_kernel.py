@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas, Given
 from lossmith.engines.llvm.divergence_looks import Looks
 from lossmith.engines.llvm.divergence_quick import Quick, is_quick
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import address, findings, uniform
+from lossmith.engines.llvm.kernel import of_examples, uniform
 from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.row_by_row import (
+    LEAST_NUMBERS,
     SIGNATURE,
     begin_rows,
-    call_rows,
     end_row,
     enter,
-    of_examples,
     row_factor,
+    scratch_of,
     streams,
     whole,
     width,
 )
+from lossmith.engines.llvm.row_call import Prepared, RowCall
 from lossmith.engines.llvm.row_places import Places
 from lossmith.engines.llvm.row_text import Text, first_lane
 from lossmith.engines.regimes import decided
@@ -147,7 +147,7 @@ def _uniform(formulas: Formulas, parameters: tuple[tuple[str, float], ...]) -> A
     return np.concatenate([uniform(program, parameters) for program in formulas.each()])
 
 
-def run(
+def prepare(
     terms: Program,
     pulls: tuple[Program, ...],
     slopes: tuple[Program, ...],
@@ -166,9 +166,8 @@ def run(
     weight: Array | None = None,
     mask: Array | None = None,
     summed: bool = False,
-    divisor: float = 1.0,
-) -> Findings:
-    """Run a divergence over pairs of rows.
+) -> Prepared:
+    """Return the call of a divergence over pairs of rows.
 
     Args:
         terms, pulls, slopes: programs; see ``Formulas``.
@@ -184,7 +183,7 @@ def run(
         scale: what logits are multiplied by first.
         linear: the multiple of p - q beyond the terms.
         multiple: which multiple of Σ p log(p/q) the loss is, or nothing where it is none.
-        weight, mask, summed, divisor: as for single numbers.
+        weight, mask, summed: as for single numbers.
     """
     classes, dtype = p.shape[1], np.dtype(np.float64 if double else np.float32)
     form = DivergenceForm(
@@ -195,11 +194,12 @@ def run(
     )  # fmt: skip
     given = tuple(parameters.items())
     formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
-    kernel = divergence_kernel(formulas, form)
-    constants = _uniform(formulas, given)
     filled = {part.replace(":", "_").partition(",")[0]: array for part, array in outputs.items()}
-    known = {**of_examples(filled.pop("losses", None), weight, mask), "uniforms": address(constants)}
-    places = Places({"p": p, "q": q}, filled, rows, block, dtype, exact=True)
-    numbers = (1 / divisor, scale, multiple or 0.0)
-    records = call_rows(kernel.call, ARGUMENTS, known, numbers, places, rows, classes, block, len(_SCRATCH))
-    return findings(records)._replace(left=np.flatnonzero(records["count"]).tolist())
+    of_rows = of_examples(filled.pop("losses", None), weight, mask)
+    call = RowCall(
+        divergence_kernel(formulas, form).call, ARGUMENTS, brought=("p", "q", *filled),
+        kept={"uniforms": _uniform(formulas, given)},
+        numbers=(scale, multiple or 0.0), sizes=(classes, block), scratch=scratch_of(len(_SCRATCH), classes),
+        least=LEAST_NUMBERS, leaves=True,
+    )  # fmt: skip
+    return Prepared(call, Places({"p": p, "q": q}, filled, rows, block, dtype, exact=True), of_rows, rows)

@@ -155,6 +155,11 @@ def pointer(array: Array | None) -> int | None:
     return None if array is None else address(array)
 
 
+def of_examples(losses: Array | None, weight: Array | None, mask: Array | None) -> dict[str, int | None]:
+    """Return the pointers to what there is once a row."""
+    return {"losses": pointer(losses), "weight": pointer(weight), "mask": pointer(mask)}
+
+
 @lru_cache(maxsize=512)
 def uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> Array:
     """Return the values of a program that are the same for every example, which kernels are given."""

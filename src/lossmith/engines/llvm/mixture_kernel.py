@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import address, element_type, findings, pointer, uniform
+from lossmith.engines.llvm.kernel import address, element_type, of_examples, uniform
 from lossmith.engines.llvm.mixture_looks import MixtureForm, MixtureLooks
 from lossmith.engines.llvm.row_by_row import (
+    LEAST_NUMBERS,
     SIGNATURE,
     begin_rows,
-    call_rows,
     end_row,
     enter,
-    of_examples,
     row_factor,
+    scratch_of,
     streams,
     whole,
     width,
 )
+from lossmith.engines.llvm.row_call import Prepared, RowCall
 from lossmith.engines.llvm.row_frame import Targets
 from lossmith.engines.llvm.row_places import Places
 from lossmith.engines.llvm.row_text import Text, first_lane
@@ -89,7 +89,7 @@ def _decided(program: Program, parameters: tuple[tuple[str, float], ...]) -> tup
     return found, uniform(found, parameters)
 
 
-def run(
+def prepare(
     program: Program,
     rows: int,
     f: Array,
@@ -107,9 +107,8 @@ def run(
     weight: Array | None = None,
     mask: Array | None = None,
     summed: bool = False,
-    divisor: float = 1.0,
-) -> Findings:
-    """Run a mixture over rows.
+) -> Prepared:
+    """Return the call of a mixture over rows.
 
     Args:
         program: φ; see ``module``.
@@ -127,7 +126,7 @@ def run(
         share: part of each target that is spread evenly.
         penalty: what the squared log-sum of exponentials is multiplied by and added.
         adjustment: a number for each class that is added to its logits.
-        weight, mask, summed, divisor: as for single numbers.
+        weight, mask, summed: as for single numbers.
     """
     classes, dtype = f.shape[1], np.dtype(np.float64 if double else np.float32)
     form = MixtureForm(
@@ -141,9 +140,12 @@ def run(
     added = None if adjustment is None else adjustment.astype(np.float64)
     soft = {"targets": targets} if kind == "soft" else {}
     places = Places({"f": f, **soft}, derived, rows, block, dtype, exact=True)
-    known = {
-        **of_examples(outputs.get("losses"), weight, mask), "uniforms": address(constants),
-        "adjustment": pointer(added), **({} if soft else {"targets": address(targets)}),
+    given = {
+        **of_examples(outputs.get("losses"), weight, mask), **({} if soft else {"targets": address(targets)}),
     }  # fmt: skip
-    kernel, numbers = mixture_kernel(found, form), (1 / divisor, share, penalty)
-    return findings(call_rows(kernel.call, ARGUMENTS, known, numbers, places, rows, classes, block, len(_SCRATCH)))
+    call = RowCall(
+        mixture_kernel(found, form).call, ARGUMENTS, brought=("targets", "f", *outputs),
+        kept={"uniforms": constants, "adjustment": added}, numbers=(share, penalty), sizes=(classes, block),
+        scratch=scratch_of(len(_SCRATCH), classes), least=LEAST_NUMBERS,
+    )  # fmt: skip
+    return Prepared(call, places, given, rows)

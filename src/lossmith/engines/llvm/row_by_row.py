@@ -1,4 +1,4 @@
-"""Kernels that take one row after the other: the text around the looks at a row, and how they are called.
+"""Kernels that take one row after the other: the text around the looks at a row.
 
 Such a kernel is called with a table of pointers, what derivatives are multiplied by and two numbers more, the number
 of rows and of classes, the rows of a block, the first block to work on and the one to stop before.
@@ -7,7 +7,7 @@ of rows and of classes, the rows of a block, the first block to work on and the 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed
-from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, pointer
+from lossmith.engines.llvm.kernel import STREAMING, address
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
-from lossmith.engines.llvm.row_places import Places
 from lossmith.engines.llvm.row_text import Text, first_lane, number_at, single
 from lossmith.program import Program
 
@@ -201,48 +199,6 @@ def streams(outputs: Mapping[str, Array], classes: int) -> bool:
     return aligned and sum(array.nbytes for array in arrays) > STREAMING
 
 
-def call_rows(
-    kernel: Callable[..., None],
-    arguments: Collection[str],
-    known: Mapping[str, int | None],
-    numbers: tuple[float, float, float],
-    places: Places,
-    rows: int,
-    classes: int,
-    block: int,
-    kept: int,
-) -> Array:
-    """Call a kernel on all blocks, from as many threads as are worth it, and return their records.
-
-    Args:
-        kernel: compiled with ``SIGNATURE``.
-        arguments: names of the pointers that it wants, in order.
-        known: the pointers that do not depend on blocks, by name.
-        numbers: what it is called with.
-        places: where rows lie.
-        rows, classes, block: how many rows there are, classes in a row, and rows in a block.
-        kept: numbers that scratch holds for each class.
-    """
-    blocks = -(-rows // block)
-    records = np.empty(blocks, RECORD_TYPE)
-    room = 8 * kept * (classes + width())
-
-    def work(first: int, last: int) -> None:
-        scratch = np.empty(room + 64, np.uint8)  # each thread its own
-        begin = address(scratch)
-        pointers = {**known, "records": address(records), "scratch": begin + -begin % 64}
-
-        def call(first: int, last: int, begins: Mapping[str, int]) -> None:
-            found = {**pointers, **begins}
-            table = (ctypes.c_void_p * len(arguments))(*(found.get(name) for name in arguments))
-            kernel(ctypes.addressof(table), *numbers, rows, classes, block, first, last)
-
-        places.work(call, first, last)
-
-    threads.run(work, blocks, max(1, LEAST_NUMBERS // (block * classes)))
-    return records
-
-
-def of_examples(losses: Array | None, weight: Array | None, mask: Array | None) -> dict[str, int | None]:
-    """Return the pointers to what there is once a row."""
-    return {"losses": pointer(losses), "weight": pointer(weight), "mask": pointer(mask)}
+def scratch_of(kept: int, classes: int) -> int:
+    """Return the bytes of scratch that holds some numbers for each class."""
+    return 8 * kept * (classes + width())

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import RECORD_TYPE, STREAMING, address, element_type, findings, pointer, uniform
+from lossmith.engines.llvm.kernel import STREAMING, address, element_type, of_examples, uniform
 from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.row_call import Prepared, RowCall
 from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.row_places import Places, lie_across, stretch_of
 from lossmith.engines.llvm.rows import rows as rows_text
@@ -23,8 +22,8 @@ from lossmith.program import Program
 
 Array = npt.NDArray[Any]
 
-GROUP = 65_536
-"""Bytes of exponentials that a group of rows keeps: they stay in the caches, beside the logits."""
+GROUP = 6_144
+"""Bytes of exponentials that a group of rows keeps: they stay in the first cache, beside the logits."""
 
 LEAST_NUMBERS = 65_536
 """Logits that are worth a thread of their own."""
@@ -57,7 +56,7 @@ def row_kernel(program: Program, form: RowForm) -> RowKernel:
     return RowKernel(program, form)
 
 
-def run(
+def prepare(
     program: Program,
     rows: int,
     logits: Array,
@@ -74,9 +73,8 @@ def run(
     weight: Array | None = None,
     mask: Array | None = None,
     summed: bool = False,
-    divisor: float = 1.0,
-) -> Findings:
-    """Run a formula of -log p of the target over rows of logits.
+) -> Prepared:
+    """Return the call of a formula of -log p of the target over rows of logits.
 
     Args:
         program: of ``u``, with ``value`` and the derivatives that outputs need.
@@ -94,11 +92,12 @@ def run(
         share: part of each target that is spread evenly.
         penalty: what the squared log-sum of exponentials is multiplied by and added.
         adjustment: a number for each class that is added to its logits, of their type.
-        weight, mask, summed, divisor: as for single numbers.
+        weight, mask, summed: as for single numbers.
     """
     classes, dtype = logits.shape[1], np.dtype(np.float64 if double else np.float32)
     number: Kind = "double" if double else "float"
-    given = {"logits": logits, **({"targets": targets} if kind == "soft" else {})}
+    soft = {"targets": targets} if kind == "soft" else {}
+    given = {"logits": logits, **soft}
     derived = {name: outputs[name] for name in ("gradient", "hessian") if name in outputs}
     # By the logits alone: what is computed does not depend on what is asked for.
     across = lie_across(logits) and _takes_across(
@@ -117,29 +116,18 @@ def run(
         and not across and bool(places.elements.get("gradient")),
     )  # fmt: skip
     kernel = row_kernel(decided(program, tuple(parameters.items())), form)
-    blocks = -(-rows // block)
-    records = np.empty(blocks, RECORD_TYPE)
-    constants = uniform(kernel.program, tuple(parameters.items()))
     kept = -(-classes // kernel.width) * kernel.width * form.size
     group = kernel.width if form.by_lane else max(1, min(kernel.width, block, GROUP // kept))
-    room = (len(REGIONS) if form.by_lane else 1) * group * kept + len(SLOTS) * 8 * kernel.width
-    steps, losses = places.steps(ACROSS), outputs.get("losses")
-
-    def work(first: int, last: int) -> None:
-        scratch = np.empty(room + 64, np.uint8)  # each thread its own
-
-        def call(first: int, last: int, begins: Mapping[str, int]) -> None:
-            table = (ctypes.c_void_p * (len(ARGUMENTS) + 1))(
-                begins["logits"], begins["targets"] if kind == "soft" else address(targets), pointer(losses),
-                begins.get("gradient"), begins.get("hessian"), pointer(weight), pointer(mask), records.ctypes.data,
-                address(constants), address(scratch) + -address(scratch) % 64, pointer(adjustment), pointer(steps),
-            )  # fmt: skip
-            kernel.call(ctypes.addressof(table), 1 / divisor, share, penalty, rows, classes, block, group, first, last)
-
-        places.work(call, first, last)
-
-    threads.run(work, blocks, max(1, LEAST_NUMBERS // (block * classes)))
-    return findings(records)
+    constants = uniform(kernel.program, tuple(parameters.items()))
+    others = {**of_examples(outputs.get("losses"), weight, mask), **({} if soft else {"targets": address(targets)})}
+    call = RowCall(
+        kernel.call, (*ARGUMENTS, "steps"), brought=("targets", "logits", *outputs),
+        numbers=(share, penalty), sizes=(classes, block, group),
+        kept={"uniforms": constants, "adjustment": adjustment, "steps": places.steps(ACROSS)},
+        scratch=(len(REGIONS) if form.by_lane else 1) * group * kept + len(SLOTS) * 8 * kernel.width,
+        least=LEAST_NUMBERS,
+    )  # fmt: skip
+    return Prepared(call, places, others, rows)
 
 
 def _width(kind: Kind) -> int:

@@ -128,29 +128,24 @@ def over_tiles(
     left = b.write("i64", f"sub i64 %classes, {first}").name
     long, lefts = b.vector("i64"), turn.spread("i64", left).name
     inside = b.write(b.truth, f"icmp ult {long} {lane_numbers(width)}, {lefts}").name
-    base = b.write("i64", "mul i64 %group, %classes").name
-    start = b.write("i64", f"add i64 {base}, {first}").name
+    step = f"[{SIZES[form.element(array)]} x i8]"
+    begin = b.write("ptr", f"getelementptr {step}, ptr %{array}, i64 {first}").name
 
-    def row(number: int) -> tuple[str, str]:
-        """Return where a row of the group lies, and whether it is there; a row beyond is the first instead."""
-        there = b.write("i1", f"icmp ult i64 {number}, %count").name
-        place = b.write("i64", f"select i1 {there}, i64 {number}, i64 0").name
-        offset = b.write("i64", f"mul i64 {place}, %classes").name
-        offset = b.write("i64", f"add i64 {start}, {offset}").name
-        step = f"[{SIZES[form.element(array)]} x i8]"
-        return b.write("ptr", f"getelementptr {step}, ptr %{array}, i64 {offset}").name, there
+    def row(number: int) -> str:
+        """Return where a row of the group lies; one beyond its end is the first instead."""
+        return b.write("ptr", f"getelementptr {step}, ptr {begin}, i64 %row_place{number}").name
 
     tile = [b.write("i64", f"add i64 {first}, {n}").name for n in range(width)]
     if out:
         b.declared.add(f"declare void @llvm.masked.store.{suffix}({b.real}, ptr, i32, {b.truth})")
         for n, turned in enumerate(turned_over(b, [turn.kept(region, place) for place in tile])):
-            at, there = row(n)
+            there = b.write("i1", f"icmp ult i64 {n}, %count").name
             mask = b.write(b.truth, f"select i1 {there}, {b.truth} {inside}, {b.truth} zeroinitializer").name
-            given = f"{b.real} {turned.name}, ptr {at}, i32 {size}, {b.truth} {mask}"
+            given = f"{b.real} {turned.name}, ptr {row(n)}, i32 {size}, {b.truth} {mask}"
             b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
     else:
         element = form.element(array)
-        rows = [masked(b, row(n)[0], element, inside, otherwise) for n in range(width)]
+        rows = [masked(b, row(n), element, inside, otherwise) for n in range(width)]
         for place, turned in zip(tile, turned_over(b, rows), strict=True):
             turn.keep(turned, region, place)
     text = f"""
@@ -165,9 +160,23 @@ def over_tiles(
     return text, b.declared
 
 
+def _places(b: Body) -> list[str]:
+    """Return the lines that say how many numbers from the first of all the rows of a group begin."""
+    turn = Body(b.kind, b.width, "place")
+    base = turn.write("i64", "mul i64 %group, %classes").name
+    for number in range(b.width):
+        there = turn.write("i1", f"icmp ult i64 {number}, %count").name
+        inside = turn.write("i64", f"select i1 {there}, i64 {number}, i64 0").name
+        offset = turn.write("i64", f"mul i64 {inside}, %classes").name
+        turn.lines.append(f"  %row_place{number} = add i64 {base}, {offset}")
+    return turn.lines
+
+
 def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
     """Return the columns of a square of as many vectors as they have lanes."""
     width, half = len(vectors), len(vectors) // 2
+    fence = f"{b.real} @llvm.arithmetic.fence.v{width}{SHORT[b.kind]}"
+    b.declared.add(f"declare {fence}({b.real})")
     while half:  # blocks of this size change places across the diagonal
         lower = [lane if not lane & half else (lane ^ half) + width for lane in range(width)]
         upper = [lane ^ half if not lane & half else lane + width for lane in range(width)]
@@ -175,6 +184,8 @@ def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
             a, c = vectors[low], vectors[low + half]
             vectors[low], vectors[low + half] = (_shuffled(b, a, c, picks) for picks in (lower, upper))
         half //= 2
+        # Without fences LLVM looks at every chain of shuffles for a shorter one, which takes most of its time.
+        vectors = [b.write(v.type, f"call {fence}({v.type} {v.name})") for v in vectors] if half else vectors
     return vectors
 
 
@@ -300,7 +311,7 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
         after.append(f"  store {real} {found['target']}, ptr %slot_target, align 64")
     text = f"""
 reading:
-{chr(10).join(_classes_of_rows(form, b, declared) + (row_across.begin_group(form, b) if form.across else []))}
+{chr(10).join(_classes_of_rows(form, b, declared) + (row_across.begin_group(form, b) if form.across else _places(b)))}
 {into}
 {look}
   store {real} {top["top"]}, ptr %slot_top, align 64

@@ -38,7 +38,6 @@ class Call:
         weight, mask, reduction, empty: as in ``Loss.cost``.
         wanted: the predicted inputs whose gradient is wanted.
         wide: whether the cost is float64, whatever comes in.
-        cost: the cost, where it is known before.
         slopes: their gradients, once they are known.
     """
 
@@ -50,7 +49,6 @@ class Call:
     empty: str
     wanted: Sequence[str]
     wide: bool = False
-    cost: Tensor | None = None
     slopes: list[Tensor] = field(default_factory=list)
 
     def arguments(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
@@ -235,18 +233,18 @@ class Cost(torch.autograd.Function):
         """Return the gradients: the first time those that came with the cost."""
         call, tensors = ctx.call, ctx.saved_tensors
         if torch.is_grad_enabled():  # they may be differentiated again
-            found = [times(call.spread(g), slope) for slope in _weighted(call, tensors)]
+            found = [times(call.spread(g), slope) for slope in weighted(call, tensors)]
         else:
             slopes = ctx.slopes or call.gradients(tensors, call.reduction, call.weight)[1]
             ctx.slopes = []  # they are given away, and whoever gets them may write over them
-            found = [_scaled(call.spread(g), slope) for slope in slopes]
+            found = [scaled(call.spread(g), slope) for slope in slopes]
         return None, *call.places(found)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
         """Return how the cost changes along tangents of its tensors."""
         call = ctx.call
-        return call.along(_weighted(call, ctx.saved_tensors), tangents, whole=call.reduction != "none")
+        return call.along(weighted(call, ctx.saved_tensors), tangents, whole=call.reduction != "none")
 
 
 class TransformedCost(Cost):
@@ -269,9 +267,6 @@ class TransformedCost(Cost):
 
 
 def _computed(call: Call, tensors: Sequence[Tensor]) -> Tensor:
-    if call.cost is not None:
-        known, call.cost = call.cost, None  # the cost will know the call, which shall not keep it
-        return known
     if call.wanted:
         found, call.slopes = call.gradients(tensors, call.reduction, call.weight)
     else:
@@ -322,7 +317,7 @@ class Slopes(torch.autograd.Function):
         return tuple(map(torch.stack, zip(*found, strict=True))), (0,) * len(call.wanted)
 
 
-def _scaled(g: Tensor, slope: Tensor) -> Tensor:
+def scaled(g: Tensor, slope: Tensor) -> Tensor:
     """Return a gradient that is nobody else's times what came back, in place where that is one number."""
     if g.ndim:
         return times(g, slope)
@@ -330,7 +325,7 @@ def _scaled(g: Tensor, slope: Tensor) -> Tensor:
     return slope if factor == 1 else slope.mul_(factor) if factor else slope.zero_()
 
 
-def _weighted(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
+def weighted(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradients of the cost, to be differentiated again."""
     shares = call.spread(call.shares(tensors))
     return [times(shares, slope) for slope in _apply(Slopes, call, *tensors)]

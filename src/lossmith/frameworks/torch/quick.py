@@ -12,7 +12,8 @@ import torch
 from torch.autograd import forward_ad
 
 from lossmith.core.loss import Loss
-from lossmith.frameworks.torch.costs import IN_MEMORY, Call, Cost
+from lossmith.engines.torch import times
+from lossmith.frameworks.torch.costs import IN_MEMORY, Call, scaled, weighted
 
 Tensor = Any
 
@@ -29,7 +30,7 @@ class Quick:
 
     def __init__(self, loss: Loss, reduction: str, empty: str) -> None:
         self._loss, self._reduction, self._empty = loss, reduction, empty
-        self._plain = loss._plain if reduction in ("mean", "sum") else None
+        self._plain = loss._plain if loss.paired and reduction in ("mean", "sum") else None
         self._inputs = loss.inputs
         self._input_first = self._inputs[0].name == "y_pred"
 
@@ -42,16 +43,37 @@ class Quick:
             return None
         if not input.is_cpu or not target.is_cpu or target.requires_grad or torch._C._are_functorch_transforms_active():
             return None
-        learning = input.requires_grad and torch.is_grad_enabled()
-        if not learning and forward_ad._current_level >= 0:  # its tensors tell of their tangents to functions alone
+        if forward_ad._current_level >= 0:  # where tensors carry tangents along
             return None
-        found = self._plain(target.numpy(), input.detach().numpy(), gradient=learning, mean=self._reduction == "mean")
+        learning = input.requires_grad and torch.is_grad_enabled()
+        y, f = target.numpy(), input.detach().numpy()
+        found = self._plain(y, f, {}, gradient=learning, mean=self._reduction == "mean")
         if found is None:
             return None
         cost = torch.scalar_tensor(found[0], dtype=kind)
-        if not learning:
-            return cost
-        call = Call(self._loss, self._inputs, None, None, self._reduction, self._empty, ("y_pred",), cost=cost)
-        call.slopes.append(torch.from_numpy(found[1]))
+        return Known.apply(cost, found[1], self, input, target) if learning else cost  # type: ignore[no-untyped-call]
+
+    def again(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the gradient by the input, to be differentiated again."""
         tensors = (input, target) if self._input_first else (target, input)
-        return Cost.apply(call, *tensors)  # type: ignore[no-untyped-call]
+        call = Call(self._loss, self._inputs, None, None, self._reduction, self._empty, ("y_pred",))
+        return weighted(call, tensors)[0]
+
+
+class Known(torch.autograd.Function):
+    """A cost that is known, as its gradient is."""
+
+    @staticmethod
+    def forward(ctx: Any, cost: Tensor, slope: Any, quick: Quick, input: Tensor, target: Tensor) -> Tensor:
+        """Return the cost, and keep what derivatives need."""
+        ctx.slope, ctx.quick = slope, quick
+        ctx.save_for_backward(input, target)
+        return cost
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient: the first time that which came with the cost."""
+        if ctx.slope is None or torch.is_grad_enabled():
+            return None, None, None, times(g, ctx.quick.again(*ctx.saved_tensors)), None
+        slope, ctx.slope = ctx.slope, None  # it is given away, and whoever gets it may write over it
+        return None, None, None, scaled(g, torch.from_numpy(slope)), None
