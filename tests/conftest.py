@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         metafunc.parametrize("case", CASES, ids=name_of)
     if "kind" in metafunc.fixturenames and "kind" not in own:
-        from tests.laws.grid import kinds
+        from lossmith.certify.points import kinds
 
         metafunc.parametrize("kind", kinds(), ids=lambda kind: kind.name)
 

@@ -17,8 +17,8 @@ import torch
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.samples import sample
 from lossmith.core.contract import numbers
-from tests.laws.samples import sample
 
 LIBRARIES: dict[str, Callable[[Any], Any]] = {"torch": torch.as_tensor, "jax": jnp.asarray, "tensorflow": tf.constant}
 LOSSES = (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossmith import Loss
-from tests.laws.samples import sample
+from lossmith.certify.samples import sample
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 import lossmith as lm
+from lossmith.certify.samples import sample
 from lossmith.engines import numpy as reference
 from lossmith.engines.arrays import Arrays, Formula
 from lossmith.engines.jax import JaxArrays
 from lossmith.engines.torch import Tensors
 from lossmith.structures.pointwise import Pointwise
 from tests.frameworks.tolerance import ULPS
-from tests.laws.samples import EVERY, name_of, sample
+from tests.laws.samples import EVERY, name_of
 
 FORMS = [loss for loss in EVERY if isinstance(loss, Pointwise)]
 LIBRARIES: dict[str, tuple[type[Arrays], Callable[[Any], Any]]] = {

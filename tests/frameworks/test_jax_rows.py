@@ -12,10 +12,11 @@ import pytest
 import lossmith as lm
 import lossmith.jax as lj
 from lossmith import Loss
+from lossmith.certify.samples import sample
 from lossmith.engines import jax as engine
 from tests.frameworks.test_traced import BAD, CLASSES, EDGES, INVALID, ONE_EACH, SURE, Right, apart
 from tests.frameworks.tolerance import ULPS
-from tests.laws.samples import name_of, sample
+from tests.laws.samples import name_of
 
 pytestmark = pytest.mark.usefixtures("wide")
 

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
-from tests.laws.samples import EVERY, name_of, sample
+from lossmith.certify.samples import sample
+from tests.laws.samples import EVERY, name_of
 from tests.parity import relation
 from tests.parity.arrays import CLASSES, COLUMNS, draw
 from tests.parity.table import ROWS, Row

@@ -15,9 +15,10 @@ from torch.autograd import forward_ad
 import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
+from lossmith.certify.samples import axis_of
 from lossmith.frameworks.torch import modules
 from tests.frameworks.test_torch import learning, tensors
-from tests.laws.samples import EVERY, axis_of, name_of
+from tests.laws.samples import EVERY, name_of
 
 FORMS = [loss for loss in EVERY if loss.paired and loss._plain is not None and axis_of(loss) == -1]
 """Losses that have plain calls."""

@@ -13,10 +13,11 @@ import torch
 import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
+from lossmith.certify.samples import CLASSES, sample
 from lossmith.engines import torch as engine
 from lossmith.structures.divergence import KINDS
 from lossmith.structures.pointwise import Pointwise
-from tests.laws.samples import CLASSES, EVERY, name_of, sample
+from tests.laws.samples import EVERY, name_of
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore:{text}:DeprecationWarning")

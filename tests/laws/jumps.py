@@ -10,7 +10,7 @@ from typing import Any
 from mpmath import mp, mpf
 
 from lossmith import Loss
-from tests.laws import oracle
+from lossmith.certify import oracle
 
 _WIDTH = mpf(10) ** -45
 _APART = mpf(10) ** -35

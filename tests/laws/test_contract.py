@@ -13,7 +13,8 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
-from tests.laws.grid import Array, defaults_on_every_engine, extreme, inside, name_of, targets
+from lossmith.certify.points import Array, extreme, inside, targets
+from tests.laws.grid import defaults_on_every_engine, name_of
 
 TYPES = ("f8", ">f8", "f4", "f2", "i8", "i4", "i1", "g"), ("f8", ">f8", "f4", "f2", "i8", "i2", "g")
 """Types of targets and of predictions."""

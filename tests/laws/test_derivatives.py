@@ -11,9 +11,9 @@ import pytest
 from mpmath import mpf
 
 from lossmith import Loss
-from tests.laws import oracle
-from tests.laws.exactness import OUTPUTS, misses
-from tests.laws.grid import Array, kinks_at, points, targets, within
+from lossmith.certify import oracle
+from lossmith.certify.exactness import OUTPUTS, misses
+from lossmith.certify.points import Array, kinks_at, points, targets, within
 
 pytestmark = pytest.mark.engines
 

@@ -11,12 +11,13 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.samples import sample
 from lossmith.engines import choice, operations
 from lossmith.engines.llvm import kernel as kernels
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.softmax import Softmax
 from tests.laws import test_values
-from tests.laws.samples import EVERY, each_part, name_of, sample
+from tests.laws.samples import EVERY, each_part, name_of
 
 ULPS = 8
 """How far the engines may be apart, in units in the last place of the largest result of its kind."""

@@ -16,17 +16,9 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.samples import kind_of, sample
 from tests import exceptions
-from tests.laws.samples import (
-    EVERY,
-    Array,
-    each_part,
-    example_axis,
-    kind_of,
-    name_of,
-    rows_at,
-    sample,
-)
+from tests.laws.samples import EVERY, Array, each_part, example_axis, name_of, rows_at
 
 pytestmark = pytest.mark.engines
 

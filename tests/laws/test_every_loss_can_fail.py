@@ -11,10 +11,10 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.samples import structure
 from lossmith.core.contract import Batch
 from tests.laws import test_every_loss as contract
 from tests.laws import test_every_loss_mistakes as mistakes
-from tests.laws.samples import structure
 
 pytestmark = pytest.mark.engines
 

@@ -13,8 +13,9 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.samples import CLASSES, axis_of, kind_of, sample, structure
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
-from tests.laws.samples import CLASSES, EVERY, axis_of, example_axis, kind_of, name_of, sample, spoiled, structure
+from tests.laws.samples import EVERY, example_axis, name_of, spoiled
 from tests.laws.test_mistakes import Tensor
 
 pytestmark = pytest.mark.engines

@@ -9,11 +9,12 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.samples import sample
 from lossmith.core.card import Traits
 from lossmith.structures.distance import Distance
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.levels import Levels
-from tests.laws.samples import Array, each_part, sample
+from tests.laws.samples import Array, each_part
 
 NAMES = [
     pytest.param(name, marks=[pytest.mark.engines] if issubclass(lm.loss_class(name), Divergence) else [])

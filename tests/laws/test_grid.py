@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lossmith import Domain, Loss
-from tests.laws.grid import CASES, SMALL, TINY, extreme, inside, kinks_at, name_of, points, targets
+from lossmith.certify.points import SMALL, TINY, extreme, inside, kinks_at, points, targets
+from tests.laws.grid import CASES, name_of
 
 
 def test_every_choice_and_every_edge_is_a_case(kind: type[Loss]) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify import points
 from tests.laws import (
-    grid,
     test_contract,
     test_derivatives,
     test_mistakes,
@@ -224,7 +224,7 @@ def test_laws_catch_what_is_wrong(catch: Catch, monkeypatch: Patch) -> None:
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("trait", test_traits.COUNTER)
 def test_a_false_trait_is_caught_in_both_directions(trait: str, declared: bool) -> None:
-    kinds = [kind for kind in grid.kinds() if getattr(kind.card.traits, trait) is declared]
+    kinds = [kind for kind in points.kinds() if getattr(kind.card.traits, trait) is declared]
     with pytest.raises(FAILURE, match="nothing speaks against it" if declared else f"is not {trait}: "):
         test_traits.trait_is_true(wrong.with_trait(kinds[-1], trait), trait)
 

@@ -10,8 +10,8 @@ from scipy import stats
 
 import lossmith as lm
 from lossmith import Loss
-from tests.laws.exactness import OUTPUTS, misses
-from tests.laws.grid import kinds, points
+from lossmith.certify.exactness import OUTPUTS, misses
+from lossmith.certify.points import kinds, points
 
 pytestmark = pytest.mark.engines
 

@@ -13,7 +13,8 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
-from tests.laws.grid import CASES, Array, name_of
+from lossmith.certify.points import Array
+from tests.laws.grid import CASES, name_of
 from tests.laws.test_contract import batch
 
 pytestmark = pytest.mark.engines

@@ -7,8 +7,8 @@ import pytest
 from mpmath import mp, mpf
 
 import lossmith as lm
+from lossmith.certify import oracle
 from lossmith.program import TABLE
-from tests.laws import oracle
 
 
 def same(got: mpf, want: mpf) -> bool:

@@ -10,10 +10,10 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss, ParameterError
+from lossmith.certify import oracle, points
+from lossmith.certify.exactness import OUTPUTS, ULPS, misses
 from lossmith.program import Ops, Value
 from tests import exceptions
-from tests.laws import grid, oracle
-from tests.laws.exactness import OUTPUTS, ULPS, misses
 from tests.laws.test_every_loss import BOUNDS, finite_input_gives_no_nan_and_no_warning
 
 pytestmark = pytest.mark.engines
@@ -39,10 +39,10 @@ def cases(kind: type[Loss]) -> Iterator[Loss]:
 
 def misses_beyond(loss: Loss, ulps: float) -> list[str]:
     """Return the results that are off by more, over some points of the grid where the truth can be found."""
-    y, f = grid.points(loss)
+    y, f = points.points(loss)
     reached = np.flatnonzero((f == 0) | (np.abs(f) >= LEAST) | (loss.values.get("prediction") != "probabilities"))
     # What derivatives are at a kink is a convention, and a law of its own.
-    kinks = [place in grid.kinks_at(loss, target) for target, place in zip(y[reached], f[reached], strict=True)]
+    kinks = [place in points.kinks_at(loss, target) for target, place in zip(y[reached], f[reached], strict=True)]
     reached = reached[~np.array(kinks)]
     picked = np.random.default_rng(3).choice(reached, min(POINTS, reached.size), replace=False)
     found, off = loss.evaluate(y[picked], f[picked]), []
@@ -62,7 +62,7 @@ def test_far_parameters_keep_their_digits(kind: type[Loss]) -> None:
 
 @pytest.mark.parametrize("name", EXCEPTIONS)
 def test_every_exception_is_needed(name: str) -> None:
-    kind = next(kind for kind in grid.kinds() if kind().name == name)
+    kind = next(kind for kind in points.kinds() if kind().name == name)
     assert any(misses_beyond(loss, ULPS) for loss in cases(kind)), f"{name} keeps all digits: remove its exception"
 
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith import Loss, Parameter, Program
-from tests.laws.exactness import misses
-from tests.laws.grid import CASES, points
+from lossmith.certify.exactness import misses
+from lossmith.certify.points import points
+from tests.laws.grid import CASES
 
 pytestmark = pytest.mark.engines
 

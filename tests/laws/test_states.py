@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith import CostState, Loss
+from lossmith.certify.points import Array, extreme, inside, targets
 from lossmith.engines.numpy import BLOCK
-from tests.laws.grid import CASES, Array, extreme, inside, targets
+from tests.laws.grid import CASES
 
 pytestmark = pytest.mark.engines
 

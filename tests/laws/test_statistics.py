@@ -11,8 +11,9 @@ from mpmath import mp, mpf
 
 import lossmith as lm
 from lossmith import Loss
-from tests.laws import oracle
-from tests.laws.grid import CASES, Array, inside, kinds, name_of
+from lossmith.certify import oracle
+from lossmith.certify.points import Array, inside, kinds
+from tests.laws.grid import CASES, name_of
 
 pytestmark = pytest.mark.engines
 

@@ -12,8 +12,9 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
-from tests.laws.exactness import ALLOWANCES, OUTPUTS, Allowance, misses
-from tests.laws.grid import CASES, points
+from lossmith.certify.exactness import ALLOWANCES, OUTPUTS, Allowance, misses
+from lossmith.certify.points import points
+from tests.laws.grid import CASES
 
 pytestmark = pytest.mark.engines
 

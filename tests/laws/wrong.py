@@ -10,10 +10,10 @@ import numpy as np
 
 import lossmith as lm
 from lossmith import CostState, Loss
+from lossmith.certify.points import Array
 from lossmith.core.card import Kink
 from lossmith.core.state import ExactSum
 from lossmith.program import TABLE, Instruction, Ops, Value
-from tests.laws.grid import Array
 
 
 def with_card(kind: type[Loss], **changes: Any) -> type[Loss]:

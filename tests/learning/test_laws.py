@@ -11,7 +11,8 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
-from tests.laws.samples import EVERY, name_of, sample
+from lossmith.certify.samples import sample
+from tests.laws.samples import EVERY, name_of
 
 Array = npt.NDArray[Any]
 

@@ -9,10 +9,10 @@ import pytest
 import sympy
 from mpmath import mp, mpf
 
+from lossmith.certify import oracle
 from lossmith.engines.numpy import IMPLEMENTATION
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Instruction, Ops, Program, derive, trace
-from tests.laws import oracle
 
 REAL_ROWS = [row for row in TABLE.values() if row.result == "real" and row.tangent is not None]
 # Points away from kinks and inside every domain.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import lossmith as lm
+from lossmith.certify import exactness
 from lossmith.relations import RELATIONS
 from tests import exceptions
-from tests.laws import exactness, test_every_loss, test_parameters
+from tests.laws import test_every_loss, test_parameters
 from tests.relations import check
 from tests.structures import row_cases, test_divergence_exact, test_named_losses
 

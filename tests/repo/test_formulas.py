@@ -9,9 +9,9 @@ import sympy
 from sympy.parsing.sympy_parser import implicit_multiplication, parse_expr, standard_transformations
 
 import lossmith as lm
+from lossmith.certify.points import kinds
 from lossmith.core import reading
 from lossmith.core.card import Formula
-from tests.laws.grid import kinds
 
 BY_HAND = [kind for kind in kinds() if kind.card.formula is not None]
 POINTS = [(1.0, 2.5), (3.0, 0.5), (-2.0, -0.3), (-0.4, -1.0)]

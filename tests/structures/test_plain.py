@@ -12,9 +12,9 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.points import kinds
+from lossmith.certify.samples import sample
 from lossmith.engines import choice
-from tests.laws.grid import kinds
-from tests.laws.samples import sample
 
 Array = npt.NDArray[Any]
 SIZES = (1, 7, 4095, 4096, 16_384, 20_000, 30_000)

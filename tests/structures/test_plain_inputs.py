@@ -11,9 +11,10 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.certify.samples import axis_of, sample
 from lossmith.engines import choice
 from lossmith.structures.plain import PlainRows
-from tests.laws.samples import EVERY, axis_of, each_part, name_of, sample
+from tests.laws.samples import EVERY, each_part, name_of
 from tests.structures.test_plain import both_ways, long_way
 
 Array = npt.NDArray[Any]

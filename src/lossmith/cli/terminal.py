@@ -168,7 +168,12 @@ def print_table(
     """
     if is_terminal():
         _print_rich(headers, rows, right, title)
-        return
+    else:
+        print_plain(headers, rows, right=right)
+
+
+def print_plain(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> None:
+    """Print a table as aligned plain text; arguments as of ``print_table``."""
     cells = [list(headers), *(list(row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
     for row in cells:

@@ -17,6 +17,14 @@ from lossmith.errors import ProgramError
 Array = Any
 
 
+def _log1p(a: Array) -> Array:
+    """Return log(1 + a). That of XLA is off by 128 units in the last place of float64 near -0.414."""
+    if a.dtype != jnp.float64:
+        return jnp.log1p(a)
+    low = a < -0.25
+    return jnp.where(low, jnp.log(1 + jnp.where(low, a, 0)), jnp.log1p(jnp.where(low, 0, a)))
+
+
 class JaxArrays(Arrays):
     """Plain arithmetic on arrays of one type.
 
@@ -33,6 +41,10 @@ class JaxArrays(Arrays):
     def scalar(self, value: float | bool) -> Array:
         """Return a number, or a truth value, as an array without axes."""
         return jnp.asarray(value, dtype=jnp.bool_ if isinstance(value, bool) else self._dtype)
+
+    def log1p(self, a: Array) -> Array:
+        """Return log(1 + a)."""
+        return _log1p(a)
 
     def power(self, a: Array, b: Array) -> Array:
         """Return a ** b."""
@@ -60,6 +72,7 @@ FUNCTIONS = functions(
     constant=lambda values, like: jnp.asarray(values, like.dtype),
     flip=jnp.flip,
     log=jnp.log,
+    log1p=_log1p,
     may_hold=lambda condition: True,
     moveaxis=jnp.moveaxis,
     nonzero=lambda condition: None,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from lossmith.engines.arrays import Arrays, Formula
-from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, finite_product, functions
+from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
 from lossmith.errors import ProgramError
 
 Tensor = Any
@@ -26,6 +26,14 @@ def _copysign(a: Tensor, sign: Tensor) -> Tensor:
     whole = tf.int64 if sign.dtype == tf.float64 else tf.int32
     size = tf.abs(a)
     return tf.where(tf.bitcast(sign, whole) < 0, -size, size)  # a comparison does not see the sign of zero
+
+
+def _log1p(a: Tensor) -> Tensor:
+    """Return log(1 + a). That of XLA is off by 128 units in the last place of float64 near -0.414."""
+    if a.dtype != tf.float64:
+        return tf.math.log1p(a)
+    low, nothing = a < -0.25, tf.zeros_like(a)
+    return tf.where(low, tf.math.log(1 + tf.where(low, a, nothing)), tf.math.log1p(tf.where(low, nothing, a)))
 
 
 def _take_along_axis(a: Tensor, indices: Tensor, axis: int) -> Tensor:
@@ -76,7 +84,7 @@ _LIBRARY = SimpleNamespace(
     isfinite=tf.math.is_finite,
     isinf=tf.math.is_inf,
     log=tf.math.log,
-    log1p=tf.math.log1p,
+    log1p=_log1p,
     ones_like=tf.ones_like,
     sign=tf.sign,
     sqrt=tf.sqrt,
@@ -230,7 +238,17 @@ def _tied(slope: Tensor, x: Tensor) -> Tensor:
 
 def along(g: Tensor, slope: Tensor) -> Tensor:
     """Return a product in which a factor of zero wins, whatever the slope: what does not count has no derivative."""
-    return finite_product(FUNCTIONS, g, slope)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def product(g: Tensor, slope: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+        def slopes(change: Tensor) -> tuple[Tensor, Tensor]:
+            factor, here = _here((g, slope))
+            return along(change, here), change * factor
+
+        return _where(g == 0, 0.0, g * slope), slopes
+
+    found: Tensor = product(tf.broadcast_to(g, tf.shape(slope)), slope)
+    return found
 
 
 def times(share: Tensor, losses: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""When a computed number counts as right: the one tolerance of the law suite.
+"""When a computed number counts as right: the one tolerance of NumPy and of the compiled engine.
 
 A result is right when it lies within 8 units in the last place of the truth (float32: within
 1e-6 of it), plus what one unit in the last place of the inputs would change, so that a
 cancellation which the inputs themselves carry does not count. A truth beyond the range of the
 type must come out infinite. What is allowed beyond that stands in ``ALLOWANCES``, by name; why stands in
-``tests/exceptions.py``.
+the table of exceptions of the tests.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo  # also that of bfloat16
 from mpmath import mp, mpf
 
-from lossmith import Loss
-from tests.laws import oracle
-from tests.laws.grid import Array
+from lossmith.certify import oracle
+from lossmith.certify.points import Array
+from lossmith.core.loss import Loss
+from lossmith.structures.pointwise import Pointwise
 
 ULPS = 8
 FLOAT32 = mpf("1e-6")
@@ -90,6 +92,11 @@ ALLOWANCES = (
 )
 
 
+def paired(loss: Loss) -> bool:
+    """Return whether a loss is of a target and a prediction, element by element: those that these rules are about."""
+    return isinstance(loss, Pointwise) and loss.paired
+
+
 def misses(
     loss: Loss,
     order: int,
@@ -144,21 +151,72 @@ def ulps(value: float, truth: mpf, dtype: Any = np.float64) -> float:
 
 
 def _near(value: float, truth: mpf, size: mpf, dtype: Any, carried: mpf | int = 0, within: float = ULPS) -> bool:
+    allowed = max(within, _single(size, dtype)) if dtype == np.float32 else within
+    return _apart(value, truth, size, dtype, carried) <= allowed
+
+
+def _single(size: mpf, dtype: Any) -> float:
+    """Return how many units in the last place of a number the tolerance of float32 is."""
+    return float(FLOAT32 * abs(size) / _unit(size, dtype))
+
+
+def _apart(value: float, truth: mpf, size: mpf, dtype: Any, carried: mpf | int = 0) -> float:
+    """Return how far a result is from the truth beyond ``carried``, in units in the last place of a size."""
     with np.errstate(over="ignore"):
         rounded = float(np.dtype(dtype).type(float(truth)))
     if math.isnan(value):
-        return False
+        return math.inf
     if math.isinf(rounded) or math.isinf(value):
-        return value == rounded
-    allowed = within * _unit(size, dtype)
-    if dtype == np.float32:
-        allowed = max(allowed, FLOAT32 * abs(size))
-    return bool(abs(mpf(value) - truth) <= allowed + carried)
+        return 0.0 if value == rounded else math.inf
+    return float(max(abs(mpf(value) - truth) - carried, mpf(0)) / _unit(size, dtype))
+
+
+def error(
+    loss: Loss, order: int, y: float, f: float, value: float, dtype: Any, enough: float = 0, rounded: Any = None
+) -> float:
+    """Return how far a result is from right, in units in the last place, by the rules of ``misses``.
+
+    Args:
+        loss, order: whose output.
+        y, f: the inputs.
+        value: the result.
+        dtype: the type that it was computed in.
+        enough: an error up to which nobody needs to know whether it is smaller still.
+        rounded: the type that it was rounded to, if that is another.
+    """
+    kind = dtype if rounded is None else rounded
+    truth = oracle.truth(loss, y, f, order)
+    found = off(value, truth, kind, lambda: _carried(loss, order, y, f, dtype), enough)
+    for allowance in ALLOWANCES:
+        if found > enough and allowance.concerns(loss, order):
+            others = allowance.also(loss, order, y, f, dtype)
+            found = min([found, *(_apart(value, *other, kind) for other in others)])
+    return found
+
+
+def off(
+    value: float, truth: mpf, dtype: Any, carried: Callable[[], mpf], enough: float = 0, size: mpf | int = 0
+) -> float:
+    """Return how far a result is from the truth, in units in the last place, beyond what its inputs carry.
+
+    Args:
+        value: the result.
+        truth: what it should be.
+        dtype: the type of the result.
+        carried: says what one unit in the last place of the inputs changes; asked only where it matters.
+        enough: an error up to which nobody needs to know whether it is smaller still.
+        size: the size of a number whose last place is the unit, where that is larger than the truth.
+    """
+    found = _apart(value, truth, max(abs(truth), size), dtype)
+    if found <= enough:
+        return found
+    change = carried()
+    return min(found, _apart(value, truth, max(abs(truth), size, change), dtype, change))
 
 
 def _unit(size: mpf, dtype: Any) -> mpf:
     with np.errstate(over="ignore", invalid="ignore"):
-        number = min(np.dtype(dtype).type(float(abs(size))), np.finfo(dtype).max)
+        number = min(np.dtype(dtype).type(float(abs(size))), finfo(dtype).max)
         return mpf(float(np.spacing(number)))
 
 

@@ -168,6 +168,7 @@ class Exact:
         self.ops = Ops(self.apply)
 
     def apply(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        """Return what an instruction gives."""
         values = [value if isinstance(value, bool) else mp.convert(value) for value in arguments]
         if name in MEANING:
             return _meaning(name, tuple(values), mp.prec)
