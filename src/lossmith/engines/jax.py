@@ -59,12 +59,13 @@ FUNCTIONS = functions(
     argmax=_argmax,
     constant=lambda values, like: jnp.asarray(values, like.dtype),
     flip=jnp.flip,
+    indices=lambda a: a.astype(int),
     log=jnp.log,
     may_hold=lambda condition: True,
     moveaxis=jnp.moveaxis,
     nonzero=lambda condition: None,
     places=lambda like: jnp.arange(like.shape[-1]),
-    take_along_axis=jnp.take_along_axis,
+    take_along_axis=partial(jnp.take_along_axis, mode="promise_in_bounds"),
     total=lambda a: jnp.sum(a, axis=-1),
 )
 
@@ -103,15 +104,15 @@ _evaluate.defjvp(_output_changes, symbolic_zeros=True)  # so that it is known wh
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _bound(rule: Rule, a: Array) -> tuple[Array, ...]:
+def _bound(rule: Rule, *arrays: Array) -> tuple[Array, ...]:
     """Return the results of a rule, with its derivatives; see ``lossmith.engines.hosts.Rule``."""
-    return rule.value(FUNCTIONS, a)
+    return rule.value(FUNCTIONS, *arrays)
 
 
 @_bound.defjvp
-def _bound_changes(rule: Rule, inputs: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
-    found = _bound(rule, *inputs)
-    return found, rule.push(FUNCTIONS, found, *tangents)
+def _bound_changes(rule: Rule, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Any, Any]:
+    found = _bound(rule, *arrays)
+    return found, rule.push(FUNCTIONS, arrays, found, tangents[0])
 
 
 PLAIN = Tracing(FUNCTIONS, _plain)

@@ -128,6 +128,7 @@ FUNCTIONS = functions(
     _LIBRARY,
     constant=lambda values, like: tf.constant(values, like.dtype),
     flip=lambda a, axis: tf.reverse(a, [axis]),
+    indices=lambda a: tf.cast(a, tf.int32),
     log=tf.math.log,
     may_hold=lambda condition: True,
     most=lambda like: like.dtype.max,
@@ -181,15 +182,19 @@ def _slope(formula: Formula, output: str, place: int, g: Tensor, inputs: Sequenc
     return g * math.nan
 
 
-def _bound(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
+def _bound(rule: Rule, *arrays: Tensor) -> tuple[Tensor, ...]:
     """Return the results of a rule, with its derivatives; see ``lossmith.engines.hosts.Rule``."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def results(a: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
-        found = rule.value(FUNCTIONS, a)
-        return found, lambda *slopes: rule.pull(FUNCTIONS, _here(found), slopes)
+    def results(*arrays: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., list[Tensor | None]]]:
+        found = rule.value(FUNCTIONS, *arrays)
 
-    made: tuple[Tensor, ...] = results(a)
+        def slopes(*by: Tensor) -> list[Tensor | None]:
+            return [rule.pull(FUNCTIONS, _here(arrays), _here(found), by), *[None] * (len(arrays) - 1)]
+
+        return found, slopes
+
+    made: tuple[Tensor, ...] = results(*arrays)
     return made
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.contract import Batch
+from lossmith.core.fill import keeps
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import needed
 from lossmith.core.parameter import Option, Parameter
@@ -25,7 +26,7 @@ from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows
-from lossmith.structures.rows import Rows
+from lossmith.structures.rows import Rows, are_indices
 from lossmith.structures.written import Written
 
 Array = Any
@@ -112,6 +113,33 @@ class Softmax(Written, Rows):
 
     def _centred(self, z: Array) -> Array:
         return z if self.z_loss is not None else super()._centred(z)
+
+    def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.compute``. One class of logits needs no distribution."""
+        if not (host.traces and self._of_one_class):
+            return super().compute(host, given, outputs)
+        xp, y, z = host.xp, given["y"], self.shifted(host, given["f"])
+        known = are_indices(host, y, z)
+        u, slope = rows.of_one_class(xp, z, xp.indices(xp.where(known, y, xp.zeros_like(y))))
+        parts = needed(outputs, "u")
+        found = host.run(self, "formula", parts, [u]) if parts else {}
+        results = {"valid": known & (u >= 0)}  # which it is, unless a row of logits is none
+        if "losses" in outputs:
+            results["losses"] = found["value"]
+        if "gradient:f" in outputs:
+            results["gradient:f"] = found["gradient:u"][..., None] * slope
+        return results
+
+    @cached_property
+    def _of_one_class(self) -> bool:
+        """Whether one class of logits tells all of a row."""
+        plain = self.single and not self.probabilities and self.z_loss is None
+        return plain and keeps(type(self), "compute", ("row",))
+
+    def ready(self) -> None:
+        """Settle which way rows go; see ``Traceable.ready``."""
+        super().ready()
+        _ = self._of_one_class
 
     def row(self, host: Host, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of predictions and target distributions; see ``Rows.row``."""
