@@ -107,6 +107,14 @@ def test_what_is_invalid_is_counted(case: tuple[Loss, dict[str, Any], int]) -> N
         state.check()
 
 
+@pytest.mark.parametrize("loss", [Right(), Right(label_smoothing=0.1), lm.CrammerSinger()], ids=str)
+def test_invalid_rows_have_no_numbers(loss: Loss) -> None:
+    z, y = jnp.zeros((5, 3)).at[1, 2].set(jnp.nan).at[2].set(-jnp.inf), jnp.array([0, 1, 1, 3, 2])
+    found, pull = jax.vjp(jax.jit(lambda z: lj.losses(loss, z, y)), z)
+    for each in (found[:, None], *pull(jnp.ones(5))):
+        assert jnp.isfinite(each).any(axis=1).tolist() == [True, False, False, False, True]
+
+
 def test_a_bad_row_is_named_where_values_are_known() -> None:
     with pytest.raises(lm.DomainError, match=r"class indices must be whole numbers in \[0, 3\), but targets\[1\] is 3"):
         lj.cost(Right(), jnp.zeros((2, 3)), jnp.array([0, 3]))

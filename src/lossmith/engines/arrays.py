@@ -172,11 +172,11 @@ class Arrays:
 
     def logcosh(self, a: Array) -> Array:
         """Return log(cosh(a))."""
-        size = self.abs(a)
-        grown = self.expm1(self.smallest(size, 1.0))
-        near = self.log1p(grown * grown / (2.0 * (1.0 + grown)))  # cosh - 1 by the digits of a small argument
-        far = (size - math.log(2)) + self.log1p(self.xp.exp(-2.0 * size))
-        return self.select(size < 1.0, near, far)
+        # By the derivative, which is wanted as well: 1 / cosh² is 1 - tanh², and exp(-2 |a|) a quotient of its kind.
+        size, slope = self.abs(a), self.abs(self.tanh(a))
+        near = size < 0.6
+        log = self.log1p(self.select(near, -slope * slope, (1.0 - slope) / (1.0 + slope)))
+        return self.select(near, -0.5 * log, (size - math.log(2)) + log)
 
     def sech2(self, a: Array) -> Array:
         """Return 1 / cosh(a)²."""

@@ -125,11 +125,13 @@ DIFFERENTIABLE = Tracing(differentiable(FUNCTIONS, held=jax.lax.stop_gradient, b
 def losses(loss: Any, *inputs: Array) -> Array:
     """Return the loss of each example over arrays of one type, with the derivatives that the loss says.
 
+    Where an example is invalid, its loss is no number, and its derivatives are not finite.
+
     Args:
         loss: made ready; see ``lossmith.core.traceable``.
         inputs: in its order, with the numbers of an example along the last axis.
     """
-    return loss.compute(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
+    return loss.marked(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
 
 
 def _losses_changes(
@@ -142,7 +144,7 @@ def _losses_changes(
         for item, tangent in zip(loss.inputs, tangents, strict=True)
         if item.predicted and not isinstance(tangent, SymbolicZero)
     }
-    slopes = loss.compute(DIFFERENTIABLE, by_symbol(loss, inputs), list(changed))
+    slopes = loss.marked(DIFFERENTIABLE, by_symbol(loss, inputs), list(changed))
     change = jnp.zeros_like(found)
     for name, tangent in changed.items():
         term = along(tangent, slopes[name])

@@ -7,6 +7,7 @@ sums over the other classes are never taken from a total that one class dominate
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,42 +66,46 @@ class _SoftmaxRule:
 _SOFTMAX = _SoftmaxRule()
 
 
-def of_one_class(xp: Any, z: Array, index: Array) -> tuple[Array, Array]:
+def of_one_class(xp: Any, z: Array, y: Array, known: Array) -> tuple[Array, Array]:
     """Return u = -log p of one class of each row of logits, and its derivatives by the logits.
 
-    That is less than ``softmax`` says of all classes, and takes half of its steps.
+    That is less than ``softmax`` says of all classes, and takes half of its steps. Where a row is none of logits, or
+    its class is unknown, the results are no numbers.
 
     Args:
         xp: functions of a host.
         z: the logits, which may be minus infinity.
-        index: the place of the class; the type is that of the host's indices.
+        y: the index of the class.
+        known: whether it is one.
     """
-    u, slope = xp.bound(_ONE_CLASS, z, index)
+    u, slope = xp.bound(_ONE_CLASS, z, y, known)
     return u, slope
 
 
 class _OneClassRule:
     """Minus the log-probability of a class, and its derivatives, as a function with derivatives that keep digits."""
 
-    def value(self, xp: Any, z: Array, index: Array) -> tuple[Array, ...]:
-        place = index[..., None]
+    def value(self, xp: Any, z: Array, y: Array, known: Array) -> tuple[Array, ...]:
+        place = xp.indices(xp.where(known, y, xp.zeros_like(y)))[..., None]
+        known = known[..., None]
         largest = xp.amax(z, axis=-1, keepdims=True)
         gap = largest - xp.take_along_axis(z, place, axis=-1)
         mine = xp.exp(-gap)
-        is_mine = xp.places(z) == place
+        is_mine = xp.places(z) == y[..., None]
         powers = xp.where(is_mine, 0.0, xp.exp(z - largest))
         others = xp.sum(powers, axis=-1, keepdims=True)
         # Where the class is the largest, mine is 1, and the others keep all of their digits.
         u = gap + xp.log1p(xp.where(mine < 1.0, (others - 1.0) + mine, others))
-        return u[..., 0], xp.where(is_mine, -others, powers) / (others + mine)
+        slope = xp.where(is_mine, -others, powers) / xp.where(known, others + mine, math.nan)
+        return xp.where(known, u, math.nan)[..., 0], slope
 
     def push(self, xp: Any, arrays: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
-        z, _ = arrays
+        z = arrays[0]
         change = _SOFTMAX.push(xp, (z,), _SOFTMAX.value(xp, z), tangent)[1]
         return xp.sum(found[1] * tangent, axis=-1), change
 
     def pull(self, xp: Any, arrays: Any, found: tuple[Array, ...], slopes: tuple[Array, ...]) -> Array:
-        (z, _), (by_u, by_slope) = arrays, slopes
+        z, (by_u, by_slope) = arrays[0], slopes
         nothing = xp.zeros_like(z)
         others = (nothing, by_slope, nothing, nothing[..., :1])
         return by_u[..., None] * found[1] + _SOFTMAX.pull(xp, (z,), _SOFTMAX.value(xp, z), others)

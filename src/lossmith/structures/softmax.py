@@ -120,15 +120,18 @@ class Softmax(Written, Rows):
             return super().compute(host, given, outputs)
         xp, y, z = host.xp, given["y"], self.shifted(host, given["f"])
         known = are_indices(host, y, z)
-        u, slope = rows.of_one_class(xp, z, xp.indices(xp.where(known, y, xp.zeros_like(y))))
+        u, slope = rows.of_one_class(xp, z, y, known)
         parts = needed(outputs, "u")
         found = host.run(self, "formula", parts, [u]) if parts else {}
-        results = {"valid": known & (u >= 0)}  # which it is, unless a row of logits is none
+        results = {"valid": u >= 0}  # which it is, unless it is no number
         if "losses" in outputs:
             results["losses"] = found["value"]
         if "gradient:f" in outputs:
             results["gradient:f"] = found["gradient:u"][..., None] * slope
         return results
+
+    def _shows(self, output: str) -> bool:
+        return output.startswith("gradient") and self._of_one_class
 
     @cached_property
     def _of_one_class(self) -> bool:

@@ -138,10 +138,11 @@ def _summed(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, empty:
     share = counts.astype(found.dtype)
     if weight is not None:
         share = jnp.where(counts, weights(loss, weight, valid.shape, found.dtype), 0)
-        invalid = invalid | ~((share >= 0) & (share < jnp.inf))
+        wrong = ~((share >= 0) & (share < jnp.inf))
+        found, invalid = _numbers(found, ~wrong), invalid | wrong
     if own.weight is not None:
         share = jnp.where(counts, share * own.weight.astype(found.dtype), 0)
-    weighted = times(share, _numbers(found, ~invalid))
+    weighted = times(share, found)
     sums = State(loss, weighted.sum(dtype=_wide()), share.sum(dtype=_wide()), counts.sum(), invalid.sum())
     _look(sums, arrays, weight, mask, empty)
     return sums, weighted
