@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from lossmith.engines.arrays import Arrays, Formula
@@ -171,6 +172,11 @@ def _times_changes(primals: tuple[Array, Array], tangents: tuple[Array, Array]) 
     (share, losses), (share_change, losses_change) = primals, tangents
     kept = jnp.where(share == 0, 0, losses_change * share)
     return times(share, losses), kept + along(share_change, losses)
+
+
+def total(a: Array) -> Array:
+    """Return the sum of all numbers, in double precision where JAX has it."""
+    return a.sum(dtype=jax.dtypes.canonicalize_dtype(np.float64))
 
 
 def known(array: Array) -> bool:

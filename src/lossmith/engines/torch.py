@@ -243,6 +243,11 @@ def times(factor: Tensor, slope: Tensor) -> Tensor:
     return torch.where(factor == 0, torch.zeros_like(slope), factor.to(slope.dtype) * slope)
 
 
+def total(a: Tensor) -> Tensor:
+    """Return the sum of all numbers, in double precision on processors."""
+    return a.sum(dtype=torch.float64 if a.is_cpu else None)
+
+
 def known(tensor: Tensor) -> bool:
     """Return whether the numbers of a tensor can be looked at without waiting for a device."""
     return tensor.is_cpu and not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active()

@@ -22,7 +22,7 @@ from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import parse
 from lossmith.core.state import CostState, ExactSum
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times
+from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times, total
 from lossmith.errors import MergeError, ParameterError
 from lossmith.frameworks.calls import JAX, aligned, outside, settled
 from lossmith.frameworks.jax.arguments import as_array, checked, held, kind_of, masks, weights
@@ -156,7 +156,7 @@ def _summed(
     if own.weight is not None:
         share = jnp.where(counts, share * own.weight.astype(found.dtype), 0)
     weighted = times(share, found)
-    sums = State(loss, weighted.sum(dtype=_wide()), share.sum(dtype=_wide()), counts.sum(), invalid.sum())
+    sums = State(loss, total(weighted), total(share), counts.sum(), invalid.sum())
     if reduction == "none":
         return sums, weighted
     return sums, sums.cost(reduction, empty="nan" if empty == "error" else empty).astype(weighted.dtype)

@@ -72,13 +72,13 @@ def cost(
 def _reduced(weighted: Tensor, share: Tensor, counts: Tensor, reduction: str | None) -> Tensor:
     if reduction in (None, "none") or not weighted.shape:
         return weighted
-    total = ops.sum(weighted)
+    engine = backend()
+    total = engine.total(weighted)
     if reduction == "sum":
-        return total
-    below = ops.sum(share if reduction == "mean_with_sample_weight" else ops.cast(counts, share.dtype))
-    mean = ops.where(below > 0, total / ops.where(below > 0, below, 1.0), 0.0)
-    replicas = backend().replicas()
-    return mean if replicas == 1 else mean / replicas
+        return ops.cast(total, weighted.dtype)
+    below = engine.total(share if reduction == "mean_with_sample_weight" else ops.cast(counts, share.dtype))
+    mean = ops.where(below > 0, total / ops.where(below > 0, below, 1.0), 0.0) / engine.replicas()
+    return ops.cast(mean, weighted.dtype)
 
 
 def _tensor(loss: Loss, item: Any, value: Any, kind: str) -> Tensor:
