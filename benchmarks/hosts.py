@@ -120,7 +120,55 @@ def by_jax(length: int) -> Iterator[Pair]:
     yield Pair(label, both(lj.sparse_categorical_cross_entropy, z, classes), both(theirs, z, classes))
 
 
-HOSTS: dict[str, Callable[[int], Iterator[Pair]]] = {"torch": by_torch, "jax": by_jax}
+def by_keras(length: int) -> Iterator[Pair]:
+    """Yield Keras on TensorFlow: objects and Keras' own, in ``tf.function(jit_compile=True)``, and a training step."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+    import tensorflow as tf
+
+    import lossmith.keras as lk
+
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    f, y, labels = (tf.constant(x[:, None]) for x in numbers(length))
+    z, classes = map(tf.constant, rows(length))
+
+    def both(loss: Any, predictions: Any, targets: Any) -> Call:
+        @tf.function(jit_compile=True)
+        def compiled(predictions: Any, targets: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(predictions)
+                cost = loss(targets, predictions)
+            return cost, tape.gradient(cost, predictions)
+
+        def run() -> Any:
+            value, slope = compiled(predictions, targets)
+            return float(value), slope
+
+        return run
+
+    def step(loss: Any) -> Call:
+        # At a rate of 0 each step is the same.
+        model = keras.Sequential([keras.Input((CLASSES,)), keras.layers.Dense(CLASSES, kernel_initializer="ones")])
+        model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss, jit_compile=True)
+        return lambda: (float(model.train_on_batch(z, classes)), model.layers[-1].kernel)
+
+    of_logits = {"from_logits": True}
+    for label, ours, theirs, targets in (
+        ("squared error, `MeanSquaredError`", lk.SquaredError(), keras.losses.MeanSquaredError(), y),
+        ("Huber, `Huber`", lk.Huber(), keras.losses.Huber(), y),
+        ("log-cosh, `LogCosh`", lk.LogCosh(), keras.losses.LogCosh(), y),
+        ("cross-entropy, `BinaryCrossentropy`", lk.BinaryCrossEntropy(),
+         keras.losses.BinaryCrossentropy(**of_logits), labels),
+    ):  # fmt: skip
+        yield Pair(label, both(ours, f, targets), both(theirs, f, targets))
+    ours, theirs = lk.SparseCategoricalCrossEntropy(), keras.losses.SparseCategoricalCrossentropy(**of_logits)
+    yield Pair("of 10 classes, `SparseCategoricalCrossentropy`", both(ours, z, classes), both(theirs, z, classes))
+    yield Pair("the same, a training step of one layer", step(ours), step(theirs))
+
+
+HOSTS: dict[str, Callable[[int], Iterator[Pair]]] = {"torch": by_torch, "jax": by_jax, "keras": by_keras}
 
 
 def run_host(name: str, lengths: list[int], rounds: int) -> list[tuple[str, int, float, float]]:
@@ -128,9 +176,10 @@ def run_host(name: str, lengths: list[int], rounds: int) -> list[tuple[str, int,
     found = []
     for length in lengths:
         for pair in HOSTS[name](length):
-            for mine, other in zip(pair.ours(), pair.theirs(), strict=True):
+            # Costs of Keras are off by a hundredth where millions of floats are added one after the other.
+            for mine, other, rtol in zip(pair.ours(), pair.theirs(), (2e-2, 2e-4), strict=True):
                 np.testing.assert_allclose(
-                    np.asarray(mine), np.asarray(other), rtol=2e-4, atol=1e-6, err_msg=pair.label
+                    np.asarray(mine), np.asarray(other), rtol=rtol, atol=1e-6, err_msg=pair.label
                 )
             found.append((pair.label, length, *measure(pair.ours, pair.theirs, rounds)))
     return found

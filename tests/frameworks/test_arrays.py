@@ -13,10 +13,13 @@ import torch
 
 import lossmith as lm
 from lossmith.certify.samples import sample
+from lossmith.engines import facts
 from lossmith.engines import numpy as reference
 from lossmith.engines.arrays import Arrays, Formula
 from lossmith.engines.jax import JaxArrays
+from lossmith.engines.operations import OPERATIONS
 from lossmith.engines.torch import Tensors
+from lossmith.program import TABLE
 from lossmith.structures.pointwise import Pointwise
 from tests.frameworks.tolerance import ULPS
 from tests.laws.samples import EVERY, name_of
@@ -63,6 +66,22 @@ def test_every_formula_is_what_the_reference_says(loss: Pointwise, library: str)
 def test_what_is_wrong_is_found(library: str) -> None:
     with jax.enable_x64(True):
         assert furthest(lm.LogCosh(), library, np.float64, lambda x: x * (1 + 1e-13)) > ULPS[library]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_instructions_that_are_said_to_pass_on_what_is_no_number_do(library: str) -> None:
+    arithmetic, convert = LIBRARIES[library]
+    nothing, others = (convert(np.array(values)) for values in ([np.nan] * 4, [-1.5, -0.0, 0.0, 2.0]))
+    for name in facts.PASSING:
+        count = TABLE[name].arity
+        for place in range(count):
+            given = [nothing if number == place else others for number in range(count)]
+            assert np.isnan(np.asarray(OPERATIONS[name](arithmetic(nothing), *given))).all(), name
+
+
+def test_a_choice_may_hide_what_is_no_number() -> None:
+    for loss, outputs in ((lm.Huber(), {"value", "gradient:f"}), (lm.Hinge(), {"value"}), (lm.ZeroOne(), set())):
+        assert facts.shown(loss.program(1), 1) == outputs
 
 
 def test_formulas_of_jax_compile() -> None:

@@ -238,6 +238,19 @@ def test_traced_calls_count_what_nobody_could_look_at() -> None:
     assert jnp.isnan(look(y.clip(0, 1), jnp.full(4, jnp.nan))[0].cost())  # weights whose sum is none are not nothing
 
 
+@pytest.mark.parametrize("name", ["squared_error", "hinge", "zero_one"])
+def test_an_invalid_example_is_seen_whatever_its_formula_shows(name: str) -> None:
+    y = jnp.array([1.0, jnp.nan, 1.0])
+
+    @jax.jit
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found, pull = jax.vjp(lambda x: lj.losses(name, x, y), x)
+        return found, *pull(jnp.ones(3))
+
+    for each in both(jnp.full(3, 2.0)):
+        assert jnp.isfinite(each).tolist() == [True, False, True]
+
+
 def test_what_is_stopped_may_depend_on_parameters() -> None:
     def cost(x: jax.Array) -> jax.Array:
         return lj.cost("huber", x, jax.lax.stop_gradient(2 * x))

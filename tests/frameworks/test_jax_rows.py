@@ -42,7 +42,7 @@ def test_second_derivatives_keep_their_digits_where_a_class_is_almost_certain(lo
 def test_derivatives_of_the_steps_of_a_softmax_would_lose_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.DIFFERENTIABLE.xp, "bound", engine.FUNCTIONS.bound)
     with jax.disable_jit():
-        assert furthest_at_the_edge(Right()) > 1e6
+        assert furthest_at_the_edge(Right(label_smoothing=0.1)) > 1e6
 
 
 def drawn(loss: Loss, rows: int) -> dict[str, jax.Array]:
@@ -106,6 +106,14 @@ def test_what_is_invalid_is_counted(case: tuple[Loss, dict[str, Any], int]) -> N
     assert np.isnan(state.total)
     with pytest.raises(lm.DomainError, match=f"{wrong} examples of traced calls lie outside the domains"):
         state.check()
+
+
+@pytest.mark.parametrize("loss", [Right(), Right(label_smoothing=0.1), lm.CrammerSinger()], ids=str)
+def test_invalid_rows_have_no_numbers(loss: Loss) -> None:
+    z, y = jnp.zeros((5, 3)).at[1, 2].set(jnp.nan).at[2].set(-jnp.inf), jnp.array([0, 1, 1, 3, 2])
+    found, pull = jax.vjp(jax.jit(lambda z: lj.losses(loss, z, y)), z)
+    for each in (found[:, None], *pull(jnp.ones(5))):
+        assert jnp.isfinite(each).any(axis=1).tolist() == [True, False, False, False, True]
 
 
 def test_a_bad_row_is_named_where_values_are_known() -> None:

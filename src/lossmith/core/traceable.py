@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -71,6 +72,23 @@ class Traceable:
         ``counting`` says is not in them.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be traced")
+
+    def marked(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs as ``compute`` does, which are no numbers where an example is invalid."""
+        valid, found = self._valid(host, given), self.compute(host, given, outputs)
+        for name in outputs:
+            if not self._shows(name):
+                each = valid if len(found[name].shape) == len(valid.shape) else valid[..., None]
+                found[name] = host.xp.where(each, found[name], math.nan)
+        return found
+
+    def _valid(self, host: Host, given: Mapping[str, Array]) -> Array:
+        known = {symbol: host.xp.held(array) for symbol, array in given.items()}
+        return self.compute(host, known, ("valid",))["valid"]
+
+    def _shows(self, output: str) -> bool:
+        """Whether an output from who traces is no number by itself where an example is invalid."""
+        return False
 
     def counting(self, host: Host, given: Mapping[str, Array], vectors: Mapping[str, Array] = NONE) -> Counting:
         """Return how much each example counts by the loss's own rules.

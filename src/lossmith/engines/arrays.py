@@ -15,7 +15,7 @@ import numpy as np
 
 from lossmith.engines import numpy as reference
 from lossmith.engines._numpy_bowls import ATANH_TERMS
-from lossmith.engines.operations import recipe
+from lossmith.engines.operations import OPERATIONS, Step, recipe
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
@@ -126,7 +126,7 @@ class Arrays:
 
     def finite_product(self, a: Array, b: Array) -> Array:
         """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
-        return self.select(self.equal(a, 0.0) | self.equal(b, 0.0), 0.0, a * b)
+        return a * b + 0.0
 
     def polynomial(self, x: Array, coefficients: Sequence[float]) -> Array:
         """Return a polynomial, from the constant coefficient up."""
@@ -166,17 +166,26 @@ class Arrays:
         e = self.xp.exp(-self.abs(a))
         return self.select(a >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
 
+    def sigmoid_of_negative(self, a: Array) -> Array:
+        """Return 1 / (1 + exp(a)), by the steps that ``sigmoid`` of the same takes."""
+        e = self.xp.exp(-self.abs(a))
+        return self.select(a <= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
+
     def softplus(self, a: Array) -> Array:
         """Return log(1 + exp(a))."""
         return self.largest(a, 0.0) + self.log1p(self.xp.exp(-self.abs(a)))
 
+    def softplus_of_negative(self, a: Array) -> Array:
+        """Return log(1 + exp(-a)), by the steps that ``softplus`` of the same takes."""
+        return self.largest(-a, 0.0) + self.log1p(self.xp.exp(-self.abs(a)))
+
     def logcosh(self, a: Array) -> Array:
         """Return log(cosh(a))."""
-        size = self.abs(a)
-        grown = self.expm1(self.smallest(size, 1.0))
-        near = self.log1p(grown * grown / (2.0 * (1.0 + grown)))  # cosh - 1 by the digits of a small argument
-        far = (size - math.log(2)) + self.log1p(self.xp.exp(-2.0 * size))
-        return self.select(size < 1.0, near, far)
+        # By the derivative, which is wanted as well: 1 / cosh² is 1 - tanh², and exp(-2 |a|) a quotient of its kind.
+        size, slope = self.abs(a), self.abs(self.tanh(a))
+        near = size < 0.6
+        log = self.log1p(self.select(near, -slope * slope, (1.0 - slope) / (1.0 + slope)))
+        return self.select(near, -0.5 * log, (size - math.log(2)) + log)
 
     def sech2(self, a: Array) -> Array:
         """Return 1 / cosh(a)²."""
@@ -224,6 +233,13 @@ _PRODUCTS: Mapping[float | None, Callable[[Array], Array]] = {
     4.0: lambda a: (a * a) * (a * a),
     5.0: lambda a: (a * a) * (a * a) * a,
 }
+
+
+_OF_NEGATIVE: Mapping[Callable[..., Array], Callable[..., Array]] = {
+    OPERATIONS["sigmoid"]: lambda b, a: b.sigmoid_of_negative(a),
+    OPERATIONS["softplus"]: lambda b, a: b.softplus_of_negative(a),
+}
+"""What instructions are of -a, in terms of a: compilers do not see that |-a| is |a|, and would compute all twice."""
 
 
 def _single(value: float) -> float:
@@ -294,5 +310,16 @@ class _Plan:
             (number, bool(value), bool(value)) if chosen.types[number] == "bool" else (number, value, _single(value))
             for number, value in zip(numbers, found, strict=True)
         ]
-        self.steps = recipe(chosen, tame=all(map(math.isfinite, parameters.values())))
+        self.steps = _turned(recipe(chosen, tame=all(map(math.isfinite, parameters.values()))))
         ((_, self.output),) = chosen.outputs
+
+
+def _turned(steps: Sequence[Step]) -> list[Step]:
+    """Return steps in which instructions of negatives are those of what is negated."""
+    negatives = {number: arguments for number, make, arguments in steps if make is OPERATIONS["neg"]}
+    return [
+        (number, _OF_NEGATIVE[make], negatives[arguments[0]])
+        if make in _OF_NEGATIVE and arguments[0] in negatives
+        else (number, make, arguments)
+        for number, make, arguments in steps
+    ]

@@ -76,6 +76,24 @@ def powers(program: Program) -> dict[int, tuple[int, str, int]]:
     return found
 
 
+PASSING = frozenset({
+    "abs", "add", "div", "exp", "expm1", "hold", "log", "log1p", "logcosh", "max", "min", "mul", "neg", "sech2",
+    "sigmoid", "sign", "softplus", "sub", "tanh",
+})  # fmt: skip
+"""Instructions whose result is no number where one of their arguments is none."""
+_CHOICES = ("where", "alike")
+
+
+def shown(program: Program, place: int) -> frozenset[str]:
+    """Return the outputs that are no number, for certain, wherever the input at a place is none."""
+    nothing = {place}
+    for number, step in enumerate(program.steps, start=program.first_step):
+        given = [arg in nothing for arg in step.args]
+        if (step.op in PASSING and any(given)) or (step.op in _CHOICES and all(given[1:])):
+            nothing.add(number)
+    return frozenset(name for name, number in program.outputs if number in nothing)
+
+
 def plain_products(program: Program, known: Mapping[int, Range]) -> set[int]:
     """Return the products in which an exact zero wins that are plain ones, up to a zero's sign in derivatives.
 

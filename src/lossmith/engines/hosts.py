@@ -30,16 +30,19 @@ ANYWHERE = 0.5
 
 
 class Rule(Protocol):
-    """A function of one array whose derivatives are written out, since those of its steps lose digits."""
+    """A function whose derivatives are written out, since those of its steps lose digits.
 
-    def value(self, xp: Any, a: Array) -> tuple[Array, ...]:
+    It is differentiated by its first array alone.
+    """
+
+    def value(self, xp: Any, *arrays: Array) -> tuple[Array, ...]:
         """Return its results; ``xp`` are functions of a host."""
 
-    def push(self, xp: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
-        """Return how the results change along a tangent of the array, of which that is a linear function."""
+    def push(self, xp: Any, arrays: Sequence[Array], found: Sequence[Array], tangent: Array) -> tuple[Array, ...]:
+        """Return how the results change along a tangent of the first array, of which that is a linear function."""
 
-    def pull(self, xp: Any, found: tuple[Array, ...], slopes: tuple[Array, ...]) -> Array:
-        """Return the derivative by the array from those by the results."""
+    def pull(self, xp: Any, arrays: Sequence[Array], found: Sequence[Array], slopes: Sequence[Array]) -> Array:
+        """Return the derivative by the first array from those by the results."""
 
 
 def functions(module: Any, **own: Any) -> SimpleNamespace:
@@ -54,31 +57,33 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
             ``total(a)``: the sum along the last axis, in double precision where that costs little;
             ``may_hold(condition)``: whether it holds anywhere, true where nobody may look;
             ``nonzero(condition)``: where it holds, ``None`` where nobody may look;
+            where it traces, ``indices(a)``: whole numbers as it wants them to look something up;
             where tensors are of another kind, ``spread(a, like)``: an array in the shape of another; ``shape(a)``,
             in which a length that nobody knows yet equals every other; ``most(like)``: the largest number of its type.
 
     Returns:
         Those and what ``differentiable`` changes: ``held(a)``, the same without derivatives; ``moved(value, path)``, a
-        value with the derivatives of a path, which is the same with fewer digits; ``bound(rule, a)``, see ``Rule``.
+        value with the derivatives of a path, which is the same with fewer digits; ``bound(rule, *arrays)``, see
+        ``Rule``.
     """
     made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED})
     made.spread = lambda a, like: module.broadcast_to(a, like.shape)
     made.shape, made.most = (lambda a: tuple(a.shape)), (lambda like: _MOST[like.dtype.itemsize])
     vars(made).update(own)
     made.held, made.moved = (lambda a: a), (lambda value, path: value)
-    made.bound = lambda rule, a: rule.value(made, a)
+    made.bound = lambda rule, *arrays: rule.value(made, *arrays)
     return made
 
 
 def differentiable(
-    xp: SimpleNamespace, held: Callable[[Array], Array], bound: Callable[[Rule, Array], tuple[Array, ...]]
+    xp: SimpleNamespace, held: Callable[[Array], Array], bound: Callable[..., tuple[Array, ...]]
 ) -> SimpleNamespace:
     """Return functions of a library as it shall differentiate them.
 
     Args:
         xp: its functions.
         held: takes an array out of its differentiation.
-        bound: the results of a rule, with the rule's derivatives.
+        bound: ``(rule, *arrays)``: the results of a rule, with the rule's derivatives.
     """
     where, plain_exp, plain_log = xp.where, xp.exp, xp.log
 
@@ -116,6 +121,8 @@ class Host(Protocol):
 
     xp: Any
     """Its functions; see ``functions``."""
+    traces: bool
+    """Whether it may be tracing: then it differentiates what it is given, and asks for no second derivatives."""
 
     def run(self, source: Source, label: str, outputs: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:
         """Return outputs of a program, and perhaps more, over arrays of one shape."""
@@ -131,6 +138,8 @@ class Host(Protocol):
 
 class Reference:
     """NumPy with the reference engine."""
+
+    traces = False
 
     def __init__(self) -> None:
         self.xp = functions(
@@ -195,6 +204,8 @@ class Tracing:
         xp: its functions.
         evaluate: ``(formula, output, *arrays) -> array`` in the shape of the arrays.
     """
+
+    traces = True
 
     def __init__(self, xp: Any, evaluate: Callable[..., Array]) -> None:
         self.xp, self.evaluate = xp, evaluate

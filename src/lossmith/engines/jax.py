@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from lossmith.engines.arrays import Arrays, Formula
@@ -71,13 +72,14 @@ FUNCTIONS = functions(
     argmax=_argmax,
     constant=lambda values, like: jnp.asarray(values, like.dtype),
     flip=jnp.flip,
+    indices=lambda a: a.astype(int),
     log=jnp.log,
     log1p=_log1p,
     may_hold=lambda condition: True,
     moveaxis=jnp.moveaxis,
     nonzero=lambda condition: None,
     places=lambda like: jnp.arange(like.shape[-1]),
-    take_along_axis=jnp.take_along_axis,
+    take_along_axis=partial(jnp.take_along_axis, mode="promise_in_bounds"),
     total=lambda a: jnp.sum(a, axis=-1),
 )
 
@@ -116,15 +118,15 @@ _evaluate.defjvp(_output_changes, symbolic_zeros=True)  # so that it is known wh
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _bound(rule: Rule, a: Array) -> tuple[Array, ...]:
+def _bound(rule: Rule, *arrays: Array) -> tuple[Array, ...]:
     """Return the results of a rule, with its derivatives; see ``lossmith.engines.hosts.Rule``."""
-    return rule.value(FUNCTIONS, a)
+    return rule.value(FUNCTIONS, *arrays)
 
 
 @_bound.defjvp
-def _bound_changes(rule: Rule, inputs: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
-    found = _bound(rule, *inputs)
-    return found, rule.push(FUNCTIONS, found, *tangents)
+def _bound_changes(rule: Rule, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Any, Any]:
+    found = _bound(rule, *arrays)
+    return found, rule.push(FUNCTIONS, arrays, found, tangents[0])
 
 
 PLAIN = Tracing(FUNCTIONS, _plain)
@@ -137,11 +139,13 @@ DIFFERENTIABLE = Tracing(differentiable(FUNCTIONS, held=jax.lax.stop_gradient, b
 def losses(loss: Any, *inputs: Array) -> Array:
     """Return the loss of each example over arrays of one type, with the derivatives that the loss says.
 
+    Where an example is invalid, its loss is no number, and its derivatives are not finite.
+
     Args:
         loss: made ready; see ``lossmith.core.traceable``.
         inputs: in its order, with the numbers of an example along the last axis.
     """
-    return loss.compute(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
+    return loss.marked(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
 
 
 def _losses_changes(
@@ -154,7 +158,7 @@ def _losses_changes(
         for item, tangent in zip(loss.inputs, tangents, strict=True)
         if item.predicted and not isinstance(tangent, SymbolicZero)
     }
-    slopes = loss.compute(DIFFERENTIABLE, by_symbol(loss, inputs), list(changed))
+    slopes = loss.marked(DIFFERENTIABLE, by_symbol(loss, inputs), list(changed))
     change = jnp.zeros_like(found)
     for name, tangent in changed.items():
         term = along(tangent, slopes[name])
@@ -181,6 +185,11 @@ def _times_changes(primals: tuple[Array, Array], tangents: tuple[Array, Array]) 
     (share, losses), (share_change, losses_change) = primals, tangents
     kept = jnp.where(share == 0, 0, losses_change * share)
     return times(share, losses), kept + along(share_change, losses)
+
+
+def total(a: Array) -> Array:
+    """Return the sum of all numbers, in double precision where JAX has it."""
+    return a.sum(dtype=jax.dtypes.canonicalize_dtype(np.float64))
 
 
 def known(array: Array) -> bool:

@@ -23,6 +23,7 @@ class Backend(NamedTuple):
         host: where nobody differentiates.
         losses: ``(loss, *inputs)``: the loss of each example, with its derivatives.
         times: ``(share, losses)``: a product in which a share of zero wins.
+        total: the sum of all numbers of a tensor, in double precision on processors.
         known: whether the numbers of a tensor can be looked at.
         replicas: how many copies of a model a cost is added over.
     """
@@ -30,6 +31,7 @@ class Backend(NamedTuple):
     host: Tracing
     losses: Callable[..., Tensor]
     times: Callable[[Tensor, Tensor], Tensor]
+    total: Callable[[Tensor], Tensor]
     known: Callable[[Tensor], bool]
     replicas: Callable[[], int]
 
@@ -48,4 +50,4 @@ def backend() -> Backend:
             "set the environment variable KERAS_BACKEND before Keras is imported"
         )
     engine = import_module(f"{__package__}.{name}")
-    return Backend(engine.PLAIN, engine.losses, engine.times, engine.known, engine.replicas)
+    return Backend(engine.PLAIN, engine.losses, engine.times, engine.total, engine.known, engine.replicas)

@@ -136,6 +136,7 @@ FUNCTIONS = functions(
     _LIBRARY,
     constant=lambda values, like: tf.constant(values, like.dtype),
     flip=lambda a, axis: tf.reverse(a, [axis]),
+    indices=lambda a: tf.cast(a, tf.int32),
     log=tf.math.log,
     may_hold=lambda condition: True,
     most=lambda like: like.dtype.max,
@@ -189,15 +190,19 @@ def _slope(formula: Formula, output: str, place: int, g: Tensor, inputs: Sequenc
     return g * math.nan
 
 
-def _bound(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
+def _bound(rule: Rule, *arrays: Tensor) -> tuple[Tensor, ...]:
     """Return the results of a rule, with its derivatives; see ``lossmith.engines.hosts.Rule``."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def results(a: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
-        found = rule.value(FUNCTIONS, a)
-        return found, lambda *slopes: rule.pull(FUNCTIONS, _here(found), slopes)
+    def results(*arrays: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., list[Tensor | None]]]:
+        found = rule.value(FUNCTIONS, *arrays)
 
-    made: tuple[Tensor, ...] = results(a)
+        def slopes(*by: Tensor) -> list[Tensor | None]:
+            return [rule.pull(FUNCTIONS, _here(arrays), _here(found), by), *[None] * (len(arrays) - 1)]
+
+        return found, slopes
+
+    made: tuple[Tensor, ...] = results(*arrays)
     return made
 
 
@@ -254,6 +259,12 @@ def along(g: Tensor, slope: Tensor) -> Tensor:
 def times(share: Tensor, losses: Tensor) -> Tensor:
     """Return a product in which a share of zero wins, whatever the other is."""
     return _where(share == 0, 0.0, share * losses)
+
+
+def total(a: Tensor) -> Tensor:
+    """Return the sum of all numbers: in double precision on processors, whose XLA adds one after the other."""
+    alone = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+    return tf.reduce_sum(tf.cast(a, tf.float64) if alone else a)
 
 
 def known(tensor: Tensor) -> bool:

@@ -51,6 +51,7 @@ FUNCTIONS = functions(
     torch,
     constant=_constant,
     flip=lambda a, axis: torch.flip(a, (axis,)),
+    indices=lambda a: a.long(),
     log=torch.log,
     may_hold=lambda condition: True,
     moveaxis=torch.movedim,  # its namesake of NumPy has no rule for many calls at once
@@ -115,31 +116,34 @@ class _Bound(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
+    def forward(rule: Rule, *arrays: Tensor) -> tuple[Tensor, ...]:
         """Return the results."""
-        return rule.value(FUNCTIONS, a)
+        return rule.value(FUNCTIONS, *arrays)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         """Keep what derivatives need."""
-        ctx.rule = inputs[0]
-        ctx.save_for_backward(*output)
-        ctx.save_for_forward(*output)
+        ctx.rule, *arrays = inputs
+        ctx.given = len(arrays)
+        ctx.save_for_backward(*arrays, *output)
+        ctx.save_for_forward(*arrays, *output)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the derivative by the array."""
-        return None, ctx.rule.pull(FUNCTIONS, ctx.saved_tensors, slopes)
+        """Return the derivative by the first array."""
+        arrays, found = ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
+        return None, ctx.rule.pull(FUNCTIONS, arrays, found, slopes), *[None] * (ctx.given - 1)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, tangent: Tensor) -> tuple[Tensor, ...]:
-        """Return how the results change along a tangent."""
-        found: tuple[Tensor, ...] = ctx.rule.push(FUNCTIONS, ctx.saved_tensors, tangent)
-        return found
+    def jvp(ctx: Any, _: None, tangent: Tensor, *others: None) -> tuple[Tensor, ...]:
+        """Return how the results change along a tangent of the first array."""
+        arrays, found = ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
+        changes: tuple[Tensor, ...] = ctx.rule.push(FUNCTIONS, arrays, found, tangent)
+        return changes
 
 
-def _bound(rule: Rule, a: Tensor) -> tuple[Tensor, ...]:
-    return _Bound.apply(rule, a)  # type: ignore[no-untyped-call, no-any-return]
+def _bound(rule: Rule, *arrays: Tensor) -> tuple[Tensor, ...]:
+    return _Bound.apply(rule, *arrays)  # type: ignore[no-untyped-call, no-any-return]
 
 
 PLAIN = Tracing(FUNCTIONS, _plain)
@@ -237,6 +241,11 @@ def _tied(slope: Tensor, x: Tensor) -> Tensor:
 def times(factor: Tensor, slope: Tensor) -> Tensor:
     """Return a product in which an exact zero wins: what does not count has no derivative, whatever it would be."""
     return torch.where(factor == 0, torch.zeros_like(slope), factor.to(slope.dtype) * slope)
+
+
+def total(a: Tensor) -> Tensor:
+    """Return the sum of all numbers, in double precision on processors."""
+    return a.sum(dtype=torch.float64 if a.is_cpu else None)
 
 
 def known(tensor: Tensor) -> bool:

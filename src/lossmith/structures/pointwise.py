@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
+from lossmith.engines.facts import shown
 from lossmith.engines.hosts import Host
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
@@ -122,6 +124,29 @@ class Pointwise(Written):
         names = {part: _output(part) for part in outputs}
         found = host.run(self, "formula", list(names.values()), [given[symbol] for symbol in self.symbols])
         return {part: found[name] for part, name in names.items()}
+
+    def marked(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.marked``.
+
+        Where all outputs show that a prediction is no number, it is the mark: XLA makes one loop of a formula and the
+        sum of its values, but not of choices between them.
+        """
+        if not self._shown:
+            return super().marked(host, given, outputs)
+        first = self.wrt[0]
+        marked = host.xp.where(self._valid(host, given), given[first], math.nan)
+        return self.compute(host, {**given, first: marked}, outputs)
+
+    @cached_property
+    def _shown(self) -> bool:
+        """Whether losses and gradients are no numbers wherever the first prediction is none."""
+        program = self.program(1)
+        return len(shown(program, program.inputs.index(self.wrt[0]))) == len(program.outputs)
+
+    def ready(self) -> None:
+        """Settle how what is invalid is marked; see ``Traceable.ready``."""
+        super().ready()
+        _ = self._shown
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
         return compiled_rows(batch.size, batch.block)

@@ -7,6 +7,7 @@ sums over the other classes are never taken from a total that one class dominate
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,13 +50,13 @@ class _SoftmaxRule:
         q = xp.where(is_top, others / (1 + others), 1 - p)
         return (largest - z) + log_others, p, q, largest + log_others
 
-    def push(self, xp: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
+    def push(self, xp: Any, arrays: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
         _, p, q, _ = found
         shares = p * tangent
         rise = tangent * q - _without_each(xp, shares, xp.argmax(p, axis=-1)[..., None])
         return -rise, p * rise, -p * rise, xp.sum(shares, axis=-1, keepdims=True)
 
-    def pull(self, xp: Any, found: tuple[Array, ...], slopes: tuple[Array, ...]) -> Array:
+    def pull(self, xp: Any, arrays: Any, found: tuple[Array, ...], slopes: tuple[Array, ...]) -> Array:
         _, p, q, _ = found
         by_u, by_p, by_q, by_log_sum = slopes
         pulls = _times(xp, by_p - by_q, p) - by_u
@@ -63,6 +64,54 @@ class _SoftmaxRule:
 
 
 _SOFTMAX = _SoftmaxRule()
+
+
+def of_one_class(xp: Any, z: Array, y: Array, known: Array) -> tuple[Array, Array]:
+    """Return u = -log p of one class of each row of logits, and its derivatives by the logits.
+
+    That is less than ``softmax`` says of all classes, and takes half of its steps. Where a row is none of logits, or
+    its class is unknown, the results are no numbers.
+
+    Args:
+        xp: functions of a host.
+        z: the logits, which may be minus infinity.
+        y: the index of the class.
+        known: whether it is one.
+    """
+    u, slope = xp.bound(_ONE_CLASS, z, y, known)
+    return u, slope
+
+
+class _OneClassRule:
+    """Minus the log-probability of a class, and its derivatives, as a function with derivatives that keep digits."""
+
+    def value(self, xp: Any, z: Array, y: Array, known: Array) -> tuple[Array, ...]:
+        place = xp.indices(xp.where(known, y, xp.zeros_like(y)))[..., None]
+        known = known[..., None]
+        largest = xp.amax(z, axis=-1, keepdims=True)
+        gap = largest - xp.take_along_axis(z, place, axis=-1)
+        mine = xp.exp(-gap)
+        is_mine = xp.places(z) == y[..., None]
+        powers = xp.where(is_mine, 0.0, xp.exp(z - largest))
+        others = xp.sum(powers, axis=-1, keepdims=True)
+        # Where the class is the largest, mine is 1, and the others keep all of their digits.
+        u = gap + xp.log1p(xp.where(mine < 1.0, (others - 1.0) + mine, others))
+        slope = xp.where(is_mine, -others, powers) / xp.where(known, others + mine, math.nan)
+        return xp.where(known, u, math.nan)[..., 0], slope
+
+    def push(self, xp: Any, arrays: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
+        z = arrays[0]
+        change = _SOFTMAX.push(xp, (z,), _SOFTMAX.value(xp, z), tangent)[1]
+        return xp.sum(found[1] * tangent, axis=-1), change
+
+    def pull(self, xp: Any, arrays: Any, found: tuple[Array, ...], slopes: tuple[Array, ...]) -> Array:
+        z, (by_u, by_slope) = arrays[0], slopes
+        nothing = xp.zeros_like(z)
+        others = (nothing, by_slope, nothing, nothing[..., :1])
+        return by_u[..., None] * found[1] + _SOFTMAX.pull(xp, (z,), _SOFTMAX.value(xp, z), others)
+
+
+_ONE_CLASS = _OneClassRule()
 
 
 def without_each(xp: Any, a: Array) -> Array:

@@ -245,10 +245,7 @@ class Rows(Loss):
         results = self.row(host, z, self.dense(host, y, z), wanted) if wanted else {}
         if "valid" in outputs:
             valid = valid_rows(host.xp, z, self._kinds["f"])
-            if self.indices:
-                right = (y >= 0) & (y < z.shape[-1]) & (y == host.xp.floor(y))
-            else:
-                right = valid_rows(host.xp, y, self._kinds["y"])
+            right = are_indices(host, y, z) if self.indices else valid_rows(host.xp, y, self._kinds["y"])
             results["valid"] = valid & right
         return results
 
@@ -349,6 +346,11 @@ class Rows(Loss):
     def _centred(self, z: Array) -> Array:
         """Return logits that mean the same, as they are shown: with a mean of zero."""
         return np.asarray(z - np.mean(z[np.isfinite(z)]))
+
+
+def are_indices(host: Host, y: Array, like: Array) -> Array:
+    """Return which numbers are indices of classes of ``like``."""
+    return (y >= 0) & (y < like.shape[-1]) & (y == host.xp.floor(y))
 
 
 def _hits(host: Host, indices: Array, like: Array) -> Array:

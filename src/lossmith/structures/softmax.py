@@ -27,7 +27,7 @@ from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows
 from lossmith.structures.plain import PASSED, Plain, PlainRows
-from lossmith.structures.rows import Rows
+from lossmith.structures.rows import Rows, are_indices
 from lossmith.structures.written import Written
 
 if TYPE_CHECKING:
@@ -117,6 +117,36 @@ class Softmax(Written, Rows):
 
     def _centred(self, z: Array) -> Array:
         return z if self.z_loss is not None else super()._centred(z)
+
+    def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Return outputs of each example; see ``Traceable.compute``. One class of logits needs no distribution."""
+        if not (host.traces and self._of_one_class):
+            return super().compute(host, given, outputs)
+        xp, y, z = host.xp, given["y"], self.shifted(host, given["f"])
+        known = are_indices(host, y, z)
+        u, slope = rows.of_one_class(xp, z, y, known)
+        parts = needed(outputs, "u")
+        found = host.run(self, "formula", parts, [u]) if parts else {}
+        results = {"valid": u >= 0}  # which it is, unless it is no number
+        if "losses" in outputs:
+            results["losses"] = found["value"]
+        if "gradient:f" in outputs:
+            results["gradient:f"] = found["gradient:u"][..., None] * slope
+        return results
+
+    def _shows(self, output: str) -> bool:
+        return output.startswith("gradient") and self._of_one_class
+
+    @cached_property
+    def _of_one_class(self) -> bool:
+        """Whether one class of logits tells all of a row."""
+        plain = self.single and not self.probabilities and self.z_loss is None
+        return plain and keeps(type(self), "compute", ("row",))
+
+    def ready(self) -> None:
+        """Settle which way rows go; see ``Traceable.ready``."""
+        super().ready()
+        _ = self._of_one_class
 
     def row(self, host: Host, z: Array, t: Array, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the outputs for rows of predictions and target distributions; see ``Rows.row``."""

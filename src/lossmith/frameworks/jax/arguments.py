@@ -79,28 +79,26 @@ def kind_of(loss: Loss, arrays: Mapping[str, Array]) -> Any:
     return np.float64 if floats and jnp.result_type(*floats) == np.float64 else np.float32
 
 
-def weights(loss: Loss, weight: Any, shape: tuple[int, ...], kind: Any) -> Array:
+def weights(loss: Loss, weight: Array, shape: tuple[int, ...], kind: Any) -> Array:
     """Return the weights of all examples.
 
     Raises:
-        KindError, ShapeError
+        ShapeError
     """
-    owner = type(loss).__name__
-    array = as_array(owner, "weight", np.asarray(weight) if isinstance(weight, list | tuple) else weight)
-    check_spread(owner, "weight", array.shape, shape)
-    return jnp.broadcast_to(array, shape).astype(kind)
+    check_spread(type(loss).__name__, "weight", weight.shape, shape)
+    return jnp.broadcast_to(weight, shape).astype(kind)
 
 
-def masks(loss: Loss, mask: Any, shape: tuple[int, ...]) -> Array:
+def masks(loss: Loss, mask: Array, shape: tuple[int, ...]) -> Array:
     """Return which of all examples count.
 
     Raises:
         KindError, ShapeError
     """
-    owner, array = type(loss).__name__, jnp.asarray(mask)
-    check_mask(owner, array.dtype)
-    check_spread(owner, "mask", array.shape, shape)
-    return jnp.broadcast_to(array, shape)
+    owner = type(loss).__name__
+    check_mask(owner, mask.dtype)
+    check_spread(owner, "mask", mask.shape, shape)
+    return jnp.broadcast_to(mask, shape)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import jax
@@ -21,10 +22,10 @@ from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import parse
 from lossmith.core.state import CostState, ExactSum
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times
+from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times, total
 from lossmith.errors import MergeError, ParameterError
 from lossmith.frameworks.calls import JAX, aligned, outside, settled
-from lossmith.frameworks.jax.arguments import checked, held, kind_of, masks, weights
+from lossmith.frameworks.jax.arguments import as_array, checked, held, kind_of, masks, weights
 
 Array = Any
 
@@ -111,21 +112,33 @@ jax.tree_util.register_dataclass(State, ["total", "weight", "count", "invalid"],
 
 def cost(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, reduction: str, empty: str) -> Array:
     """Return the cost, or the weighted losses; see ``Loss.cost``, but that ``empty="error"`` is NaN while tracing."""
-    chosen, policy = check_reduction(reduction), check_empty(empty)
-    found, weighted = _summed(loss, given, weight, mask, policy)
-    if chosen == "none":
-        return weighted
-    return found.cost(chosen, empty="nan" if policy == "error" else policy).astype(weighted.dtype)
+    return _checked(loss, given, weight, mask, check_reduction(reduction), check_empty(empty))[1]
 
 
 def state(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> State:
     """Return the sums behind the cost; arguments as in ``cost``."""
-    return _summed(loss, given, weight, mask, "zero")[0]
+    return _checked(loss, given, weight, mask, "none", "zero")[0]
 
 
-def _summed(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, empty: str) -> tuple[State, Array]:
-    """Return the state of a call and its weighted losses."""
+def _checked(
+    loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, reduction: str, empty: str
+) -> tuple[State, Array]:
+    """Return the state of a call and its cost, or weighted losses, or raise an error for what is wrong."""
     loss, arrays = settled(loss), checked(loss, given)
+    owner = type(loss).__name__
+    if weight is not None:
+        weight = as_array(owner, "weight", np.asarray(weight) if isinstance(weight, list | tuple) else weight)
+    mask = None if mask is None else jnp.asarray(mask)
+    sums, found = _summed(loss, arrays, weight, mask, reduction, empty)
+    _look(sums, arrays, weight, mask, empty)
+    return sums, found
+
+
+@partial(jax.jit, static_argnums=(0, 4, 5), inline=True)  # a call outside of functions is one step then
+def _summed(
+    loss: Loss, arrays: Mapping[str, Array], weight: Array | None, mask: Array | None, reduction: str, empty: str
+) -> tuple[State, Array]:
+    """Return the state of a call and its cost, or weighted losses."""
     columns = _columns(loss, arrays)
     known = by_symbol(loss, jax.lax.stop_gradient(columns))
     valid = loss.compute(PLAIN, known, ("valid",))["valid"]
@@ -139,22 +152,26 @@ def _summed(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, empty:
     share = counts.astype(found.dtype)
     if weight is not None:
         share = jnp.where(counts, weights(loss, weight, valid.shape, found.dtype), 0)
-        invalid = invalid | ~((share >= 0) & (share < jnp.inf))
+        wrong = ~((share >= 0) & (share < jnp.inf))
+        found, invalid = _numbers(found, ~wrong), invalid | wrong
     if own.weight is not None:
         share = jnp.where(counts, share * own.weight.astype(found.dtype), 0)
-    weighted = times(share, _numbers(found, ~invalid))
-    sums = State(loss, weighted.sum(dtype=_wide()), share.sum(dtype=_wide()), counts.sum(), invalid.sum())
-    _look(sums, arrays, weight, mask, empty)
-    return sums, weighted
+    weighted = times(share, found)
+    sums = State(loss, total(weighted), total(share), counts.sum(), invalid.sum())
+    if reduction == "none":
+        return sums, weighted
+    return sums, sums.cost(reduction, empty="nan" if empty == "error" else empty).astype(weighted.dtype)
 
 
 def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empty: str) -> None:
     """Raise the error of the catalogue for what is wrong, or give its warnings, where values are known."""
-    known = jax.lax.stop_gradient(sums)
-    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(known)):
+    looked_at = ("invalid", "count", "weight") if empty == "error" else ("invalid",)
+    known = {name: jax.lax.stop_gradient(getattr(sums, name)) for name in looked_at}
+    if any(isinstance(x, jax.core.Tracer) for x in known.values()):
         return
-    wrong = known.invalid > 0 or (empty == "error" and (known.count == 0 or known.weight == 0))
-    if not wrong and any(device.platform != "cpu" for device in known.total.devices()):
+    numbers = {name: float(x) for name, x in known.items()}
+    wrong = numbers.pop("invalid") or not all(numbers.values())
+    if not wrong and any(device.platform != "cpu" for device in jax.lax.stop_gradient(sums.total).devices()):
         return  # a warning is not worth the copies
     given = {**arrays, "weight": weight, "mask": mask}
     plain: dict[str, Any] = {
@@ -166,7 +183,7 @@ def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empt
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LossmithWarning)  # there is an error to come
             sums.loss.cost(**plain, empty=empty)
-        known.check()
+        jax.lax.stop_gradient(sums).check()
 
 
 def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:

@@ -107,13 +107,14 @@ def _seen(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, kind: st
 def _reduced(weighted: Tensor, share: Tensor, counts: Tensor, reduction: str | None) -> Tensor:
     if reduction in (None, "none") or not weighted.shape:
         return weighted
-    total = ops.sum(weighted)
+    engine = backend()
+    total = engine.total(weighted)
     if reduction == "sum":
-        return total
-    below = ops.sum(share if reduction == "mean_with_sample_weight" else ops.cast(counts, share.dtype))
+        return ops.cast(total, weighted.dtype)
+    below = engine.total(share if reduction == "mean_with_sample_weight" else ops.cast(counts, share.dtype))
     mean = ops.where(below == 0, 0.0, total / ops.where(below == 0, 1.0, below))  # below may be no number
-    replicas = backend().replicas()
-    return mean if replicas == 1 else mean / replicas
+    replicas = engine.replicas()
+    return ops.cast(mean if replicas == 1 else mean / replicas, weighted.dtype)
 
 
 def _matched(loss: Loss, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
