@@ -107,7 +107,7 @@ class Looks(LogitLooks):
         p, q = left.p, right.p
         if self.form.kinds == ("probabilities", "probabilities"):
             inverse = 1.0 / (q + 0.0)  # of -0.0 too the quotient is infinite above
-            ratio = p * inverse
+            ratio = b.select(p.equals(0.0), 0.0, p * inverse)  # also where the inverse of q is infinite
             # The logarithm of the quotient, and of what rounding took from it, over q, which is p where that matters.
             lost = b.fma(-ratio, q, p) * inverse
             found = vector.log(b, ratio)
