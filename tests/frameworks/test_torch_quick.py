@@ -42,21 +42,20 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 
 @pytest.mark.parametrize("loss", FORMS, ids=name_of)
 def test_it_comes_to_the_same_bits(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
-    for reduction in ("mean", "sum"):
-        for kind in (torch.float32, torch.float64):
-            given = {name: x.to(kind) if x.is_floating_point() else x for name, x in tensors(loss, 30).items()}
-            found = []
-            with counting(monkeypatch) as took:
-                module = lt.module(loss, reduction=reduction)
-                for short in (True, False):
-                    known = learning(loss, given)
-                    pair = (known["y_pred"], known["y_true"])
-                    cost = module(*pair) if short else module(input=pair[0], target=pair[1])
-                    (slope,) = torch.autograd.grad(cost, pair[:1], create_graph=True)
-                    found.append((cost, slope, *torch.autograd.grad(slope.sum(), pair[:1], allow_unused=True)))
-            assert took == [True]
-            for short, long in zip(*found, strict=True):
-                assert (short is None and long is None) or (short.dtype == long.dtype and torch.equal(short, long))
+    for reduction, kind in (("mean", torch.float32), ("sum", torch.float64)):
+        given = {name: x.to(kind) if x.is_floating_point() else x for name, x in tensors(loss, 30).items()}
+        found = []
+        with counting(monkeypatch) as took:
+            module = lt.module(loss, reduction=reduction)
+            for short in (True, False):
+                known = learning(loss, given)
+                pair = (known["y_pred"], known["y_true"])
+                cost = module(*pair) if short else module(input=pair[0], target=pair[1])
+                (slope,) = torch.autograd.grad(cost, pair[:1], create_graph=True)
+                found.append((cost, slope, *torch.autograd.grad(slope.sum(), pair[:1], allow_unused=True)))
+        assert took == [True]
+        for short, long in zip(*found, strict=True):
+            assert (short is None and long is None) or (short.dtype == long.dtype and torch.equal(short, long))
 
 
 @pytest.mark.parametrize(
