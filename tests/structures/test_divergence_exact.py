@@ -140,6 +140,16 @@ def test_distillation(temperature: float) -> None:
         np.testing.assert_allclose(found["full_hessian"][0], block, rtol=1e-9, atol=1e-25)
 
 
+@pytest.mark.parametrize("name", ["JensenShannon()", "SquaredHellinger()", "TotalVariation()"])
+def test_shares_that_are_nothing_beside_others_count_for_what_they_are(name: str) -> None:
+    for small in (1e-17, 1e-20, 1e-300, 5e-324):
+        loss, definition, _ = case(name, "probabilities", "probabilities", ORDINARY)
+        p, q = [1.0, small, 0.0], [small, 1.0, 0.0]
+        found = loss.losses(p=[p], q=[q])
+        true = definition(truth.exact(p[:2] + q[:2]))
+        assert truth.ulps_off(found, [true], [0.0]).max() <= truth.ULPS, small
+
+
 def test_the_measure_can_fail() -> None:
     # The naive way loses the digits of nearly equal logits.
     _, definition, x = case("KLDivergence()", "logits", "logits", TINY)

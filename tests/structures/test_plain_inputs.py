@@ -152,6 +152,16 @@ def test_bad_data_is_refused_as_ever(case: tuple[Loss, dict[str, Any]]) -> None:
     assert messages == messages[:1] * 4
 
 
+def test_what_a_known_kernel_cannot_read_is_refused_too() -> None:
+    loss, right = lm.SparseCategoricalCrossEntropy(), np.zeros(40, np.int8)
+    loss(right, ROWS)  # from now on it knows its kernel
+    for wrong in (3, -1):
+        with pytest.raises(lm.DomainError, match=rf"y_true\[7\] is {wrong}"):
+            loss(np.where(np.arange(40) == 7, np.int8(wrong), right), ROWS)
+    with pytest.raises(lm.DomainError, match=r"row \[7\] of y_pred"):
+        loss(right, np.where(np.arange(40)[:, None] == 7, np.nan, ROWS))
+
+
 def test_probabilities_for_logits_are_warned_of() -> None:
     loss = lm.SparseCategoricalCrossEntropy()
     y = np.zeros(40, int)

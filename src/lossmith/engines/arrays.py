@@ -22,6 +22,12 @@ from lossmith.program import Program
 Array = Any
 
 
+def log1p_by_halves(where: Callable[..., Any], log: Callable[[Any], Any], log1p: Callable[[Any], Any], a: Any) -> Any:
+    """Return log(1 + a) where a library's own is good above -1/4 only: below it, 1 + a has the digits that count."""
+    low = a < -0.25
+    return where(low, log(1 + where(low, a, 0.0)), log1p(where(low, 0.0, a)))
+
+
 class Arrays:
     """What a library brings; see ``lossmith.engines.arithmetic``.
 

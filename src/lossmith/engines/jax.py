@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
-from lossmith.engines.arrays import Arrays, Formula
+from lossmith.engines.arrays import Arrays, Formula, log1p_by_halves
 from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, finite_product, functions
 from lossmith.errors import ProgramError
 
@@ -22,8 +22,7 @@ def _log1p(a: Array) -> Array:
     """Return log(1 + a). That of XLA is off by 128 units in the last place of float64 near -0.414."""
     if a.dtype != jnp.float64:
         return jnp.log1p(a)
-    low = a < -0.25
-    return jnp.where(low, jnp.log(1 + jnp.where(low, a, 0)), jnp.log1p(jnp.where(low, 0, a)))
+    return log1p_by_halves(jnp.where, jnp.log, jnp.log1p, a)
 
 
 class JaxArrays(Arrays):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from lossmith.engines.arrays import Arrays, Formula
+from lossmith.engines.arrays import Arrays, Formula, log1p_by_halves
 from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
 from lossmith.errors import ProgramError
 
@@ -32,8 +32,7 @@ def _log1p(a: Tensor) -> Tensor:
     """Return log(1 + a). That of XLA is off by 128 units in the last place of float64 near -0.414."""
     if a.dtype != tf.float64:
         return tf.math.log1p(a)
-    low, nothing = a < -0.25, tf.zeros_like(a)
-    return tf.where(low, tf.math.log(1 + tf.where(low, a, nothing)), tf.math.log1p(tf.where(low, nothing, a)))
+    return log1p_by_halves(_where, tf.math.log, tf.math.log1p, a)
 
 
 def _take_along_axis(a: Tensor, indices: Tensor, axis: int) -> Tensor:

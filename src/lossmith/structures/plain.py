@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lossmith.structures.softmax import Softmax
 
 Array = npt.NDArray[Any]
+
 LARGEST = 8 * engine.BLOCK
 """Numbers in an array up to which the way matters."""
 
