@@ -142,6 +142,20 @@ def buffers(graph: Graph) -> dict[int, tuple[str, int]]:
     return places
 
 
+OWN = 10
+"""Calls of NumPy that one of our own functions takes, about, but for those of ``_SINGLE``."""
+
+_SINGLE = frozenset(("where", "alike", "filled"))
+
+
+@lru_cache(maxsize=512)
+def calls(program: Program) -> int:
+    """Return about how many calls of NumPy a program takes, which is what small arrays cost."""
+    graph = Graph(program)
+    kinds = [kind for node in graph.live if (kind := graph.nodes[node][0]) not in _LEAVES]
+    return sum(1 if kind in _SINGLE or isinstance(_FUNCTIONS[kind], np.ufunc) else OWN for kind in kinds)
+
+
 @dataclass(frozen=True)
 class Plan:
     """A program as a Python function ``(inputs, fixed values, arrays to write into or None) -> outputs``.

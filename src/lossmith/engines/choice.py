@@ -1,13 +1,15 @@
 """Which engine takes which rows of a call.
 
-The compiled engine takes blocks of at least ``SMALLEST`` numbers, or ``SMALLEST_OF_ROWS`` where they are rows of
-several, the reference engine the others: a kernel takes milliseconds to compile, which small arrays never earn back.
-What decides is the size of a block alone, so a block has the same bits in whatever call it stands.
+The compiled engine takes blocks of at least ``SMALLEST`` numbers, or ``SMALLEST_OF_MANY`` where the mathematics is
+many calls for NumPy, the reference engine the others: a kernel takes milliseconds to compile, which small arrays are
+slow to earn back. What decides is the loss and the size of a block alone, so a block has the same bits in whatever
+call it stands.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +22,11 @@ Name = Literal["auto", "numpy", "llvm"]
 SMALLEST = 4096
 """Numbers in a block from which on a kernel is worth its compilation; see ``benchmarks/switch.py``."""
 
-SMALLEST_OF_ROWS = 8
-"""The same for rows: their mathematics is many steps for NumPy, each of which costs a call."""
+SMALLEST_OF_MANY = 8
+"""The same where NumPy would take many calls."""
+
+MANY = 15
+"""Calls of NumPy that are many. The losses of rows all take more."""
 
 _log = logging.getLogger("lossmith")
 
@@ -107,15 +112,16 @@ class Findings(NamedTuple):
     left: Sequence[int] = ()
 
 
-def compiled_rows(rows: int, block: int, width: int = 1) -> int:
+def compiled_rows(rows: int, block: int, width: int = 1, *, calls: float = math.inf) -> int:
     """Return how many of the rows, from the first on, the compiled engine takes.
 
     Args:
         rows: how many there are.
         block: rows in a block.
         width: numbers in a row.
+        calls: about how many calls NumPy would take.
     """
-    smallest = 1 if _forced == "llvm" else SMALLEST if width == 1 else SMALLEST_OF_ROWS
+    smallest = 1 if _forced == "llvm" else SMALLEST if calls < MANY else SMALLEST_OF_MANY
     if _forced == "numpy" or rows * width < smallest:
         return 0
     if not compiled_is_available():

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines._numpy_functions import IMPLEMENTATION
-from lossmith.engines._numpy_plan import TILE, Runner, runner
+from lossmith.engines._numpy_plan import TILE, Runner, calls, runner
 from lossmith.errors import ProgramError
 from lossmith.program import Program
 
-__all__ = ["BLOCK", "IMPLEMENTATION", "TILE", "Runner", "ready", "run", "stream", "uniform_values"]
+__all__ = ["BLOCK", "IMPLEMENTATION", "TILE", "Runner", "calls", "ready", "run", "stream", "uniform_values"]
 
 Array = npt.NDArray[Any]
 

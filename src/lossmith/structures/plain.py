@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lossmith.core.outputs import gather
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import Findings, NoKernel, compiled_rows
+from lossmith.engines.choice import NoKernel, compiled_rows
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -89,11 +89,14 @@ class Plain(ABC):
             return None
         slopes = [out] if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes] if gradient else []
         shape = columns[self._lead].shape
-        cost = self._compute(columns, [slope.reshape(shape) for slope in slopes], mean)
+        into = slopes if shape == f.shape else [slope.reshape(shape) for slope in slopes]
+        cost = self._compute(columns, into, mean)
         if cost is None or not gradient:
             return None if cost is None else (cost, None)
-        if out is None:
+        if out is None and len(slopes) > 1:
             return cost, gather("gradient", self._predicted, dict(zip(self._slopes, slopes, strict=True)))
+        if out is None:
+            return cost, slopes[0]
         if not at_once:
             out[...] = slopes[0]
         return cost, out
@@ -123,7 +126,7 @@ class PlainNumbers(Plain):
     def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
         super().__init__(loss)
         self._loss, self._clear = loss, clear
-        self._kernels: dict[tuple[str, bool], tuple[Callable[..., Array], Callable[[Array], Findings]]] = {}
+        self._kernels: dict[tuple[str, bool], Callable[..., float | None]] = {}
 
     def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         dtype, shape, flat = f.dtype, f.shape, f.ndim == 1
@@ -139,7 +142,7 @@ class PlainNumbers(Plain):
 
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size = columns[0].size
-        rows = compiled_rows(size, engine.BLOCK)
+        rows = compiled_rows(size, engine.BLOCK, calls=self._loss.calls)
         run = self._by_kernel if rows else self._by_reference
         return run(columns, into, size if mean else 1) if rows in (0, size) else None
 
@@ -157,22 +160,23 @@ class PlainNumbers(Plain):
         return total / divisor
 
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
+        columns = [array if _is_straight(array) else array.copy() for array in columns]
         key = ("".join([array.dtype.char for array in columns]), bool(into))
         if key not in self._kernels:
-            from lossmith.engines.llvm import kernel
-
-            loss, kind = self._loss, kernel.kind_of(columns[self._lead])
-            outputs = dict(zip(self._slopes, into, strict=False))
             try:
-                ready = kernel.choose(
-                    loss.part(*outputs, "value", "valid"), columns, loss.free_parameters, outputs, kind, summed=True
-                )
+                self._kernels[key] = self._kernel(columns, into)
             except NoKernel:
                 return None
-            self._kernels[key] = ready.run, kernel.findings
-        run, findings = self._kernels[key]
-        found = findings(run(columns, into, factor=1 / divisor))
-        return None if found.bad or found.wrong else math.fsum(found.sums) / divisor
+        total = self._kernels[key](columns, into, 1 / divisor)
+        return None if total is None else total / divisor
+
+    def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
+        from lossmith.engines.llvm import kernel
+
+        loss, kind = self._loss, kernel.kind_of(columns[self._lead])
+        outputs = dict(zip(self._slopes, into, strict=False))
+        program = loss.part(*outputs, "value", "valid")
+        return kernel.choose(program, columns, loss.free_parameters, outputs, kind, summed=True).plain
 
 
 class PlainRows(Plain):
@@ -188,14 +192,14 @@ class PlainRows(Plain):
         super().__init__(loss)
         self._loss, self._labels = loss, labels
         self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
-        self._kernels: dict[tuple[int, str, bool], Callable[[Sequence[Array], float], Findings]] = {}
+        self._kernels: dict[tuple[int, str, bool], Callable[[Sequence[Array], float], float | None]] = {}
 
     def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         if f.ndim < 2 or self._loss.class_axis not in (-1, f.ndim - 1):
             return None
         columns: list[Array] = []
         for place, array in enumerate(given):
-            if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.aligned):
+            if type(array) is not np.ndarray or not _is_straight(array):
                 return None
             if self._labels and place != self._lead:
                 if array.shape != f.shape[:-1] or not _are_below(array, f.shape[-1]):
@@ -219,10 +223,10 @@ class PlainRows(Plain):
             except NoKernel:
                 return None
         divisor = rows if mean else 1
-        found = self._kernels[key]([*columns, *into], 1 / divisor)
-        return None if found.bad or found.wrong or found.left else math.fsum(found.sums) / divisor
+        total = self._kernels[key]([*columns, *into], 1 / divisor)
+        return None if total is None else total / divisor
 
-    def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., Findings]:
+    def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
         written = dict(zip(self._slopes, into, strict=False))
         return self._loss._prepared(batch.size, batch, written, summed=True).call.plain
@@ -231,8 +235,10 @@ class PlainRows(Plain):
 def _are_below(labels: Array, classes: int) -> bool:
     """Return whether labels are class indices."""
     dtype = labels.dtype
+    if dtype.kind not in "iu" or not dtype.isnative:
+        return False
     # What is negative is large where there are no signs.
-    return dtype.kind in "iu" and dtype.isnative and int(labels.view(_UNSIGNED[dtype.itemsize]).max()) < classes
+    return int(np.maximum.reduce(labels.view(_UNSIGNED[dtype.itemsize]))) < classes
 
 
 def _are_logits(rows: Array) -> bool:
@@ -244,7 +250,12 @@ def _takes(out: Any, like: Array) -> bool:
     return type(out) is np.ndarray and out.dtype is like.dtype and out.shape == like.shape and out.flags.writeable
 
 
+def _is_straight(array: Array) -> bool:
+    """Return whether an array lies as plain ones do."""
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
+
+
 def _is_apart(out: Array, given: Sequence[Array]) -> bool:
     """Return whether an array lies as plain ones do, and nothing that is read lies in it."""
-    flags = out.flags
-    return flags.c_contiguous and flags.aligned and not any(np.may_share_memory(out, array) for array in given)
+    return _is_straight(out) and not any(np.may_share_memory(out, array) for array in given)

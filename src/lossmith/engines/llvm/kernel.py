@@ -14,17 +14,14 @@ import numpy.typing as npt
 from lossmith.engines import numpy as reference
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import threads
-from lossmith.engines.llvm.frame import NAME, NOWHERE, RECORD
+from lossmith.engines.llvm import records, threads
+from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import Form, pointwise
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]
-
-RECORD_TYPE = np.dtype([("sum", "f8"), *((name, "i8") for name in ("count", "bad", "wrong"))])
-assert RECORD_TYPE.itemsize == 8 * RECORD
 
 LEAST_BLOCKS = 4
 """Blocks that are worth a thread of their own."""
@@ -83,12 +80,12 @@ class Ready:
         """
         rows = len(inputs[0])
         blocks = -(-rows // reference.BLOCK)
-        records = np.empty(blocks, RECORD_TYPE)
+        left = np.empty(blocks, records.TYPE)
         if not blocks:
-            return records
+            return left
         columns, kept = (inputs, self._kept) if weight is None else ([*inputs, weight], (*self._kept, "double"))
         odd = [place for place, array in enumerate(columns) if element_of(array) != kept[place]]
-        filled, masked, recorded = pointers(outputs), pointer(mask), address(records)
+        filled, masked, recorded = pointers(outputs), pointer(mask), address(left)
 
         def call(first: int, last: int, begins: Sequence[int]) -> None:
             given = _table(len(begins))(*begins)  # with the weights, which the kernel does not look for there
@@ -107,7 +104,23 @@ class Ready:
 
         begins = [0 if place in odd else address(array) for place, array in enumerate(columns)]
         threads.run(copy if odd else lambda first, last: call(first, last, begins), blocks, LEAST_BLOCKS)
-        return records
+        return left
+
+    def plain(self, inputs: Sequence[Array], outputs: Sequence[Array], factor: float) -> float | None:
+        """Do the same to a few blocks of contiguous arrays, each of what the form says it holds; nothing has weights.
+
+        Returns:
+            The sum, or nothing where a block has more to say.
+        """
+        rows = len(inputs[0])
+        blocks = -(-rows // reference.BLOCK)
+        given, filled, left = pointers(inputs), pointers(outputs), records.of_few(blocks)
+
+        def call(first: int, last: int) -> None:
+            self._call(given, self._fixed, filled, None, None, left, factor, rows, first, last)
+
+        threads.run(call, blocks, LEAST_BLOCKS)
+        return records.total(left)
 
 
 def element_of(array: Array) -> str:
@@ -201,7 +214,7 @@ def run(
     made = choose(
         program, inputs, parameters, outputs, kind, weighted=weight is not None, masked=mask is not None, summed=summed
     )
-    return findings(made.run(inputs, list(outputs.values()), weight, mask, 1 / divisor))
+    return records.findings(made.run(inputs, list(outputs.values()), weight, mask, 1 / divisor))
 
 
 def choose(
@@ -244,22 +257,3 @@ def kind_of(array: Array) -> Kind:
 def _streams(outputs: Sequence[Array]) -> bool:
     """Return whether outputs are too large for the caches, and lie so that they can be written past them."""
     return sum(array.nbytes for array in outputs) > STREAMING and all(address(array) % 64 == 0 for array in outputs)
-
-
-def findings(records: Array) -> Findings:
-    """Return what the records of blocks say."""
-    if len(records) <= FEW:  # Python is quicker over these, and NumPy smaller over more
-        found = Findings([], [], [])
-        for number, (sum_, _, bad, wrong) in enumerate(records.tolist()):
-            found.sums.append(sum_)
-            if bad != NOWHERE:
-                found.bad.append(number)
-            if wrong != NOWHERE:
-                found.wrong.append(number)
-        return found
-    places = (np.flatnonzero(records[what] != NOWHERE).tolist() for what in ("bad", "wrong"))
-    return Findings(records["sum"].tolist(), *places)
-
-
-FEW = 64
-"""Blocks that are few."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.choice import Findings
-from lossmith.engines.llvm import threads
-from lossmith.engines.llvm.kernel import RECORD_TYPE, address, findings
-from lossmith.engines.llvm.row_places import AsTheyLie, Places
+from lossmith.engines.llvm import records, threads
+from lossmith.engines.llvm.kernel import address
+from lossmith.engines.llvm.row_places import Places
 
 Array = npt.NDArray[Any]
 Pointers = Mapping[str, int | None]
@@ -48,13 +48,15 @@ class RowCall:
         least: int,
         leaves: bool = False,
     ) -> None:
-        self._kernel, self._arguments, self._brought, self._kept = kernel, arguments, brought, kept
-        self._known = {name: address(array) for name, array in kept.items() if array is not None}
+        self._kernel, self._brought, self._kept = kernel, brought, kept
+        known = {name: address(array) for name, array in kept.items() if array is not None}
+        self._fixed = [known.get(name) for name in arguments]
+        self._place = {name: place for place, name in enumerate(arguments)}
         self._numbers, self._sizes, self._scratch, self._leaves = numbers, sizes, scratch + 64, leaves
         self._least = max(1, least // (sizes[0] * sizes[1]))
         self._table = ctypes.c_void_p * len(arguments)
 
-    def run(self, places: Places | AsTheyLie, given: Pointers, rows: int, factor: float) -> Findings:
+    def run(self, places: Places, given: Pointers, rows: int, factor: float) -> Findings:
         """Run the kernel over all blocks, on as many threads as are worth it.
 
         Args:
@@ -63,29 +65,53 @@ class RowCall:
             rows: how many there are.
             factor: what derivatives are multiplied by.
         """
-        blocks = -(-rows // self._sizes[1])
-        records = np.empty(blocks, RECORD_TYPE)
+        left = np.empty(-(-rows // self._sizes[1]), records.TYPE)
 
         def work(first: int, last: int) -> None:
-            scratch = np.empty(self._scratch, np.uint8)  # each thread its own
-            begin = address(scratch)
-            known = {**self._known, **given, "records": address(records), "scratch": begin + -begin % 64}
+            table, scratch = self._filled({**given, "records": address(left)})
 
             def call(first: int, last: int, begins: Mapping[str, int]) -> None:
-                known.update(begins)
-                table = self._table(*map(known.get, self._arguments))
-                self._kernel(ctypes.addressof(table), factor, *self._numbers, rows, *self._sizes, first, last)
+                self._put(table, begins)
+                self._call(table, rows, factor, first, last)
 
             places.work(call, first, last)
+            del scratch  # it had to live as long
 
-        threads.run(work, blocks, self._least)
-        found = findings(records)
-        return found._replace(left=np.flatnonzero(records["count"]).tolist()) if self._leaves else found
+        threads.run(work, len(left), self._least)
+        return records.findings(left, leaves=self._leaves)
 
-    def plain(self, arrays: Sequence[Array], factor: float) -> Findings:
-        """Run the kernel over arrays that lie and hold what it wants, in the order of what a plain call brings."""
-        begins = dict(zip(self._brought, map(address, arrays), strict=True))
-        return self.run(AsTheyLie(begins), {}, len(arrays[0]), factor)
+    def plain(self, arrays: Sequence[Array], factor: float) -> float | None:
+        """Run the kernel over a few blocks of arrays that lie and hold what it wants, in the order of what is brought.
+
+        Returns:
+            The sum, or nothing where a block has more to say.
+        """
+        rows = len(arrays[0])
+        left = records.of_few(-(-rows // self._sizes[1]))
+        given = dict(zip(self._brought, map(address, arrays), strict=True), records=ctypes.addressof(left))
+
+        def work(first: int, last: int) -> None:
+            table, scratch = self._filled(given)
+            self._call(table, rows, factor, first, last)
+            del scratch
+
+        threads.run(work, len(left), self._least)
+        return records.total(left, leaves=self._leaves)
+
+    def _filled(self, given: Pointers) -> tuple[ctypes.Array[ctypes.c_void_p], Array]:
+        """Return the table of a thread, and the scratch that it points to, which has to live as long."""
+        table, scratch = self._table(*self._fixed), np.empty(self._scratch, np.uint8)
+        begin = address(scratch)
+        self._put(table, given)
+        table[self._place["scratch"]] = begin + -begin % 64
+        return table, scratch
+
+    def _put(self, table: ctypes.Array[ctypes.c_void_p], begins: Pointers) -> None:
+        for name, begin in begins.items():
+            table[self._place[name]] = begin
+
+    def _call(self, table: ctypes.Array[ctypes.c_void_p], rows: int, factor: float, first: int, last: int) -> None:
+        self._kernel(table, factor, *self._numbers, rows, *self._sizes, first, last)
 
 
 @dataclass(frozen=True)

@@ -30,17 +30,6 @@ def stretch_of(arrays: Collection[Any], rows: int) -> int:
     return next((int(array.inner) for array in arrays if not isinstance(array, np.ndarray)), rows)
 
 
-class AsTheyLie:
-    """The places of rows that kernels take as they lie: where each array begins, by name."""
-
-    def __init__(self, begins: Mapping[str, int]) -> None:
-        self._begins = begins
-
-    def work(self, call: Call, first: int, last: int) -> None:
-        """Call a kernel on some blocks; see ``Places.work``."""
-        call(first, last, self._begins)
-
-
 class Places:
     """The places of all rows of a call.
 
