@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd import forward_ad
@@ -16,11 +18,12 @@ import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
 from lossmith.certify.samples import axis_of
-from lossmith.frameworks.torch import modules
-from tests.frameworks.test_torch import learning, tensors
+from lossmith.engines import choice
+from lossmith.frameworks.torch import modules, quick
+from tests.frameworks.test_torch import by_name, learning, tensors
 from tests.laws.samples import EVERY, name_of
 
-FORMS = [loss for loss in EVERY if loss.paired and loss._plain is not None and axis_of(loss) == -1]
+FORMS = [loss for loss in EVERY if loss._plain is not None and axis_of(loss) == -1]
 """Losses that have plain calls."""
 
 
@@ -40,22 +43,144 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
         yield took
 
 
+def costs(module: Any, given: dict[str, torch.Tensor], **more: Any) -> list[torch.Tensor]:
+    """Return the cost of a call by names, and the gradients by what wants one."""
+    learns = [x for x in given.values() if x.requires_grad]
+    cost = module(**given, **more)
+    return [cost.detach(), *(torch.autograd.grad(cost, learns, retain_graph=True) if learns else ())]
+
+
+def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
+    return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
 @pytest.mark.parametrize("loss", FORMS, ids=name_of)
-def test_it_comes_to_the_same_bits(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_comes_to_the_bits_of_the_kernel(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
     for reduction, kind in (("mean", torch.float32), ("sum", torch.float64)):
-        given = {name: x.to(kind) if x.is_floating_point() else x for name, x in tensors(loss, 30).items()}
-        found = []
+        plain = {name: x.to(kind) if x.is_floating_point() else x for name, x in tensors(loss, 30).items()}
+        given = learning(loss, plain)
         with counting(monkeypatch) as took:
             module = lt.module(loss, reduction=reduction)
-            for short in (True, False):
-                known = learning(loss, given)
-                pair = (known["y_pred"], known["y_true"])
-                cost = module(*pair) if short else module(input=pair[0], target=pair[1])
-                (slope,) = torch.autograd.grad(cost, pair[:1], create_graph=True)
-                found.append((cost, slope, *torch.autograd.grad(slope.sum(), pair[:1], allow_unused=True)))
-        assert took == [True]
-        for short, long in zip(*found, strict=True):
-            assert (short is None and long is None) or (short.dtype == long.dtype and torch.equal(short, long))
+            found = [costs(module, given) for _ in range(2)]
+            known, pair = learning(loss, plain), module._order
+            cost = module(*map(known.get, pair)) if pair else module(**known)
+            found.append([cost.detach(), *torch.autograd.grad(cost, [x for x in known.values() if x.requires_grad])])
+        assert took == [True] * 3
+        arrays = {name: x.detach().numpy() for name, x in given.items()}
+        with choice.using("llvm"):
+            cost, slopes = loss.cost_and_gradient(**arrays, reduction=reduction)
+        right = [torch.tensor(cost, dtype=kind), *map(torch.from_numpy, by_name(loss, slopes).values())]
+        assert all(same(one, right) for one in found)
+
+
+@pytest.mark.parametrize("loss", [lm.Huber(), lm.Focal(), lm.KLDivergence()], ids=name_of)
+def test_second_derivatives_are_those_of_the_long_way(loss: Loss) -> None:
+    given, found = tensors(loss, 30), []
+    for more in ({}, {"mask": torch.ones(30, dtype=torch.bool)}):
+        known = learning(loss, given)
+        ends = [known[item.name] for item in loss.predicted]
+        slopes = torch.autograd.grad(lt.module(loss)(**known, **more), ends, create_graph=True)
+        found.append([*slopes, *torch.autograd.grad(sum(slope.pow(2).sum() for slope in slopes), ends)])
+    assert same(*found)
+
+
+def test_a_gradient_that_is_asked_for_twice_is_nobody_elses() -> None:
+    f, y = torch.tensor([0.5, 3.0, -2.0], requires_grad=True), torch.zeros(3)
+    cost = lt.Huber()(f, y)
+    first = torch.autograd.grad(cost, f, retain_graph=True)[0]
+    right = first.clone()
+    first.zero_()
+    assert torch.equal(torch.autograd.grad(cost, f, retain_graph=True)[0], right)
+    f.data.add_(1)
+    with torch.no_grad():
+        f.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        cost.backward()
+
+
+def test_calls_are_told_apart() -> None:
+    module = lt.Huber()
+    torch.manual_seed(0)
+    f = torch.randn(4, 6, dtype=torch.float64) * 3
+    y = torch.zeros_like(f)
+    for _ in range(2):
+        for kind in (torch.float32, torch.float64):
+            for rows in (1, 2, 4):
+                for y_kind in (kind, torch.int8, torch.bool):
+                    given = {"input": f[:rows].to(kind).requires_grad_(), "target": y[:rows].to(y_kind)}
+                    with choice.using("llvm"):
+                        right = costs(module, given, mask=torch.ones(rows, 6, dtype=torch.bool))
+                    assert same(costs(module, given), right)
+                    with torch.no_grad():
+                        assert float(module(**given)) == float(right[0])
+    with choice.using("numpy"):
+        assert not quick.fits(1)
+        assert same(costs(module, given), costs(module, given, mask=torch.ones(4, 6, dtype=torch.bool)))
+
+
+def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "MOST", 2)
+    module = lt.SquaredError()
+    for rows in (1, 2, 3, 1):
+        assert float(module(torch.ones(rows), torch.zeros(rows))) == 1
+        assert len(module._quick._met) <= 2
+
+
+def wrapped() -> torch.Tensor:
+    """Return what is left of a tensor that a function of ``torch.func`` saw."""
+    kept: list[torch.Tensor] = []
+    torch.func.grad(lambda f: (kept.append(f), f.sum())[1])(torch.tensor([3.0, 1.0]))
+    return kept[0]
+
+
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda: torch.tensor([[3.0, 9.0], [1.0, 9.0]])[:, 0],
+        lambda: torch._neg_view(torch.tensor([-3.0, -1.0])),
+        lambda: torch.frombuffer(b"." + np.array([3, 1], np.float32).tobytes(), dtype=torch.float32, offset=1),
+        wrapped,
+    ],
+    ids=["strided", "negated", "misaligned", "left over"],
+)
+def test_what_lies_otherwise_is_seen_each_time(odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with counting(monkeypatch) as took:
+        module = lt.SquaredError()
+        assert float(module(torch.zeros(2), torch.ones(2))) == 1
+        assert float(module(odd(), torch.ones(2))) == 2
+    assert took == [True, False]
+
+
+def test_what_they_hold_is_looked_at_each_time() -> None:
+    rows, labels = torch.tensor([[-1.0, 2.0], [0.5, 3.0]]), torch.tensor([0, 1])
+    module = lt.SparseCategoricalCrossEntropy()
+    for kind in (torch.int64, torch.int32, torch.uint8):
+        module(rows, labels.to(kind))
+        with pytest.raises(lm.DomainError, match=r"y_true|target"):
+            module(rows, labels.to(kind) + 1)
+    with pytest.raises(lm.DomainError):
+        module(rows, labels - 1)
+    with pytest.raises(lm.DomainError):
+        module(rows.repeat(200, 1), labels.repeat(200) + 1)
+    assert float(module(rows.repeat(200, 1), labels.repeat(200))) == pytest.approx(float(module(rows, labels)))
+    with pytest.warns(UserWarning, match=r"all values lie in \[0, 1\]"):
+        module(torch.tensor([[0.25, 0.75], [0.5, 0.5]]), labels)
+    binary, f, y = lt.BinaryCrossEntropy(), torch.linspace(-1, 1, 32), torch.ones(32)
+    binary(f, y)
+    with pytest.warns(UserWarning, match=r"all 32 values lie in \[0, 1\]"):
+        binary(f.abs(), y)
+    with pytest.raises(lm.DomainError, match=r"target|y_true"):
+        binary(f, y * 3)
+
+
+def test_threads_keep_out_of_each_others_way() -> None:
+    module = lt.Huber()
+    pairs = [(torch.full((16_384,), float(n)), torch.zeros(16_384)) for n in range(2, 6)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            found = list(pool.map(lambda pair: float(module(*pair)), pairs * 4))
+            assert found == [n - 0.5 for n in range(2, 6)] * 4
 
 
 @pytest.mark.parametrize(
@@ -79,7 +204,7 @@ def test_what_is_not_plain_goes_the_long_way(change: Any, monkeypatch: pytest.Mo
                 said.append(str(call()))
             except lm.LossmithError as error:
                 said.append(str(error))
-    assert took == [False]
+    assert took == [False] * 2
     assert said[0] == said[1]
 
 

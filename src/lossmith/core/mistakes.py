@@ -45,8 +45,8 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
 
 def are_no_probabilities(logits: Any) -> bool:
     """Return whether flat logits are few, or show at one of some places, as nearly all do, that they are logits."""
-    size = logits.size
-    return size < _FEW_LOGITS or not all(0 <= value <= 1 for value in logits[:: size // _FEW_LOGITS].tolist())
+    size = len(logits)
+    return size < _FEW_LOGITS or any(not 0 <= value <= 1 for value in logits[:: size // _FEW_LOGITS])
 
 
 def warn(text: str) -> None:

@@ -18,6 +18,7 @@ from lossmith.engines.llvm import records, threads
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import Form, pointwise
+from lossmith.engines.llvm.one_block import OneBlock
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
@@ -121,6 +122,24 @@ class Ready:
 
         threads.run(call, blocks, LEAST_BLOCKS)
         return records.total(left)
+
+    def one_block(self, rows: int, outputs: int, factor: float) -> OneBlock:
+        """Return the kernel over so many rows of inputs that lie and hold what the form says, and as many outputs.
+
+        Args:
+            rows: at most a block.
+            outputs: how many there are.
+            factor: what they are multiplied by.
+        """
+        inputs = len(self._kept)
+
+        def layout(left: int) -> tuple[Any, Sequence[Any], Any]:
+            table = _table(inputs + outputs)()
+            given = ctypes.addressof(table)
+            filled = given + inputs * ctypes.sizeof(ctypes.c_void_p)
+            return table, (given, self._fixed, filled, None, None, left, factor, rows, 0, 1), self._constants
+
+        return OneBlock(self._call, layout, range(inputs + outputs))
 
 
 def element_of(array: Array) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import records, threads
 from lossmith.engines.llvm.kernel import address
+from lossmith.engines.llvm.one_block import OneBlock
 from lossmith.engines.llvm.row_places import Places
 
 Array = npt.NDArray[Any]
@@ -37,7 +38,7 @@ class RowCall:
 
     def __init__(
         self,
-        kernel: Callable[..., None],
+        kernel: Any,
         arguments: Sequence[str],
         *,
         brought: Sequence[str],
@@ -97,6 +98,17 @@ class RowCall:
 
         threads.run(work, len(left), self._least)
         return records.total(left, leaves=self._leaves)
+
+    def one_block(self, rows: int, factor: float) -> OneBlock:
+        """Return the kernel over so many rows, at most a block, of arrays as ``plain`` takes them."""
+
+        def layout(left: int) -> tuple[Any, Sequence[Any], Any]:
+            table, scratch = self._filled({"records": left})
+            begin = ctypes.addressof(table)
+            return table, (begin, factor, *self._numbers, rows, *self._sizes, 0, 1), (self._kept, scratch)
+
+        places = [self._place[name] for name in self._brought]
+        return OneBlock(self._kernel, layout, places, leaves=self._leaves)
 
     def _filled(self, given: Pointers) -> tuple[ctypes.Array[ctypes.c_void_p], Array]:
         """Return the table of a thread, and the scratch that it points to, which has to live as long."""

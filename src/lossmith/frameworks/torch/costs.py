@@ -132,7 +132,7 @@ def _tensor_of(array: Any, kind: Any) -> Tensor:
 
 def array_of(tensor: Tensor) -> Array:
     """Return a tensor's numbers as an array, without a copy where NumPy has the type."""
-    plain = tensor.detach()
+    plain = tensor.detach().resolve_neg()
     found: Array = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
     return found
 

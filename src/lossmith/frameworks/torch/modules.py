@@ -13,7 +13,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.errors import did_you_mean
-from lossmith.frameworks.calls import PAIR, TORCH, bound, order, outside, theirs
+from lossmith.frameworks.calls import TORCH, bound, order, outside, theirs
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check
@@ -64,9 +64,10 @@ class LossModule(Holder):
             A tensor without axes, or of the examples' shape with ``reduction="none"``; float64 where an input is,
             else float32.
         """
-        self._keep_up()
-        plain = len(given) == len(PAIR) and weight is None and mask is None and not named
-        if plain and not torch.compiler.is_compiling() and (quick := self._quick(*given)) is not None:
+        if self._marks:
+            self._keep_up()
+        plain = weight is None and mask is None and not torch.compiler.is_compiling()
+        if plain and len(given) == len(self._order) and not named and (quick := self._quick(given)) is not None:
             return quick
         arguments, vectors = self._bind(given, named)
         if self._is_traced(arguments.values()):
@@ -77,6 +78,8 @@ class LossModule(Holder):
                     self.invalid = self.invalid.to(found.invalid.device)
                 self.invalid.add_(found.invalid)
             return found.reduced(self.reduction, self.empty)
+        if plain and named and (quick := self._quick([arguments[name] for name in self._places])) is not None:
+            return quick
         return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
 
     def state(self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor) -> State:
@@ -115,7 +118,8 @@ class LossModule(Holder):
         """Settle what does not depend on tensors, before anything is traced."""
         self.loss.ready()
         self._order = order(self.loss)
-        self._quick = Quick(self.loss, self.reduction, self.empty)
+        self._places = self._order or [item.name for item in self.loss.inputs]
+        self._quick = Quick(self.loss, self.reduction, self.empty, self._places)
 
     def extra_repr(self) -> str:
         """Return what the module shows of itself."""
@@ -140,7 +144,7 @@ class LossModule(Holder):
         return any(type(x) not in costs.IN_MEMORY or not x.is_cpu for x in given)
 
 
-_SETTLED = ("_order", "_quick")
+_SETTLED = ("_order", "_places", "_quick")
 
 
 @lru_cache
