@@ -3,6 +3,10 @@
 ``python -m benchmarks.hosts`` prints a Markdown table: for each loss and length the time of cost and gradient with what
 the framework or its usual library ships, as a multiple of ours. ``--host NAME`` takes one framework, ``--json FILE``
 writes the times. Each framework runs in a process of its own.
+
+``--small`` prints another: for each loss of PyTorch and a few numbers, our time as a multiple of theirs, forward with
+backward and forward alone. All calls are timed in turns of a few, in an order that changes, as other work comes between
+the calls of a training loop and takes the caches.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import argparse
 import json
 import multiprocessing
 import os
+import random
+import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -22,7 +28,10 @@ from benchmarks import timing
 from benchmarks.calls import measure
 
 LENGTHS = (128, 65_536, 8_000_000)
+SMALL = (32, 128, 1024)
 CLASSES = 10
+TURN = 20
+"""Small calls that are timed as one."""
 
 Call = Callable[[], Any]
 
@@ -54,8 +63,18 @@ def rows(length: int) -> tuple[Any, Any]:
     return rng.normal(size=(count, CLASSES)).astype(np.float32), rng.integers(0, CLASSES, count)
 
 
-def by_torch(length: int) -> Iterator[Pair]:
-    """Yield PyTorch: modules and ``torch.nn.functional``, forward and backward, eager."""
+class Criterion(NamedTuple):
+    """A cost by a module and by a function of PyTorch, and the tensors that both take."""
+
+    label: str
+    ours: Callable[..., Any]
+    theirs: Callable[..., Any]
+    input: Any
+    target: Any
+
+
+def criteria(length: int, length_of_rows: int) -> Iterator[Criterion]:
+    """Yield losses of PyTorch; those with classes take another length."""
     import torch
     import torch.nn.functional as F
 
@@ -63,28 +82,55 @@ def by_torch(length: int) -> Iterator[Pair]:
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     f, y, labels = map(torch.from_numpy, numbers(length))
-    z, classes = map(torch.from_numpy, rows(length))
+    z, classes = map(torch.from_numpy, rows(length_of_rows))
+    yield Criterion("squared error, `mse_loss`", lt.SquaredError(), F.mse_loss, f, y)
+    yield Criterion("absolute error, `l1_loss`", lt.AbsoluteError(), F.l1_loss, f, y)
+    yield Criterion("smooth L1, `smooth_l1_loss`", lt.SmoothL1(), F.smooth_l1_loss, f, y)
+    yield Criterion("Huber, `huber_loss`", lt.Huber(), F.huber_loss, f, y)
+    yield Criterion(
+        "cross-entropy, `binary_cross_entropy_with_logits`",
+        lt.BinaryCrossEntropy(), F.binary_cross_entropy_with_logits, f, labels,
+    )  # fmt: skip
+    yield Criterion("of 10 classes, `cross_entropy`", lt.SparseCategoricalCrossEntropy(), F.cross_entropy, z, classes)
+    divergence = lt.KLDivergence(p_kind="probabilities", q_kind="log_probabilities")
+    yield Criterion(
+        "divergence of 10 classes, `kl_div`",
+        lambda q, p: divergence(p=p, q=q), lambda q, p: F.kl_div(q, p, reduction="batchmean"),
+        z.log_softmax(1), z.flip(0).softmax(1),
+    )  # fmt: skip
 
-    def both(criterion: Callable[..., Any], input: Any, target: Any) -> Call:
-        leaf = input.clone().requires_grad_()
 
-        def run() -> Any:
-            leaf.grad = None
-            cost = criterion(leaf, target)
-            cost.backward()
-            return float(cost.detach()), leaf.grad
+def backward(criterion: Callable[..., Any], input: Any, target: Any) -> Call:
+    """Return the call of a cost of PyTorch, forward and backward."""
+    leaf = input.clone().requires_grad_()
 
-        return run
+    def run() -> Any:
+        leaf.grad = None
+        cost = criterion(leaf, target)
+        cost.backward()
+        return float(cost.detach()), leaf.grad
 
-    for label, module, function, target in (
-        ("squared error, `mse_loss`", lt.SquaredError(), F.mse_loss, y),
-        ("Huber, `huber_loss`", lt.Huber(), F.huber_loss, y),
-        ("cross-entropy, `binary_cross_entropy_with_logits`", lt.BinaryCrossEntropy(),
-         F.binary_cross_entropy_with_logits, labels),
-    ):  # fmt: skip
-        yield Pair(label, both(module, f, target), both(function, f, target))
-    module = lt.SparseCategoricalCrossEntropy()
-    yield Pair("of 10 classes, `cross_entropy`", both(module, z, classes), both(F.cross_entropy, z, classes))
+    return run
+
+
+def forward(criterion: Callable[..., Any], input: Any, target: Any) -> Call:
+    """Return the call of a cost of PyTorch, without a gradient."""
+    return lambda: (float(criterion(input, target)), 0.0)
+
+
+def by_torch(length: int) -> Iterator[Pair]:
+    """Yield PyTorch: modules and ``torch.nn.functional``, forward and backward, eager."""
+    for case in criteria(length, length):
+        given = (case.input, case.target)
+        yield Pair(case.label, backward(case.ours, *given), backward(case.theirs, *given))
+
+
+def by_torch_small(length: int) -> Iterator[Pair]:
+    """Yield PyTorch in small: forward and backward, and forward alone; there are a quarter as many rows as numbers."""
+    for case in criteria(length, length // 4 * CLASSES):
+        given = (case.input, case.target)
+        yield Pair(case.label, backward(case.ours, *given), backward(case.theirs, *given))
+        yield Pair(f"{case.label}, forward alone", forward(case.ours, *given), forward(case.theirs, *given))
 
 
 def by_jax(length: int) -> Iterator[Pair]:
@@ -185,21 +231,55 @@ def run_host(name: str, lengths: list[int], rounds: int) -> list[tuple[str, int,
     return found
 
 
+def run_small(length: int, rounds: int) -> list[tuple[str, float, float]]:
+    """Return the label and the microseconds of both, for every pair of small tensors of PyTorch."""
+    pairs = list(by_torch_small(length))
+    for pair in pairs:
+        for mine, other in zip(pair.ours(), pair.theirs(), strict=True):
+            np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=1e-4, atol=1e-6, err_msg=pair.label)
+    calls = {(pair.label, place): call for pair in pairs for place, call in enumerate((pair.ours, pair.theirs))}
+    times: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
+    order = list(calls)
+    for number in range(rounds):
+        random.Random(number).shuffle(order)
+        for key in order:
+            times[key].append(timing.seconds(calls[key], TURN) * 1e6)
+    quarter = {key: statistics.quantiles(taken, n=4)[0] for key, taken in times.items()}
+    return [(pair.label, quarter[pair.label, 0], quarter[pair.label, 1]) for pair in pairs]
+
+
+def print_small(rounds: int) -> None:
+    """Print the table of small tensors of PyTorch."""
+    lengths = [f"{length:,}" for length in SMALL]
+    print(f"| loss, and theirs | {' | '.join(lengths)} |\n| --- |{' ---: |' * len(lengths)}")
+    cells: dict[str, list[str]] = {}
+    for length in SMALL:
+        for label, mine, other in run_small(length, rounds):
+            cells.setdefault(label, []).append(f"{mine / other:.2f}, {mine:.0f} µs")
+    for label, found in cells.items():
+        print(f"| {label} | {' | '.join(found)} |")
+    print("\nOur time as a multiple of theirs, and our time, each the lower quartile.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", action="append", default=[], choices=HOSTS, help="framework; may be repeated")
     parser.add_argument("--length", action="append", default=[], type=int, help="numbers in a call; may be repeated")
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds")
+    parser.add_argument("--small", action="store_true", help="small tensors of PyTorch, also forward alone")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds, by default 15, or 200 of small tensors")
     parser.add_argument("--threads", type=int, default=timing.processors(), help="threads of everybody")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the times there")
     options = parser.parse_args()
     timing.set_threads(options.threads)
+    if options.small:
+        print_small(options.rounds or 200)
+        return
     lengths, times = options.length or list(LENGTHS), {}
     print("| framework | loss, and theirs | " + " | ".join(f"{length:,}" for length in lengths) + " |")
     print("| --- | --- |" + " ---: |" * len(lengths))
     for name in options.host or HOSTS:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            times[name] = pool.submit(run_host, name, lengths, options.rounds).result()
+            times[name] = pool.submit(run_host, name, lengths, options.rounds or 15).result()
         by_label: dict[str, list[str]] = {}
         for label, _, mine, other in times[name]:
             by_label.setdefault(label, []).append(f"{other / mine:.2f}, {mine:,.0f} µs")
