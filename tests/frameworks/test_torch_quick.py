@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -159,11 +160,18 @@ def test_what_they_hold_is_looked_at_each_time() -> None:
         module(rows, labels.to(kind))
         with pytest.raises(lm.DomainError, match=r"y_true|target"):
             module(rows, labels.to(kind) + 1)
-    with pytest.raises(lm.DomainError):
-        module(rows, labels - 1)
-    with pytest.raises(lm.DomainError):
-        module(rows.repeat(200, 1), labels.repeat(200) + 1)
-    assert float(module(rows.repeat(200, 1), labels.repeat(200))) == pytest.approx(float(module(rows, labels)))
+    for classes, learns in ((2, False), (100, True)):  # rows in lanes, and one row after the other
+        wide = torch.linspace(-1, 1, 2 * classes).reshape(2, classes).requires_grad_(learns)
+        module(wide, labels)
+        for beyond in (-1, classes, 2**60):
+            with pytest.raises(lm.DomainError):
+                module(wide, torch.tensor([1, beyond]))
+    shares = lt.SparseCategoricalCrossEntropy(prediction="probabilities")  # whose kernel does not look at labels
+    for count in (1, 300):
+        halves, many = torch.full((count, 2), 0.5), labels[:1].repeat(count)
+        assert float(shares(halves, many)) == pytest.approx(math.log(2))
+        with pytest.raises(lm.DomainError):
+            shares(halves, many - 1)
     with pytest.warns(UserWarning, match=r"all values lie in \[0, 1\]"):
         module(torch.tensor([[0.25, 0.75], [0.5, 0.5]]), labels)
     binary, f, y = lt.BinaryCrossEntropy(), torch.linspace(-1, 1, 32), torch.ones(32)

@@ -77,7 +77,7 @@ def again(loss: Loss, given: Sequence[Array], wanted: Sequence[int], *, mean: bo
     except NoKernel:
         return None
     sizes = tuple(array.itemsize for array in (*columns, *slopes.values()))
-    return Again(run, divisor, sizes, tuple(wanted), tuple(_looks(plain, columns)))
+    return Again(run, divisor, sizes, tuple(wanted), tuple(_looks(plain, columns, run)))
 
 
 def _of_numbers(loss: Any, columns: Sequence[Array], slopes: Mapping[str, Array], factor: float) -> OneBlock:
@@ -96,14 +96,14 @@ def _of_rows(loss: Any, columns: Sequence[Array], slopes: Mapping[str, Array], f
     return prepared.call.one_block(batch.size, factor)
 
 
-def _looks(plain: Plain, columns: Sequence[Array]) -> Iterator[Look]:
-    """Yield what plain calls look at, but without arrays."""
+def _looks(plain: Plain, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+    """Yield what plain calls look at and the kernel does not, but without arrays."""
     lead = columns[plain._lead]
     if isinstance(plain, PlainNumbers) and plain._clear:
         yield _clear_at(plain._lead, _held(lead, len(lead)), plain._clear)
     if isinstance(plain, PlainRows):
         for place, column in enumerate(columns):
-            if column.ndim == 1:
+            if column.ndim == 1 and not run.judges:
                 yield _below_at(place, _held(column.view(f"u{column.itemsize}"), len(column)), lead.shape[1])
             if place in plain._logits:
                 yield _logits_at(place, _held(column, min(_FIRST, lead.shape[1])))

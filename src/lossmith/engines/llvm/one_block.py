@@ -38,10 +38,14 @@ class OneBlock:
             live as long as they are used.
         places: places in the table of what a call brings, in its order.
         leaves: whether the kernel counts what it leaves to the reference.
+        judges: whether it finds out about class indices that are none.
     """
 
-    def __init__(self, kernel: Any, layout: Layout, places: Sequence[int], *, leaves: bool = False) -> None:
+    def __init__(
+        self, kernel: Any, layout: Layout, places: Sequence[int], *, leaves: bool = False, judges: bool = False
+    ) -> None:
         self._kernel, self._layout, self._places, self._leaves = kernel, layout, tuple(places), leaves
+        self.judges = judges
         self._free: list[_Frame] = []  # kernels run outside Python's lock, so each thread takes a frame of its own
 
     def __call__(self, begins: Sequence[int]) -> float | None:

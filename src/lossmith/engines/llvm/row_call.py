@@ -34,6 +34,7 @@ class RowCall:
         scratch: bytes that each thread needs for itself.
         least: numbers that are worth a thread of their own.
         leaves: whether it counts what it leaves to the reference.
+        judges: whether it finds out about class indices that are none.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class RowCall:
         scratch: int,
         least: int,
         leaves: bool = False,
+        judges: bool = False,
     ) -> None:
         self._kernel, self._brought, self._kept = kernel, brought, kept
         known = {name: address(array) for name, array in kept.items() if array is not None}
         self._fixed = [known.get(name) for name in arguments]
         self._place = {name: place for place, name in enumerate(arguments)}
         self._numbers, self._sizes, self._scratch, self._leaves = numbers, sizes, scratch + 64, leaves
+        self._judges = judges
         self._least = max(1, least // (sizes[0] * sizes[1]))
         self._table = ctypes.c_void_p * len(arguments)
 
@@ -108,7 +111,7 @@ class RowCall:
             return table, (begin, factor, *self._numbers, rows, *self._sizes, 0, 1), (self._kept, scratch)
 
         places = [self._place[name] for name in self._brought]
-        return OneBlock(self._kernel, layout, places, leaves=self._leaves)
+        return OneBlock(self._kernel, layout, places, leaves=self._leaves, judges=self._judges)
 
     def _filled(self, given: Pointers) -> tuple[ctypes.Array[ctypes.c_void_p], Array]:
         """Return the table of a thread, and the scratch that it points to, which has to live as long."""

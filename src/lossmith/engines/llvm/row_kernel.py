@@ -82,7 +82,8 @@ def prepare(
         logits: (rows, classes); any real type and layout. Kernels read one row after the other, or classes one after
             the other, with the rows of each side by side. What lies otherwise than the logits, or is of a type that
             kernels do not read, is brought to that a block at a time; outputs likewise.
-        targets: class indices inside the classes, of any integer type, or distributions like the logits.
+        targets: class indices of any integer type, or distributions like the logits. The loss of a row whose index is
+            outside the classes is no number.
         parameters: a number for each of the program's parameters.
         outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes),
             each beginning with the rows that it takes.
@@ -125,7 +126,7 @@ def prepare(
         numbers=(share, penalty), sizes=(classes, block, group),
         kept={"uniforms": constants, "adjustment": adjustment, "steps": places.steps(ACROSS)},
         scratch=(len(REGIONS) if form.by_lane else 1) * group * kept + len(SLOTS) * 8 * kernel.width,
-        least=LEAST_NUMBERS,
+        least=LEAST_NUMBERS, judges=True,
     )  # fmt: skip
     return Prepared(call, places, others, rows)
 

@@ -289,7 +289,7 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     if form.targets == "soft":
         nothing |= {"mass": (wide, "zeroinitializer"), "proper": (truth, b.always.name)}
     else:
-        nothing["target"] = (real, "zeroinitializer")
+        nothing["target"] = (real, b.number(math.nan).name)  # which no label outside the classes puts right
     sums, more, found = over_classes("s", sum_exponentials, form, width, nothing, "t_end")
     declared |= more
     ties = found["ties"] if form.kind == "double" else "%ties_wide"

@@ -152,7 +152,11 @@ def _row(form: RowForm, row: str, arrays: Sequence[str]) -> str:
         loaded = one.write(one.vector(kept), f"load {one.vector(kept)}, ptr {at}, align {SIZES[element]}")
         found = whole(one, loaded, element)
         lines += [line.strip() for line in one.lines]
-        lines.append(f"%{row}_class = extractelement {found.type} {found.name}, i32 0")
+        lines += [
+            f"%{row}_label = extractelement {found.type} {found.name}, i32 0",
+            f"%{row}_inside = icmp ult i64 %{row}_label, %classes",
+            f"%{row}_class = select i1 %{row}_inside, i64 %{row}_label, i64 0",
+        ]
     return "\n".join(f"  {line}" for line in lines)
 
 
@@ -214,8 +218,12 @@ def _logit_of_target(form: RowForm, declared: set[str]) -> list[str]:
         more = b.write("ptr", f"getelementptr {form.kind}, ptr %adjustment, i64 %r_class").name
         logit = logit + b.write(b.real, f"load {b.real}, ptr {more}, align {form.size}")
     declared |= b.declared
-    one = f"  %target_logit = extractelement {b.real} {logit.name}, i32 0"
-    return [*b.lines, one, *_leave("target", form.kind, "%target_logit")]
+    return [
+        *b.lines,
+        f"  %target_read = extractelement {b.real} {logit.name}, i32 0",
+        f"  %target_logit = select i1 %r_inside, {form.kind} %target_read, {form.kind} 0x7FF8000000000000",
+        *_leave("target", form.kind, "%target_logit"),
+    ]
 
 
 def _leave(slot: str, element: str, value: str) -> list[str]:
