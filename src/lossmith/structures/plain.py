@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lossmith.core.outputs import gather
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import NoKernel, compiled_rows
+from lossmith.engines.choice import SMALLEST, NoKernel, compiled_rows
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -170,7 +170,8 @@ class PlainNumbers(Plain):
         return total / divisor
 
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
-        columns = list(map(_straight, columns))
+        kind = columns[self._lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
+        columns = [_straight(array, kind) for array in columns]
         key = ("".join([array.dtype.char for array in columns]), bool(into))
         if key not in self._kernels:
             try:
@@ -266,10 +267,10 @@ def _is_straight(array: Array) -> bool:
     return flags.c_contiguous and flags.aligned
 
 
-def _straight(array: Array) -> Array:
-    """Return numbers as a kernel reads them."""
-    dtype = array.dtype
-    return array if dtype.isnative and _is_straight(array) else array.astype(dtype.newbyteorder("="))
+def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
+    """Return numbers as a kernel reads them, of a type if it matters."""
+    wanted = kind or array.dtype.newbyteorder("=")
+    return array if array.dtype == wanted and _is_straight(array) else array.astype(wanted)
 
 
 def _are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:
