@@ -39,6 +39,12 @@ MAIN = (
 """Losses that everybody has: these run on compilers that need seconds for each, too."""
 
 
+def gradient_room(loss: Loss, shape: tuple[int, ...], dtype: str) -> Any:
+    """Return what the gradient of a loss is written into: an array, or one for each predicted input by name."""
+    rooms = {item.name: aligned(shape, dtype) for item in loss.predicted}
+    return rooms if len(rooms) > 1 else next(iter(rooms.values()))
+
+
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     """Return an array that begins at a cache line and has been touched."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize

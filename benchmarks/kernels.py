@@ -20,7 +20,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 
 import lossmith as lm
-from benchmarks.cases import Case
+from benchmarks.cases import Case, gradient_room
 from lossmith.core.loss import Loss
 from lossmith.engines import choice
 from lossmith.structures.divergence import Divergence
@@ -57,8 +57,8 @@ def call(loss: Loss, name: str, shape: tuple[int, ...], dtype: str, *, cost: boo
     data = Case("kernels", name, loss, shape, dtype).data
     if cost:
         return lambda: loss.cost(**data)
-    out = {"out": np.empty(shape, dtype)} if len(loss.predicted) == 1 else {}
-    return lambda: loss.cost_and_gradient(**data, **out)
+    out = gradient_room(loss, shape, dtype)
+    return lambda: loss.cost_and_gradient(**data, out=out)
 
 
 def least(run: Callable[[], object], calls: int) -> float:

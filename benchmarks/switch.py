@@ -17,7 +17,7 @@ os.environ["LOSSMITH_CACHE_DIR"] = ""  # what is measured is compilation, not re
 
 import lossmith as lm
 from benchmarks import timing
-from benchmarks.cases import Case, aligned
+from benchmarks.cases import Case, gradient_room
 from lossmith.core.loss import Loss
 from lossmith.engines import choice
 from lossmith.engines.llvm import divergence_kernel, kernel, mixture_kernel, row_kernel
@@ -44,8 +44,8 @@ def task(name: str, loss: Loss, size: int) -> Callable[[], object]:
     """Return the call that computes cost and gradient of so many numbers."""
     shape = (size,) if isinstance(loss, Pointwise) else (size // CLASSES, CLASSES)
     data = Case("switch", name, loss, shape).data
-    out = {"out": aligned(shape, "float32")} if len(loss.predicted) == 1 else {}
-    return lambda: loss.cost_and_gradient(**data, **out)
+    out = gradient_room(loss, shape, "float32")
+    return lambda: loss.cost_and_gradient(**data, out=out)
 
 
 def by_engine(run: Callable[[], object]) -> dict[str, float]:

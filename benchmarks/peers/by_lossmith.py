@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
-from benchmarks.cases import MAIN, Case, aligned
+from benchmarks.cases import MAIN, Case, aligned, gradient_room
 from benchmarks.peers import ALLOCATING, OURS, OWN, Call, Contestant, Result
 
 
@@ -16,9 +17,8 @@ def contestants(case: Case) -> Iterator[Contestant]:
     elif case.work == "gradient and Hessian":
         yield Contestant(OURS, lambda: _derivatives(case))
     else:
-        reuses = len(case.wrt) == 1
-        yield Contestant(OURS, lambda: _reusing(case) if reuses else _allocating(case))
-        if reuses and (case.name in MAIN or "cross_entropy" in case.name):
+        yield Contestant(OURS, lambda: _reusing(case))
+        if case.name in MAIN or "cross_entropy" in case.name:
             yield Contestant(ALLOCATING, lambda: _allocating(case))
     if case.own is not None:
         own = replace(case, loss=case.own)
@@ -26,20 +26,18 @@ def contestants(case: Case) -> Iterator[Contestant]:
 
 
 def _reusing(case: Case) -> Call:
-    out, data, call = aligned(case.shape, case.dtype), case.data, case.loss.cost_and_gradient
-
-    def run() -> Result:
-        cost, gradient = call(**data, out=out)
-        return cost, (gradient,)
-
-    return run
+    return _into(case, gradient_room(case.loss, case.shape, case.dtype))
 
 
 def _allocating(case: Case) -> Call:
+    return _into(case, None)
+
+
+def _into(case: Case, out: Any) -> Call:
     data, call, several = case.data, case.loss.cost_and_gradient, len(case.wrt) > 1
 
     def run() -> Result:
-        cost, gradient = call(**data)
+        cost, gradient = call(**data, out=out)
         return cost, tuple(gradient.values()) if several else (gradient,)
 
     return run

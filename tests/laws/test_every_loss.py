@@ -243,23 +243,31 @@ def the_gradient_is_the_slope_of_that_very_cost(loss: Loss) -> None:
 
 
 def the_gradient_is_written_in_place(loss: Loss) -> None:
-    """``out`` receives the gradient and comes back, whatever it held."""
-    if len(loss.predicted) > 1:
-        return
+    """``out`` receives derivatives and comes back, whatever it held."""
     data = sample(loss, (2, 5))
-    out = np.full(data[loss.predicted[0].name].shape, np.nan)
-    cost, gradient = loss.cost_and_gradient(**data, out=out)
-    assert gradient is out
+
+    def rooms() -> Any:
+        made = {item.name: np.full(data[item.name].shape, np.nan) for item in loss.predicted}
+        return made if len(made) > 1 else next(iter(made.values()))
+
+    cost, gradient = loss.cost_and_gradient(**data, out=(out := rooms()))
     assert cost == loss.cost(**data)
-    np.testing.assert_array_equal(out, loss.cost_and_gradient(**data)[1])
-    both = {"gradient": np.full_like(out, np.nan), "hessian": np.full_like(out, np.nan)}
+    _are_filled(gradient, out, loss.cost_and_gradient(**data)[1])
+    both = {"gradient": rooms(), "hessian": rooms()}
     found, wanted = (loss.evaluate(**data, **given) for given in ({"out": both}, {}))
     for name, array in both.items():
-        assert found[name] is array
-        np.testing.assert_array_equal(array, wanted[name])
+        _are_filled(found[name], array, wanted[name])
     for wrong in ({"losses": out}, {"hessian": out}):
         with pytest.raises(lm.ParameterError, match="out takes a gradient and a hessian that are asked for"):
             loss.evaluate(**data, outputs=("losses", "gradient"), out=wrong)
+    with pytest.raises(lm.ParameterError, match="share memory"):
+        loss.evaluate(**data, out={"gradient": out, "hessian": out})
+
+
+def _are_filled(found: Any, given: Any, wanted: Any) -> None:
+    for (_, part), (_, array), (_, right) in zip(*map(each_part, (found, given, wanted)), strict=True):
+        assert part is array
+        np.testing.assert_array_equal(array, right)
 
 
 EXTREMES = (0.0, -0.0, 5e-324, -1e-310, 1e-160, 1e-8, 1.0, -1.0, 40.0, -745.0, 1e20, -1e20, 1e154, -1e200, 1.7e308)

@@ -162,8 +162,9 @@ def bad_outputs_are_refused(loss: Loss) -> None:
     """``out`` must be one array of the right shape and type that can be written."""
     data = sample(loss, 6)
     if len(loss.predicted) > 1:
-        with pytest.raises(lm.ParameterError, match="several predicted inputs"):
-            loss.cost_and_gradient(**data, out=np.empty(6))
+        for some in (np.empty(6), {loss.predicted[0].name: np.empty(6)}):
+            with pytest.raises(lm.ParameterError, match="several predicted inputs, one for each of"):
+                loss.cost_and_gradient(**data, out=some)
         return
     shape = data[loss.predicted[0].name].shape
     locked = np.empty(shape)

@@ -51,18 +51,17 @@ def test_every_loss_has_plain_calls_of_the_same_bits(loss: Loss) -> None:
 
 
 @pytest.mark.parametrize("loss", [lm.SparseCategoricalCrossEntropy(), lm.KLDivergence(), lm.GaussianNLL()], ids=name_of)
-@pytest.mark.parametrize("shape", [(40,), (5, 8), (20, 20, 20), (6000,), (1, 64)])
+@pytest.mark.parametrize("shape", [(40,), (5, 8), (20, 20, 20), (6000,), (1, 64), (1,)])
 def test_shapes(loss: Loss, shape: Any) -> None:
     given = data(loss, shape, np.float32)
     found, right = (each.cost_and_gradient(**given) for each in (loss.replace(), long_way(loss)))
     assert_same(found, right)
 
 
-def test_few_rows_and_engines_without_kernels_go_the_long_way() -> None:
+def test_engines_without_kernels_go_the_long_way() -> None:
     loss = lm.SparseCategoricalCrossEntropy()
     assert loss._plain is not None
-    few, given = data(loss, 2), data(loss)
-    assert loss._plain(few["y_true"], few["y_pred"], {}, gradient=False, mean=True) is None
+    given = data(loss)
     with choice.using("numpy"):
         assert loss._plain(given["y_true"], given["y_pred"], {}, gradient=False, mean=True) is None
         assert loss(**given) == long_way(loss)(**given)

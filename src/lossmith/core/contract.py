@@ -106,8 +106,13 @@ class Batch:
         axis = len(self.shape) if self.class_axis is None else self.class_axis
         return self.shape[:axis] + tail + self.shape[axis:]
 
-    def rows_of(self, out: Any, part: str) -> Array:
+    def rows_of(self, out: Any, part: str, *, own: bool = False) -> Array:
         """Check an array that a part is to be written into, and return it as rows, or others where that cannot be.
+
+        Args:
+            out: what came.
+            part: what is to be written; see ``lossmith.core.outputs``.
+            own: whether it is to come in its argument's own shape; see ``own``.
 
         Raises:
             KindError: for what is no writeable array of the right type.
@@ -117,15 +122,19 @@ class Batch:
             kept = "" if getattr(getattr(out, "flags", None), "writeable", True) else "read-only "
             got = f"{kept}{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
             raise KindError(f"{self.owner}: out must be a writeable {self.dtype} array, got a {got}")
-        own, tail = source(self.inputs[symbol_of(part)]), self.inputs[symbol_of(part)].shape[1:]
-        if out.shape != self._whole(tail):
-            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {self._whole(tail)}")
+        read, tail = source(self.inputs[symbol_of(part)]), self.inputs[symbol_of(part)].shape[1:]
+        whole = self._whole(tail)
+        wanted = self.shapes.get(symbol_of(part), whole) if own else whole
+        if out.shape != wanted:
+            raise ShapeError(f"{self.owner}: out has shape {out.shape}, the predictions have {wanted}")
+        if wanted != whole:
+            return self.room(part)  # which is summed up later
         # Each prediction is read before it is written over; of whatever else lies there, some is read later.
         over = [array for array in self._read() if np.may_share_memory(array, out)]
         moved = out if self.class_axis is None else np.moveaxis(out, self.class_axis, -1)
         if out.flags.carray or moved.flags.carray:
             rows: Array = out.reshape((self.size, *tail)) if self.class_axis is None else lines(out, self.class_axis)
-            if all(x is own and same_memory(x, source(rows)) for x in over):
+            if all(x is read and same_memory(x, source(rows)) for x in over):
                 return rows
         return self.room(part)
 

@@ -221,7 +221,7 @@ class Loss(Traceable, Summable, Configured):
         outputs: Sequence[str] = ("losses", "gradient", "hessian"),
         *,
         trusted: bool = False,
-        out: Mapping[str, Array] | None = None,
+        out: Mapping[str, Any] | None = None,
         **named: Any,
     ) -> dict[str, Any]:
         """Return several of ``losses``, ``gradient``, ``hessian`` and ``full_hessian`` in one pass; see ``losses``.
@@ -231,7 +231,8 @@ class Loss(Traceable, Summable, Configured):
             y_pred: predictions.
             outputs: which to compute.
             trusted: leave out warnings about likely mistakes, for callers that made the predictions themselves.
-            out: arrays of the predictions' shape to write ``gradient`` or ``hessian`` into, by name.
+            out: arrays of the predictions' shape to write ``gradient`` or ``hessian`` into, by output; of several
+                predicted inputs dicts of arrays, by name.
             named: inputs by name.
         """
         if unknown := [name for name in outputs if name not in OUTPUTS]:
@@ -307,7 +308,7 @@ class Loss(Traceable, Summable, Configured):
         y_pred: Any = None,
         weight: npt.ArrayLike | None = None,
         reduction: str = "mean",
-        out: Array | None = None,
+        out: Array | Mapping[str, Array] | None = None,
         *,
         mask: npt.ArrayLike | None = None,
         empty: str = "error",
@@ -318,7 +319,7 @@ class Loss(Traceable, Summable, Configured):
         Args:
             y_true, y_pred, weight, reduction, mask, empty, named: as in ``cost``.
             out: an array of the predictions' shape and of the result's type, to write the gradient
-                into; only where there is one predicted input.
+                into; of several predicted inputs a dict of arrays, by name.
 
         Returns:
             The cost, and the gradient of that very cost: with ``mean`` it carries w/Σw. An input
@@ -331,11 +332,8 @@ class Loss(Traceable, Summable, Configured):
             if short is not None:
                 return short
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
-        if out is not None and len(keys) > 1:
-            raise ParameterError(
-                f"{type(self).__name__}: out takes one array, but there are several predicted inputs; leave it out"
-            )
-        flat = {key: batch.room(key) if out is None else batch.rows_of(out, key) for key in keys}
+        given = written(type(self).__name__, None if out is None else {"gradient": out}, ("gradient",), self.predicted)
+        flat = {key: batch.rows_of(given[key], key, own=True) if given else batch.room(key) for key in keys}
         tally = Tally(self, batch)
         below = divisor(tally, chosen) or math.inf  # nothing counts: the gradient is zero
         cost: Any
@@ -347,9 +345,8 @@ class Loss(Traceable, Summable, Configured):
             fill(self, batch, flat, tally, divisor=below)
             cost = reduced(tally, chosen, policy)
         shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
-        if out is not None:
-            out[...] = shaped[keys[0]]  # onto itself where it was written in place
-            return cost, out
+        for key, array in given.items():
+            array[...], shaped[key] = shaped[key], array  # onto itself where it was written in place
         return cost, gather("gradient", self.predicted, shaped)
 
     @np.errstate(all="ignore")

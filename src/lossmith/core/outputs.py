@@ -6,6 +6,7 @@ couple, ``full_hessian:x,z``; ``x`` and ``z`` are symbols of predicted inputs, i
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -67,22 +68,40 @@ def gather(output: str, predicted: Sequence[Input], found: Mapping[str, Array]) 
 
 
 def written(
-    owner: str, out: Mapping[str, Array] | None, outputs: Sequence[str], predicted: Sequence[Input]
+    owner: str, out: Mapping[str, Any] | None, outputs: Sequence[str], predicted: Sequence[Input]
 ) -> dict[str, Array]:
     """Return the arrays of a caller to write outputs into, by part.
 
+    Args:
+        owner: the loss, as messages name it.
+        out: what is to be written into, by output.
+        outputs: what is asked for.
+        predicted: what derivatives are by.
+
     Raises:
-        ParameterError: for other outputs than a gradient and a Hessian that are asked for, of one predicted input.
+        ParameterError: for other outputs than a gradient and a Hessian that are asked for; for anything but an array
+            for each predicted input, by name where there are several; and for arrays that share memory.
     """
     given = out or {}
-    if any(name not in outputs or name not in ("gradient", "hessian") for name in given) or (
-        given and len(predicted) > 1
-    ):
+    if any(name not in outputs or name not in ("gradient", "hessian") for name in given):
         raise ParameterError(
-            f"{owner}: out takes a gradient and a hessian that are asked for, of one predicted input; got "
-            f"{', '.join(map(repr, given))} for {', '.join(outputs)} of {len(predicted)}"
+            f"{owner}: out takes a gradient and a hessian that are asked for; got "
+            f"{', '.join(map(repr, given))} for {', '.join(outputs)}"
         )
-    return {parts(name, predicted)[0]: array for name, array in given.items()}
+    names, found = [item.name for item in predicted], dict[str, Array]()
+    for output, arrays in given.items():
+        by_name = arrays if len(names) > 1 else {names[0]: arrays}
+        if not isinstance(by_name, Mapping) or by_name.keys() != set(names):
+            got = f"one of {', '.join(map(repr, by_name))}" if isinstance(by_name, Mapping) else type(arrays).__name__
+            raise ParameterError(
+                f"{owner}: out takes a dict of arrays where there are several predicted inputs, one for each of "
+                f"{', '.join(names)}; got {got}"
+            )
+        found |= {part: by_name[name] for name, part in zip(names, parts(output, predicted), strict=True)}
+    for one, other in itertools.combinations(found.values(), 2):
+        if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.shares_memory(one, other):
+            raise ParameterError(f"{owner}: arrays of out share memory; each needs its own")
+    return found
 
 
 _LINE = 64

@@ -142,10 +142,10 @@ def buffers(graph: Graph) -> dict[int, tuple[str, int]]:
     return places
 
 
-OWN = 10
-"""Calls of NumPy that one of our own functions takes, about, but for those of ``_SINGLE``."""
+OWN = 25
+"""What one of our own functions costs for a small array in calls of NumPy, about."""
 
-_SINGLE = frozenset(("where", "alike", "filled"))
+_FEW = {"where": 1, "alike": 1, "filled": 1, "mul0": 4}
 
 
 @lru_cache(maxsize=512)
@@ -153,7 +153,7 @@ def calls(program: Program) -> int:
     """Return about how many calls of NumPy a program takes, which is what small arrays cost."""
     graph = Graph(program)
     kinds = [kind for node in graph.live if (kind := graph.nodes[node][0]) not in _LEAVES]
-    return sum(1 if kind in _SINGLE or isinstance(_FUNCTIONS[kind], np.ufunc) else OWN for kind in kinds)
+    return sum(1 if isinstance(_FUNCTIONS[kind], np.ufunc) else _FEW.get(kind, OWN) for kind in kinds)
 
 
 @dataclass(frozen=True)

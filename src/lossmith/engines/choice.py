@@ -1,9 +1,8 @@
 """Which engine takes which rows of a call.
 
-The compiled engine takes blocks of at least ``SMALLEST`` numbers, or ``SMALLEST_OF_MANY`` where the mathematics is
-many calls for NumPy, the reference engine the others: a kernel takes milliseconds to compile, which small arrays are
-slow to earn back. What decides is the loss and the size of a block alone, so a block has the same bits in whatever
-call it stands.
+The compiled engine takes whatever is many calls for NumPy, and of the rest blocks of at least ``SMALLEST`` numbers: a
+kernel takes milliseconds to compile, which small arrays of simple formulas never earn back. What decides is the loss
+and the size of a block alone, so a block has the same bits in whatever call it stands.
 """
 
 from __future__ import annotations
@@ -22,11 +21,8 @@ Name = Literal["auto", "numpy", "llvm"]
 SMALLEST = 4096
 """Numbers in a block from which on a kernel is worth its compilation; see ``benchmarks/switch.py``."""
 
-SMALLEST_OF_MANY = 8
-"""The same where NumPy would take many calls."""
-
-MANY = 15
-"""Calls of NumPy that are many. The losses of rows all take more."""
+MANY = 50
+"""Calls of NumPy from which on it is worth that for a block of any size."""
 
 _log = logging.getLogger("lossmith")
 
@@ -119,9 +115,9 @@ def compiled_rows(rows: int, block: int, width: int = 1, *, calls: float = math.
         rows: how many there are.
         block: rows in a block.
         width: numbers in a row.
-        calls: about how many calls NumPy would take.
+        calls: about how many calls NumPy would take; always many for rows of several numbers.
     """
-    smallest = 1 if _forced == "llvm" else SMALLEST if calls < MANY else SMALLEST_OF_MANY
+    smallest = SMALLEST if calls < MANY and _forced != "llvm" else 1
     if _forced == "numpy" or rows * width < smallest:
         return 0
     if not compiled_is_available():

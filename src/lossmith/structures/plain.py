@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lossmith.core.outputs import gather
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import NoKernel, compiled_rows
+from lossmith.engines.choice import SMALLEST, NoKernel, compiled_rows
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -79,27 +79,37 @@ class Plain(ABC):
         f = given[self._lead]
         if type(f) is not np.ndarray or f.dtype not in _COMPUTED or not 0 < f.size <= LARGEST:
             return None
-        if out is not None and (len(self._slopes) > 1 or not _takes(out, f)):
+        outs = self._outs(out, f)
+        columns = None if outs is None else self._columns(given, f)
+        if outs is None or columns is None:
             return None
-        columns = self._columns(given, f)
-        if columns is None:
+        at_once = bool(outs) and _are_apart(outs, columns)
+        if outs and not at_once and (f.size > engine.BLOCK or len(outs) > 1):
             return None
-        at_once = out is not None and _is_apart(out, columns)
-        if out is not None and not at_once and f.size > engine.BLOCK:
-            return None
-        slopes = [out] if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes] if gradient else []
+        made = outs if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes if gradient]
         shape = columns[self._lead].shape
-        into = slopes if shape == f.shape else [slope.reshape(shape) for slope in slopes]
+        into = made if shape == f.shape else [slope.reshape(shape) for slope in made]
         cost = self._compute(columns, into, mean)
         if cost is None or not gradient:
             return None if cost is None else (cost, None)
-        if out is None and len(slopes) > 1:
-            return cost, gather("gradient", self._predicted, dict(zip(self._slopes, slopes, strict=True)))
+        if outs and not at_once:
+            outs[0][...], made = made[0], outs
+        if len(made) == 1:
+            return cost, made[0]
+        return cost, gather("gradient", self._predicted, dict(zip(self._slopes, made, strict=True)))
+
+    def _outs(self, out: Any, like: Array) -> list[Array] | None:
+        """Return the arrays that gradients are to be written into, if any, or nothing where that is not as plain."""
         if out is None:
-            return cost, slopes[0]
-        if not at_once:
-            out[...] = slopes[0]
-        return cost, out
+            return []
+        names = [item.name for item in self._predicted]
+        if len(names) == 1:
+            outs = [out]
+        elif isinstance(out, dict) and out.keys() == set(names):
+            outs = [out[name] for name in names]
+        else:
+            return None
+        return outs if all(_takes(array, like) for array in outs) else None
 
     def _in_order(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
         places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
@@ -160,7 +170,8 @@ class PlainNumbers(Plain):
         return total / divisor
 
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
-        columns = [array if _is_straight(array) else array.copy() for array in columns]
+        kind = columns[self._lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
+        columns = [_straight(array, kind) for array in columns]
         key = ("".join([array.dtype.char for array in columns]), bool(into))
         if key not in self._kernels:
             try:
@@ -238,7 +249,7 @@ def _are_below(labels: Array, classes: int) -> bool:
     if dtype.kind not in "iu" or not dtype.isnative:
         return False
     # What is negative is large where there are no signs.
-    return int(np.maximum.reduce(labels.view(_UNSIGNED[dtype.itemsize]))) < classes
+    return int(np.maximum.reduce(labels.view(_UNSIGNED[dtype.itemsize]), axis=None)) < classes
 
 
 def _are_logits(rows: Array) -> bool:
@@ -256,6 +267,15 @@ def _is_straight(array: Array) -> bool:
     return flags.c_contiguous and flags.aligned
 
 
-def _is_apart(out: Array, given: Sequence[Array]) -> bool:
-    """Return whether an array lies as plain ones do, and nothing that is read lies in it."""
-    return _is_straight(out) and not any(np.may_share_memory(out, array) for array in given)
+def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
+    """Return numbers as a kernel reads them, of a type if it matters."""
+    wanted = kind or array.dtype.newbyteorder("=")
+    return array if array.dtype == wanted and _is_straight(array) else array.astype(wanted)
+
+
+def _are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:
+    """Return whether arrays lie as plain ones do, and none in another or in what is read."""
+    return all(
+        _is_straight(out) and not any(np.may_share_memory(out, array) for array in (*given, *outs[:place]))
+        for place, out in enumerate(outs)
+    )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines import numpy as reference
-from lossmith.engines.choice import Findings
+from lossmith.engines.choice import SMALLEST, Findings
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import records, threads
 from lossmith.engines.llvm.frame import NAME
@@ -248,6 +248,7 @@ def choose(
     summed: bool = False,
 ) -> Ready:
     """Return the kernel for such arrays; see ``run``."""
+    few = len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
     form = Form(
         kind=kind,
         stored=tuple(outputs),
@@ -255,7 +256,7 @@ def choose(
         weighted=weighted,
         masked=masked,
         streaming=_streams(list(outputs.values())),
-        given=tuple(element_of(array) or kind for array in inputs),
+        given=tuple(kind if few else element_of(array) or kind for array in inputs),
         taken=tuple(element_of(array) for array in outputs.values()),
         tame=all(map(math.isfinite, parameters.values())),
     )
