@@ -85,7 +85,7 @@ def _of_numbers(loss: Any, columns: Sequence[Array], slopes: Mapping[str, Array]
 
     kind = kernel.kind_of(columns[loss._plain._lead])
     program = loss.part(*slopes, "value", "valid")
-    ready = kernel.choose(program, columns, loss.free_parameters, slopes, kind, summed=True)
+    ready = kernel.choose(program, columns, loss.free_parameters, slopes, kind, summed=True, in_place=True)
     return ready.one_block(len(columns[0]), len(slopes), factor)
 
 

@@ -246,9 +246,10 @@ def choose(
     weighted: bool = False,
     masked: bool = False,
     summed: bool = False,
+    in_place: bool = False,
 ) -> Ready:
-    """Return the kernel for such arrays; see ``run``."""
-    few = len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
+    """Return the kernel for such arrays, which reads all of them where they lie if that is asked for; see ``run``."""
+    few = not in_place and len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
     form = Form(
         kind=kind,
         stored=tuple(outputs),
