@@ -267,10 +267,10 @@ def main() -> None:
     parser.add_argument("--length", action="append", default=[], type=int, help="numbers in a call; may be repeated")
     parser.add_argument("--small", action="store_true", help="small tensors of PyTorch, also forward alone")
     parser.add_argument("--rounds", type=int, help="interleaved rounds, by default 15, or 200 of small tensors")
-    parser.add_argument("--threads", type=int, default=timing.processors(), help="threads of everybody")
+    parser.add_argument("--threads", type=int, help="threads of everybody, by default all, or one of small tensors")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the times there")
     options = parser.parse_args()
-    timing.set_threads(options.threads)
+    timing.set_threads(options.threads or (1 if options.small else timing.processors()))
     if options.small:
         print_small(options.rounds or 200)
         return

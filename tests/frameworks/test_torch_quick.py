@@ -187,7 +187,7 @@ def test_threads_keep_out_of_each_others_way() -> None:
     module = lt.Huber()
     pairs = [(torch.full((16_384,), float(n)), torch.zeros(16_384)) for n in range(2, 6)]
     with ThreadPoolExecutor(4) as pool:
-        for _ in range(20):
+        for _ in range(100):
             found = list(pool.map(lambda pair: float(module(*pair)), pairs * 4))
             assert found == [n - 0.5 for n in range(2, 6)] * 4
 
