@@ -120,8 +120,8 @@ def _clear_at(place: int, held: Any, clear: Callable[[Any], bool]) -> Look:
 
 def _logits_at(place: int, held: Any) -> Look:
     def look(begins: Sequence[int]) -> bool:
-        values = held.from_address(begins[place])
-        return not 0 <= values[0] <= 1 or any(not 0 <= value <= 1 for value in values)
+        values = held.from_address(begins[place])[:]
+        return bool(min(values) < 0 or max(values) > 1)
 
     return look
 
