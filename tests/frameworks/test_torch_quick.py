@@ -99,6 +99,15 @@ def test_a_gradient_that_is_asked_for_twice_is_nobody_elses() -> None:
         cost.backward()
 
 
+def test_several_gradients_are_taken_at_once() -> None:
+    f, y = torch.tensor([0.5, 3.0], requires_grad=True), torch.zeros(2)
+    for more in ({}, {"mask": torch.tensor([True, True])}):
+        (found,) = torch.autograd.grad(
+            lt.Huber()(f, y, **more), f, torch.tensor([1.0, 2.0, 0.0]), is_grads_batched=True
+        )
+        assert torch.equal(found, torch.tensor([[0.25, 0.5], [0.5, 1.0], [0.0, 0.0]]))
+
+
 def test_calls_are_told_apart() -> None:
     module = lt.Huber()
     torch.manual_seed(0)

@@ -317,7 +317,10 @@ def scaled(g: Tensor, slope: Tensor) -> Tensor:
     """Return a gradient that is nobody else's times what came back, in place where that is one number."""
     if g.ndim:
         return times(g, slope)
-    factor = g.item()
+    try:
+        factor = g.item()
+    except RuntimeError:  # several at once have come as one (``is_grads_batched``)
+        return times(g, slope)
     return slope if factor == 1 else slope.mul_(factor) if factor else slope.zero_()
 
 
