@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from typing import Literal
 
@@ -43,6 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engines: run on every engine, one after the other, with one truth for all")
     if not hasattr(config, "workerinput"):
         os.environ[_CACHE] = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="lossmith-kernels-")
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            # A job in the background ignores interrupts, and so would all that tests start and interrupt.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _FOLDER = pytest.StashKey[str]()
