@@ -8,7 +8,6 @@ import json
 import math
 import pickle
 import warnings
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.samples import kind_of, sample
 from tests import exceptions
-from tests.laws.samples import EVERY, SUMS, Array, each_part, example_axis, name_of, rows_at
+from tests.laws.samples import EVERY, Array, each_part, example_axis, in_turn, name_of, rows_at
 
 pytestmark = pytest.mark.engines
 
@@ -106,23 +105,13 @@ def ways_of_asking_agree(loss: Loss) -> None:
         np.testing.assert_array_equal(one, many.take(2, axis=example_axis(loss, key or loss.predicted[0].name)))
 
 
-def in_turn(loss: Loss, weight: Array, mask: Array) -> list[tuple[Array | None, Array | None]]:
-    """Return with what a loss is reduced: with and without weights and masks.
-
-    Each is several kernels to compile. They lie around the formula, so other forms than the defaults take turns:
-    neither and both, or one and the other.
-    """
-    ways = list(itertools.product((None, weight), (None, mask)))
-    if loss in SUMS or loss == type(loss)():
-        return ways
-    return [ways[0], ways[3]] if zlib.crc32(str(loss).encode()) % 2 else [ways[1], ways[2]]
-
-
 def reductions_divide_by_what_they_say(loss: Loss) -> None:
     """``mean`` is Σwl/Σw, ``count_mean`` Σwl/n, ``sum`` Σwl, ``none`` wl; gradients are of that very cost."""
     data, rng = sample(loss, 9), np.random.default_rng(5)
     own = weighing(loss, data)
-    for weight, mask in in_turn(loss, rng.choice([0.5, 2.0, 0.0], 9), np.arange(9) % 4 > 0):
+    weights, marks = rng.choice([0.5, 2.0, 0.0], 9), np.arange(9) % 4 > 0
+    for weighted, masked in in_turn(loss):
+        weight, mask = weights if weighted else None, marks if masked else None
         w = own * (1 if weight is None else weight)
         m = np.ones(9, bool) if mask is None else mask
         each = loss.evaluate(**data, outputs=("losses", "gradient"))  # own weights are in these already
