@@ -1,8 +1,8 @@
 """From how many numbers on the compiled engine is ahead, and how soon it has earned back its compilation.
 
 ``python -m benchmarks.switch`` prints a table of every loss that has kernels; ``--only NAME`` takes one. Both engines
-compute cost and gradient in float32, in turns, rows with 16 classes. ``SMALLEST`` in
-``src/lossmith/engines/choice.py`` is chosen by it.
+compute cost and gradient in float32, in turns, rows with 16 classes. ``SMALLEST`` and ``MANY`` in
+``src/lossmith/engines/choice.py`` are chosen by it.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def row(name: str, loss: Loss) -> dict[str, float]:
         if times["llvm"] <= times["numpy"] and ahead == (math.inf if size == SIZES[-1] else 2 * size):
             ahead = size
     found["ahead"] = ahead
+    found["numpy"] = loss._calls if isinstance(loss, Pointwise) else math.inf
     return found
 
 
@@ -90,8 +91,8 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="name of a loss; may be repeated")
     only = parser.parse_args().only
     row("squared_error", lm.SquaredError())  # whatever is set up once is set up now
-    shown = [size for size in SIZES if size >= 256 and size.bit_length() % 2]
-    heads = ["loss", "compilation, ms", "ahead from", *(f"calls at {size:,}" for size in shown)]
+    shown = [32, *(size for size in SIZES if size >= 256 and size.bit_length() % 2)]
+    heads = ["loss", "NumPy", "compilation, ms", "ahead from", *(f"calls at {size:,}" for size in shown)]
     print(f"| {' | '.join(heads)} |\n| --- |{' ---: |' * (len(heads) - 1)}")
     rows = []
     for name, loss in losses():
@@ -102,8 +103,10 @@ def main() -> None:
     middle = {key: statistics.median(found[key] for found in rows) for key in rows[0]} if rows else {}
     if middle:
         print(f"| median | {' | '.join(cells(middle, shown))} |")
-    print("\n`ahead from`: numbers from which on the compiled engine, once compiled, is no slower; `calls at n`: calls")
-    print("of n numbers after which it has earned back the compilation.")
+    print(
+        "\n`NumPy`: about how many calls of NumPy it is; `ahead from`: numbers from which on the compiled engine, once"
+    )
+    print("compiled, is no slower; `calls at n`: calls of n numbers after which it has earned back the compilation.")
 
 
 def cells(found: dict[str, float], shown: list[int]) -> list[str]:
@@ -111,7 +114,8 @@ def cells(found: dict[str, float], shown: list[int]) -> list[str]:
     ahead = f"{found['ahead']:,.0f}" if math.isfinite(found["ahead"]) else "never"
     calls = [found["compile"] / gain if (gain := found[f"gain {size}"]) > 0 else math.inf for size in shown]
     texts = [f"{math.ceil(number):,}" if math.isfinite(number) else "never" for number in calls]
-    return [f"{found['compile'] * 1e3:.0f}", ahead, *texts]
+    numpy = f"{found['numpy']:.0f}" if math.isfinite(found["numpy"]) else "rows"
+    return [numpy, f"{found['compile'] * 1e3:.0f}", ahead, *texts]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from typing import Literal
 
@@ -40,9 +41,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep machine code in a folder of this run, which its workers share, and never in the user's cache."""
+    config.addinivalue_line("markers", "long: among the longest tests, with which a run begins")
     config.addinivalue_line("markers", "engines: run on every engine, one after the other, with one truth for all")
     if not hasattr(config, "workerinput"):
         os.environ[_CACHE] = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="lossmith-kernels-")
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            # A job in the background ignores interrupts, and so would all that tests start and interrupt.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: at the end one worker would wait for another that has come to them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 _FOLDER = pytest.StashKey[str]()

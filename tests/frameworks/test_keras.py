@@ -14,6 +14,7 @@ ROOT = CASES.parents[2]
 OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
 def test_losses_are_at_home_in_keras(backend: str, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -54,6 +56,23 @@ SUMS = (
 )
 EVERY: tuple[Loss, ...] = tuple(dict.fromkeys([loss for name in lm.names() for loss in forms(name)] + list(SUMS)))
 """Every loss of the catalogue in its forms, and sums of every structure."""
+
+
+def is_plain(loss: Loss) -> bool:
+    """Return whether a loss has its defaults, or is a sum; what other forms change is the formula."""
+    return loss in SUMS or loss == type(loss)()
+
+
+def in_turn(loss: Loss) -> list[tuple[bool, bool]]:
+    """Return with what a loss is reduced: whether with weights, and whether with a mask.
+
+    Each is kernels to compile, and lies around the formula. So other forms than plain ones take turns: with neither
+    and with both, or with one and with the other.
+    """
+    ways = list(itertools.product((False, True), repeat=2))
+    if is_plain(loss):
+        return ways
+    return ways[::3] if zlib.crc32(str(loss).encode()) % 2 else ways[1:3]
 
 
 def rows_at(loss: Loss, data: dict[str, Array], rows: Any) -> dict[str, Array]:

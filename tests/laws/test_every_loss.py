@@ -18,7 +18,7 @@ import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.samples import kind_of, sample
 from tests import exceptions
-from tests.laws.samples import EVERY, Array, each_part, example_axis, name_of, rows_at
+from tests.laws.samples import EVERY, Array, each_part, example_axis, in_turn, name_of, rows_at
 
 pytestmark = pytest.mark.engines
 
@@ -109,7 +109,9 @@ def reductions_divide_by_what_they_say(loss: Loss) -> None:
     """``mean`` is Σwl/Σw, ``count_mean`` Σwl/n, ``sum`` Σwl, ``none`` wl; gradients are of that very cost."""
     data, rng = sample(loss, 9), np.random.default_rng(5)
     own = weighing(loss, data)
-    for weight, mask in itertools.product((None, rng.choice([0.5, 2.0, 0.0], 9)), (None, np.arange(9) % 4 > 0)):
+    weights, marks = rng.choice([0.5, 2.0, 0.0], 9), np.arange(9) % 4 > 0
+    for weighted, masked in in_turn(loss):
+        weight, mask = weights if weighted else None, marks if masked else None
         w = own * (1 if weight is None else weight)
         m = np.ones(9, bool) if mask is None else mask
         each = loss.evaluate(**data, outputs=("losses", "gradient"))  # own weights are in these already

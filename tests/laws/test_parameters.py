@@ -53,6 +53,7 @@ def misses_beyond(loss: Loss, ulps: float) -> list[str]:
     return off
 
 
+@pytest.mark.long
 def test_far_parameters_keep_their_digits(kind: type[Loss]) -> None:
     ulps, each = EXCEPTIONS.get(kind().name, (ULPS, 0))
     for loss in dict.fromkeys(cases(kind)):

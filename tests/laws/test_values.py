@@ -99,9 +99,12 @@ def test_the_cards_carry_the_numbers_of_the_tutorials(
 @pytest.mark.parametrize("allowance", ALLOWANCES, ids=lambda item: item.name)
 def test_every_allowance_is_needed(allowance: Allowance) -> None:
     others = [item for item in ALLOWANCES if item is not allowance]
-    for loss, dtype, order in itertools.product(CASES, DTYPES, (0, 1, 2)):
+    plain_first = sorted(CASES, key=lambda loss: len(loss.program().steps))  # whose truths are quick
+    for loss, dtype, order in itertools.product(plain_first, DTYPES, (0, 1, 2)):
         if allowance.concerns(loss, order):
             y, f = points(loss, dtype)
-            if misses(loss, order, y, f, loss.evaluate(y, f)[OUTPUTS[order]], others):
+            got = loss.evaluate(y, f)[OUTPUTS[order]]
+            some = (slice(place, place + 1) for place in range(len(y)))  # one by one: the first that is met is enough
+            if any(misses(loss, order, y[one], f[one], got[one], others) for one in some):
                 return
     pytest.fail(f"nothing needs the allowance {allowance.name!r}: remove it")

@@ -40,6 +40,7 @@ def beyond(loss: Loss, host: Host, kinds: Iterable[str] = KINDS) -> list[Any]:
     return [(key, worst) for key, worst in measure(loss, "a host", host, kinds).items() if not worst.within]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", INSTALLED)
 def test_every_host_says_the_same(name: str) -> None:
     asked = [(loss, kinds) for loss, host, kinds in turns(DEFAULTS, HOSTS, sampled=True) if host == name]

@@ -29,6 +29,7 @@ SCRIPTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_prints_its_table(script: str) -> None:
     given = [sys.executable, "-m", f"benchmarks.{script}", *SCRIPTS[script]]

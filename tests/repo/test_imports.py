@@ -107,8 +107,9 @@ def test_the_rule_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_only_its_own_room_knows_llvm_and_frameworks() -> None:
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             for framework in ("torch", "tensorflow", "keras", "jax", "llvmlite"):
                 own = {"engines/llvm"} if framework == "llvmlite" else {f"frameworks/{framework}", framework}
                 if path.parent.relative_to(PACKAGE).as_posix() in own or path == PACKAGE / f"engines/{framework}.py":

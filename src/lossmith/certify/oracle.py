@@ -153,6 +153,10 @@ FOLLOW: dict[str, Callable[..., Any]] = {
 """The result, once the choice is made."""
 
 
+QUICK = frozenset(("add", "sub", "mul", "div", "neg", "mul0", "sloped", "alike", "lt", "le", "equal", "both", "either"))
+"""Instructions that take no longer than looking them up."""
+
+
 @lru_cache(maxsize=20_000)
 def _meaning(name: str, values: tuple[Any, ...], precision: int) -> Any:
     """Compute an instruction; what depends on the target or a parameter alone comes back many times."""
@@ -169,7 +173,9 @@ class Exact:
 
     def apply(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Return what an instruction gives."""
-        values = [value if isinstance(value, bool) else mp.convert(value) for value in arguments]
+        values = [value if type(value) in (mpf, bool) else mp.convert(value) for value in arguments]
+        if name in QUICK:
+            return MEANING[name](*values)
         if name in MEANING:
             return _meaning(name, tuple(values), mp.prec)
         choice = CHOOSE[name](*values) if self._repeat is None else self._repeat[len(self.choices)]
@@ -227,17 +233,23 @@ def one_sided(loss: Any, y: Any, f: Any, side: int, order: int) -> mpf:
 def _difference(loss: Any, y: Any, f: mpf, order: int, held: tuple[Any, ...], room: mpf) -> mpf:
     """Return a derivative from central differences, while the choices hold, ``room`` from any singularity."""
     size = max(mpf(1), abs(mpf(y)), abs(f))
-    span = -(-order * int(mp.ceil(mp.log10(size / room))) // 50) * 50 + 10  # in few sizes, so that caches serve
+    span = -(-2 * int(mp.ceil(mp.log10(size / room))) // 50) * 50 + 10  # in few sizes, so that caches serve
 
     def at(digits: int) -> mpf:
         with mp.workdps(digits + span):
-            step = room * mpf(10) ** -(digits // (order + 2))
-            above, below = (evaluate(loss, y, f + side * step, held)[0] for side in (1, -1))
+            step = room * mpf(10) ** -(digits // 4)  # the same for both orders, which then share two values
+            above, below = (_value(loss, y, f + side * step, held, mp.prec) for side in (1, -1))
             if order == 1:
                 return (above - below) / (2 * step)
-            return (above - 2 * evaluate(loss, y, f, held)[0] + below) / step**2
+            return (above - 2 * _value(loss, y, f, held, mp.prec) + below) / step**2
 
     return _settle(at, span)
+
+
+@lru_cache(maxsize=20_000)
+def _value(loss: Any, y: Any, f: mpf, held: tuple[Any, ...], precision: int) -> mpf:
+    """Return the value with choices held, at the precision that holds now."""
+    return evaluate(loss, y, f, held)[0]
 
 
 def _settle(at: Callable[[int], mpf], span: int) -> mpf:

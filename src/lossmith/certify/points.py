@@ -77,13 +77,12 @@ def targets(loss: Loss, dtype: Any = np.float64) -> list[float]:
     return within(domain, domain.values or (*_TARGETS, domain.low, domain.high), dtype)
 
 
-def predictions(loss: Loss, y: float, dtype: Any = np.float64) -> list[float]:
-    """Return predictions for a target: plain ones, far ones, ones near the target, and kinks with their neighbours."""
+def predictions(loss: Loss, y: float, best: float, dtype: Any = np.float64) -> list[float]:
+    """Return predictions for a target: plain, far, near the target and the best, and kinks with their neighbours."""
     domain = loss.domains["f"]
     kinks = [float(dtype(place)) for place in kinks_at(loss, y)]
     beside = [float(np.nextafter(dtype(place), dtype(way))) for place in kinks for way in (-np.inf, np.inf)]
     spread = [sign * size for size in _SIZES for sign in (1, -1)]
-    best = float(loss.best_prediction(y)) if loss.raw_form == loss else y
     near = [place + sign * step for place in (y, best) for step in _NEAR for sign in (1, -1)]
     return within(domain, [*spread, *near, *kinks, *beside, domain.low, domain.high], dtype)
 
@@ -95,7 +94,9 @@ def kinks_at(loss: Loss, y: float) -> list[float]:
 
 def law_pairs(loss: Loss, dtype: Any = np.float64) -> list[tuple[float, float]]:
     """Return all of the law grid of a loss, targets with their predictions."""
-    return [(y, f) for y in targets(loss, dtype) for f in predictions(loss, y, dtype)]
+    wanted = targets(loss, dtype)
+    best = loss.best_prediction(wanted).tolist() if loss.raw_form == loss else wanted
+    return [(y, f) for y, near in zip(wanted, best, strict=True) for f in predictions(loss, y, near, dtype)]
 
 
 @cache

@@ -29,7 +29,9 @@ def least_between(loss: Loss, y: Array, low: Array, high: Array) -> Array:
     for _ in range(_HALVINGS):
         middle = low + (high - low) / 2
         rises = loss.evaluate(y, middle, ("gradient",), trusted=True)["gradient"] >= 0
-        low, high = np.where(rises, low, middle), np.where(rises, middle, high)
+        before, (low, high) = (low, high), (np.where(rises, low, middle), np.where(rises, middle, high))
+        if np.array_equal(before, (low, high)):
+            break
     # A loss that still falls at the edge falls for ever.
     found: Array = np.where(low >= np.nextafter(_FARTHEST, 0), ends[1], np.where(high <= -_FARTHEST, ends[0], high))
     return found

@@ -152,7 +152,7 @@ class PlainNumbers(Plain):
 
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size = columns[0].size
-        rows = compiled_rows(size, engine.BLOCK, calls=self._loss.calls)
+        rows = compiled_rows(size, engine.BLOCK, calls=self._loss._calls)
         run = self._by_kernel if rows else self._by_reference
         return run(columns, into, size if mean else 1) if rows in (0, size) else None
 

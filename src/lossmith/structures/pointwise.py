@@ -149,10 +149,10 @@ class Pointwise(Written):
         _ = self._shown
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
-        return compiled_rows(batch.size, batch.block, calls=self.calls)
+        return compiled_rows(batch.size, batch.block, calls=self._calls)
 
     @cached_property
-    def calls(self) -> int:
+    def _calls(self) -> int:
         """About how many calls of NumPy the loss and its gradient take."""
         return engine.calls(self.part("value", *(f"gradient:{symbol}" for symbol in self.wrt), "valid"))
 
