@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +18,14 @@ import numpy.typing as npt
 from lossmith.core.outputs import gather
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import SMALLEST, NoKernel, compiled_rows
+from lossmith.structures import looks
+from lossmith.structures.looks import Look
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
+    from lossmith.engines.llvm.kernel import Ready
+    from lossmith.engines.llvm.one_block import OneBlock
+    from lossmith.engines.llvm.row_call import RowCall
     from lossmith.structures.divergence import Divergence
     from lossmith.structures.pointwise import Pointwise
     from lossmith.structures.softmax import Softmax
@@ -36,7 +41,6 @@ PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_r
 _COMPUTED = (np.dtype(np.float32), np.dtype(np.float64))
 _LABELS = "biu"
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
-_FEW = 16
 
 
 class Plain(ABC):
@@ -44,12 +48,15 @@ class Plain(ABC):
 
     Args:
         loss: the loss.
+
+    Attributes:
+        lead: the place of the first predicted input among all.
     """
 
     def __init__(self, loss: Loss) -> None:
         self._names = tuple(item.name for item in loss.inputs)
         self._paired, self._predicted = loss.paired, loss.predicted
-        self._lead = self._names.index(self._predicted[0].name)
+        self.lead = self._names.index(self._predicted[0].name)
         self._slopes = tuple(f"gradient:{item.symbol}" for item in self._predicted)
 
     def __call__(
@@ -76,18 +83,18 @@ class Plain(ABC):
         given = (y_true, y_pred) if self._paired and not named else self._in_order(y_true, y_pred, named)
         if given is None:
             return None
-        f = given[self._lead]
+        f = given[self.lead]
         if type(f) is not np.ndarray or f.dtype not in _COMPUTED or not 0 < f.size <= LARGEST:
             return None
         outs = self._outs(out, f)
-        columns = None if outs is None else self._columns(given, f)
+        columns = None if outs is None else self.columns(given, f)
         if outs is None or columns is None:
             return None
         at_once = bool(outs) and _are_apart(outs, columns)
         if outs and not at_once and (f.size > engine.BLOCK or len(outs) > 1):
             return None
         made = outs if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes if gradient]
-        shape = columns[self._lead].shape
+        shape = columns[self.lead].shape
         into = made if shape == f.shape else [slope.reshape(shape) for slope in made]
         cost = self._compute(columns, into, mean)
         if cost is None or not gradient:
@@ -117,12 +124,29 @@ class Plain(ABC):
         return tuple(map(given.get, self._names)) if given.keys() == set(self._names) else None
 
     @abstractmethod
-    def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+    def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         """Return the inputs with one axis for the examples, if they agree with the first that is predicted."""
 
     @abstractmethod
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
+
+    @abstractmethod
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+        """Return the kernel for a block of arrays that lie like these; see ``lossmith.structures.again``.
+
+        Args:
+            columns: the inputs, as ``columns`` gives them.
+            into: gradients, by what structures call them.
+            factor: what gradients are multiplied by.
+
+        Raises:
+            NoKernel: where none can be made.
+        """
+
+    @abstractmethod
+    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+        """Yield what plain calls look at besides the kernel, of arrays that lie like these."""
 
 
 class PlainNumbers(Plain):
@@ -138,7 +162,8 @@ class PlainNumbers(Plain):
         self._loss, self._clear = loss, clear
         self._kernels: dict[tuple[str, bool], Callable[..., float | None]] = {}
 
-    def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+    def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+        """Return the inputs, flat, if they agree; see ``Plain.columns``."""
         dtype, shape, flat = f.dtype, f.shape, f.ndim == 1
         for array in given:
             if type(array) is not np.ndarray or array.shape != shape:
@@ -148,7 +173,7 @@ class PlainNumbers(Plain):
             if not flat and not array.flags.c_contiguous:
                 return None
         columns = given if flat else [array.reshape(-1) for array in given]
-        return columns if self._clear is None or self._clear(columns[self._lead]) else None
+        return columns if self._clear is None or self._clear(columns[self.lead]) else None
 
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size = columns[0].size
@@ -161,7 +186,7 @@ class PlainNumbers(Plain):
         if columns[0].size > engine.TILE:
             return None
         parts = ("losses", *self._slopes) if into else ("losses",)
-        losses, *slopes, valid = self._loss._runner(parts, columns[self._lead].dtype).whole(columns)
+        losses, *slopes, valid = self._loss._runner(parts, columns[self.lead].dtype).whole(columns)
         total = float(np.add.reduce(losses, dtype=np.float64))
         if not math.isfinite(total) or np.count_nonzero(valid) < valid.size:
             return None
@@ -170,7 +195,7 @@ class PlainNumbers(Plain):
         return total / divisor
 
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
-        kind = columns[self._lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
+        kind = columns[self.lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
         columns = [_straight(array, kind) for array in columns]
         key = ("".join([array.dtype.char for array in columns]), bool(into))
         if key not in self._kernels:
@@ -182,12 +207,23 @@ class PlainNumbers(Plain):
         return None if total is None else total / divisor
 
     def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
+        return self._ready(columns, dict(zip(self._slopes, into, strict=False))).plain
+
+    def _ready(self, columns: Sequence[Array], into: Mapping[str, Array], *, in_place: bool = False) -> Ready:
         from lossmith.engines.llvm import kernel
 
-        loss, kind = self._loss, kernel.kind_of(columns[self._lead])
-        outputs = dict(zip(self._slopes, into, strict=False))
-        program = loss.part(*outputs, "value", "valid")
-        return kernel.choose(program, columns, loss.free_parameters, outputs, kind, summed=True).plain
+        loss, kind = self._loss, kernel.kind_of(columns[self.lead])
+        program = loss.part(*into, "value", "valid")
+        return kernel.choose(program, columns, loss.free_parameters, into, kind, summed=True, in_place=in_place)
+
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+        """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
+        return self._ready(columns, into, in_place=True).one_block(len(columns[0]), len(into), factor)
+
+    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+        """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
+        if self._clear:
+            yield looks.clear(self.lead, columns[self.lead], self._clear)
 
 
 class PlainRows(Plain):
@@ -205,14 +241,15 @@ class PlainRows(Plain):
         self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
         self._kernels: dict[tuple[int, str, bool], Callable[[Sequence[Array], float], float | None]] = {}
 
-    def _columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+    def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
+        """Return the inputs, with one axis before the classes, if they agree; see ``Plain.columns``."""
         if f.ndim < 2 or self._loss.class_axis not in (-1, f.ndim - 1):
             return None
         columns: list[Array] = []
         for place, array in enumerate(given):
             if type(array) is not np.ndarray or not _is_straight(array):
                 return None
-            if self._labels and place != self._lead:
+            if self._labels and place != self.lead:
                 if array.shape != f.shape[:-1] or not _are_below(array, f.shape[-1]):
                     return None
                 columns.append(array.reshape(-1))
@@ -223,7 +260,7 @@ class PlainRows(Plain):
         return columns if all(_are_logits(columns[place]) for place in self._logits) else None
 
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        rows, classes = columns[self._lead].shape
+        rows, classes = columns[self.lead].shape
         block = max(1, engine.BLOCK // classes)
         if compiled_rows(rows, block, classes) != rows:
             return None
@@ -238,9 +275,24 @@ class PlainRows(Plain):
         return None if total is None else total / divisor
 
     def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
+        return self._ready(columns, dict(zip(self._slopes, into, strict=False))).plain
+
+    def _ready(self, columns: Sequence[Array], into: Mapping[str, Array]) -> RowCall:
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
-        written = dict(zip(self._slopes, into, strict=False))
-        return self._loss._prepared(batch.size, batch, written, summed=True).call.plain
+        return self._loss._prepared(batch.size, batch, into, summed=True).call
+
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+        """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
+        return self._ready(columns, into).one_block(len(columns[self.lead]), factor)
+
+    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+        """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
+        classes = columns[self.lead].shape[1]
+        for place, column in enumerate(columns):
+            if column.ndim == 1 and not run.judges:
+                yield looks.below(place, column, classes)
+            if place in self._logits:
+                yield looks.logits(place, column)
 
 
 def _are_below(labels: Array, classes: int) -> bool:
@@ -254,7 +306,7 @@ def _are_below(labels: Array, classes: int) -> bool:
 
 def _are_logits(rows: Array) -> bool:
     """Return whether the first of some rows shows at once that they hold no probabilities."""
-    return not all(0 <= value <= 1 for value in rows[0, :_FEW].tolist())
+    return not all(0 <= value <= 1 for value in rows[0, : looks.FIRST].tolist())
 
 
 def _takes(out: Any, like: Array) -> bool:
