@@ -1,19 +1,20 @@
 """Forms that overflow or lose digits, and the stable instructions that they become.
 
-A row says what is recognised and what is computed instead, both as formulas: its letters stand for
-any parts. Sums and products are recognised in either order. A tree is rewritten from the inside
-out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by three rows.
+A row says what is recognised and what is computed instead, both as formulas: ``x`` and ``z`` stand for
+any parts, ``y`` for one that differs between examples. Sums and products are recognised in either
+order. A tree is rewritten from the inside out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes
+``-softplus(f)`` by three rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 from lossmith.custom.functions import Node, written
 from lossmith.custom.grammar import parse
 
-_LETTERS = ("x", "z")
+_LETTERS = ("x", "y", "z")
 
 ROWS = (
     ("log(1 + exp(x))", "softplus(x)"),
@@ -38,7 +39,9 @@ ROWS = (
     ("sqrt(1 + x**2)", "hypot(1, x)"),
     ("sqrt(x**2 + z**2)", "hypot(x, z)"),
     ("sqrt(x**2)", "abs(x)"),
-    ("x*log(z)", "xlogy(x, z)"),
+    ("y*log(x)", "xlogy(y, x)"),
+    ("y*softplus(x)", "mul0(y, softplus(x))"),
+    ("y*-softplus(x)", "-mul0(y, softplus(x))"),
 )
 """Pairs of what is recognised and what is computed, as texts."""
 
@@ -48,15 +51,16 @@ def _patterns() -> tuple[tuple[Node, Node], ...]:
     return tuple((parse(before, _LETTERS), parse(after, _LETTERS)) for before, after in ROWS)
 
 
-def stable(tree: Node, text: str) -> tuple[Node, tuple[tuple[str, str], ...]]:
+def stable(tree: Node, text: str, inputs: Collection[str]) -> tuple[Node, tuple[tuple[str, str], ...]]:
     """Return a tree with its naive forms replaced, and pairs of what was written and what is computed.
 
     Args:
         tree: a formula.
         text: what it was read from.
+        inputs: the names of what differs between examples.
     """
     done: list[tuple[Node, Node]] = []
-    found = _rewritten(tree, done)
+    found = _rewritten(tree, done, inputs)
     if not done:
         return found, ()
     kept = set(_parts(found))  # what was rewritten again on the way out is not computed
@@ -64,12 +68,13 @@ def stable(tree: Node, text: str) -> tuple[Node, tuple[tuple[str, str], ...]]:
     return found, tuple(dict.fromkeys(pairs))
 
 
-def _rewritten(node: Node, done: list[tuple[Node, Node]]) -> Node:
-    node = Node(node.op, tuple(_rewritten(part, done) for part in node.args), node.value, node.name, node.span)
+def _rewritten(node: Node, done: list[tuple[Node, Node]], inputs: Collection[str]) -> Node:
+    args = tuple(_rewritten(part, done, inputs) for part in node.args)
+    node = Node(node.op, args, node.value, node.name, node.span)
     while True:
         for before, after in _patterns():
             letters = _matched(before, node, {})
-            if letters is not None:
+            if letters is not None and ("y" not in letters or _differs(letters["y"], inputs)):
                 following = _built(after, letters, node.span)
                 done.append((node, following))
                 node = following
@@ -102,6 +107,10 @@ def _built(pattern: Node, letters: dict[str, Node], span: tuple[int, int]) -> No
     if pattern.op == "neg" and args[0].op == "neg":
         return args[0].args[0]
     return Node(pattern.op, args, pattern.value, pattern.name, span)
+
+
+def _differs(node: Node, inputs: Collection[str]) -> bool:
+    return any(part.name in inputs for part in _parts(node))
 
 
 def _parts(node: Node) -> Iterator[Node]:

@@ -160,7 +160,7 @@ def _made(declaration: Declaration) -> type[Text]:
             raise ParameterError(f"{name!r} cannot name an input or parameter, since formulas know it already")
     symbols = ("y", "f", *predicted, *inputs)
     written = parse(declaration.text, (*symbols, *parameters))
-    tree, rewrites = stable(written, declaration.text)
+    tree, rewrites = stable(written, declaration.text, symbols)
 
     def formula(self: Text, ops: Ops, *values: Value) -> Value:
         """Return the loss, as the text states it."""
