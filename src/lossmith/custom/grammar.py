@@ -122,11 +122,13 @@ class _Reader:
                 mend = _MENDS.get(sign, "numbers, names, + - * / **, comparisons and calls are known")
                 self.fail(f"{sign!r} is no part of formulas: {mend}", place)
             kind, token = str(found.lastgroup), found[0]
+            if kind == "word" and keyword.iskeyword(token) and token not in _WORDS:
+                self.fail(f"{token!r} is no part of formulas", place)
+            if self.text.startswith("//", place):
+                self.fail("there is no division without a remainder; a quotient is written a/b", place)
             starts = kind == "number" or (kind == "word" and token not in _WORDS) or (token == "(" and ended != "word")
             if ended and starts:
                 self.fail("an operator is missing before this; a product is written with *, as 2*f", place)
-            if kind == "word" and keyword.iskeyword(token) and token not in _WORDS:
-                self.fail(f"{token!r} is no part of formulas", place)
             if token == "(":
                 opened.append(place)
                 if len(opened) > DEEPEST:
@@ -192,6 +194,8 @@ class _Reader:
                 return self._node(source, "where", *branches)
             case ast.Call():
                 return self._call(source, depth)
+            case ast.Starred():
+                self.fail("arguments are passed one by one", at)
             case ast.Tuple(elts=elements):
                 self.fail("a comma stands only between the arguments of a function", self._comma(elements))
         self.fail("this is no part of formulas", at)
@@ -297,8 +301,8 @@ class _Reader:
         if name not in FUNCTIONS:
             mend = f" Write {_INSTEAD[name]}." if name in _INSTEAD else did_you_mean(name, FUNCTIONS)
             self.fail(f"there is no function {name!r}.{mend} There are {', '.join(FUNCTIONS)}", at)
-        if source.keywords or any(isinstance(argument, ast.Starred) for argument in source.args):
-            self.fail(f"arguments of {name} are passed one by one", at)
+        if source.keywords:  # of them, the characters let ** through alone
+            self.fail("arguments are not passed by name", source.keywords[0].value.col_offset - 3)
         function, given = FUNCTIONS[name], len(source.args)
         if given < 2 if function.arity is None else given != function.arity:
             wanted = "2 or more" if function.arity is None else str(function.arity)
