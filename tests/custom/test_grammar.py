@@ -58,6 +58,7 @@ def test_what_a_text_means(text: str, value: float) -> None:
         ("lgo(f)", 1, "Did you mean 'log'"),
         ("y - exp(ln(f))", 9, "Write log(x)"),
         ("y - (f + fo)", 10, "no input or parameter 'fo'. Did you mean 'f'"),
+        ("y - qqq(f)", 5, "There are abs, sign"),
         ("f.__class__", 2, "no attributes"),
         ("y*f[0]", 4, "no subscripts"),
         ("f ^ 2", 3, "written a**b"),

@@ -300,7 +300,7 @@ class _Reader:
             self.fail(f"{name} is no function; a product is written {name}*(...)", at)
         if name not in FUNCTIONS:
             mend = f" Write {_INSTEAD[name]}." if name in _INSTEAD else did_you_mean(name, FUNCTIONS)
-            self.fail(f"there is no function {name!r}.{mend} There are {', '.join(FUNCTIONS)}", at)
+            self.fail(f"there is no function {name!r}.{mend or ' There are ' + ', '.join(FUNCTIONS)}", at)
         if source.keywords:  # of them, the characters let ** through alone
             self.fail("arguments are not passed by name", source.keywords[0].value.col_offset - 3)
         function, given = FUNCTIONS[name], len(source.args)
