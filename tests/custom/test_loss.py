@@ -126,6 +126,8 @@ def test_names_values_and_words() -> None:
         ({"inputs": {"link": "(0, inf)"}}, "means something else"),
         ({"inputs": {"v": "(0, inf)"}, "predicted": {"v": "(0, inf)"}}, "declared twice"),
         ({"inputs": {"a b": "(0, inf)"}}, "letters, digits"),
+        ({"inputs": {"v": 3}}, "not a domain"),
+        ({"inputs": ["v"]}, "a dict by name"),
         ({"target": "positive"}, "not a domain"),
         ({"task": "ranking"}, "is not known"),
         ({"link": "probit"}, "is not known"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -107,8 +108,8 @@ def _refuse_names(names: list[str]) -> None:
 
 def _domain(owner: str, text: str) -> Domain:
     try:
-        return Domain.parse(text)
-    except (ValueError, TypeError, AttributeError) as error:
+        return Domain.parse(str(text))
+    except ValueError as error:
         raise ParameterError(f"{owner}: {error}") from None
 
 
@@ -139,6 +140,17 @@ def _inside(domain: Domain, low: float, high: float) -> tuple[float, float]:
     return (low if low > domain.low else low + margin, high if high < domain.high else high - margin)
 
 
+def refuse_lists(**given: Any) -> None:
+    """Refuse what is not declared by name.
+
+    Raises:
+        ParameterError: with what to write.
+    """
+    for word, value in given.items():
+        if not isinstance(value, Mapping):
+            raise ParameterError(f"{word}= is a dict by name, got {value!r}")
+
+
 def pair(owner: str, name: str, given: Any) -> tuple[float, str]:
     """Return default and domain of a parameter that was given as a number, or as a pair of both.
 
@@ -146,7 +158,7 @@ def pair(owner: str, name: str, given: Any) -> tuple[float, str]:
         ParameterError: for anything else.
     """
     default, domain = given if isinstance(given, tuple | list) and len(given) == 2 else (given, REAL_LINE)
-    if isinstance(default, bool) or not isinstance(default, int | float) or not isinstance(domain, str):
+    if isinstance(default, bool) or not isinstance(default, numbers.Real) or not isinstance(domain, str):
         raise ParameterError(
             f"{owner}: {name} is declared by its default, or by default and domain, such as {name}=(1.0, '(0, inf)'); "
             f"got {given!r}"

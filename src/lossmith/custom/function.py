@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, overload
 
 from lossmith.core.card import Task
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_unknown
+from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, refuse_unknown
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
@@ -73,6 +73,7 @@ def _class_of(
     link: LinkName | None = None,
     task: Task = "regression",
 ) -> type[Pointwise]:
+    refuse_lists(parameters=parameters, inputs=inputs, predicted=predicted)
     name, (symbols, defaults) = function.__name__, _arguments(function)
     others = symbols[2:]
     refuse_unknown(name, "parameter", parameters, list(defaults))

@@ -1,14 +1,14 @@
 """Forms that overflow or lose digits, and the stable instructions that they become.
 
 A row says what is recognised and what is computed instead, both as formulas: ``x`` and ``z`` stand for
-any parts, ``y`` for one that differs between examples. Sums and products are recognised in either
-order. A tree is rewritten from the inside out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes
-``-softplus(f)`` by three rows.
+any parts; a row with ``y`` is for parts that all differ between examples, no mere weights. Sums and
+products are recognised in either order. A tree is rewritten from the inside out, so that
+``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by three rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
 from lossmith.custom.functions import Node, written
@@ -26,6 +26,7 @@ ROWS = (
     ("log1p(-sigmoid(x))", "-softplus(x)"),
     ("(exp(x) + exp(-x))/2", "cosh(x)"),
     ("log(cosh(x))", "logcosh(x)"),
+    ("log(exp(x))", "x"),
     ("exp(x) - x - 1", "expm1_excess(x)"),
     ("expm1(x) - x", "expm1_excess(x)"),
     ("exp(x) - 1", "expm1(x)"),
@@ -74,7 +75,7 @@ def _rewritten(node: Node, done: list[tuple[Node, Node]], inputs: Collection[str
     while True:
         for before, after in _patterns():
             letters = _matched(before, node, {})
-            if letters is not None and ("y" not in letters or _differs(letters["y"], inputs)):
+            if letters is not None and ("y" not in letters or _differ(letters.values(), inputs)):
                 following = _built(after, letters, node.span)
                 done.append((node, following))
                 node = following
@@ -109,8 +110,8 @@ def _built(pattern: Node, letters: dict[str, Node], span: tuple[int, int]) -> No
     return Node(pattern.op, args, pattern.value, pattern.name, span)
 
 
-def _differs(node: Node, inputs: Collection[str]) -> bool:
-    return any(part.name in inputs for part in _parts(node))
+def _differ(nodes: Iterable[Node], inputs: Collection[str]) -> bool:
+    return all(any(part.name in inputs for part in _parts(node)) for node in nodes)
 
 
 def _parts(node: Node) -> Iterator[Node]:

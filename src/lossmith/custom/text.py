@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from threading import Lock
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair
+from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists
 from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node, evaluate
 from lossmith.custom.grammar import parse
 from lossmith.custom.rewriting import stable
+from lossmith.engines.forks import ForkLock
 from lossmith.errors import FormulaError, ParameterError, ProgramError
 from lossmith.program import TABLE, Ops, Value
 from lossmith.structures.pointwise import Pointwise
@@ -112,6 +112,7 @@ def formula(
     """
     if not (isinstance(name, str) and name.isidentifier() and name.isascii()):
         raise ParameterError(f"name={name!r} cannot name a loss: take letters, digits and _, such as underforecast")
+    refuse_lists(parameters=parameters, inputs=inputs, predicted=predicted)
     declaration = Declaration(
         text,
         tuple((key, pair("formula", key, given)) for key, given in parameters.items()),
@@ -142,7 +143,7 @@ def from_config(config: Mapping[str, Any]) -> Loss:
 
 
 _CLASSES: WeakValueDictionary[Declaration, type[Text]] = WeakValueDictionary()
-_LOCK = Lock()
+_LOCK = ForkLock()
 
 
 def _class_of(declaration: Declaration) -> type[Text]:
