@@ -7,6 +7,7 @@ import gc
 import json
 import pickle
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -223,3 +224,16 @@ def test_a_first_formula_takes_no_time() -> None:
         own.cost_and_gradient(np.zeros(9), np.ones(9))
         spent.append(time.perf_counter() - start)
     assert min(spent) < 0.1
+
+
+def test_the_readme_shows_what_happens() -> None:
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Your own loss\n")[2].partition("```pycon\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"lm": lm}
+    for part in section.split(">>> ")[1:]:
+        call, _, shown = part.partition("\n")
+        try:
+            found = repr(eval(call, names)) if shown else exec(call, names)
+        except lm.FormulaError as error:
+            found = f"lossmith.errors.FormulaError: {error}"
+        assert not shown or (found or "").split() == shown.split()
