@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import pickle
 import sys
 import time
@@ -142,6 +143,17 @@ def test_deep_and_long_texts_take_no_time(text: str) -> None:
     with contextlib.suppress(FormulaError):
         lm.formula(text)
     assert time.process_time() - start < 2
+
+
+def test_a_caller_near_the_limit_of_python_gets_the_same_error() -> None:
+    def deeper(left: int) -> None:
+        if left:
+            deeper(left - 1)
+        else:
+            lm.formula("exp(" * 95 + "f" + ")" * 95 + " + y")
+
+    with pytest.raises(FormulaError, match="too"):
+        deeper(sys.getrecursionlimit() - len(inspect.stack()) - 150)
 
 
 WORDS = st.sampled_from(

@@ -150,7 +150,10 @@ def _class_of(declaration: Declaration) -> type[Text]:
     with _LOCK:
         found = _CLASSES.get(declaration)
         if found is None:
-            found = _CLASSES[declaration] = _made(declaration)
+            try:
+                found = _CLASSES[declaration] = _made(declaration)
+            except RecursionError:  # of a caller that is near Python's limit itself
+                raise FormulaError("the formula is too deeply nested to be read here", declaration.text, 1) from None
         return found
 
 
