@@ -94,6 +94,12 @@ def test_a_loss_goes_through_plain_data_and_pickles(name: str) -> None:
     assert own != lm.formula("(f - y)**4")
 
 
+def test_what_a_task_brings_is_written_down() -> None:
+    plain = lm.formula("exp(f) - y*f", task="counts").to_config()["parameters"]
+    assert (plain["target"], plain["link"]) == ("[0, inf)", "log")
+    assert lm.formula("exp(f) - y*f", task="counts", link="log", target="[0, inf)").to_config()["parameters"] == plain
+
+
 def test_equal_declarations_are_one_class_that_is_let_go() -> None:
     text = "(f - y)**2 + 7*f**4"
     assert type(lm.formula(text)) is type(lm.formula(text))

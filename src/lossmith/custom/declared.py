@@ -25,13 +25,27 @@ LinkName = Literal["identity", "log", "logistic"]
 
 REAL_LINE = "(-inf, inf)"
 
-_BY_TASK = {"counts": ("[0, inf)", "log"), "binary": ("[0, 1]", "logistic")}
+_BY_TASK: dict[Task, tuple[str, LinkName]] = {"counts": ("[0, inf)", "log"), "binary": ("[0, 1]", "logistic")}
 """Targets and link where a task has others than all numbers and the identity."""
 
 _ACTIVATIONS = {"identity": "linear", "log": "exponential", "logistic": "sigmoid"}
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega".split()  # noqa: SIM905
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi chi psi omega".split()  # noqa: SIM905
 )
+
+
+def settled(task: Task, target: str | None, link: LinkName | None) -> tuple[str, LinkName]:
+    """Return where targets lie and the link, as the task has them where nothing else is said.
+
+    Raises:
+        ParameterError: for an unknown task or link.
+    """
+    if task not in get_args(Task):
+        raise ParameterError(f"task={task!r} is not known; it is one of {', '.join(get_args(Task))}")
+    if link is not None and link not in LINKS:
+        raise ParameterError(f"link={link!r} is not known; it is one of {', '.join(LINKS)}")
+    usual_target, usual_link = _BY_TASK.get(task, (REAL_LINE, "identity"))
+    return usual_target if target is None else target, usual_link if link is None else link
 
 
 def declared(
@@ -42,9 +56,9 @@ def declared(
     parameters: Mapping[str, tuple[float, str]],
     inputs: Mapping[str, str],
     predicted: Mapping[str, str],
-    target: str | None,
+    target: str,
     prediction: str,
-    link: LinkName | None,
+    link: LinkName,
     task: Task,
     **body: Any,
 ) -> Any:
@@ -57,31 +71,25 @@ def declared(
         parameters: default and domain of each.
         inputs: domain of each input besides the target that is not predicted.
         predicted: domain of each input besides ``f`` that is.
-        target, prediction: where ``y`` and ``f`` may lie; targets by default as the task says.
-        link: from a prediction to ``f``; by default as the task says.
+        target, prediction: where ``y`` and ``f`` may lie.
+        link: from a prediction to ``f``.
         task: what it is for.
         body: further attributes of the class.
 
     Raises:
-        ParameterError: for names that mean something else, domains that are none, unknown links and tasks.
+        ParameterError: for names that mean something else, and domains that are none.
     """
-    if task not in get_args(Task):
-        raise ParameterError(f"task={task!r} is not known; it is one of {', '.join(get_args(Task))}")
-    usual_target, usual_link = _BY_TASK.get(task, (REAL_LINE, "identity"))
-    link_name = usual_link if link is None else link
-    if link_name not in LINKS:
-        raise ParameterError(f"link={link!r} is not known; it is one of {', '.join(LINKS)}")
     others = {**predicted, **inputs}
     _refuse_names([*parameters, *predicted, *inputs])
-    domains = {"y": _domain("target", usual_target if target is None else target), "f": _domain("f", prediction)}
+    domains = {"y": _domain("target", target), "f": _domain("f", prediction)}
     domains |= {symbol: _domain(symbol, text) for symbol, text in others.items()}
     body |= {
         "inputs": (TARGET, PREDICTION, *(_input(symbol, symbol in predicted, domains[symbol]) for symbol in others)),
         "domains": MappingProxyType(domains),
         "target": domains["y"],
         "prediction_domain": domains["f"],
-        "link": LINKS[link_name],
-        "card": blank(title, task, _ACTIVATIONS[link_name]),
+        "link": LINKS[link],
+        "card": blank(title, task, _ACTIVATIONS[link]),
         "formula": formula,
         **{key: _parameter(key, default, domain) for key, (default, domain) in parameters.items()},
     }

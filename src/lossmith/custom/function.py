@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, overload
 
 from lossmith.core.card import Task
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, refuse_unknown
+from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, refuse_unknown, settled
 from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
@@ -73,6 +73,7 @@ def _class_of(
     link: LinkName | None = None,
     task: Task = "regression",
 ) -> type[Pointwise]:
+    target_domain, link_name = settled(task, target, link)
     refuse_lists(parameters=parameters, inputs=inputs, predicted=predicted)
     name, (symbols, defaults) = function.__name__, _arguments(function)
     others = symbols[2:]
@@ -92,9 +93,9 @@ def _class_of(
         },
         inputs={key: inputs.get(key, REAL_LINE) for key in others if key not in predicted},
         predicted={key: predicted[key] for key in others if key in predicted},
-        target=target,
+        target=target_domain,
         prediction=prediction,
-        link=link,
+        link=link_name,
         task=task,
         __module__=function.__module__,
         __qualname__=function.__qualname__,

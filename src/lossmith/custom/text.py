@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists
+from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, settled
 from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node, evaluate
 from lossmith.custom.grammar import parse
 from lossmith.custom.rewriting import stable
@@ -37,9 +37,9 @@ class Declaration:
     parameters: tuple[tuple[str, tuple[float, str]], ...]
     inputs: tuple[tuple[str, str], ...]
     predicted: tuple[tuple[str, str], ...]
-    target: str | None
+    target: str
     prediction: str
-    link: LinkName | None
+    link: LinkName
     task: Task
     name: str
 
@@ -112,15 +112,16 @@ def formula(
     """
     if not (isinstance(name, str) and name.isidentifier() and name.isascii()):
         raise ParameterError(f"name={name!r} cannot name a loss: take letters, digits and _, such as underforecast")
+    target_domain, link_name = settled(task, target, link)
     refuse_lists(parameters=parameters, inputs=inputs, predicted=predicted)
     declaration = Declaration(
         text,
         tuple((key, pair("formula", key, given)) for key, given in parameters.items()),
         tuple(inputs.items()),
         tuple(predicted.items()),
-        target,
+        target_domain,
         prediction,
-        link,
+        link_name,
         task,
         name,
     )
