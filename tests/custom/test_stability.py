@@ -70,18 +70,20 @@ def as_written(text: str) -> Any:
     return derive(trace(lambda ops, s: {"value": evaluate(tree, ops, s)}, ("y", "f")), wrt=("f",))
 
 
-def truth(text: str, y: float, f: float) -> tuple[Any, Any]:
-    """Return value and derivative to 60 digits at least, from the form as written."""
+def truth(text: str, y: float, f: float) -> tuple[Any, Any, Any]:
+    """Return value and derivatives to 60 digits at least, from the form as written."""
     tree = parse(text, ("y", "f"))
 
     def value(x: Any) -> Any:
         return mpf(evaluate(tree, Exact().ops, {"y": mpf(y), "f": x}))
 
-    with mp.workdps(1000):
-        if (y, f) == (0, 0):
-            return mpf(0), mpf(0)  # 0 log 0
-        step = mpf(10) ** -300 * max(abs(mpf(f)), mpf(10) ** -20)
-        return value(mpf(f)), (value(mpf(f) + step) - value(mpf(f) - step)) / (2 * step)
+    if (y, f) == (0, 0):
+        return mpf(0), mpf(0), mpf(0)  # 0 log 0
+    with mp.workdps(1800):
+        at = mpf(f)
+        step = mpf(10) ** -300 * max(abs(at), mpf(10) ** -20)
+        below, here, above = (value(at + side * step) for side in (-1, 0, 1))
+        return here, (above - below) / (2 * step), (above - 2 * here + below) / step**2
 
 
 def off(found: float, true: Any) -> float:
@@ -98,12 +100,15 @@ def test_a_form_is_right_where_it_fails_as_written(form: str) -> None:
     assert loss.rewrites
     naive = as_written(text)
     for y, f in PLACES[form]:
-        value, slope = truth(text, y, f)
+        value, slope, bend = truth(text, y, f)
         with np.errstate(all="ignore"):
             wrong = engine.run(naive, [np.array([float(y)]), np.array([float(f)])], {})
             errors = [off(wrong["value"][0], value), off(wrong["gradient:f"][0], slope)]
             right = [off(loss._value(np.array([y]), np.array([f]))[0], value)]
-        right.append(off(loss.gradient([float(y)], [float(f)])[0], slope))
+        right += [
+            off(loss.gradient([float(y)], [float(f)])[0], slope),
+            off(loss.hessian([float(y)], [float(f)])[0], bend),
+        ]
         assert max(errors) > 1e-8, (y, f)
         assert max(right) < 4e-15, (y, f, right)
 
