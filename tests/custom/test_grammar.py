@@ -106,7 +106,8 @@ def test_what_a_text_means(text: str, value: float) -> None:
         ("0*f + y", 1, "constant"),
         ("f + " * 3000 + "f", LONGEST + 1, "at most 10,000 characters"),
         ("(" * (DEEPEST + 1) + "f" + ")" * (DEEPEST + 1), DEEPEST + 1, "deep"),
-        ("max(" + "f, " * MOST + "f)", 3 * MOST + 2, "at most 1,000 parts"),
+        ("max(" + "f, " * MOST + "f)", 1, "at most 1,000 parts"),
+        ("1 if " + " and ".join(["f < y"] * (DEEPEST + 1)) + " else 2", 6 + 10 * DEEPEST, "conditions are joined"),
         ("f" + " + f" * 2 * DEEPEST, 1, "deep"),
     ],
 )
@@ -132,6 +133,8 @@ LONG = (
     "exp(" * 99 + "f" + ")" * 99,
     "1 if f < y else " * 600 + "f",
     "9" * 9000 + "*f",
+    "where(0 < " * 45 + "f" + " < 1, 1, 2)" * 45,  # a side of each comparison stands twice
+    "where(not 0 == " * 30 + "f" + ", 1, 2)" * 30,
     "f" + "/f" * 99,
     "f" + "**f" * 99,
 )

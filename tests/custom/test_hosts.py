@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
+import keras
 import numpy as np
 import pytest
+import torch
 
 import lossmith as lm
-
-jax = pytest.importorskip("jax")
-keras = pytest.importorskip("keras")
-torch = pytest.importorskip("torch")
+import lossmith.jax as lj
+import lossmith.keras as lk
+import lossmith.torch as lt
 
 OWN = lm.formula("where(f < y, k*log(1 + exp(y - f)), (y - f)**2)", parameters={"k": (4.0, "(0, inf)")}, name="late")
 Y, F = np.array([0.0, 1.0, 2.0]), np.array([0.5, -1.0, -3.0])
 
 
 def test_pytorch_and_jax_say_what_the_core_says() -> None:
-    import lossmith.jax as lj
-    import lossmith.torch as lt
-
     f = torch.tensor(F, requires_grad=True)
     cost = lt.module(OWN)(f, torch.tensor(Y))
     cost.backward()
@@ -33,8 +32,6 @@ def test_pytorch_and_jax_say_what_the_core_says() -> None:
 
 
 def test_a_model_of_keras_is_loaded_with_its_formula(tmp_path: Path) -> None:
-    import lossmith.keras as lk
-
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", loss=lk.loss(OWN.replace(k=2.0)))
     model.save(tmp_path / "model.keras")

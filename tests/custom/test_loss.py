@@ -151,6 +151,8 @@ def test_a_predicted_input_that_decides_nothing_is_refused() -> None:
         lm.formula("(f - y)**2", predicted={"v": "(0, inf)"})
     with pytest.raises(lm.ParameterError, match="describes no formula"):
         lm.from_config({"loss": "formula", "parameters": {"code": "f"}})
+    with pytest.raises(lm.FormulaError, match="a formula is a text, got list"):
+        lm.formula(["f"])  # type: ignore[arg-type]
 
 
 def test_further_inputs_come_by_name_and_spread() -> None:

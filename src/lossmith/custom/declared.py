@@ -116,7 +116,7 @@ def _refuse_names(names: list[str]) -> None:
 
 def _domain(owner: str, text: str) -> Domain:
     try:
-        return Domain.parse(str(text))
+        return Domain.parse(text)
     except ValueError as error:
         raise ParameterError(f"{owner}: {error}") from None
 

@@ -21,6 +21,7 @@ class Node:
         value: of a number.
         name: of an input or parameter.
         span: where it stands in the text, begin and end; it does not tell nodes apart.
+        size: how many parts there are below and here. One that stands in two places counts twice.
     """
 
     op: str
@@ -28,6 +29,10 @@ class Node:
     value: float = 0.0
     name: str = ""
     span: tuple[int, int] = field(default=(0, 0), compare=False)
+    size: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", 1 + sum(part.size for part in self.args))
 
     @property
     def is_condition(self) -> bool:

@@ -24,7 +24,7 @@ DEEPEST = 100
 """Parts that may lie inside each other."""
 
 MOST = 1000
-"""Parts of a formula at most."""
+"""Parts of a formula at most, where the middle of a chained comparison counts twice."""
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<word>[A-Za-z_]\w*)"
@@ -75,8 +75,6 @@ def parse(text: str, names: Collection[str]) -> Node:
     Raises:
         FormulaError: for anything that is no formula, with the place.
     """
-    if not isinstance(text, str):
-        raise FormulaError(f"a formula is a text, got {type(text).__name__}", "", 1)
     try:
         return _Reader(text, names).read()
     except FormulaError as error:
@@ -87,7 +85,7 @@ class _Reader:
     """One reading of one text."""
 
     def __init__(self, text: str, names: Collection[str]) -> None:
-        self.text, self.names, self.parts = text, names, 0
+        self.text, self.names = text, names
 
     def fail(self, problem: str, at: int) -> NoReturn:
         raise FormulaError(problem, self.text, min(max(at, 0), len(self.text)) + 1)
@@ -96,7 +94,7 @@ class _Reader:
         self._scan()
         try:  # in brackets, so that lines may be broken; every line is as long as before
             body = ast.parse("(" + re.sub(r"\s", " ", self.text) + ")", mode="eval").body
-            found = self._read(body, 0)
+            found = self._bounded(self._read(body, 0))
         except SyntaxError as error:
             self.fail(self._syntax(error), (error.offset or 2) - 2)
         except (RecursionError, MemoryError, ValueError) as error:
@@ -159,9 +157,6 @@ class _Reader:
 
     def _read(self, source: ast.expr, depth: int) -> Node:
         at = source.col_offset - 1
-        self.parts += 1
-        if self.parts > MOST:
-            self.fail(f"a formula has at most {MOST:,} parts; this is one too many", at)
         if depth > DEEPEST:
             self.fail(f"parts of a formula lie at most {DEEPEST} deep inside each other; this lies deeper", at)
         match source:
@@ -203,14 +198,20 @@ class _Reader:
     def _comma(self, elements: list[ast.expr]) -> int:
         return self.text.find(",", self._span(elements[0])[1]) if elements else 0
 
+    def _bounded(self, node: Node) -> Node:
+        # Comparisons repeat their sides, so nested ones would double at each level; here the first of them ends it.
+        if node.size > MOST:
+            self.fail(f"a formula has at most {MOST:,} parts, and this has {node.size:,}", node.span[0])
+        return node
+
     def _real(self, source: ast.expr, depth: int) -> Node:
-        found = self._read(source, depth)
+        found = self._bounded(self._read(source, depth))
         if found.is_condition:
             self.fail("this is true or false, and a number belongs here; write where(condition, 1, 0)", found.span[0])
         return found
 
     def _condition(self, source: ast.expr, depth: int) -> Node:
-        found = self._read(source, depth)
+        found = self._bounded(self._read(source, depth))
         if not found.is_condition:
             self.fail("a condition belongs here, such as f < y, and this is a number", found.span[0])
         return found
@@ -276,6 +277,8 @@ class _Reader:
         return self._joined(source, "both", pairs)
 
     def _joined(self, source: ast.expr, op: str, sides: list[Node]) -> Node:
+        if len(sides) > DEEPEST:
+            self.fail(f"at most {DEEPEST} conditions are joined; this is one more", sides[DEEPEST].span[0])
         found = sides[0]
         for side in sides[1:]:
             found = self._node(source, op, found, side)

@@ -110,6 +110,8 @@ def formula(
         FormulaError: for a text that is no formula, or whose value does not depend on ``f``, with the place.
         ParameterError: for a declaration that is none.
     """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a text, got {type(text).__name__}", "", 1)
     if not (isinstance(name, str) and name.isidentifier() and name.isascii()):
         raise ParameterError(f"name={name!r} cannot name a loss: take letters, digits and _, such as underforecast")
     target_domain, link_name = settled(task, target, link)
@@ -117,10 +119,10 @@ def formula(
     declaration = Declaration(
         text,
         tuple((key, pair("formula", key, given)) for key, given in parameters.items()),
-        tuple(inputs.items()),
-        tuple(predicted.items()),
-        target_domain,
-        prediction,
+        tuple((key, str(domain)) for key, domain in inputs.items()),
+        tuple((key, str(domain)) for key, domain in predicted.items()),
+        str(target_domain),
+        str(prediction),
         link_name,
         task,
         name,
@@ -134,13 +136,12 @@ def from_config(config: Mapping[str, Any]) -> Loss:
     Raises:
         ParameterError, FormulaError: when they describe none.
     """
-    words = dict(config)
     try:
+        words = {**config}
         values = words.pop("values")
-        made = formula(**words)
-    except (TypeError, KeyError, AttributeError):
+        return formula(**words).replace(**values)
+    except (TypeError, KeyError):
         raise ParameterError(f"this describes no formula: {config!r}") from None
-    return made.replace(**values)
 
 
 _CLASSES: WeakValueDictionary[Declaration, type[Text]] = WeakValueDictionary()
