@@ -23,6 +23,15 @@ lossmith.Huber(delta=1.35)([1.0, 2.0], [1.0, 4.0])
 print(time.perf_counter() - start)
 """
 
+FIRST_FORMULA = """
+import numpy, time
+start = time.perf_counter()
+import lossmith
+own = lossmith.formula("where(f < y, k*log(1 + exp(y - f)), (y - f)**2)", parameters={"k": (4.0, "(0, inf)")})
+own.cost_and_gradient(numpy.array([1.0, 2.0]), numpy.array([1.0, 4.0]))
+print(time.perf_counter() - start)
+"""
+
 TABLE = Path(__file__).resolve().parent.parent / "examples" / "data" / "player_wages.csv"
 DEMO = "the demo: choose on 5,000 rows, 50 models"
 
@@ -35,6 +44,7 @@ CASES: dict[str, tuple[list[str], bool]] = {
     "import lightgbm": (["-c", "import lightgbm"], False),
     "lossmith --help": (["-m", "lossmith", "--help"], False),
     "first use of a loss, after NumPy": (["-c", FIRST_USE], True),
+    "first formula as text, read, derived and run, after NumPy": (["-c", FIRST_FORMULA], True),
 }
 
 

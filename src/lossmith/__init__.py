@@ -29,6 +29,8 @@ _HOMES = {
     "lossmith.structures.divergence": ("Divergence",),
     "lossmith.structures.entropy": ("entropy",),
     "lossmith.structures.composite": ("Sum",),
+    "lossmith.custom.text": ("formula",),
+    "lossmith.custom.function": ("loss",),
     "lossmith.regularizers": ("L1", "L2", "ElasticNet"),
     "lossmith.program": ("Program",),
     "lossmith.choosing": ("choose",),
@@ -37,6 +39,7 @@ _HOMES = {
     "lossmith.errors": (
         "DomainError",
         "EmptyError",
+        "FormulaError",
         "KindError",
         "LossNotFoundError",
         "LossmithError",

@@ -6,6 +6,7 @@ Each one is a ``LossmithError`` and also the built-in error that fits, so that b
     LossmithError
     ├── LossNotFoundError     (KeyError)    a name that is no loss; the nearest names are offered
     ├── ParameterError        (ValueError)  a parameter or option of a loss outside its domain
+    ├── FormulaError          (ValueError)  a formula as text that cannot be read; the place is marked
     ├── ShapeError            (ValueError)  arrays whose shapes differ, or broadcast when they may not
     ├── KindError             (TypeError)   arrays of a type that is no number
     ├── DomainError           (ValueError)  a target, prediction or weight where the loss is not defined
@@ -36,6 +37,30 @@ class LossNotFoundError(LossmithError, KeyError):
 
 class ParameterError(LossmithError, ValueError):
     """A parameter or option of a loss that is unknown or outside its domain."""
+
+
+class FormulaError(LossmithError, ValueError):
+    """A formula as text that cannot be read, or is no loss.
+
+    Args:
+        problem: what is wrong, and what to write instead.
+        text: the formula.
+        column: where it is wrong, counted from 1 over the whole text.
+    """
+
+    def __init__(self, problem: str, text: str, column: int) -> None:
+        super().__init__(problem, text, column)
+        self.problem, self.text, self.column = problem, text, column
+
+    def __str__(self) -> str:
+        at = self.column - 1
+        begin = max(self.text.rfind("\n", 0, at) + 1, at - _AROUND)
+        shown = self.text[begin : at + _AROUND].split("\n")[0].expandtabs(1)
+        shown = "".join(character if character.isprintable() else "?" for character in shown)
+        return f"{self.problem}\n    {shown}\n    {' ' * (at - begin)}^ column {self.column}"
+
+
+_AROUND = 60  # characters of a formula that are shown on either side
 
 
 class ShapeError(LossmithError, ValueError):

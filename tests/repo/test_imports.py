@@ -23,6 +23,7 @@ ROOMS = {
     "core": {"errors", "program", "engines"},
     "structures": {"errors", "program", "engines", "core"},
     "losses": {"errors", "program", "core", "structures"},
+    "custom": {"errors", "program", "engines", "core", "structures"},
     "lightgbm": {"errors", "core"},
     "regularizers": {"errors", "core"},
     "relations": {"core"},
@@ -43,6 +44,7 @@ LATE = {
     ("core/loss.py", "plotting"),  # loss.plot()
     ("core/sums.py", "structures"),  # a + b
     ("core/registry.py", "structures"),  # sums from their configuration
+    ("core/registry.py", "custom"),  # formulas from theirs
     ("core/registry.py", "regularizers"),  # regularisers from theirs
     ("frameworks/torch/modules.py", "torch"),  # where modules say that they are at home
     ("frameworks/jax/functions.py", "jax"),  # and functions

@@ -49,6 +49,7 @@ Estimate = Literal[
     "distances",
     "quantiles",
     "a compromise of its terms",
+    "not known",
 ]
 """What the constant with the least cost is, on the scale of predictions."""
 
@@ -179,7 +180,7 @@ class Card:
         task: the kind of target it is for.
         summary: what it measures, in one sentence.
         picture: what its curve shows, in one sentence.
-        estimates: what the best constant prediction is.
+        estimates: what the best constant prediction is; ``not known`` has it looked for.
         activation: the last layer that belongs to it.
         pros, cons: what speaks for and against it.
         use_when, avoid_when: advice.
@@ -207,3 +208,31 @@ class Card:
     examples: tuple[Example, ...]
     myths: tuple[Myth, ...] = ()
     references: tuple[Reference, ...]
+
+
+def blank(title: str, task: Task = "regression", activation: str = "linear") -> Card:
+    """Return the card of a loss of which nobody has said more: what is not known to hold counts as not holding."""
+    return Card(
+        title=title,
+        task=task,
+        summary="A loss of your own.",
+        picture="What its formula says.",
+        estimates="not known",
+        activation=activation,
+        pros=(),
+        cons=(),
+        use_when=(),
+        avoid_when=(),
+        traits=Traits(
+            convex=False, differentiable=False, smooth=False, lipschitz=False, symmetric=False, nonnegative=False
+        ),
+        examples=(),
+        references=(),
+    )
+
+
+class Blank:
+    """Stands where classes declare their cards, for those that declare none."""
+
+    def __get__(self, loss: Any, owner: type) -> Card:
+        return blank(owner.__name__)

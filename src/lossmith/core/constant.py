@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.domain import REAL
 from lossmith.core.minimum import minimise
 from lossmith.errors import EmptyError, NoConstantError
 
@@ -28,10 +29,10 @@ def best_constant(loss: Loss, y: Array, w: Array) -> float:
         w: positive weights.
 
     Raises:
-        NoConstantError: when the loss says that nothing is estimated.
+        NoConstantError: when the loss says that nothing is estimated, or is found to fall without bound.
     """
     estimates = loss.card.estimates
-    if estimates == "nothing":
+    if estimates == "nothing" or (estimates == "not known" and _falls(loss, y)):
         raise NoConstantError(f"{loss} has no best constant: its cost falls without bound as the prediction moves")
     w = w / w.max()  # only their ratios count, and their sum shall not overflow
     if estimates in ("mean", "probability"):
@@ -41,6 +42,11 @@ def best_constant(loss: Loss, y: Array, w: Array) -> float:
     if estimates == "quantile":
         return weighted_quantile(y, w, float(loss.values["level"]))
     return minimise(loss, y, w)
+
+
+def _falls(loss: Loss, y: Array) -> bool:
+    ends = np.array([y.min(), y.max()])
+    return bool(np.isneginf(loss._value(ends, loss.best_prediction(ends))).any())
 
 
 def checked_targets(loss: Loss, y_true: npt.ArrayLike, weight: npt.ArrayLike | None) -> tuple[Array, Array]:
@@ -54,8 +60,8 @@ def checked_targets(loss: Loss, y_true: npt.ArrayLike, weight: npt.ArrayLike | N
     if not loss.paired:
         raise NoConstantError(f"{loss} has no best constant: {_why_none(loss)}")
     raw = loss.raw_form
-    zeros = np.zeros(np.shape(np.asarray(y_true)))
-    batch = raw._batch({"y_true": y_true, "y_pred": zeros}, weight, None, trusted=True)
+    some = np.full(np.shape(np.asarray(y_true)), raw.domains.get("f", REAL).some)
+    batch = raw._batch({"y_true": y_true, "y_pred": some}, weight, None, trusted=True)
     for start, stop, block in raw._stream(batch, ()):
         loss._refuse_invalid(batch, start, stop, block["valid"])
     targets = np.asarray(batch.inputs["y"], np.float64)

@@ -77,6 +77,12 @@ class Domain:
         below = x <= self.high if self.high_included else x < self.high
         return above and below and x != self.hole
 
+    @property
+    def some(self) -> float:
+        """A number that belongs: 0 where it does."""
+        tried = (0.0, *self.values, self.low, self.high, self.low + 1, self.high - 1, (self.low + self.high) / 2)
+        return next(x for x in tried if math.isfinite(x) and self.includes(x))
+
     def __str__(self) -> str:
         if self.values:
             return "{" + ", ".join(f"{value:g}" for value in self.values) + "}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.card import Card
+from lossmith.core.card import Blank, Card
 from lossmith.core.configured import Configured
 from lossmith.core.constant import Context, best_constant, checked_targets
 from lossmith.core.contract import Batch, domain_error
@@ -45,7 +45,7 @@ class Loss(Traceable, Summable, Configured):
     """Base of all losses. Instances are immutable, comparable, hashable and picklable."""
 
     aliases: ClassVar[tuple[str, ...]] = ()
-    card: ClassVar[Card]
+    card: ClassVar[Card] = Blank()  # type: ignore[assignment]  # it gives one
     link: Link = IDENTITY
 
     # --- what the loss is -------------------------------------------------------------------

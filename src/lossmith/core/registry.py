@@ -177,4 +177,6 @@ def from_config(config: Mapping[str, Any]) -> Any:
     if config["loss"] == "sum":
         terms = [(weight, from_config(inner)) for weight, inner in config["parameters"]["terms"]]
         return import_module("lossmith.structures.composite").Sum(terms)
+    if config["loss"] == "formula":
+        return import_module("lossmith.custom.text").from_config(config["parameters"])
     return get(config["loss"], **config["parameters"])

@@ -15,7 +15,7 @@ from lossmith.core.columns import head
 from lossmith.core.contract import Batch, prepare
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.fill import keeps
-from lossmith.core.halving import least_between
+from lossmith.core.halving import FARTHEST, least_between, searched
 from lossmith.core.link import LOGISTIC, Link
 from lossmith.core.mistakes import are_no_probabilities, warn_if_probabilities
 from lossmith.core.parameter import Option, Parameter
@@ -84,6 +84,13 @@ class Pointwise(Written):
         # A domain that ends at zero is entered from above: there -0.0 would turn an infinite slope around.
         above = {x: ops.sub(symbols[x], -0.0) for x, domain in self.domains.items() if domain.low == 0}
         return {**super()._outputs(ops, {**symbols, **above}), "valid": self.valid(ops, symbols)}
+
+    def best_prediction(self, y_true: npt.ArrayLike) -> Array:
+        """Return the raw prediction with the least loss; see ``Loss.best_prediction``."""
+        found = super().best_prediction(y_true)
+        if self.card.estimates != "not known" or not self.paired:
+            return found
+        return searched(self.raw_form, np.asarray(y_true, dtype=float), found)
 
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
@@ -191,6 +198,11 @@ class Pointwise(Written):
         return None
 
     def _value(self, y: Array, f: Array) -> Array:
+        found = self._formula_at(y, f)
+        # Where infinity meets a zero, the loss of a prediction far out stands for the limit.
+        return np.where(np.isnan(found), self._formula_at(y, np.clip(f, -FARTHEST, FARTHEST)), found)
+
+    def _formula_at(self, y: Array, f: Array) -> Array:
         flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in (y, f)]
         return engine.run(self.part("value"), flat, self.free_parameters)["value"].reshape(np.shape(y))
 
@@ -268,7 +280,7 @@ class Binary(Pointwise):
     def best_prediction(self, y_true: npt.ArrayLike) -> Array:
         """Return the logit with the least loss: infinite for a certain label."""
         labels = np.asarray(y_true, dtype=float)
-        found = super().best_prediction((labels + 1) / 2 if self.labels == "signed" else labels)
+        found = self.link.forward((labels + 1) / 2 if self.labels == "signed" else labels)
         unsure = np.isfinite(found)
         if self.card.estimates != "probability" and unsure.any():
             # Other losses answer a soft label with another probability than its own.

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import keras
 
 from lossmith.core.loss import Loss
-from lossmith.core.registry import from_config, loss_class, names
-from lossmith.errors import LossNotFoundError, ParameterError
+from lossmith.core.registry import from_config
+from lossmith.errors import LossmithError, LossNotFoundError, ParameterError
 from lossmith.structures.composite import Sum
 
 _PACKAGE = "loss of your own"
@@ -35,8 +35,15 @@ def plain(loss: Loss) -> dict[str, Any]:
     if isinstance(loss, Sum):
         return {"loss": "sum", "parameters": {"terms": [[weight, plain(part)] for weight, part in loss.parts]}}
     found = loss.to_config()
-    ours = loss.name in names() and type(loss) is loss_class(loss.name)
-    return found if ours else {**found, "class": type(loss).__name__}
+    return found if _leads_back(found, loss) else {**found, "class": type(loss).__name__}
+
+
+def _leads_back(config: Mapping[str, Any], loss: Loss) -> bool:
+    """Return whether plain data alone give a loss again, as those of the catalogue and of formulas as text do."""
+    try:
+        return bool(from_config(config) == loss)
+    except LossmithError:
+        return False
 
 
 def read(config: Mapping[str, Any]) -> Loss:

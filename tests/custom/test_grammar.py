@@ -1,0 +1,225 @@
+"""Texts of formulas: what is read, what is refused and where, and that no text whatever runs or hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import pickle
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lossmith as lm
+from lossmith.custom.functions import CONSTANTS, FUNCTIONS, written
+from lossmith.custom.grammar import DEEPEST, LONGEST, MOST, parse
+from lossmith.errors import FormulaError
+
+NAMES = ("y", "f", "k")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("f - y*2", -4.0),
+        ("-f**2", -4.0),
+        ("f**-2 + 2**f**0.5", 0.25 + 2 ** (2**0.5)),
+        ("(2e1 + .5*pi - e)*f/2", 20 + 0.5 * np.pi - np.e),
+        ("where(y < f, 1, 2)", 2.0),
+        ("1 if y > f else 2", 1.0),
+        ("1 if f < y <= 3 < 4 else 2", 1.0),
+        ("1 if f < y < 3 else 2", 2.0),
+        ("1 if not (f == 2 and y != 3) else 2", 1.0),
+        ("1 if not f >= y or y < 0 else 2", 1.0),
+        ("1 if not (f < y or y < 0) else 2", 2.0),
+        ("min(f, y, 1) + max(f, y)", 4.0),
+        ("+f +\n  y", 5.0),
+        ("(-f)**3 + (-f)**-1 + square(f)", -4.5),
+        ("(0.5 if f < y else 2)*f", 1.0),
+        ("logcosh(0*y) + sqrt(f*2) + hypot(y, 4) + abs(-f) + sign(-f)", 2 + 5 + 2 - 1),
+        ("log1mexp(f) + cosh(f) + tanh(f)", np.log(1 - np.exp(-2)) + np.cosh(2) + np.tanh(2)),
+        ("xlogy(y, f) + mul0(y, f) + lgamma(y) + hold(f)", 3 * np.log(2) + 6 + np.log(2) + 2),
+    ],
+)
+def test_what_a_text_means(text: str, value: float) -> None:
+    loss = lm.formula(f"{text} + 0*exp(f)")
+    assert loss.losses([3.0], [2.0])[0] == pytest.approx(value, rel=1e-14)
+    tree = parse(text, NAMES)
+    assert parse(written(tree), NAMES) == tree  # what is shown reads back
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "says"),
+    [
+        ("", 1, "no formula"),
+        ("  \n ", 1, "no formula"),
+        ("lgo(f)", 1, "Did you mean 'log'"),
+        ("y - exp(ln(f))", 9, "Write log(x)"),
+        ("y - (f + fo)", 10, "no input or parameter 'fo'. Did you mean 'f'"),
+        ("y - qqq(f)", 5, "There are abs, sign"),
+        ("f.__class__", 2, "no attributes"),
+        ("y*f[0]", 4, "no subscripts"),
+        ("f ^ 2", 3, "written a**b"),
+        ("f = y", 3, "a == b"),
+        ("exp(f, axis=0)", 12, "a == b"),
+        ("'y'", 1, "no texts"),
+        ("lambda: f", 1, "'lambda' is no part"),
+        ("(f := y)", 4, "where(condition, a, b)"),
+        ("[f for f in y]", 1, "no subscripts"),
+        ("f % 2", 3, "no remainder"),
+        ("f // 2", 3, "without a remainder"),
+        ("f @ y", 3, "'@' is no part"),
+        ("f + \u03b4", 5, "is no part"),
+        ("f + None", 5, "'None' is no part"),
+        ("f is y", 3, "'is' is no part"),
+        ("2f", 2, "an operator is missing"),
+        ("y 2", 3, "an operator is missing"),
+        ("(f)(y)", 4, "an operator is missing"),
+        ("f(y)", 1, "f is no function"),
+        ("exp + f", 1, "exp is a function"),
+        ("exp(*y)", 5, "one by one"),
+        ("exp(**y)", 5, "passed by name"),
+        ("max(f)", 1, "2 or more arguments, got 1"),
+        ("exp(f, y)", 1, "takes 1 argument, got 2"),
+        ("f, y", 2, "a comma stands only"),
+        ("y + f)", 6, "never opened"),
+        ("y + (f", 5, "never closed"),
+        ("y +", 4, "missing at the end"),
+        ("f < y", 1, "true or false, and no number"),
+        ("4*(f < y)", 4, "a number belongs here"),
+        ("f and y", 1, "a condition belongs here"),
+        ("where(f, 1, 2)", 7, "a condition belongs here"),
+        ("f + 1/0", 5, "no finite number"),
+        ("f + 9**9**9", 5, "no finite number"),
+        ("f + (-8)**0.5", 5, "no finite number"),
+        ("f + 1e999", 5, "too large"),
+        ("f + 1_000", 6, "an operator is missing"),
+        ("f + 0x10", 6, "an operator is missing"),
+        ("f\n+ 2*z", 7, "no input or parameter 'z'"),
+        ("f + lgamma(f)", 5, "no derivative rule"),
+        ("y**2", 1, "does not depend on the prediction f"),
+        ("3", 1, "does not depend on the prediction f"),
+        ("f - f", 1, "constant"),
+        ("0*f + y", 1, "constant"),
+        ("f + " * 3000 + "f", LONGEST + 1, "at most 10,000 characters"),
+        ("(" * (DEEPEST + 1) + "f" + ")" * (DEEPEST + 1), DEEPEST + 1, "deep"),
+        ("max(" + "f, " * MOST + "f)", 1, "at most 1,000 parts"),
+        ("1 if " + " and ".join(["f < y"] * (DEEPEST + 1)) + " else 2", 6 + 10 * DEEPEST, "conditions are joined"),
+        ("f" + " + f" * 2 * DEEPEST, 1, "deep"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(text: str, column: int, says: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        lm.formula(text)
+    error = caught.value
+    assert error.column == column
+    assert says in error.problem
+    problem, shown, caret = str(error).rsplit("\n", 2)
+    assert problem == error.problem
+    if text.strip() and column <= len(text):
+        assert shown[caret.index("^")] == (text[column - 1] if text[column - 1].isprintable() else "?")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert issubclass(FormulaError, ValueError)
+    assert issubclass(FormulaError, lm.LossmithError)
+
+
+LONG = (
+    "-" * 9000 + "f",
+    "not " * 2400 + "f",
+    "2**" * 3000 + "f",
+    "exp(" * 99 + "f" + ")" * 99,
+    "1 if f < y else " * 600 + "f",
+    "9" * 9000 + "*f",
+    "where(0 < " * 45 + "f" + " < 1, 1, 2)" * 45,  # a side of each comparison stands twice
+    "where(not 0 == " * 30 + "f" + ", 1, 2)" * 30,
+    "f" + "/f" * 99,
+    "f" + "**f" * 99,
+)
+
+
+@pytest.mark.parametrize("text", LONG, ids=lambda text: text[:8])
+def test_deep_and_long_texts_take_no_time(text: str) -> None:
+    start = time.process_time()
+    with contextlib.suppress(FormulaError):
+        lm.formula(text)
+    assert time.process_time() - start < 2
+
+
+def test_a_caller_near_the_limit_of_python_gets_the_same_error() -> None:
+    def deeper(left: int) -> None:
+        if left:
+            deeper(left - 1)
+        else:
+            lm.formula("exp(" * 95 + "f" + ")" * 95 + " + y")
+
+    with pytest.raises(FormulaError, match="too"):
+        deeper(sys.getrecursionlimit() - len(inspect.stack()) - 150)
+
+
+WORDS = st.sampled_from(
+    [*NAMES, *FUNCTIONS, *CONSTANTS, "1", "0", "2.5", "1e300", ".5", "+", "-", "*", "/", "**", "(", ")", "(", ")", ",",
+     "<", "<=", "==", "!=", " and ", " or ", " not ", " if ", " else ", "__import__", "('os')", ".system", "[0]", "\\",
+     "lambda", "\x00", "\n", "{", "'", '"', "=", ":=", "\u2028", "\uff59", "#", "f'{f}'", "@", "~", "1j", "None"]
+)  # fmt: skip
+
+
+def refusal(text: str) -> FormulaError | None:
+    """Return the error of a text, if there is one; any other would go on its way."""
+    try:
+        parse(text, NAMES)
+    except FormulaError as error:
+        return error
+    return None
+
+
+@settings(max_examples=2500)
+@given(st.one_of(st.lists(WORDS, max_size=12).map("".join), st.text(max_size=30)))
+def test_any_text_is_a_formula_or_a_located_error(text: str) -> None:
+    error = refusal(text)
+    if error is None:
+        tree = parse(text, NAMES)
+        assert parse(written(tree), NAMES) == tree
+    else:
+        assert 1 <= error.column <= len(text) + 1
+        assert "^ column" in str(error)
+
+
+ATOMS = st.sampled_from(["y", "f", "1", "0", "2", "0.5", "pi", "-3"])
+
+
+def _grown(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    pairs = st.tuples(parts, st.sampled_from([" + ", " - ", "*", "/", "**"]), parts)
+    calls = st.tuples(st.sampled_from([name for name, call in FUNCTIONS.items() if call.arity == 1]), parts)
+    chosen = st.tuples(parts, st.sampled_from(["<", "<=", "==", "!=", ">"]), parts, parts)
+    return st.one_of(
+        pairs.map(lambda p: f"({p[0]}){p[1]}({p[2]})"),
+        calls.map(lambda p: f"{p[0]}({p[1]})"),
+        chosen.map(lambda p: f"where({p[0]} {p[1]} {p[2]}, {p[3]}, {p[0]})"),
+    )
+
+
+@settings(max_examples=150)
+@given(st.recursive(ATOMS, _grown, max_leaves=8))
+def test_any_formula_has_numbers_or_says_why_not(text: str) -> None:
+    with contextlib.suppress(FormulaError):
+        assert lm.formula(text).losses([0.0, 1.5], [0.5, -2.0]).shape == (2,)
+
+
+def test_no_text_runs() -> None:
+    ran: list[str] = []
+    watching = True
+
+    def watch(event: str, _: object) -> None:
+        if watching and event in ("exec", "import", "os.system"):
+            ran.append(event)
+
+    sys.addaudithook(watch)  # there is no way to take it away
+    for text in ("__import__('os').system('true')", "__import__(f)", "where(f < y, exp(f), y)", "eval(f)"):
+        refusal(text)
+    assert ran == []
+    eval("1 + 1")  # the watch can see
+    watching = False
+    assert ran == ["exec"]

@@ -1,0 +1,38 @@
+"""Losses from texts in PyTorch, JAX and Keras: once, since what a loss is made from is no matter of theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import keras
+import numpy as np
+import pytest
+import torch
+
+import lossmith as lm
+import lossmith.jax as lj
+import lossmith.keras as lk
+import lossmith.torch as lt
+
+OWN = lm.formula("where(f < y, k*log(1 + exp(y - f)), (y - f)**2)", parameters={"k": (4.0, "(0, inf)")}, name="late")
+Y, F = np.array([0.0, 1.0, 2.0]), np.array([0.5, -1.0, -3.0])
+
+
+def test_pytorch_and_jax_say_what_the_core_says() -> None:
+    f = torch.tensor(F, requires_grad=True)
+    cost = lt.module(OWN)(f, torch.tensor(Y))
+    cost.backward()
+    assert cost.item() == pytest.approx(OWN.cost(Y, F), rel=1e-14)
+    np.testing.assert_allclose(f.grad.numpy(), OWN.gradient(Y, F) / 3, rtol=1e-14)
+    with jax.enable_x64(True):
+        value, slope = jax.value_and_grad(lambda x: lj.cost(OWN, x, Y))(F)
+        np.testing.assert_allclose(value, OWN.cost(Y, F), rtol=1e-13)
+        np.testing.assert_allclose(slope, OWN.gradient(Y, F) / 3, rtol=1e-13)
+
+
+def test_a_model_of_keras_is_loaded_with_its_formula(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss=lk.loss(OWN.replace(k=2.0)))
+    model.save(tmp_path / "model.keras")
+    assert keras.models.load_model(tmp_path / "model.keras").loss.loss == OWN.replace(k=2.0)

@@ -1,0 +1,247 @@
+"""Losses from texts and functions are losses like any other."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith import Loss
+from lossmith.engines import choice
+from lossmith.program import Ops, Value
+
+K = {"k": (1.5, "(0, inf)")}
+TWINS: dict[str, tuple[Loss, Loss]] = {
+    "huber": (
+        lm.formula("(y - f)**2/2 if abs(y - f) <= k else k*(abs(y - f) - k/2)", parameters=K),
+        lm.Huber(delta=1.5),
+    ),
+    "quantile": (lm.formula("max(0.9*(y - f), 0.1*(f - y))"), lm.Quantile(level=0.9)),
+    "log-cosh": (lm.formula("log(cosh(f - y))"), lm.LogCosh()),
+    "pseudo-huber": (lm.formula("k**2*(sqrt(1 + ((f - y)/k)**2) - 1)", parameters=K), lm.PseudoHuber(delta=1.5)),
+    "cross-entropy": (
+        lm.formula("-(y*log(1/(1 + exp(-f))) + (1 - y)*log(1 - 1/(1 + exp(-f))))", task="binary"),
+        lm.BinaryCrossEntropy(),
+    ),
+    "focal": (
+        lm.formula("-y*sigmoid(-f)**2*log(sigmoid(f)) - (1 - y)*sigmoid(f)**2*log(1 - sigmoid(f))", task="binary"),
+        lm.Focal(gamma=2.0),
+    ),
+    "poisson": (lm.formula("exp(f) - y*f", task="counts"), lm.Poisson()),
+    "gaussian": (
+        lm.formula("log(variance)/2 + (y - f)**2/(2*variance)", predicted={"variance": "(0, inf)"}),
+        lm.GaussianNLL(),
+    ),
+}
+
+
+def sample(task: str, rows: int) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    f = rng.normal(0, 3, rows)
+    y = {"binary": rng.integers(0, 2, rows), "counts": rng.poisson(3, rows)}.get(task, rng.normal(0, 3, rows))
+    return {"y_true": y.astype(float), "y_pred": f}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+@pytest.mark.parametrize("name", TWINS)
+def test_a_text_says_what_the_built_in_loss_says(name: str, engine: choice.Name) -> None:
+    own, built_in = TWINS[name]
+    data = sample(own.card.task, 300)
+    if not own.paired:
+        data["variance"] = np.exp(data["y_true"] / 3)
+    with choice.using(engine):
+        for part in ("losses", "gradient", "hessian"):
+            one, two = getattr(own, part)(**data), getattr(built_in, part)(**data)
+            for key in one if isinstance(one, dict) else [...]:
+                np.testing.assert_allclose(one[key], two[key], rtol=2e-12, atol=1e-14)
+        assert own.cost(**data) == pytest.approx(built_in.cost(**data), rel=1e-13)
+        assert own.cost_and_gradient(**data)[0] == own.cost(**data)
+
+
+@pytest.mark.parametrize("name", [name for name in TWINS if name != "gaussian"])
+def test_the_best_constant_is_found(name: str) -> None:
+    own, built_in = TWINS[name]
+    y = sample(own.card.task, 60)["y_true"]
+    assert own.optimal_constant(y) == pytest.approx(built_in.optimal_constant(y), rel=1e-7)
+    one, two = own.context(y), built_in.context(y)
+    assert one.floor == pytest.approx(two.floor, abs=1e-12)
+    assert one.constant_cost == pytest.approx(two.constant_cost, rel=1e-12)
+
+
+def test_the_best_prediction_is_looked_for_where_it_is_not_the_target() -> None:
+    assert lm.formula("abs(f - 0.3*y - 20)").best_prediction([1.0, -5.0]) == pytest.approx([20.3, 18.5], abs=1e-12)
+    assert lm.formula("(f/y - 1)**2", target="(0, inf)", prediction="(0, inf)").optimal_constant([1.0, 1.0]) == 1.0
+    with pytest.raises(lm.NoConstantError, match="falls without bound"):
+        lm.formula("f - y").optimal_constant([1.0, 2.0])
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_loss_goes_through_plain_data_and_pickles(name: str) -> None:
+    own = TWINS[name][0]
+    if own.values:
+        own = own.replace(k=2.5)
+    plain = json.loads(json.dumps(own.to_config()))
+    for again in (lm.from_config(plain), pickle.loads(pickle.dumps(own)), copy.deepcopy(own), own.replace()):
+        assert (again, hash(again), type(again), str(again)) == (own, hash(own), type(own), str(own))
+    assert own != lm.formula("(f - y)**4")
+
+
+def test_what_a_task_brings_is_written_down() -> None:
+    plain = lm.formula("exp(f) - y*f", task="counts").to_config()["parameters"]
+    assert (plain["target"], plain["link"]) == ("[0, inf)", "log")
+    assert lm.formula("exp(f) - y*f", task="counts", link="log", target="[0, inf)").to_config()["parameters"] == plain
+
+
+def test_equal_declarations_are_one_class_that_is_let_go() -> None:
+    text = "(f - y)**2 + 7*f**4"
+    assert type(lm.formula(text)) is type(lm.formula(text))
+    assert type(lm.formula(text)) is not type(lm.formula(text, name="other"))
+    gc.collect()
+    from lossmith.custom.text import _CLASSES
+
+    assert not [declaration for declaration in _CLASSES if declaration.text == text]
+
+
+def test_names_values_and_words() -> None:
+    loss = lm.formula("k*(f - y)**2", parameters={"k": (2.0, "(0, inf)")}, name="my_loss")
+    assert (str(loss), loss.name, loss.k) == ("MyLoss(k=2)", "my_loss", 2.0)  # type: ignore[attr-defined]
+    assert str(lm.formula("k*(f - y)**2", parameters={"k": 2.0})) == "formula('k*(f - y)**2', k=2)"
+    with pytest.raises(lm.ParameterError, match=r"k must lie in \(0, inf\)"):
+        loss.replace(k=-1.0)
+    with pytest.raises(lm.DomainError, match=r"y_true\[1\] is -1"):
+        lm.formula("exp(f) - y*f", task="counts").cost([1.0, -1.0], [0.0, 0.0])
+    assert lm.formula("exp(f) - y*f", task="counts").link.name == "log"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"parameters": {"k": "x"}}, "default and domain"),
+        ({"parameters": {"k": (-1.0, "(0, inf)")}}, "must lie in"),
+        ({"parameters": {"k": (1.0, "0 to 1")}}, "not a domain"),
+        ({"parameters": {"weight": 1.0}}, "means something else"),
+        ({"parameters": {"y": 1.0}}, "means something else"),
+        ({"parameters": {"exp": 1.0}}, "formulas know it"),
+        ({"inputs": {"link": "(0, inf)"}}, "means something else"),
+        ({"inputs": {"v": "(0, inf)"}, "predicted": {"v": "(0, inf)"}}, "declared twice"),
+        ({"inputs": {"a b": "(0, inf)"}}, "letters, digits"),
+        ({"inputs": {"v": 3}}, "not a domain"),
+        ({"inputs": ["v"]}, "a dict by name"),
+        ({"target": "positive"}, "not a domain"),
+        ({"task": "ranking"}, "is not known"),
+        ({"link": "probit"}, "is not known"),
+        ({"name": "my loss"}, "cannot name a loss"),
+    ],
+)
+def test_declarations_that_are_none_are_refused(words: dict[str, Any], says: str) -> None:
+    with pytest.raises(lm.ParameterError, match=says):
+        lm.formula("(f - y)**2", **words)
+
+
+def test_a_predicted_input_that_decides_nothing_is_refused() -> None:
+    with pytest.raises(lm.FormulaError, match="does not depend on the prediction v"):
+        lm.formula("(f - y)**2", predicted={"v": "(0, inf)"})
+    with pytest.raises(lm.ParameterError, match="describes no formula"):
+        lm.from_config({"loss": "formula", "parameters": {"code": "f"}})
+    with pytest.raises(lm.FormulaError, match="a formula is a text, got list"):
+        lm.formula(["f"])  # type: ignore[arg-type]
+
+
+def test_further_inputs_come_by_name_and_spread() -> None:
+    loss = lm.formula("price*(f - y)**2", inputs={"price": "(0, inf)"})
+    y, f = np.array([1.0, 2.0]), np.array([2.0, 4.0])
+    assert loss.losses(y, f, price=np.array([3.0])).tolist() == [3.0, 12.0]
+    assert loss.gradient(y, f, price=np.array([1.0, 2.0])).tolist() == [2.0, 8.0]
+    with pytest.raises(lm.DomainError, match="price"):
+        loss.cost(y, f, price=np.array([1.0, -1.0]))
+    both = lm.formula("log(v)/2 + (y - f)**2/(2*v)", predicted={"v": "(0, inf)"})
+    assert set(both.gradient(y, f, v=y)) == {"y_pred", "v"}
+    assert both.hessian(y, f, v=y, kind="full")["y_pred", "v"].tolist() == [-1.0, -0.5]
+
+
+class Plainest(lm.Pointwise):
+    """A class by hand without a card."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss."""
+        return (f - y) ** 2
+
+
+@pytest.mark.parametrize("own", [Plainest(), lm.formula("(f - y)**2")])
+def test_a_loss_without_a_card_adds_up_and_is_drawn(own: Loss) -> None:
+    y, f = np.array([1.0, 2.0]), np.array([2.0, 4.0])
+    mixed = 0.5 * own + lm.Huber()
+    assert mixed.cost(y, f) == 0.5 * own.cost(y, f) + lm.Huber().cost(y, f)
+    assert mixed.optimal_constant(y) == pytest.approx(1.5)
+    assert own.card.title == type(own).__name__
+    assert {loss.plot().get_xlabel() for loss in (own, mixed)} == {"prediction f"}
+
+
+# --- functions --------------------------------------------------------------------------------------
+
+
+@lm.loss(parameters={"level": "(0, 1)"})
+def pinball(ops: Ops, y: Value, f: Value, level: float = 0.9) -> Value:
+    """Too low costs level, too high the rest."""
+    return ops.max(level * (y - f), (1 - level) * (f - y))
+
+
+@lm.loss
+def squares(ops: Ops, y: Value, f: Value, price: Value) -> Value:
+    return price * (f - y) ** 2
+
+
+def test_a_function_is_the_class_of_a_loss() -> None:
+    assert issubclass(pinball, Loss)
+    assert (pinball.name, pinball.__doc__) == ("pinball", "Too low costs level, too high the rest.")
+    own, twin, data = pinball(level=0.7), lm.Quantile(level=0.7), sample("regression", 50)
+    for part in ("losses", "gradient", "hessian"):
+        np.testing.assert_allclose(getattr(own, part)(**data), getattr(twin, part)(**data), rtol=1e-14)
+    assert pickle.loads(pickle.dumps(own)) == own == pinball(0.7) != pinball()
+    assert str(own + lm.Huber()) == "1 * pinball(level=0.7) + 1 * Huber(delta=1)"
+    assert squares().losses([1.0], [3.0], price=[2.0]).tolist() == [8.0]
+    with pytest.raises(lm.ParameterError, match="level must lie in"):
+        pinball(level=2.0)
+
+
+def test_functions_of_another_form_are_refused() -> None:
+    with pytest.raises(lm.ParameterError, match=r"a function of \(ops, y, f\)"):
+        lm.loss(lambda y, f: f - y)
+    with pytest.raises(lm.ParameterError, match=r"no parameter 'levle'.* Did you mean 'level'"):
+        lm.loss(parameters={"levle": "(0, 1)"})(pinball.__wrapped__)  # type: ignore[attr-defined]
+    with pytest.raises(lm.ParameterError, match="no further input 'v'"):
+        lm.loss(predicted={"v": "(0, 1)"})(pinball.__wrapped__)  # type: ignore[attr-defined]
+    with pytest.raises(lm.ProgramError, match="cannot branch in Python"):
+        lm.loss(lambda ops, y, f: y if y < f else f)().program()
+
+
+def test_a_first_formula_takes_no_time() -> None:
+    lm.formula("(f - y)**4")  # what is imported once is not the formula's
+    spent = []
+    for number in range(3):
+        start = time.perf_counter()
+        own = lm.formula(f"where(f < y, {number + 2}*log(1 + exp(y - f)), (y - f)**2)")
+        own.cost_and_gradient(np.zeros(9), np.ones(9))
+        spent.append(time.perf_counter() - start)
+    assert min(spent) < 0.1
+
+
+def test_the_readme_shows_what_happens() -> None:
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Your own loss\n")[2].partition("```pycon\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"lm": lm}
+    for part in section.split(">>> ")[1:]:
+        call, _, shown = part.partition("\n")
+        try:
+            found = repr(eval(call, names)) if shown else exec(call, names)
+        except lm.FormulaError as error:
+            found = f"lossmith.errors.FormulaError: {error}"
+        assert not shown or (found or "").split() == shown.split()

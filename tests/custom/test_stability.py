@@ -1,0 +1,158 @@
+"""Naive forms: each is recognised, right to the last digits where it fails as written, and listed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+import lossmith as lm
+from lossmith.certify.oracle import Exact
+from lossmith.custom.functions import evaluate
+from lossmith.custom.grammar import parse
+from lossmith.custom.rewriting import ROWS
+from lossmith.engines import numpy as engine
+from lossmith.program import derive, trace
+
+WRITTEN = "-(y*log(1/(1 + exp(-f))) + (1 - y)*log(1 - 1/(1 + exp(-f))))"
+
+# Where each form fails as written, as (y, f); its letters x and z become f and y.
+PLACES: dict[str, list[tuple[float, float]]] = {
+    "log(1 + exp(x))": [(0, 800), (0, -50)],
+    "log1p(exp(x))": [(0, 800)],
+    "1/(1 + exp(x))": [(0, 800)],
+    "exp(x)/(1 + exp(x))": [(0, 800)],
+    "1 - sigmoid(x)": [(0, 50), (0, 700)],
+    "log(sigmoid(x))": [(0, -800)],
+    "log1p(-sigmoid(x))": [(0, 50)],
+    "log(cosh(x))": [(0, 800), (0, 1e-9)],
+    "log(exp(x))": [(0, 800)],
+    "exp(x) - x - 1": [(0, 1e-9)],
+    "expm1(x) - x": [(0, -1e-9)],
+    "exp(x) - 1": [(0, 1e-18)],
+    "1 - exp(x)": [(0, -1e-18)],
+    "log(-expm1(x))": [(0, -50)],
+    "log1p(-exp(x))": [(0, -1e-20)],
+    "x - log1p(x)": [(0, 1e-9)],
+    "log(1 + x)": [(0, 1e-18)],
+    "log(1 - x)": [(0, -1e-18)],
+    "hypot(1, x) - 1": [(0, 1e-9)],
+    "sqrt(1 + x**2)": [(0, -1e200)],
+    "sqrt(x**2 + z**2)": [(3e200, 4e200), (3e-200, 4e-200)],
+    "sqrt(x**2)": [(0, 1e200)],
+    "y*log(x)": [(0, 0)],
+    # Whole formulas, by several rows one after the other.
+    "log((exp(x) + exp(-x))/2)": [(0, 800)],
+    "log(1 - exp(-x))": [(0, 50), (0, 1e-20)],
+    "log(1 - 1/(1 + exp(-x)))": [(0, 800)],
+    WRITTEN: [(1, 50), (0, 50), (1, -800), (0, -800), (0.25, 800)],
+    "sqrt(1 + ((x - z)/2)**2) - 1": [(1e-9, 3e-9)],
+    "exp(2*(x - z)) - 2*(x - z) - 1": [(0, 1e-9)],
+}
+STEPS = {"(exp(x) + exp(-x))/2"}  # no gain of its own
+AT_INFINITY = {"y*softplus(x)": 0.0, "y*-softplus(x)": 0.0}
+
+
+def test_every_row_has_places() -> None:
+    assert {before for before, _ in ROWS} <= {*PLACES, *STEPS, *AT_INFINITY}
+
+
+def in_f(text: str) -> str:
+    return re.sub(r"\bz\b", "y", re.sub(r"\bx\b", "f", text))
+
+
+def as_written(text: str) -> Any:
+    tree = parse(text, ("y", "f"))
+    return derive(trace(lambda ops, s: {"value": evaluate(tree, ops, s)}, ("y", "f")), wrt=("f",))
+
+
+def truth(text: str, y: float, f: float) -> tuple[Any, Any, Any]:
+    """Return value and derivatives to 60 digits at least, from the form as written."""
+    tree = parse(text, ("y", "f"))
+
+    def value(x: Any) -> Any:
+        return mpf(evaluate(tree, Exact().ops, {"y": mpf(y), "f": x}))
+
+    if (y, f) == (0, 0):
+        return mpf(0), mpf(0), mpf(0)  # 0 log 0
+    with mp.workdps(1800):
+        at = mpf(f)
+        step = mpf(10) ** -300 * max(abs(at), mpf(10) ** -20)
+        below, here, above = (value(at + side * step) for side in (-1, 0, 1))
+        return here, (above - below) / (2 * step), (above - 2 * here + below) / step**2
+
+
+def off(found: float, true: Any) -> float:
+    """Return how far a number is from the truth, in relation to it; numbers below every float are 0."""
+    if abs(true) < mpf(10) ** -320:
+        return 0.0 if found == 0 or abs(found) < 1e-320 else np.inf
+    return float(abs(mpf(found) - true) / abs(true)) if np.isfinite(found) else np.inf
+
+
+@pytest.mark.parametrize("form", PLACES)
+def test_a_form_is_right_where_it_fails_as_written(form: str) -> None:
+    text = in_f(form)
+    loss = lm.formula(text)
+    assert loss.rewrites
+    naive = as_written(text)
+    for y, f in PLACES[form]:
+        value, slope, bend = truth(text, y, f)
+        with np.errstate(all="ignore"):
+            wrong = engine.run(naive, [np.array([float(y)]), np.array([float(f)])], {})
+            errors = [off(wrong["value"][0], value), off(wrong["gradient:f"][0], slope)]
+            right = [off(loss._value(np.array([y]), np.array([f]))[0], value)]
+        right += [
+            off(loss.gradient([float(y)], [float(f)])[0], slope),
+            off(loss.hessian([float(y)], [float(f)])[0], bend),
+        ]
+        assert max(errors) > 1e-8, (y, f)
+        assert max(right) < 4e-15, (y, f, right)
+
+
+@pytest.mark.parametrize("form", AT_INFINITY)
+def test_a_form_has_its_limit_at_infinity(form: str) -> None:
+    loss, zero, far = lm.formula(in_f(form)), np.zeros(1), np.array([np.inf])
+    with np.errstate(all="ignore"):
+        assert np.isnan(engine.run(as_written(in_f(form)), [zero, far], {})["value"][0])
+        assert loss._formula_at(zero, far)[0] == AT_INFINITY[form]
+
+
+def test_rewrites_are_listed_as_they_are_computed() -> None:
+    assert lm.formula("(y - f)**2").rewrites == ()
+    assert lm.formula("log( 1+exp(f) ) - y*f").rewrites == (("log( 1+exp(f) )", "softplus(f)"),)
+    assert lm.formula(WRITTEN).rewrites == (
+        ("y*log(1/(1 + exp(-f)))", "-mul0(y, softplus(-f))"),
+        ("(1 - y)*log(1 - 1/(1 + exp(-f)))", "-mul0(1 - y, softplus(f))"),
+    )
+    assert lm.formula("log(1 + f + y) + log(exp(f) + 1)").rewrites == (("log(exp(f) + 1)", "softplus(f)"),)
+
+
+def test_numbers_and_parameters_are_weights_and_no_zero_that_wins() -> None:
+    text = "k*log(f) + 2*log(f) + log(2)*y + y*f"
+    assert lm.formula(text, parameters={"k": 1.0}, prediction="(0, inf)").rewrites == ()
+
+
+def apart(before: str, after: str) -> float:
+    """Return how far two formulas are from each other at two points, where they have numbers."""
+    most = 0.0
+    for point in ({"x": 0.7, "y": 0.3, "z": 0.9}, {"x": -0.6, "y": 2.0, "z": 0.2}):
+        with mp.workdps(60):
+            names = {name: mpf(value) for name, value in point.items()}
+            one, two = (mp.convert(evaluate(parse(text, point), Exact().ops, names)) for text in (before, after))
+            if not (mpmath.isnan(one) and mpmath.isnan(two)):
+                most = max(most, float(abs(one - two)))
+    return most
+
+
+@pytest.mark.parametrize(("before", "after"), ROWS)
+def test_a_row_says_the_same_in_two_ways(before: str, after: str) -> None:
+    assert apart(before, after) < 1e-15
+
+
+def test_the_check_of_rows_can_fail() -> None:
+    assert apart("exp(x) - 1", "expm1(-x)") > 0.1
+    assert apart("y*log(x)", "xlogy(x, y)") > 0.1
