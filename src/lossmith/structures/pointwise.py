@@ -199,8 +199,10 @@ class Pointwise(Written):
 
     def _value(self, y: Array, f: Array) -> Array:
         found = self._formula_at(y, f)
-        # Where infinity meets a zero, the loss of a prediction far out stands for the limit.
-        return np.where(np.isnan(found), self._formula_at(y, np.clip(f, -FARTHEST, FARTHEST)), found)
+        unknown = np.isnan(found)
+        if unknown.any():  # where infinity meets a zero, the loss of a prediction far out stands for the limit
+            found = np.where(unknown, self._formula_at(y, np.clip(f, -FARTHEST, FARTHEST)), found)
+        return found
 
     def _formula_at(self, y: Array, f: Array) -> Array:
         flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in (y, f)]
