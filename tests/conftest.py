@@ -42,7 +42,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Keep machine code in a folder of this run, which its workers share, and never in the user's cache."""
     config.addinivalue_line("markers", "long: among the longest tests, with which a run begins")
-    config.addinivalue_line("markers", "engines: run on every engine, one after the other, with one truth for all")
+    config.addinivalue_line(
+        "markers", "engines(*names): run on these engines, or all, one after the other, with one truth"
+    )
     if not hasattr(config, "workerinput"):
         os.environ[_CACHE] = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="lossmith-kernels-")
         if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -66,11 +68,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Literal[True] | None:
-    """Run a test of a marked module on each engine: truths at 60 digits, which take the time, are kept in between."""
-    if pyfuncitem.get_closest_marker("engines") is None:
+    """Run a marked test on each engine: truths at 60 digits, which take the time, are kept in between."""
+    if (marker := pyfuncitem.get_closest_marker("engines")) is None:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    for engine in ENGINES:
+    for engine in marker.args or ENGINES:
         try:
             with choice.using(engine):
                 pyfuncitem.obj(**arguments)

@@ -7,7 +7,8 @@ import pytest
 
 import lossmith as lm
 
-SIZES = (3, 5000)
+pytestmark = pytest.mark.engines
+SIZES = (3, 300)
 
 
 @pytest.mark.parametrize("size", SIZES)
