@@ -14,6 +14,7 @@ import torch
 import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
+from tests.frameworks.elsewhere import trace
 from tests.frameworks.test_traced import ONE_EACH, drawn, learning
 
 pytestmark = [
@@ -109,7 +110,7 @@ def test_autocast_brings_half_precision_and_takes_no_digits(
 ) -> None:
     """Losses compute in float32 within autocast, as those of PyTorch do, and gradients come back in its type."""
     if traced:
-        monkeypatch.setattr(lt.LossModule, "_is_traced", lambda *_: True)
+        trace(monkeypatch)
     exact = drawn(loss, dtype=np.float32)
     names = [item.name for item in loss.predicted]
     half = {name: x.bfloat16() if name in names else x for name, x in exact.items()}

@@ -17,6 +17,7 @@ from lossmith.certify.samples import CLASSES, sample
 from lossmith.engines import torch as engine
 from lossmith.structures.divergence import KINDS
 from lossmith.structures.pointwise import Pointwise
+from tests.frameworks.elsewhere import trace
 from tests.laws.samples import EVERY, name_of
 
 pytestmark = [
@@ -51,7 +52,7 @@ Tensors = dict[str, torch.Tensor]
 @pytest.fixture
 def as_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let calls in memory go the way of those on other devices."""
-    monkeypatch.setattr(lt.LossModule, "_is_traced", lambda *_: True)
+    trace(monkeypatch)
 
 
 def drawn(loss: Loss, rows: int = 5, dtype: Any = np.float64) -> Tensors:
@@ -94,7 +95,7 @@ def furthest(loss: Loss, monkeypatch: pytest.MonkeyPatch, dtype: Any = np.float6
     given = drawn(loss, dtype=dtype)
     right = differentiated(core or loss, given)
     with monkeypatch.context() as patch:
-        patch.setattr(lt.LossModule, "_is_traced", lambda *_: True)
+        trace(patch)
         found = differentiated(loss, given)
     return max(apart(a, b) for one, other in zip(found, right, strict=True) for a, b in zip(one, other, strict=True))
 
