@@ -6,7 +6,6 @@ import contextlib
 import inspect
 import pickle
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -141,11 +140,11 @@ LONG = (
 
 
 @pytest.mark.parametrize("text", LONG, ids=lambda text: text[:8])
-def test_deep_and_long_texts_take_no_time(text: str) -> None:
-    start = time.process_time()
+def test_deep_and_long_texts_are_refused_or_stay_small(text: str) -> None:
+    with contextlib.suppress(FormulaError):
+        assert parse(text, ("y", "f")).size <= MOST
     with contextlib.suppress(FormulaError):
         lm.formula(text)
-    assert time.process_time() - start < 2
 
 
 def test_a_caller_near_the_limit_of_python_gets_the_same_error() -> None:

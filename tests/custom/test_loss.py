@@ -6,7 +6,6 @@ import copy
 import gc
 import json
 import pickle
-import time
 from pathlib import Path
 from typing import Any
 
@@ -221,17 +220,6 @@ def test_functions_of_another_form_are_refused() -> None:
         lm.loss(predicted={"v": "(0, 1)"})(pinball.__wrapped__)  # type: ignore[attr-defined]
     with pytest.raises(lm.ProgramError, match="cannot branch in Python"):
         lm.loss(lambda ops, y, f: y if y < f else f)().program()
-
-
-def test_a_first_formula_takes_no_time() -> None:
-    lm.formula("(f - y)**4")  # what is imported once is not the formula's
-    spent = []
-    for number in range(3):
-        start = time.perf_counter()
-        own = lm.formula(f"where(f < y, {number + 2}*log(1 + exp(y - f)), (y - f)**2)")
-        own.cost_and_gradient(np.zeros(9), np.ones(9))
-        spent.append(time.perf_counter() - start)
-    assert min(spent) < 0.1
 
 
 def test_the_readme_shows_what_happens() -> None:

@@ -223,3 +223,17 @@ def test_what_cannot_be_written_into_is_refused_as_ever() -> None:
                 loss.cost_and_gradient(y, f, out=out)  # type: ignore[arg-type]
             messages.append(str(caught.value))
         assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize(("loss", "taken"), [(lm.Tweedie(), 3), (lm.BinaryCrossEntropy(), 3), (lm.Huber(), 0)])
+def test_what_is_many_calls_for_numpy_goes_to_a_kernel_at_any_size(loss: Loss, taken: int) -> None:
+    batch = loss._batch(sample(loss.raw_form, 3), None, None, trusted=True)
+    assert loss.raw_form._rows_for_kernel(batch, ("losses",)) == taken
+
+
+def test_few_numbers_share_a_kernel_whatever_their_type() -> None:
+    loss = lm.BinaryCrossEntropy()
+    for size, kernels in ((50, 1), (5000, 4)):  # those of 5,000 float32 numbers are the same as for few
+        for label in (np.float32, np.int8, np.int64, np.bool_):
+            loss.cost((np.arange(size) % 2).astype(label), np.linspace(-2, 2, size, dtype=np.float32))
+        assert len(loss._plain._kernels) == kernels  # type: ignore[union-attr]

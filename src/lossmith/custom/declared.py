@@ -29,9 +29,10 @@ _BY_TASK: dict[Task, tuple[str, LinkName]] = {"counts": ("[0, inf)", "log"), "bi
 """Targets and link where a task has others than all numbers and the identity."""
 
 _ACTIVATIONS = {"identity": "linear", "log": "exponential", "logistic": "sigmoid"}
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi chi psi omega".split()  # noqa: SIM905
-)
+_GREEK = frozenset((
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "mu", "nu", "xi", "rho",
+    "sigma", "tau", "phi", "chi", "psi", "omega",
+))  # fmt: skip
 
 
 def settled(task: Task, target: str | None, link: LinkName | None) -> tuple[str, LinkName]:
