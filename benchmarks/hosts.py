@@ -134,7 +134,7 @@ def by_torch_small(length: int) -> Iterator[Pair]:
 
 
 def by_jax(length: int) -> Iterator[Pair]:
-    """Yield JAX: functions and optax's, ``jax.jit`` of ``value_and_grad``."""
+    """Yield JAX: functions and optax's, ``jax.jit`` of ``value_and_grad``, and a training step."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -164,6 +164,26 @@ def by_jax(length: int) -> Iterator[Pair]:
     theirs = optax.losses.softmax_cross_entropy_with_integer_labels
     label = "of 10 classes, `softmax_cross_entropy_with_integer_labels`"
     yield Pair(label, both(lj.sparse_categorical_cross_entropy, z, classes), both(theirs, z, classes))
+
+    def step(function: Callable[..., Any]) -> Call:
+        descent = optax.sgd(0.0)  # each step is the same
+        kernel = jnp.ones((CLASSES, CLASSES), jnp.float32)
+
+        @jax.jit
+        def stepped(kernel: Any, state: Any) -> Any:
+            value, slope = jax.value_and_grad(lambda kernel: function(z @ kernel, classes).mean())(kernel)
+            change, state = descent.update(slope, state)
+            return value, optax.apply_updates(kernel, change), state
+
+        state = descent.init(kernel)
+
+        def run() -> Any:
+            value, changed, _ = stepped(kernel, state)
+            return float(value), changed.block_until_ready()
+
+        return run
+
+    yield Pair("the same, a training step of one layer", step(lj.sparse_categorical_cross_entropy), step(theirs))
 
 
 def by_keras(length: int) -> Iterator[Pair]:

@@ -11,6 +11,8 @@ import pytest
 import lossmith as lm
 from lossmith.engines import facts
 from lossmith.engines import numpy as reference
+from lossmith.engines.arrays import Formula
+from lossmith.engines.operations import OPERATIONS
 from lossmith.engines.regimes import decided
 from lossmith.program import Program, trace
 from lossmith.structures.pointwise import Pointwise
@@ -146,3 +148,14 @@ def test_an_exact_zero_wins_early() -> None:
     )
     assert len(decided(program, (("k", 0.0),)).steps) < len(program.steps)
     assert decided(program, (("k", 1e-300),)) == program
+
+
+@pytest.mark.parametrize("output", ["value", "gradient:f"])
+def test_arrays_of_other_libraries_know_what_is_finite_too(output: str) -> None:
+    loss = lm.BinaryCrossEntropy()
+    program = whole(loss)
+    unknown = Formula(program.select([output]), {})._plans[output].steps
+    known = Formula(program, {})._plans[output].steps
+    assert OPERATIONS["mul0"] in [make for _, make, _ in unknown]
+    assert OPERATIONS["mul0"] not in [make for _, make, _ in known]
+    assert len(known) <= len(unknown)  # and nothing is computed of what tells it

@@ -170,12 +170,12 @@ class Arrays:
     def sigmoid(self, a: Array) -> Array:
         """Return 1 / (1 + exp(-a))."""
         e = self.xp.exp(-self.abs(a))
-        return self.select(a >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
+        return self.select(a >= 0.0, 1.0, e) / (1.0 + e)
 
     def sigmoid_of_negative(self, a: Array) -> Array:
         """Return 1 / (1 + exp(a)), by the steps that ``sigmoid`` of the same takes."""
         e = self.xp.exp(-self.abs(a))
-        return self.select(a <= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
+        return self.select(a <= 0.0, 1.0, e) / (1.0 + e)
 
     def softplus(self, a: Array) -> Array:
         """Return log(1 + exp(a))."""
@@ -265,7 +265,7 @@ class Formula:
 
     def __init__(self, program: Program, parameters: Mapping[str, float]) -> None:
         self.inputs = program.inputs
-        self._plans = {name: _Plan(program.select([name]), parameters) for name, _ in program.outputs}
+        self._plans = {name: _Plan(program, name, parameters) for name, _ in program.outputs}
 
     def derivative(self, output: str, place: int) -> str | None:
         """Return what the derivative of an output by an input is called, or ``None`` where there is none."""
@@ -308,16 +308,28 @@ class _Plan:
         output: the number of the result.
     """
 
-    def __init__(self, program: Program, parameters: Mapping[str, float]) -> None:
-        chosen = decided(program, tuple(parameters.items()))
+    def __init__(self, program: Program, output: str, parameters: Mapping[str, float]) -> None:
+        # What is valid tells what is finite.
+        told = [name for name, _ in program.outputs if name in (output, "valid")]
+        chosen = decided(program.select(told), tuple(parameters.items()))
+        self.output = dict(chosen.outputs)[output]
         found = reference.uniform_values(chosen, parameters).tolist()
         numbers = [number for number, same in enumerate(chosen.uniform) if same]
         self.fixed = [
             (number, bool(value), bool(value)) if chosen.types[number] == "bool" else (number, value, _single(value))
             for number, value in zip(numbers, found, strict=True)
         ]
-        self.steps = _turned(recipe(chosen, tame=all(map(math.isfinite, parameters.values()))))
-        ((_, self.output),) = chosen.outputs
+        self.steps = _needed(_turned(recipe(chosen, tame=all(map(math.isfinite, parameters.values())))), self.output)
+
+
+def _needed(steps: Sequence[Step], output: int) -> list[Step]:
+    """Return the steps that lead to a value."""
+    wanted, found = {output}, []
+    for number, make, arguments in reversed(steps):
+        if number in wanted:
+            wanted.update(arguments)
+            found.append((number, make, arguments))
+    return found[::-1]
 
 
 def _turned(steps: Sequence[Step]) -> list[Step]:
