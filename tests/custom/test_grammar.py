@@ -174,8 +174,19 @@ def refusal(text: str) -> FormulaError | None:
     return None
 
 
-@settings(max_examples=2500)
-@given(st.one_of(st.lists(WORDS, max_size=12).map("".join), st.text(max_size=30)))
+GOOD = ("where(f < y, 4*(y - f)**2, (y - f)**2)", "-(y*log(sigmoid(f)) + (1 - y)*log(1 - sigmoid(f)))")
+
+
+def _spoilt(parts: tuple[str, int, int, str]) -> str:
+    text, begin, length, instead = parts
+    return text[:begin] + instead + text[begin + length :]
+
+
+SPOILT = st.tuples(st.sampled_from(GOOD), st.integers(0, 50), st.integers(0, 4), st.text(max_size=4)).map(_spoilt)
+
+
+@settings(max_examples=10_000)
+@given(st.one_of(st.lists(WORDS, max_size=12).map("".join), st.text(max_size=30), SPOILT))
 def test_any_text_is_a_formula_or_a_located_error(text: str) -> None:
     error = refusal(text)
     if error is None:
