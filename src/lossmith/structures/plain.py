@@ -40,7 +40,6 @@ PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_r
 
 _COMPUTED = (np.dtype(np.float32), np.dtype(np.float64))
 _LABELS = "biu"
-_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 class Plain(ABC):
@@ -132,20 +131,19 @@ class Plain(ABC):
         """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
 
     @abstractmethod
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
         """Return the kernel for a block of arrays that lie like these; see ``lossmith.structures.again``.
 
         Args:
             columns: the inputs, as ``columns`` gives them.
             into: gradients, by what structures call them.
-            factor: what gradients are multiplied by.
 
         Raises:
             NoKernel: where none can be made.
         """
 
     @abstractmethod
-    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
         """Yield what plain calls look at besides the kernel, of arrays that lie like these."""
 
 
@@ -198,12 +196,13 @@ class PlainNumbers(Plain):
         kind = columns[self.lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
         columns = [_straight(array, kind) for array in columns]
         key = ("".join([array.dtype.char for array in columns]), bool(into))
-        if key not in self._kernels:
+        run = self._kernels.get(key)
+        if run is None:
             try:
-                self._kernels[key] = self._kernel(columns, into)
+                run = self._kernels[key] = self._kernel(columns, into)
             except NoKernel:
                 return None
-        total = self._kernels[key](columns, into, 1 / divisor)
+        total = run(columns, into, 1 / divisor)
         return None if total is None else total / divisor
 
     def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
@@ -216,11 +215,11 @@ class PlainNumbers(Plain):
         program = loss.part(*into, "value", "valid")
         return kernel.choose(program, columns, loss.free_parameters, into, kind, summed=True, in_place=in_place)
 
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
         """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
-        return self._ready(columns, into, in_place=True).one_block(len(columns[0]), len(into), factor)
+        return self._ready(columns, into, in_place=True).one_block
 
-    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
         """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
         if self._clear:
             yield looks.clear(self.lead, columns[self.lead], self._clear)
@@ -237,27 +236,28 @@ class PlainRows(Plain):
 
     def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
         super().__init__(loss)
-        self._loss, self._labels = loss, labels
+        self._loss, self._labels, self._axis = loss, labels, loss.class_axis
         self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
         self._kernels: dict[tuple[int, str, bool], Callable[[Sequence[Array], float], float | None]] = {}
 
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         """Return the inputs, with one axis before the classes, if they agree; see ``Plain.columns``."""
-        if f.ndim < 2 or self._loss.class_axis not in (-1, f.ndim - 1):
+        axes, dtype, shape = f.ndim, f.dtype, f.shape
+        if axes < 2 or self._axis not in (-1, axes - 1):
             return None
-        columns: list[Array] = []
         for place, array in enumerate(given):
             if type(array) is not np.ndarray or not _is_straight(array):
                 return None
             if self._labels and place != self.lead:
-                if array.shape != f.shape[:-1] or not _are_below(array, f.shape[-1]):
+                if array.shape != shape[:-1] or array.dtype.kind not in "iu" or not array.dtype.isnative:
                     return None
-                columns.append(array.reshape(-1))
-            elif array.shape != f.shape or array.dtype is not f.dtype:
+            elif array.shape != shape or array.dtype is not dtype:
                 return None
-            else:
-                columns.append(array.reshape(-1, f.shape[-1]))
-        return columns if all(_are_logits(columns[place]) for place in self._logits) else None
+        columns = given if axes == 2 else [a.reshape(-1, shape[-1]) if a.ndim == axes else a.reshape(-1) for a in given]
+        for place in self._logits:
+            if not _are_logits(columns[place]):
+                return None
+        return columns
 
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         rows, classes = columns[self.lead].shape
@@ -265,13 +265,14 @@ class PlainRows(Plain):
         if compiled_rows(rows, block, classes) != rows:
             return None
         key = (classes, "".join([array.dtype.char for array in columns]), bool(into))
-        if key not in self._kernels:
+        run = self._kernels.get(key)
+        if run is None:
             try:
-                self._kernels[key] = self._kernel(columns, into)
+                run = self._kernels[key] = self._kernel(columns, into)
             except NoKernel:
                 return None
         divisor = rows if mean else 1
-        total = self._kernels[key]([*columns, *into], 1 / divisor)
+        total = run([*columns, *into], 1 / divisor)
         return None if total is None else total / divisor
 
     def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
@@ -281,32 +282,20 @@ class PlainRows(Plain):
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
         return self._loss._prepared(batch.size, batch, into, summed=True).call
 
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
         """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
-        return self._ready(columns, into).one_block(len(columns[self.lead]), factor)
+        return self._ready(columns, into).one_block
 
-    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
         """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
-        classes = columns[self.lead].shape[1]
-        for place, column in enumerate(columns):
-            if column.ndim == 1 and not run.judges:
-                yield looks.below(place, column, classes)
-            if place in self._logits:
-                yield looks.logits(place, column)
-
-
-def _are_below(labels: Array, classes: int) -> bool:
-    """Return whether labels are class indices."""
-    dtype = labels.dtype
-    if dtype.kind not in "iu" or not dtype.isnative:
-        return False
-    # What is negative is large where there are no signs.
-    return int(np.maximum.reduce(labels.view(_UNSIGNED[dtype.itemsize]), axis=None)) < classes
+        for place in self._logits:
+            yield looks.logits(place, columns[place])
 
 
 def _are_logits(rows: Array) -> bool:
     """Return whether the first of some rows shows at once that they hold no probabilities."""
-    return not all(0 <= value <= 1 for value in rows[0, : looks.FIRST].tolist())
+    first = rows[0, : looks.FIRST].tolist()
+    return not (min(first) >= 0 and max(first) <= 1)
 
 
 def _takes(out: Any, like: Array) -> bool:

@@ -383,10 +383,10 @@ class Vector(Body):
         super().__init__(kind, width, prefix, label)
         self._powers: dict[str, Callable[[], Lanes]] = {}
 
-    def exp(self, x: Lanes) -> Lanes:
-        """Return the exponential of ``x``."""
-        found = self._powers.get(x.name)
-        return found() if found else exp(self, x)
+    def exp(self, a: Lanes, low: Lanes | None = None) -> Lanes:
+        """Return the exponential; see the function of that name."""
+        found = self._powers.get(a.name) if low is None else None
+        return found() if found else exp(self, a, low)
 
     def is_exp(self, x: Lanes, make: Callable[[], Lanes]) -> None:
         """Say how the exponential of ``x`` is made without one."""

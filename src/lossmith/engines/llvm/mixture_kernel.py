@@ -125,7 +125,8 @@ def prepare(
         rows: how many of the first rows it takes.
         f: (rows, classes), logits or probabilities; any real type and layout. What is not one row after the other, or
             not of the type of the results, is brought to that a block at a time, and so is what is written.
-        targets: class indices inside the classes, of any integer type, or distributions like ``f``.
+        targets: class indices of any integer type, or distributions like ``f``. A row whose index is outside the
+            classes is none.
         parameters: a number for each of the program's parameters.
         outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes), each beginning with
             the rows that it takes.

@@ -92,6 +92,8 @@ class MixtureLooks(LogitLooks):
     def row(self) -> dict[str, Lanes]:
         """Write all looks at a row; return ``value``, and ``wrong`` where it is none."""
         form = self.form
+        if form.targets != "soft":
+            self._find_target()
         if form.targets == "indices":
             return self._one_class()
         wrong = self.largest() if form.logits else None
@@ -131,16 +133,18 @@ class MixtureLooks(LogitLooks):
         if form.targets == "soft":
             given = mixed = look.load("targets", self.element, 0.0)
         else:
-            target = self._target(b)
-            given = b.select(b.compare_whole("eq", look.places, target), b.number(1.0), 0.0)
+            given = b.select(b.compare_whole("eq", look.places, look.of(self._target)), b.number(1.0), 0.0)
         if form.spread or form.targets == "smoothed":
             mixed = look.counted(given * (1.0 - spread) + look.named("%even_all"))
         return given, mixed
 
-    def _target(self, b: Body) -> Lanes:
-        """Return the class index of the row."""
-        labels = self.form.labels
-        return whole(b, self.text.of_row(b, "targets", in_memory(labels)), labels)
+    def _find_target(self) -> None:
+        """Write which class is the row's, the first one where its index is none."""
+        b, labels = self.text.row("o"), self.form.labels
+        label = whole(b, self.text.of_row(b, "targets", in_memory(labels)), labels)
+        self._is_class = b.compare_whole("ult", label, single(b, "i64", "%classes"))
+        self._target = b.select(self._is_class, label, Lanes(b, label.type, "zeroinitializer"))
+        self.text.close(b)
 
     def _carried(self, rows: int) -> dict[str, tuple[str, str]]:
         real, truth = f"<{self.width} x double>", f"<{self.width} x i1>"
@@ -157,6 +161,8 @@ class MixtureLooks(LogitLooks):
 
     def _wrong(self, b: Body, after: Mapping[str, Lanes]) -> Lanes:
         wrong = self.text.anywhere(b, after["odd"])
+        if self.form.targets != "soft":
+            wrong = wrong | (replace(self._is_class, body=b) ^ b.always)
         for name in (name for name in after if name.startswith("mass")):
             wrong = wrong | ((b.abs(self.text.total(b, after[name]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
         return wrong
@@ -174,14 +180,13 @@ class MixtureLooks(LogitLooks):
     # --- a class index and probabilities ------------------------------------------------------------
 
     def _one_class(self) -> dict[str, Lanes]:
-        b = self.text.row("o")
-        target = self._target(b)
-        value, first, second = self._formula(b, self.number(b, "f", target))
+        b = self.text.row("c")
+        value, first, second = self._formula(b, self.number(b, "f", self._target))
         self.text.close(b)
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
             b, x = look.body, self.given(look, "f")  # which the gradient may be written over
-            hit = b.compare_whole("eq", look.places, look.of(target))
+            hit = b.compare_whole("eq", look.places, look.of(self._target))
             self._write_all(look, *(b.select(hit, look.of(part), 0.0) for part in (first, second)))
             return self._seen(look, before, {"f": x})
 
