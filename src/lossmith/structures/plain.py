@@ -85,29 +85,31 @@ class Plain(ABC):
         f = given[self.lead]
         if type(f) is not np.ndarray or f.dtype not in _COMPUTED or not 0 < f.size <= LARGEST:
             return None
-        outs = self._outs(out, f)
-        columns = None if outs is None else self.columns(given, f)
-        if outs is None or columns is None:
+        columns = self.columns(given, f)
+        if columns is None:
+            return None
+        if not gradient:
+            cost = self._compute(columns, (), mean)
+            return None if cost is None else (cost, None)
+        outs = () if out is None else self._outs(out, f)
+        if outs is None:
             return None
         at_once = bool(outs) and _are_apart(outs, columns)
         if outs and not at_once and (f.size > engine.BLOCK or len(outs) > 1):
             return None
-        made = outs if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes if gradient]
-        shape = columns[self.lead].shape
-        into = made if shape == f.shape else [slope.reshape(shape) for slope in made]
+        made = outs if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes]
+        into = made if f is columns[self.lead] else [slope.reshape(columns[self.lead].shape) for slope in made]
         cost = self._compute(columns, into, mean)
-        if cost is None or not gradient:
-            return None if cost is None else (cost, None)
+        if cost is None:
+            return None
         if outs and not at_once:
             outs[0][...], made = made[0], outs
         if len(made) == 1:
             return cost, made[0]
         return cost, gather("gradient", self._predicted, dict(zip(self._slopes, made, strict=True)))
 
-    def _outs(self, out: Any, like: Array) -> list[Array] | None:
-        """Return the arrays that gradients are to be written into, if any, or nothing where that is not as plain."""
-        if out is None:
-            return []
+    def _outs(self, out: Any, like: Array) -> Sequence[Array] | None:
+        """Return the arrays that gradients are to be written into, or nothing where that is not as plain."""
         names = [item.name for item in self._predicted]
         if len(names) == 1:
             outs = [out]
@@ -195,7 +197,7 @@ class PlainNumbers(Plain):
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
         kind = columns[self.lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
         columns = [_straight(array, kind) for array in columns]
-        key = ("".join([array.dtype.char for array in columns]), bool(into))
+        key = (kind.char * len(columns) if kind else "".join([array.dtype.char for array in columns]), bool(into))
         run = self._kernels.get(key)
         if run is None:
             try:
@@ -310,8 +312,10 @@ def _is_straight(array: Array) -> bool:
 
 def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
     """Return numbers as a kernel reads them, of a type if it matters."""
-    wanted = kind or array.dtype.newbyteorder("=")
-    return array if array.dtype == wanted and _is_straight(array) else array.astype(wanted)
+    dtype = array.dtype
+    if (dtype.isnative if kind is None else dtype is kind) and _is_straight(array):
+        return array
+    return array.astype(kind or dtype.newbyteorder("="))
 
 
 def _are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:

@@ -162,10 +162,13 @@ _ELEMENTS = {
 }  # fmt: skip
 
 
+_addressof, _byte_of = ctypes.addressof, ctypes.c_char.from_buffer
+
+
 def address(array: Array) -> int:
     """Return where an array begins."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # NumPy does not say so
+        return _addressof(_byte_of(array))  # type: ignore[arg-type]  # NumPy does not say so
     except (TypeError, ValueError, BufferError):  # for read-only, strided and empty ones by the slower way
         return int(array.ctypes.data)
 
