@@ -14,7 +14,7 @@ from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_frame import lane_numbers, splat
 from lossmith.engines.llvm.row_text import Look, Text, number_at, single
-from lossmith.engines.llvm.row_tiles import Regions, over_tiles, places
+from lossmith.engines.llvm.row_tiles import turn_rows
 
 
 class LaneLook(Look):
@@ -153,22 +153,17 @@ class LaneText(Text):
             f"  %count = select i1 %few, i64 %left, i64 {self.width}",
             *splat("counts", "i64", b, "count"),
             f"  %in_group = icmp ult {b.vector('i64')} {lane_numbers(self.width)}, %counts",
-            f"  %tiles = udiv i64 %padded, {self.width}",
-            *places(self.width),
         ]
-        self._tiles("in", given)
+        self._turn(given, out=False)
 
     def end_row(self) -> None:
         """Write what brings rows back."""
-        self._tiles("out", self._written)
+        self._turn(self._written, out=True)
 
-    def _tiles(self, way: str, arrays: Sequence[str]) -> None:
+    def _turn(self, arrays: Sequence[str], *, out: bool) -> None:
         for array in arrays:
-            name = f"{way}_{array}"
-            self.lines.append(f"  br label %{name}_begin\n{name}_begin:")
-            turn = Regions(self._element, self.width, name)
-            lines, declared = over_tiles(turn, array, array, f"{name}_begin", out=way == "out")
-            self.lines.append(lines)
+            line, declared = turn_rows(array, array, self._element, self.width, out=out)
+            self.lines.append(line)
             self.declared |= declared
 
     def end_block(self, flags: Sequence[str]) -> tuple[str, dict[str, str]]:

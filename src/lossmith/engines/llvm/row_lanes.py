@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm import row_across
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole
 from lossmith.engines.llvm.row_frame import RowForm
-from lossmith.engines.llvm.row_tiles import Regions, over_tiles, places
+from lossmith.engines.llvm.row_tiles import Regions, turn_rows
 
 
 class Turn(Regions):
@@ -174,9 +173,8 @@ def derive(output: str) -> Write:
 def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the text that looks twice at the classes of a group of rows and leaves in slots what it found."""
     width, real, wide, truth = b.width, b.real, b.vector("double"), b.truth
-    low = -math.inf
-    into, declared, end = _turned_in(form, b, low) if not form.across else ("", set[str](), "reading")
-    look, more, top = over_classes("t", find_top, form, width, {"top": (real, b.number(low).name)}, end)
+    into, declared = _turned_in(form, b.width) if not form.across else ("", set[str]())
+    look, more, top = over_classes("t", find_top, form, width, {"top": (real, b.number(-math.inf).name)}, "reading")
     declared |= more
     nothing = {"others": (wide, "zeroinitializer"), "ties": (real, "zeroinitializer")}
     if form.targets != "indices":
@@ -204,7 +202,7 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
         ]
     else:
         after.append(f"  store {real} {found['target']}, ptr %slot_target, align 64")
-    group = row_across.begin_group(form, b) if form.across else places(b.width)
+    group = row_across.begin_group(form, b) if form.across else []
     text = f"""
 reading:
 {chr(10).join(_classes_of_rows(form, b, declared) + group)}
@@ -218,19 +216,15 @@ reading:
     return text, declared
 
 
-def _turned_in(form: RowForm, b: Body, low: float) -> tuple[str, set[str], str]:
-    """Return the text that turns over what comes in, what it declares, and the block in which it ends."""
-    into, declared = _tiles("zi", "logits", "kept", form, b.width, "reading", otherwise=low)
-    if form.targets != "soft":
-        return into, declared, "zi_end"
-    shares, more = _tiles("ti", "targets", "shares", form, b.width, "zi_end")
-    return into + shares, declared | more, "ti_end"
-
-
-def _tiles(
-    name: str, array: str, region: str, form: RowForm, width: int, before: str, **how: Any
-) -> tuple[str, set[str]]:
-    return over_tiles(Regions(form.kind, width, name), array, region, before, element=form.element(array), **how)
+def _turned_in(form: RowForm, width: int) -> tuple[str, set[str]]:
+    """Return the lines that turn over what comes in, and what they declare."""
+    regions = {"logits": "kept", **({"targets": "shares"} if form.targets == "soft" else {})}
+    lines, declared = [], set[str]()
+    for array, region in regions.items():
+        line, more = turn_rows(array, region, form.kind, width, element=form.element(array))
+        lines.append(line)
+        declared |= more
+    return "\n".join(lines), declared
 
 
 def _classes_of_rows(form: RowForm, b: Body, declared: set[str]) -> list[str]:
@@ -256,6 +250,6 @@ def write(form: RowForm, b: Body) -> tuple[str, set[str]]:
             loop, more, _ = over_classes(f"{output[0]}d", derive(output), form, b.width, {}, before)
             text, declared, before = text + loop, declared | more, f"{output[0]}d_end"
             if not form.across:
-                back, more = _tiles(f"{output[0]}o", output, "turned", form, b.width, before, out=True)
-                text, declared, before = text + back, declared | more, f"{output[0]}o_end"
+                line, more = turn_rows(output, "turned", form.kind, b.width, out=True)
+                text, declared = f"{text}\n{line}", declared | more
     return f"{text}\n  br label %group_done", declared

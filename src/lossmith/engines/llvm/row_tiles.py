@@ -6,6 +6,7 @@ vector for each class of a group, in a region for each array.
 
 from __future__ import annotations
 
+from lossmith.engines.llvm.frame import ALIGNED
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, masked
 from lossmith.engines.llvm.row_frame import lane_numbers
@@ -49,74 +50,81 @@ class Regions:
         return b.write(type_, f"shufflevector {type_} {first}, {type_} zeroinitializer, {zeros}")
 
 
-def over_tiles(
-    turn: Regions,
-    array: str,
-    region: str,
-    before: str,
-    *,
-    element: str = "",
-    out: bool = False,
-    otherwise: float = 0.0,
+def turn_rows(
+    array: str, region: str, kind: Kind, width: int, *, element: str = "", out: bool = False
 ) -> tuple[str, set[str]]:
-    """Return the text that brings the rows of a group from an array into lanes, or back, and what it declares.
+    """Return the line that brings the rows of a group from an array into lanes, or back, and what it declares.
+
+    That is a call, since such functions take long to compile: arrays of one type share them.
 
     Args:
-        turn: of a loop over tiles, with nothing in it.
         array: whose rows.
         region: of scratch.
-        before: the block that it comes after.
+        kind: type of a number in scratch.
+        width: lanes.
         element: what the array holds, a key of ``lossmith.engines.llvm.memory.SIZES``; by default what scratch does.
         out: whether they are brought back.
-        otherwise: what rows are thought to hold beyond their ends.
     """
-    b, name, width = turn.body, turn.body.prefix, turn.body.width
-    element = element or b.kind
-    suffix = f"v{width}{SHORT[b.kind]}.p0"
-    first = b.write("i64", f"mul i64 {turn.number}, {width}").name
+    element = element or kind
+    name = f"turn_{'out' if out else 'in'}_{element}"
+    text, declared = _function(name, kind, width, element, out=out)
+    given = f"ptr %{array}, ptr %lanes_{region}, i64 %group, i64 %count, i64 %classes"
+    return f"  call void @{name}({given})", {text, *declared}
+
+
+def _function(name: str, kind: Kind, width: int, element: str, *, out: bool) -> tuple[str, set[str]]:
+    """Return the text of such a function, and what it declares."""
+    tile = Regions(kind, width, "t")
+    b, step, suffix = tile.body, f"[{SIZES[element]} x i8]", f"v{width}{SHORT[kind]}.p0"
+    first = b.write("i64", f"mul i64 {tile.number}, {width}").name
     left = b.write("i64", f"sub i64 %classes, {first}").name
-    long, lefts = b.vector("i64"), turn.spread("i64", left).name
+    long, lefts = b.vector("i64"), tile.spread("i64", left).name
     inside = b.write(b.truth, f"icmp ult {long} {lane_numbers(width)}, {lefts}").name
-    step = f"[{SIZES[element]} x i8]"
-    begin = b.write("ptr", f"getelementptr {step}, ptr %{array}, i64 {first}").name
+    begin = b.write("ptr", f"getelementptr {step}, ptr %array, i64 {first}").name
 
     def row(number: int) -> str:
         """Return where a row of the group lies; one beyond its end is the first instead."""
-        return b.write("ptr", f"getelementptr {step}, ptr {begin}, i64 %row_place{number}").name
+        return b.write("ptr", f"getelementptr {step}, ptr {begin}, i64 %row{number}").name
 
-    tile = [b.write("i64", f"add i64 {first}, {n}").name for n in range(width)]
+    classes = [b.write("i64", f"add i64 {first}, {n}").name for n in range(width)]
     if out:
         b.declared.add(f"declare void @llvm.masked.store.{suffix}({b.real}, ptr, i32, {b.truth})")
-        for n, turned in enumerate(turned_over(b, [turn.kept(region, place) for place in tile])):
-            there = b.write("i1", f"icmp ult i64 {n}, %count").name
-            mask = b.write(b.truth, f"select i1 {there}, {b.truth} {inside}, {b.truth} zeroinitializer").name
-            given = f"{b.real} {turned.name}, ptr {row(n)}, i32 {SIZES[b.kind]}, {b.truth} {mask}"
+        for n, turned in enumerate(turned_over(b, [tile.kept("out", place) for place in classes])):
+            mask = b.write(b.truth, f"select i1 %there{n}, {b.truth} {inside}, {b.truth} zeroinitializer").name
+            given = f"{b.real} {turned.name}, ptr {row(n)}, i32 {SIZES[kind]}, {b.truth} {mask}"
             b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
     else:
-        rows = [masked(b, row(n), element, inside, otherwise) for n in range(width)]
-        for place, turned in zip(tile, turned_over(b, rows), strict=True):
-            turn.keep(turned, region, place)
+        rows = [masked(b, row(n), element, inside, 0.0) for n in range(width)]
+        for place, turned in zip(classes, turned_over(b, rows), strict=True):
+            tile.keep(turned, "out", place)
     text = f"""
-  br label %{name}_loop
-{name}_loop:
-  {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{name}_loop ]
+define internal void @{name}(ptr %array, ptr %lanes_out, i64 %group, i64 %count, i64 %classes) noinline {ALIGNED} {{
+entry:
+{chr(10).join(_places(width))}
+  br label %loop
+loop:
+  {tile.number} = phi i64 [ 0, %entry ], [ %next, %loop ]
 {chr(10).join(b.lines)}
-  %{name}_next = add i64 {turn.number}, 1
-  %{name}_more = icmp ult i64 %{name}_next, %tiles
-  br i1 %{name}_more, label %{name}_loop, label %{name}_end
-{name}_end:"""
+  %next = add i64 {tile.number}, 1
+  %end = mul i64 %next, {width}
+  %more = icmp ult i64 %end, %classes
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}}
+"""
     return text, b.declared
 
 
-def places(width: int) -> list[str]:
+def _places(width: int) -> list[str]:
     """Return the lines that say how many numbers from the first of all the rows of a group begin."""
     turn = Body("double", width, "place")
     base = turn.write("i64", "mul i64 %group, %classes").name
     for number in range(width):
-        there = turn.write("i1", f"icmp ult i64 {number}, %count").name
-        inside = turn.write("i64", f"select i1 {there}, i64 {number}, i64 0").name
+        turn.lines.append(f"  %there{number} = icmp ult i64 {number}, %count")
+        inside = turn.write("i64", f"select i1 %there{number}, i64 {number}, i64 0").name
         offset = turn.write("i64", f"mul i64 {inside}, %classes").name
-        turn.lines.append(f"  %row_place{number} = add i64 {base}, {offset}")
+        turn.lines.append(f"  %row{number} = add i64 {base}, {offset}")
     return turn.lines
 
 

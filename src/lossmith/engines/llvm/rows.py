@@ -120,7 +120,6 @@ def _entry(program: Program, form: RowForm, b: Body) -> list[str]:
         f"  %inside = icmp ult {b.vector('i64')} {lane_numbers(width)}, %rests",
         f"  %beyond = add i64 %classes, {width - 1}",
         f"  %padded = and i64 %beyond, -{width}",
-        f"  %tiles = udiv i64 %padded, {width}",
         "  %kept = mul i64 %padded, %group_rows",
     ]
     for place, name in enumerate(REGIONS):
