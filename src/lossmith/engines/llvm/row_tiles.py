@@ -10,6 +10,7 @@ from lossmith.engines.llvm.frame import ALIGNED
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, masked
 from lossmith.engines.llvm.row_frame import lane_numbers
+from lossmith.engines.llvm.row_text import single
 
 
 class Regions:
@@ -74,58 +75,59 @@ def turn_rows(
 
 def _function(name: str, kind: Kind, width: int, element: str, *, out: bool) -> tuple[str, set[str]]:
     """Return the text of such a function, and what it declares."""
-    tile = Regions(kind, width, "t")
-    b, step, suffix = tile.body, f"[{SIZES[element]} x i8]", f"v{width}{SHORT[kind]}.p0"
-    first = b.write("i64", f"mul i64 {tile.number}, {width}").name
-    left = b.write("i64", f"sub i64 %classes, {first}").name
-    long, lefts = b.vector("i64"), tile.spread("i64", left).name
-    inside = b.write(b.truth, f"icmp ult {long} {lane_numbers(width)}, {lefts}").name
-    begin = b.write("ptr", f"getelementptr {step}, ptr %array, i64 {first}").name
-
-    def row(number: int) -> str:
-        """Return where a row of the group lies; one beyond its end is the first instead."""
-        return b.write("ptr", f"getelementptr {step}, ptr {begin}, i64 %row{number}").name
-
-    classes = [b.write("i64", f"add i64 {first}, {n}").name for n in range(width)]
+    b, step, suffix = Body(kind, width, "t"), f"[{SIZES[element]} x i8]", f"v{width}{SHORT[kind]}.p0"
+    small, size = b.vector("i32"), SIZES[kind] * width
+    lefts = single(b, "i32", "%left").name
+    lanes = ", ".join(f"i32 {lane}" for lane in range(width))
+    inside = b.write(b.truth, f"icmp ult {small} <{lanes}>, {lefts}").name
+    begin = b.write("ptr", f"getelementptr {step}, ptr %array, i64 %first").name
+    region = b.write("ptr", f"getelementptr {b.real}, ptr %lanes, i64 %first").name
+    rows = [b.write("ptr", f"getelementptr {step}, ptr {begin}, i64 %row{n}").name for n in range(width)]
+    kept = [b.write("ptr", f"getelementptr {b.real}, ptr {region}, i64 {n}").name for n in range(width)]
     if out:
         b.declared.add(f"declare void @llvm.masked.store.{suffix}({b.real}, ptr, i32, {b.truth})")
-        for n, turned in enumerate(turned_over(b, [tile.kept("out", place) for place in classes])):
-            mask = b.write(b.truth, f"select i1 %there{n}, {b.truth} {inside}, {b.truth} zeroinitializer").name
-            given = f"{b.real} {turned.name}, ptr {row(n)}, i32 {SIZES[kind]}, {b.truth} {mask}"
+        vectors = [b.write(b.real, f"load {b.real}, ptr {at}, align {size}") for at in kept]
+        # From the last on, so that what is there once more is written over.
+        for row, turned in reversed([*zip(rows, turned_over(b, vectors), strict=True)]):
+            given = f"{b.real} {turned.name}, ptr {row}, i32 {SIZES[kind]}, {b.truth} {inside}"
             b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
     else:
-        rows = [masked(b, row(n), element, inside, 0.0) for n in range(width)]
-        for place, turned in zip(classes, turned_over(b, rows), strict=True):
-            tile.keep(turned, "out", place)
+        vectors = [masked(b, row, element, inside, 0.0) for row in rows]
+        for at, turned in zip(kept, turned_over(b, vectors), strict=True):
+            b.lines.append(f"  store {b.real} {turned.name}, ptr {at}, align {size}")
+    rows_of = _rows(width)
     text = f"""
-define internal void @{name}(ptr %array, ptr %lanes_out, i64 %group, i64 %count, i64 %classes) noinline {ALIGNED} {{
+define internal void @{name}(ptr %array, ptr %lanes, i64 %group, i64 %count, i64 %classes) noinline {ALIGNED} {{
 entry:
-{chr(10).join(_places(width))}
+{chr(10).join(rows_of.lines)}
   br label %loop
 loop:
-  {tile.number} = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %first = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %left_long = sub i64 %classes, %first
+  %left = trunc i64 %left_long to i32
 {chr(10).join(b.lines)}
-  %next = add i64 {tile.number}, 1
-  %end = mul i64 %next, {width}
-  %more = icmp ult i64 %end, %classes
+  %next = add i64 %first, {width}
+  %more = icmp ult i64 %next, %classes
   br i1 %more, label %loop, label %done
 done:
   ret void
 }}
 """
-    return text, b.declared
+    return text, b.declared | rows_of.declared
 
 
-def _places(width: int) -> list[str]:
-    """Return the lines that say how many numbers from the first of all the rows of a group begin."""
-    turn = Body("double", width, "place")
-    base = turn.write("i64", "mul i64 %group, %classes").name
-    for number in range(width):
-        turn.lines.append(f"  %there{number} = icmp ult i64 {number}, %count")
-        inside = turn.write("i64", f"select i1 %there{number}, i64 {number}, i64 0").name
-        offset = turn.write("i64", f"mul i64 {inside}, %classes").name
-        turn.lines.append(f"  %row{number} = add i64 {base}, {offset}")
-    return turn.lines
+def _rows(width: int) -> Body:
+    """Return the lines that say where each row of a group begins; beyond its end it is the last once more.
+
+    In a vector, since LLVM takes long over sums that it can see through.
+    """
+    b = Body("double", width, "place")
+    last = b.write("i64", "sub i64 %count, 1").name
+    lanes = Lanes(b, b.integer, lane_numbers(width))
+    number = b.call("umin", lanes, single(b, "i64", last))
+    places = b.apply("mul", b.apply("add", number, single(b, "i64", "%group")), single(b, "i64", "%classes"))
+    b.lines += [f"  %row{n} = extractelement {places.type} {places.name}, i32 {n}" for n in range(width)]
+    return b
 
 
 def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
