@@ -15,7 +15,7 @@ from mpmath import mp, mpf
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import Kind, Lanes
-from lossmith.engines.llvm.math import Vector
+from lossmith.engines.llvm.vectors import Vector
 
 Array = np.ndarray
 TYPES: dict[Kind, Any] = {"double": np.float64, "float": np.float32}

@@ -19,7 +19,6 @@ from lossmith.engines.llvm.divergence_shares import Shares, is_of_shares
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import of_examples, uniform
 from lossmith.engines.llvm.lanes import Lanes
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.row_by_row import (
     BY_LANE,
     LEAST_NUMBERS,
@@ -36,6 +35,7 @@ from lossmith.engines.llvm.row_by_row import (
 from lossmith.engines.llvm.row_call import Prepared, RowCall
 from lossmith.engines.llvm.row_places import Places
 from lossmith.engines.llvm.row_text import Text
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 

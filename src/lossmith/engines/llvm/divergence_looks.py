@@ -16,7 +16,6 @@ from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.logit_looks import LogitLooks
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.row_by_row import Uniform
 from lossmith.engines.llvm.row_text import (
     Look,
@@ -26,6 +25,7 @@ from lossmith.engines.llvm.row_text import (
     without_each,
     without_largest,
 )
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 

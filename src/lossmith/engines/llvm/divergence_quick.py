@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
+from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
 
@@ -301,7 +302,7 @@ class Quick:
             *phis(f"{name}_s", short, ({}, f"{name}_strips"),
                   ({key: value.name for key, value in vectors.items()}, f"{name}_vectors")),
             *whole.lines,
-            f"  %{name}_next = add i64 %{name}_k, {width * UNROLLED}",
+            onward(f"%{name}_next", f"%{name}_k", width * UNROLLED),
             f"  %{name}_on = icmp ult i64 %{name}_next, %{name}_stop",
             f"  br i1 %{name}_on, label %{name}_vectors, label %{name}_strip\n{name}_strip:",
             *after,
@@ -314,7 +315,7 @@ class Quick:
             *phis(f"{name}_p", types, (middle, f"{name}_middle"), (part_sums, f"{name}_parts")),
             *part.lines,
             *rest,
-            f"  %{name}_j_next = add i64 %{name}_j, {width}",
+            onward(f"%{name}_j_next", f"%{name}_j", width),
             f"  %{name}_j_more = icmp ult i64 %{name}_j_next, %classes",
             f"  br i1 %{name}_j_more, label %{name}_parts, label %{name}_end\n{name}_end:",
             *phis(f"{name}_e", types, (middle, f"{name}_middle"), (part_sums, f"{name}_parts")),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes, Number
+from lossmith.engines.llvm.lanes import Body, Lanes
 
 _INF = math.inf
 
@@ -369,37 +369,3 @@ def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
 _THIRDS_REST = 3.700743415417188e-17  # two thirds less its nearest double
 _LN2_HIGH = 0.6931471805598903  # 42 bits, so that products with whole numbers up to 2047 are exact
 _LN2_LOW = 5.497923018708371e-14
-
-
-class Vector(Body):
-    """A text that knows the functions above; see ``lossmith.engines.arithmetic`` for what it has to know."""
-
-    expm1, log, log1p, pow, hypot = expm1, log, log1p, pow, hypot
-    tanh, sigmoid, softplus, logcosh, sech2 = tanh, sigmoid, softplus, logcosh, sech2
-    bell, normal_within, log1p_excess, atanh_gap = bell, normal_within, log1p_excess, atanh_gap
-    normal_range = normal_range
-
-    def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "") -> None:
-        super().__init__(kind, width, prefix, label)
-        self._powers: dict[str, Callable[[], Lanes]] = {}
-
-    def exp(self, a: Lanes, low: Lanes | None = None) -> Lanes:
-        """Return the exponential; see the function of that name."""
-        found = self._powers.get(a.name) if low is None else None
-        return found() if found else exp(self, a, low)
-
-    def is_exp(self, x: Lanes, make: Callable[[], Lanes]) -> None:
-        """Say how the exponential of ``x`` is made without one."""
-        self._powers[x.name] = make
-
-    def finite_product(self, a: Lanes, b: Lanes) -> Lanes:
-        """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
-        return self.fma(a, b, 0.0)
-
-    def equal(self, a: Lanes, b: Number) -> Lanes:
-        """Return where two are equal; a NaN equals nothing."""
-        return a.equals(b)
-
-    def lgamma(self, a: Lanes) -> Lanes:
-        """Return the logarithm of the gamma function, by the library of C."""
-        return self.one_by_one("lgamma", a)

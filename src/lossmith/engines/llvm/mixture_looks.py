@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.logit_looks import LogitLooks, Softmax
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import in_memory, whole
 from lossmith.engines.llvm.row_by_row import Form, Uniform
 from lossmith.engines.llvm.row_frame import Targets
@@ -27,6 +26,7 @@ from lossmith.engines.llvm.row_text import (
     without_each,
     without_largest,
 )
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed
+from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, onward
 from lossmith.engines.llvm.kernel import STREAMING, address
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.row_by_lane import LaneText
@@ -168,7 +168,7 @@ def end_row(text: Text, form: Form, counts: Lanes, weight: Lanes | None, flags: 
         *(f"  %{name}_now = or {text.type_of('i1')} %{name}, %{name}_here" for name in flags),
         f"  %sum_now = fadd {text.type_of('double')} %sum, %term",
         "  br label %row_done\nrow_done:",
-        f"  %next_row = add i64 %row, {text.step}",
+        onward("%next_row", "%row", text.step),
         "  %row_more = icmp ult i64 %next_row, %end",
         "  br i1 %row_more, label %one_row, label %block_done",
     ]

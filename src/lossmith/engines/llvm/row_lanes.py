@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm import row_across
+from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole
 from lossmith.engines.llvm.row_frame import RowForm
@@ -82,7 +83,7 @@ def over_classes(
   {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{turn.end} ]
 {phis}
 {chr(10).join(turn.body.lines)}
-  %{name}_next = add i64 {turn.number}, 1
+{onward(f"%{name}_next", turn.number, 1)}
   %{name}_more = icmp ult i64 %{name}_next, %classes
   br i1 %{name}_more, label %{name}_loop, label %{name}_end
 {name}_end:"""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from lossmith.engines.llvm.frame import phis
+from lossmith.engines.llvm.frame import onward, phis
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
+from lossmith.engines.llvm.vectors import Vector
 
 
 class Look:
@@ -157,7 +157,7 @@ class Text:
             f"  {look.k} = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{end} ]",
             phis(carried, f"{name}_", ({}, f"{name}_begin"), ({key: x.name for key, x in after.items()}, end)),
             *look.body.lines,
-            f"  %{name}_next = add i64 {look.k}, {self.width // self.step}",
+            onward(f"%{name}_next", look.k, self.width // self.step),
             f"  %{name}_more = icmp ult i64 %{name}_next, %classes",
             f"  br i1 %{name}_more, label %{name}_vectors, label %{name}_end\n{name}_end:",
         ]

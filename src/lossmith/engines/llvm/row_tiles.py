@@ -6,7 +6,7 @@ vector for each class of a group, in a region for each array.
 
 from __future__ import annotations
 
-from lossmith.engines.llvm.frame import ALIGNED
+from lossmith.engines.llvm.frame import ALIGNED, onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, masked
 from lossmith.engines.llvm.row_frame import lane_numbers
@@ -106,7 +106,7 @@ loop:
   %left_long = sub i64 %classes, %first
   %left = trunc i64 %left_long to i32
 {chr(10).join(b.lines)}
-  %next = add i64 %first, {width}
+{onward("%next", "%first", width)}
   %more = icmp ult i64 %next, %classes
   br i1 %more, label %loop, label %done
 done:
