@@ -109,10 +109,22 @@ def _kept(form: DivergenceForm) -> tuple[str, ...]:
     return (*_SCRATCH, "p", "q", *_rows(form)) if form.by_lane else _SCRATCH
 
 
+def _way(form: DivergenceForm) -> type[Quick] | None:
+    """Return the quicker way that there is for some rows, where lanes are classes."""
+    return Quick if is_quick(form) else Shares if is_of_shares(form) else None
+
+
 def _quick(form: DivergenceForm, text: Text, width: int) -> Quick | None:
-    """Return the quicker way that there is for some rows, which takes twice as many numbers a vector."""
-    way = None if form.by_lane else Quick if is_quick(form) else Shares if is_of_shares(form) else None
+    """Return that way of a kernel, which takes twice as many numbers a vector."""
+    way = None if form.by_lane else _way(form)
     return way(form, text, 2 * width) if way else None
+
+
+def _by_lane(form: DivergenceForm, classes: int) -> DivergenceForm:
+    """Return the form for so many classes: few are taken a row a lane, fewer where there is a quicker way."""
+    if classes > {Quick: 10, Shares: 16, None: BY_LANE}[_way(form)]:
+        return form
+    return replace(form, by_lane=True, streaming=False)
 
 
 def _join(text: Text, found: Mapping[str, Lanes], wrong: Lanes, quick: bool) -> None:
@@ -219,8 +231,9 @@ def prepare(
         element="double" if double else "float", kinds=(_PLAIN[kinds[0]], _PLAIN[kinds[1]]),
         amounts="values" in kinds[1], scaled=scale != 1.0, linear=linear, crossed=multiple is not None,
         written=tuple(outputs), summed=summed, weighted=weight is not None, masked=mask is not None,
-        streaming=streams(outputs, classes) and classes > BY_LANE, by_lane=classes <= BY_LANE,
+        streaming=streams(outputs, classes),
     )  # fmt: skip
+    form = _by_lane(form, classes)
     given = tuple(parameters.items())
     formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
     filled = {_filled(part): array for part, array in outputs.items()}

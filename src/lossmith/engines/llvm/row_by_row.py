@@ -27,7 +27,7 @@ Uniform = Mapping[Program, Mapping[int, Lanes]]
 
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_double] * 3, *[ctypes.c_int64] * 5)
 
-BY_LANE = 16
+BY_LANE = 24
 """Classes up to which lanes are rows."""
 
 LEAST_NUMBERS = 16_384
