@@ -120,9 +120,11 @@ class Plain(ABC):
         return outs if all(_takes(array, like) for array in outs) else None
 
     def _in_order(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
-        given = {**named, **places}
-        return tuple(map(given.get, self._names)) if given.keys() == set(self._names) else None
+        if y_true is not None or y_pred is not None:
+            places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
+            named = {**named, **places}
+        given = tuple(map(named.get, self._names))  # what is missing is no array
+        return given if len(named) == len(given) else None
 
     @abstractmethod
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
@@ -320,7 +322,10 @@ def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
 
 def _are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:
     """Return whether arrays lie as plain ones do, and none in another or in what is read."""
-    return all(
-        _is_straight(out) and not any(np.may_share_memory(out, array) for array in (*given, *outs[:place]))
-        for place, out in enumerate(outs)
-    )
+    for place, out in enumerate(outs):
+        if not _is_straight(out):
+            return False
+        for array in (*given, *outs[:place]):
+            if np.may_share_memory(out, array):
+                return False
+    return True
