@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
@@ -17,13 +19,19 @@ from lossmith.structures.divergence import Divergence
 
 BY_LANES = ("rows by lanes", "rows by lanes whose classes lie apart")
 POWERS = "rows of powers"
-PLAIN = (*BY_LANES, POWERS)
-"""Modules that do not write past the caches."""
+FEW = "few classes: "
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a module does not write past the caches."""
+    return name in (*BY_LANES, POWERS) or name.startswith(FEW)
+
+
 BITS = {"float": 32, "double": 64}
 
 
 def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
-    """Return a module of each sort, in vectors of so many bits; all but ``PLAIN`` ones write past the caches."""
+    """Return a module of each sort, in vectors of so many bits; all but plain ones write past the caches."""
     width, stored = bits // BITS[kind], ("gradient:f",)
     program = lm.Huber().part(*stored, "value", "valid")
     form = loops.Form(kind, stored, summed=True, streaming=True)
@@ -39,24 +47,25 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
     power = RowForm(kind, "indices", losses=True, gradient=False, hessian=False, summed=False, by_lane=True)
     program = lm.SoftmaxFocal(gamma=0.5).part("value", "gradient:u")
     found[POWERS] = rows.rows(program, power, width, on_x86=on_x86)
-    for logits in (True, False):
+    for logits, few in itertools.product((True, False), repeat=2):
         mixed = MixtureForm(
-            element=kind, written=("losses", "gradient", "hessian"), summed=True, streaming=True, targets="smoothed",
-            logits=logits,
+            element=kind, written=("losses", "gradient", "hessian"), summed=True, streaming=not few, by_lane=few,
+            targets="smoothed", logits=logits,
         )  # fmt: skip
         mixture = lm.SoftmaxFocal(gamma=0.5, prediction="logits" if logits else "probabilities")
         (x,) = mixture.symbols
         program = mixture.part("value", f"gradient:{x}", f"hessian:{x},{x}")
-        name = f"mixtures of {'logits' if logits else 'probabilities'}"
+        name = f"{FEW if few else ''}mixtures of {'logits' if logits else 'probabilities'}"
         found[name] = mixture_kernel.module(program, mixed, bits // 64, on_x86=on_x86)
     for divergence in (lm.ReverseKLDivergence(), lm.KLDivergence(), lm.KLDivergence(q_kind="logits")):
-        found[f"{divergence}"] = _divergence(divergence, kind, bits, on_x86=on_x86)
+        for label, classes in (("", 64), (FEW, 4)):
+            found[f"{label}{divergence}"] = _divergence(divergence, kind, bits, classes, on_x86=on_x86)
     return found
 
 
-def _divergence(divergence: Divergence, kind: Kind, bits: int, *, on_x86: bool) -> str:
-    half = np.array([[0.75, 0.25]], np.float32 if kind == "float" else np.float64)
-    batch = divergence._batch({"p": half, "q": half}, None, None, trusted=True)
+def _divergence(divergence: Divergence, kind: Kind, bits: int, classes: int, *, on_x86: bool) -> str:
+    even = np.full((1, classes), 1 / classes, np.float32 if kind == "float" else np.float64)
+    batch = divergence._batch({"p": even, "q": even}, None, None, trusted=True)
     made: list[str] = []
 
     def keep(formulas: Formulas, form: DivergenceForm) -> None:
@@ -78,11 +87,11 @@ def test_other_machines_get_none_of_x86(kind: Kind, bits: int) -> None:
     compiler.host()
     for name, text in texts(kind, bits, on_x86=False).items():
         assert "x86" not in text, name
-        assert ("!nontemporal" in text) == (name not in PLAIN), name
+        assert ("!nontemporal" in text) == (not is_plain(name)), name
         assert ") alignstack(64) {" in text, name  # stacks of threads are aligned to less than a vector
         llvm.parse_assembly(text).verify()
 
 
 def test_x86_orders_what_it_writes_past_the_caches() -> None:
     for name, text in texts("double", 256, on_x86=True).items():
-        assert text.count("call void @llvm.x86.sse.sfence()") == (name not in PLAIN), name
+        assert text.count("call void @llvm.x86.sse.sfence()") == (not is_plain(name)), name

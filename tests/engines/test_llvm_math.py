@@ -15,7 +15,7 @@ from mpmath import mp, mpf
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import Kind, Lanes
-from lossmith.engines.llvm.math import Vector
+from lossmith.engines.llvm.vectors import Vector
 
 Array = np.ndarray
 TYPES: dict[Kind, Any] = {"double": np.float64, "float": np.float32}
@@ -174,6 +174,26 @@ def test_powers_are_exact(kind: Kind) -> None:
                 assert value == nearest
             else:
                 assert abs(mpf(value) - exact) <= 1.5 * unit(nearest), (a, b)
+
+
+@pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
+@pytest.mark.parametrize("kind", TYPES)
+def test_logarithms_of_quotients_are_exact_however_near_or_far_apart(kind: Kind, bits: int) -> None:
+    rng, info = np.random.default_rng(2), np.finfo(TYPES[kind])
+    above, below = np.exp(rng.uniform(-60, 60, (2, 200)))
+    near = above * (1 + rng.choice([-1, 1], 200) * np.exp(rng.uniform(-36, 0, 200)) * 0.9)
+    ends = [float(info.max), float(info.tiny), float(info.smallest_subnormal), 1.0]
+    far = np.array(list(itertools.product(ends, repeat=2))).T
+    x, y = np.hstack([[above, below], [above, near], far]).astype(TYPES[kind])
+    got = function(vector.log_quotient, kind, 2, bits)(x, y)
+    for a, b, value in zip(x.tolist(), y.tolist(), got.tolist(), strict=True):
+        with mp.workdps(60):
+            exact = mp.log(mpf(a)) - mp.log(mpf(b))
+            assert abs(mpf(value) - exact) <= 2 * unit(TYPES[kind](abs(float(exact)))), (a, b)
+    zero = np.array([[0.0, 1.0, -0.0, 0.0], [1.0, 0.0, 2.0, 0.0]])
+    np.testing.assert_array_equal(
+        function(vector.log_quotient, kind, 2, bits)(*zero), [-np.inf, np.inf, -np.inf, np.nan]
+    )
 
 
 @pytest.mark.parametrize("kind", TYPES)

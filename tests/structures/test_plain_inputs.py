@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -187,3 +188,16 @@ def test_a_class_that_replaces_what_is_passed_has_none(replaced: str) -> None:
 
         assert type("Other", (base,), {replaced: other, "name": "other"})()._plain is None  # type: ignore[misc]
         assert type("Same", (base,), {"name": "same"})()._plain is not None  # type: ignore[misc]
+
+
+def test_threads_and_sizes_keep_out_of_each_others_way() -> None:
+    losses = (lm.LogCosh(), lm.KLDivergence(), lm.SparseCategoricalCrossEntropy(prediction="probabilities"))
+    calls = [(loss, data(loss, size)) for size in (3, 40, 9, 700) for loss in losses]
+    right = [long_way(loss.replace()).cost_and_gradient(**given) for loss, given in calls]
+
+    def ask(number: int) -> None:
+        loss, given = calls[number % len(calls)]
+        assert_same(loss.cost_and_gradient(**given), right[number % len(calls)])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(400)))

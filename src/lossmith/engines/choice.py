@@ -21,7 +21,7 @@ Name = Literal["auto", "numpy", "llvm"]
 SMALLEST = 4096
 """Numbers in a block from which on a kernel is worth its compilation; see ``benchmarks/switch.py``."""
 
-MANY = 30
+MANY = 15
 """Calls of NumPy from which on it is worth that for a block of any size."""
 
 _log = logging.getLogger("lossmith")

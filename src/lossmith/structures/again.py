@@ -28,6 +28,7 @@ class Again(NamedTuple):
 
     Attributes:
         run: the kernel; it takes where the inputs begin, in their order, and then the gradients that are wanted.
+        rows: how many there are.
         divisor: what the sum of losses is divided by.
         sizes: bytes of a number in each of what it takes, which begins at a multiple of it.
         wanted: places of the inputs by which the gradient is wanted.
@@ -35,6 +36,7 @@ class Again(NamedTuple):
     """
 
     run: OneBlock
+    rows: int
     divisor: int
     sizes: tuple[int, ...]
     wanted: tuple[int, ...]
@@ -63,10 +65,10 @@ def again(loss: Loss, given: Sequence[Array], wanted: Sequence[int], *, mean: bo
     if columns is None:
         return None
     slopes = {f"gradient:{loss.inputs[place].symbol}": np.empty_like(columns[place]) for place in wanted}
-    divisor = len(columns[0]) if mean else 1
+    rows = len(columns[0])
     try:
-        run = plain.one_block(columns, slopes, 1 / divisor)
+        run = plain.one_block(columns, slopes)
     except NoKernel:
         return None
     sizes = tuple(array.itemsize for array in (*columns, *slopes.values()))
-    return Again(run, divisor, sizes, tuple(wanted), tuple(plain.looks(columns, run)))
+    return Again(run, rows, rows if mean else 1, sizes, tuple(wanted), tuple(plain.looks(columns)))

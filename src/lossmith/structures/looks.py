@@ -12,9 +12,6 @@ Array = npt.NDArray[Any]
 Look = Callable[[Sequence[int]], bool]
 """What tells, of where inputs begin, whether all is right that they hold."""
 
-_FEW = 256
-"""Labels over which Python is quicker than NumPy."""
-
 FIRST = 16
 """Logits of the first row that are looked at."""
 
@@ -40,20 +37,6 @@ def logits(place: int, like: Array) -> Look:
         return bool(min(values) < 0 or max(values) > 1)
 
     return look
-
-
-def below(place: int, like: Array, classes: int) -> Look:
-    """Return the look at labels, which are class indices below a number; other arguments as in ``clear``."""
-    held = _held(like.view(f"u{like.itemsize}"), len(like))  # what is negative is large where there are no signs
-
-    def few(begins: Sequence[int]) -> bool:
-        largest: int = max(held.from_address(begins[place])[:])
-        return largest < classes
-
-    def many(begins: Sequence[int]) -> bool:
-        return int(np.maximum.reduce(np.frombuffer(held.from_address(begins[place]), held._type_))) < classes
-
-    return few if held._length_ <= _FEW else many
 
 
 def _held(array: Array, count: int) -> Any:

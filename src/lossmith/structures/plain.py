@@ -40,7 +40,6 @@ PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_r
 
 _COMPUTED = (np.dtype(np.float32), np.dtype(np.float64))
 _LABELS = "biu"
-_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 class Plain(ABC):
@@ -86,29 +85,31 @@ class Plain(ABC):
         f = given[self.lead]
         if type(f) is not np.ndarray or f.dtype not in _COMPUTED or not 0 < f.size <= LARGEST:
             return None
-        outs = self._outs(out, f)
-        columns = None if outs is None else self.columns(given, f)
-        if outs is None or columns is None:
+        columns = self.columns(given, f)
+        if columns is None:
+            return None
+        if not gradient:
+            cost = self._compute(columns, (), mean)
+            return None if cost is None else (cost, None)
+        outs = () if out is None else self._outs(out, f)
+        if outs is None:
             return None
         at_once = bool(outs) and _are_apart(outs, columns)
         if outs and not at_once and (f.size > engine.BLOCK or len(outs) > 1):
             return None
-        made = outs if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes if gradient]
-        shape = columns[self.lead].shape
-        into = made if shape == f.shape else [slope.reshape(shape) for slope in made]
+        made = outs if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes]
+        into = made if f is columns[self.lead] else [slope.reshape(columns[self.lead].shape) for slope in made]
         cost = self._compute(columns, into, mean)
-        if cost is None or not gradient:
-            return None if cost is None else (cost, None)
+        if cost is None:
+            return None
         if outs and not at_once:
             outs[0][...], made = made[0], outs
         if len(made) == 1:
             return cost, made[0]
         return cost, gather("gradient", self._predicted, dict(zip(self._slopes, made, strict=True)))
 
-    def _outs(self, out: Any, like: Array) -> list[Array] | None:
-        """Return the arrays that gradients are to be written into, if any, or nothing where that is not as plain."""
-        if out is None:
-            return []
+    def _outs(self, out: Any, like: Array) -> Sequence[Array] | None:
+        """Return the arrays that gradients are to be written into, or nothing where that is not as plain."""
         names = [item.name for item in self._predicted]
         if len(names) == 1:
             outs = [out]
@@ -119,9 +120,11 @@ class Plain(ABC):
         return outs if all(_takes(array, like) for array in outs) else None
 
     def _in_order(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
-        given = {**named, **places}
-        return tuple(map(given.get, self._names)) if given.keys() == set(self._names) else None
+        if y_true is not None or y_pred is not None:
+            places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
+            named = {**named, **places}
+        given = tuple(map(named.get, self._names))  # what is missing is no array
+        return given if len(named) == len(given) else None
 
     @abstractmethod
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
@@ -132,20 +135,19 @@ class Plain(ABC):
         """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
 
     @abstractmethod
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
         """Return the kernel for a block of arrays that lie like these; see ``lossmith.structures.again``.
 
         Args:
             columns: the inputs, as ``columns`` gives them.
             into: gradients, by what structures call them.
-            factor: what gradients are multiplied by.
 
         Raises:
             NoKernel: where none can be made.
         """
 
     @abstractmethod
-    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
         """Yield what plain calls look at besides the kernel, of arrays that lie like these."""
 
 
@@ -197,13 +199,14 @@ class PlainNumbers(Plain):
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
         kind = columns[self.lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
         columns = [_straight(array, kind) for array in columns]
-        key = ("".join([array.dtype.char for array in columns]), bool(into))
-        if key not in self._kernels:
+        key = (kind.char * len(columns) if kind else "".join([array.dtype.char for array in columns]), bool(into))
+        run = self._kernels.get(key)
+        if run is None:
             try:
-                self._kernels[key] = self._kernel(columns, into)
+                run = self._kernels[key] = self._kernel(columns, into)
             except NoKernel:
                 return None
-        total = self._kernels[key](columns, into, 1 / divisor)
+        total = run(columns, into, 1 / divisor)
         return None if total is None else total / divisor
 
     def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
@@ -216,11 +219,11 @@ class PlainNumbers(Plain):
         program = loss.part(*into, "value", "valid")
         return kernel.choose(program, columns, loss.free_parameters, into, kind, summed=True, in_place=in_place)
 
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
         """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
-        return self._ready(columns, into, in_place=True).one_block(len(columns[0]), len(into), factor)
+        return self._ready(columns, into, in_place=True).one_block
 
-    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
         """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
         if self._clear:
             yield looks.clear(self.lead, columns[self.lead], self._clear)
@@ -237,27 +240,28 @@ class PlainRows(Plain):
 
     def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
         super().__init__(loss)
-        self._loss, self._labels = loss, labels
+        self._loss, self._labels, self._axis = loss, labels, loss.class_axis
         self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
         self._kernels: dict[tuple[int, str, bool], Callable[[Sequence[Array], float], float | None]] = {}
 
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         """Return the inputs, with one axis before the classes, if they agree; see ``Plain.columns``."""
-        if f.ndim < 2 or self._loss.class_axis not in (-1, f.ndim - 1):
+        axes, dtype, shape = f.ndim, f.dtype, f.shape
+        if axes < 2 or self._axis not in (-1, axes - 1):
             return None
-        columns: list[Array] = []
         for place, array in enumerate(given):
             if type(array) is not np.ndarray or not _is_straight(array):
                 return None
             if self._labels and place != self.lead:
-                if array.shape != f.shape[:-1] or not _are_below(array, f.shape[-1]):
+                if array.shape != shape[:-1] or array.dtype.kind not in "iu" or not array.dtype.isnative:
                     return None
-                columns.append(array.reshape(-1))
-            elif array.shape != f.shape or array.dtype is not f.dtype:
+            elif array.shape != shape or array.dtype is not dtype:
                 return None
-            else:
-                columns.append(array.reshape(-1, f.shape[-1]))
-        return columns if all(_are_logits(columns[place]) for place in self._logits) else None
+        columns = given if axes == 2 else [a.reshape(-1, shape[-1]) if a.ndim == axes else a.reshape(-1) for a in given]
+        for place in self._logits:
+            if not _are_logits(columns[place]):
+                return None
+        return columns
 
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         rows, classes = columns[self.lead].shape
@@ -265,13 +269,14 @@ class PlainRows(Plain):
         if compiled_rows(rows, block, classes) != rows:
             return None
         key = (classes, "".join([array.dtype.char for array in columns]), bool(into))
-        if key not in self._kernels:
+        run = self._kernels.get(key)
+        if run is None:
             try:
-                self._kernels[key] = self._kernel(columns, into)
+                run = self._kernels[key] = self._kernel(columns, into)
             except NoKernel:
                 return None
         divisor = rows if mean else 1
-        total = self._kernels[key]([*columns, *into], 1 / divisor)
+        total = run([*columns, *into], 1 / divisor)
         return None if total is None else total / divisor
 
     def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
@@ -281,32 +286,20 @@ class PlainRows(Plain):
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
         return self._loss._prepared(batch.size, batch, into, summed=True).call
 
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array], factor: float) -> OneBlock:
+    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
         """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
-        return self._ready(columns, into).one_block(len(columns[self.lead]), factor)
+        return self._ready(columns, into).one_block
 
-    def looks(self, columns: Sequence[Array], run: OneBlock) -> Iterator[Look]:
+    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
         """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
-        classes = columns[self.lead].shape[1]
-        for place, column in enumerate(columns):
-            if column.ndim == 1 and not run.judges:
-                yield looks.below(place, column, classes)
-            if place in self._logits:
-                yield looks.logits(place, column)
-
-
-def _are_below(labels: Array, classes: int) -> bool:
-    """Return whether labels are class indices."""
-    dtype = labels.dtype
-    if dtype.kind not in "iu" or not dtype.isnative:
-        return False
-    # What is negative is large where there are no signs.
-    return int(np.maximum.reduce(labels.view(_UNSIGNED[dtype.itemsize]), axis=None)) < classes
+        for place in self._logits:
+            yield looks.logits(place, columns[place])
 
 
 def _are_logits(rows: Array) -> bool:
     """Return whether the first of some rows shows at once that they hold no probabilities."""
-    return not all(0 <= value <= 1 for value in rows[0, : looks.FIRST].tolist())
+    first = rows[0, : looks.FIRST].tolist()
+    return not (min(first) >= 0 and max(first) <= 1)
 
 
 def _takes(out: Any, like: Array) -> bool:
@@ -321,13 +314,18 @@ def _is_straight(array: Array) -> bool:
 
 def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
     """Return numbers as a kernel reads them, of a type if it matters."""
-    wanted = kind or array.dtype.newbyteorder("=")
-    return array if array.dtype == wanted and _is_straight(array) else array.astype(wanted)
+    dtype = array.dtype
+    if (dtype.isnative if kind is None else dtype is kind) and _is_straight(array):
+        return array
+    return array.astype(kind or dtype.newbyteorder("="))
 
 
 def _are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:
     """Return whether arrays lie as plain ones do, and none in another or in what is read."""
-    return all(
-        _is_straight(out) and not any(np.may_share_memory(out, array) for array in (*given, *outs[:place]))
-        for place, out in enumerate(outs)
-    )
+    for place, out in enumerate(outs):
+        if not _is_straight(out):
+            return False
+        for array in (*given, *outs[:place]):
+            if np.may_share_memory(out, array):
+                return False
+    return True

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=Any)
 
-VERSION = f"passes 2, llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+VERSION = f"passes 3, llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
 """What compiles, and how; object code is kept apart by it."""
 
 
@@ -81,13 +81,8 @@ def build(text: str) -> bytes:
     module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options())
     passes = llvm.create_new_function_pass_manager()
-    # What is written is vectors in straight lines already. LLVM's own levels bring nothing beyond these and take twice
-    # the time of all the rest.
-    passes.add_instruction_combine_pass()
-    passes.add_new_gvn_pass()
-    passes.add_simplify_cfg_pass()
+    # What is written is vectors in straight lines already, each value once: other passes bring nothing and take time.
     passes.add_dead_code_elimination_pass()
-    passes.add_sinking_pass()
     for function in module.functions:
         if not function.is_declaration:
             passes.run(function, builder)

@@ -19,8 +19,8 @@ from lossmith.engines.llvm.divergence_shares import Shares, is_of_shares
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import of_examples, uniform
 from lossmith.engines.llvm.lanes import Lanes
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.row_by_row import (
+    BY_LANE,
     LEAST_NUMBERS,
     SIGNATURE,
     begin_rows,
@@ -34,7 +34,8 @@ from lossmith.engines.llvm.row_by_row import (
 )
 from lossmith.engines.llvm.row_call import Prepared, RowCall
 from lossmith.engines.llvm.row_places import Places
-from lossmith.engines.llvm.row_text import Text, first_lane
+from lossmith.engines.llvm.row_text import Text
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
@@ -46,14 +47,13 @@ ARGUMENTS = (
 )  # fmt: skip
 """Pointers in the table that a kernel gets, in order."""
 
-_SCRATCH = tuple(f"{name}_{symbol}" for symbol in "pq" for name in ("powers", "beta", "curve"))
+_SCRATCH = (*(f"{name}_{symbol}" for symbol in "pq" for name in ("powers", "beta", "curve")), "ratio")
 
 _PLAIN: Mapping[str, Given] = {
     "probabilities": "probabilities", "log_probabilities": "log_probabilities", "logits": "logits",
     "values": "probabilities", "log_values": "log_probabilities",
 }  # fmt: skip
 
-_ROWS = ("p", "q", "gradient_p", "gradient_q", "hessian_p", "hessian_q")
 _FLAGS = ("bad", "wrong", "limit")
 
 
@@ -63,15 +63,15 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
     Its numbers are what logits are multiplied by, and which multiple of Σ p log(p/q) the loss is, if any. In the
     record of a block, ``count`` says whether derivatives are left to the reference, since they are limits.
     """
-    text = Text([], set())
-    values = enter(text, width, ARGUMENTS, _SCRATCH, formulas.each())
+    text = form.text(width)
+    values = enter(text, ARGUMENTS, _kept(form), formulas.each())
     quick = _quick(form, text, width)
     if quick is not None:
         quick.enter()
-    begin_rows(text, form, _ROWS, _FLAGS)
-    looks = Looks(text, width, form, formulas, values)
-    counts, weight = row_factor(text, form, width)
-    b = text.row(width, "f")
+    begin_rows(text, form, ("p", "q"), _rows(form), _FLAGS)
+    looks = Looks(text, form, formulas, values)
+    counts, weight = row_factor(text, form)
+    b = text.row("f")
     for name in ("gradient", "hessian"):
         factor = Lanes(b, b.real, f"%factor_{'gradient' if name == 'hessian' else 'row'}")
         factor = factor * Lanes(b, b.real, "%first_all") if form.scaled else factor
@@ -89,39 +89,65 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
         looks.slopes()
     found = looks.terms()
     looks.derivatives(found)
-    _join(text, width, found, wrong, quick is not None)
-    end_row(text, form, width, counts, weight, _FLAGS)
-    return whole(text, form, "limit", on_x86=on_x86)
+    _join(text, found, wrong, quick is not None)
+    end_row(text, form, counts, weight, _FLAGS)
+    return whole(text, form, _FLAGS, "limit", on_x86=on_x86)
+
+
+def _rows(form: DivergenceForm) -> tuple[str, ...]:
+    """Return the arrays of rows that are written."""
+    return tuple(_filled(part) for part in form.written if part != "losses")
+
+
+def _filled(part: str) -> str:
+    """Return what the array of a part is called, as ``gradient_q`` of ``gradient:q``."""
+    return part.replace(":", "_").partition(",")[0]
+
+
+def _kept(form: DivergenceForm) -> tuple[str, ...]:
+    """Return what scratch holds of each class."""
+    return (*_SCRATCH, "p", "q", *_rows(form)) if form.by_lane else _SCRATCH
+
+
+def _way(form: DivergenceForm) -> type[Quick] | None:
+    """Return the quicker way that there is for some rows, where lanes are classes."""
+    return Quick if is_quick(form) else Shares if is_of_shares(form) else None
 
 
 def _quick(form: DivergenceForm, text: Text, width: int) -> Quick | None:
-    """Return the quicker way that there is for some rows, which takes twice as many numbers a vector."""
-    way = Quick if is_quick(form) else Shares if is_of_shares(form) else None
+    """Return that way of a kernel, which takes twice as many numbers a vector."""
+    way = None if form.by_lane else _way(form)
     return way(form, text, 2 * width) if way else None
 
 
-def _join(text: Text, width: int, found: Mapping[str, Lanes], wrong: Lanes, quick: bool) -> None:
+def _by_lane(form: DivergenceForm, classes: int) -> DivergenceForm:
+    """Return the form for so many classes: few are taken a row a lane, fewer where there is a quicker way."""
+    if classes > {Quick: 10, Shares: 16, None: BY_LANE}[_way(form)]:
+        return form
+    return replace(form, by_lane=True, streaming=False)
+
+
+def _join(text: Text, found: Mapping[str, Lanes], wrong: Lanes, quick: bool) -> None:
     """Write what is known of a row, whichever way it went: its loss, whether it is none, whether limits are asked.
 
     Args:
         text: what is written into.
-        width: lanes.
         found: what the looks found.
         wrong: whether logits are none.
         quick: whether there is a quicker way.
     """
-    b = text.row(width, "j")
+    b = text.row("j")
     limit = replace(b.always, name="zeroinitializer")
     for name, beta in found.items():
         if name.startswith("beta"):
             limit = limit | ((b.abs(replace(beta, body=b)) < math.inf) ^ b.always)
-    first_lane(b, replace(found["value"], body=b), "slow_value")
-    first_lane(b, replace(wrong, body=b) | found["wrong"], "slow_wrong")
-    first_lane(b, limit, "slow_limit")
+    text.name(b, replace(found["value"], body=b), "slow_value")
+    text.name(b, replace(wrong, body=b) | found["wrong"], "slow_wrong")
+    text.name(b, limit, "slow_limit")
     b.lines.append("  br label %slow_done\nslow_done:\n  br label %joined\njoined:")
     for name, type_ in (("value", "double"), ("wrong", "i1"), ("limit", "i1")):
         other = f", [ {'%quick_value' if name == 'value' else 'false'}, %quick_done ]" if quick else ""
-        b.lines.append(f"  %row_{name} = phi {type_} [ %slow_{name}, %slow_done ]{other}")
+        b.lines.append(f"  %row_{name} = phi {text.type_of(type_)} [ %slow_{name}, %slow_done ]{other}")
     text.close(b)
 
 
@@ -207,14 +233,15 @@ def prepare(
         written=tuple(outputs), summed=summed, weighted=weight is not None, masked=mask is not None,
         streaming=streams(outputs, classes),
     )  # fmt: skip
+    form = _by_lane(form, classes)
     given = tuple(parameters.items())
     formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
-    filled = {part.replace(":", "_").partition(",")[0]: array for part, array in outputs.items()}
+    filled = {_filled(part): array for part, array in outputs.items()}
     of_rows = of_examples(filled.pop("losses", None), weight, mask)
     call = RowCall(
         divergence_kernel(formulas, form).call, ARGUMENTS, brought=("p", "q", *filled),
         kept={"uniforms": _uniform(formulas, given)},
-        numbers=(scale, multiple or 0.0), sizes=(classes, block), scratch=scratch_of(len(_SCRATCH), classes),
+        numbers=(scale, multiple or 0.0), sizes=(classes, block), scratch=scratch_of(form, len(_kept(form)), classes),
         least=LEAST_NUMBERS, leaves=True,
     )  # fmt: skip
     return Prepared(call, Places({"p": p, "q": q}, filled, rows, block, dtype, exact=True), of_rows, rows)

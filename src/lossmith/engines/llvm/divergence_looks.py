@@ -9,27 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.logit_looks import LogitLooks
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.row_by_row import Uniform
 from lossmith.engines.llvm.row_text import (
     Look,
     Text,
-    any_lane,
     largest,
-    total,
     with_largest,
     without_each,
     without_largest,
 )
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
+
+SMALL = {"float": 1e-3, "double": 0.25}
+"""Share of its parts that a loss must be to have its digits as their sum, by what arrays hold."""
 
 _HUGE = 1e100
 _ORDINARY = 1e290
@@ -60,13 +61,12 @@ class Looks(LogitLooks):
 
     Args:
         text: what is written into.
-        width: lanes.
         form, formulas: what the kernel does.
         uniform: the values of each program that are the same for every class, by label.
     """
 
-    def __init__(self, text: Text, width: int, form: DivergenceForm, formulas: Formulas, uniform: Uniform) -> None:
-        super().__init__(text, width, form.logits(), form.element)
+    def __init__(self, text: Text, form: DivergenceForm, formulas: Formulas, uniform: Uniform) -> None:
+        super().__init__(text, form.logits(), form.element)
         self.form, self.formulas, self.uniform = form, formulas, uniform
         self.references: dict[str, Lanes] = {}  # slopes of the likeliest classes
         self.apart: _Apart | None = None
@@ -75,7 +75,7 @@ class Looks(LogitLooks):
 
     def given(self, look: Look, symbol: str) -> Lanes:
         """Return what p or q was given as."""
-        found = look.load(f"%row_{symbol}", self.form.element, _PADDING[self.form.kind(symbol)])
+        found = look.load(symbol, self.form.element, _PADDING[self.form.kind(symbol)])
         return found * look.named("%first_all") if self.form.scaled else found
 
     def _view(self, b: Body, symbol: str, given: Lanes, powers: Lanes | None = None) -> _View:
@@ -102,20 +102,15 @@ class Looks(LogitLooks):
         )  # fmt: skip
         return left, right
 
-    def _log_ratio(self, b: Body, left: _View, right: _View) -> Lanes:
+    def _log_ratio(self, b: Vector, left: _View, right: _View) -> Lanes:
         """Return log(p/q); see ``simplex_math.log_ratio``."""
         p, q = left.p, right.p
         if self.form.kinds == ("probabilities", "probabilities"):
-            inverse = 1.0 / (q + 0.0)  # of -0.0 too the quotient is infinite above
-            ratio = b.select(p.equals(0.0), 0.0, p * inverse)  # also where the inverse of q is infinite
-            # The logarithm of the quotient, and of what rounding took from it, over q, which is p where that matters.
-            lost = b.fma(-ratio, q, p) * inverse
-            found = vector.log(b, ratio)
-            found = b.select((ratio > 0.5) & (ratio < 2.0), found + lost, found)
-            if self.form.element == "double":
-                far = ((ratio < 1 / _ORDINARY) & (p > 0.0)) | ((ratio > _ORDINARY) & (q > 0.0))
-                found = b.rarely(far, lambda: left.log_p() - right.log_p(), found)
-            return b.select(p.equals(0.0) & q.equals(0.0), 0.0, found)
+            neither = p.equals(0.0) & q.equals(0.0)
+            found = b.select(neither, 0.0, vector.log_quotient(b, p, q))
+            b.is_exp(found, lambda: b.select(neither, 1.0, p / (q + 0.0)))
+            b.is_exp(-found, lambda: b.select(neither, 1.0, q / (p + 0.0)))
+            return found
         log_p, log_q = left.log_p(), right.log_p()
         found = log_p - log_q
         if self.apart is not None:
@@ -131,7 +126,7 @@ class Looks(LogitLooks):
 
     def growth(self) -> None:
         """Write the look that compares the log-sums of two rows of logits."""
-        b = self.text.row(self.width, "c")
+        b = self.text.row("c")
         p, q = (self.number(b, symbol, self.softmax["q"].place) for symbol in "pq")
         first = p - q
         self.text.close(b)
@@ -149,9 +144,9 @@ class Looks(LogitLooks):
             both = left.log_p().equals(-math.inf) & log_q.equals(-math.inf)
             return {"grown": before["grown"] + b.select(both, 0.0, grown)}
 
-        after = self.text.loop("grow", write, self.width, {"grown": (f"<{self.width} x double>", "zeroinitializer")})
-        b = self.text.row(self.width, "d")
-        grown = total(b, after["grown"])
+        after = self.text.loop("grow", write, {"grown": (f"<{self.width} x double>", "zeroinitializer")})
+        b = self.text.row("d")
+        grown = self.text.total(b, after["grown"])
         self.apart = _Apart(first, vector.log1p(b, grown), (grown > -0.5) & (grown < 2.0))
         self.text.close(b)
 
@@ -162,7 +157,7 @@ class Looks(LogitLooks):
 
     def slopes(self) -> None:
         """Write the slopes of the likeliest classes, which are taken from all others."""
-        b = self.text.row(self.width, "r")
+        b = self.text.row("r")
         for symbol in self.form.logits():
             if self.form.derived(symbol):
                 place = self.softmax[symbol].place
@@ -184,6 +179,8 @@ class Looks(LogitLooks):
         form, nothing = self.form, "zeroinitializer"
         real, truth = (f"<{self.width} x {x}>" for x in ("double", "i1"))
         carried: dict[str, tuple[str, str]] = {"value": (real, nothing), "odd": (truth, nothing)}
+        if self._crossed:
+            carried["size"] = (real, nothing)
         plain = [symbol for symbol in "pq" if symbol not in self.softmax]
         if not form.amounts:
             carried |= {f"mass_{symbol}": (real, nothing) for symbol in plain}
@@ -192,33 +189,74 @@ class Looks(LogitLooks):
             carried |= {f"beta_{symbol}": (real, nothing)}
             if form.hessian(symbol):
                 carried |= largest(symbol, self.width)
-        after = self.text.loop("term", self._terms, self.width, carried, form.streaming)
-        b = self.text.row(self.width, "e")
-        wrong = any_lane(b, after["odd"])
+        after = self.text.loop("term", self._terms, carried, form.streaming)
+        b = self.text.row("e")
+        wrong = self.text.anywhere(b, after["odd"])
         for symbol in plain if not form.amounts else ():
-            wrong = wrong | ((b.abs(total(b, after[f"mass_{symbol}"]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
-        found = {"value": total(b, after["value"]), "wrong": wrong}
+            wrong = wrong | ((b.abs(self.text.total(b, after[f"mass_{symbol}"]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
+        found = {"value": self.text.total(b, after["value"]), "wrong": wrong}
+        fits = found["value"] > self.text.total(b, after["size"]) * SMALL[form.element] if self._crossed else b.always
         for symbol in derived:
-            found[f"beta_{symbol}"] = total(b, after[f"beta_{symbol}"])
+            found[f"beta_{symbol}"] = self.text.total(b, after[f"beta_{symbol}"])
             if form.hessian(symbol):
-                found |= without_largest(b, after, symbol)
+                found |= without_largest(self.text, b, after, symbol)
+        self.text.close(b)
+        if self._crossed:
+            found["value"] = self._with_care(found["value"], fits)
+        return found
+
+    @property
+    def _crossed(self) -> bool:
+        """Whether losses are sums of p log(p/q) first."""
+        return self.form.crossed and self.form.valued
+
+    def _with_care(self, sums: Lanes, fits: Lanes) -> Lanes:
+        """Write the look that sums terms which lose no digits, for rows that need it; return the losses of all."""
+        b = self.text.row("h")
+        direct = replace(sums, body=b) * Lanes(b, b.real, "%second_all")
+        reduce = f"llvm.vector.reduce.or.v{self.width}i1"
+        b.declared.add(f"declare i1 @{reduce}({b.truth})")
+        b.lines += [
+            f"  %need_care = call i1 @{reduce}({b.truth} {(replace(fits, body=b) ^ b.always).name})",
+            "  br label %summed\nsummed:\n  br i1 %need_care, label %careful, label %settled\ncareful:",
+        ]
+        self.text.close(b)
+
+        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+            left, right = self._views(look)
+            return {"value": before["value"] + look.counted(self._value(look.body, left, right, look.kept("ratio")))}
+
+        after = self.text.loop("care", write, {"value": (b.real, "zeroinitializer")})
+        b = self.text.row("i")
+        careful = b.select(replace(fits, body=b), direct, self.text.total(b, after["value"]))
+        b.lines.append("  br label %cared\ncared:\n  br label %settled\nsettled:")
+        found = b.write(b.real, f"phi {b.real} [ {direct.name}, %summed ], [ {careful.name}, %cared ]")
         self.text.close(b)
         return found
+
+    def _value(self, b: Vector, left: _View, right: _View, d: Lanes) -> Lanes:
+        """Return the loss of each class, with its own digits."""
+        form = self.form
+        value = self._emit(b, self.formulas.terms, left.p, right.p, d)["value"]
+        if not form.linear or form.both_logits:
+            return value
+        apart = left.p - right.p
+        if form.kinds != ("probabilities", "probabilities"):
+            # Where logarithms came in, d has digits of the difference that p and q have not.
+            apart = b.select(b.abs(d) < 1.0, right.p * vector.expm1(b, d), apart)
+        return value + apart * form.linear
 
     def _terms(self, look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
         b, form = look.body, self.form
         left, right = self._views(look)
         p, q, d = left.p, right.p, self._log_ratio(look.body, left, right)
         found = dict(before)
-        if form.valued:
-            value = self._emit(b, self.formulas.terms, p, q, d)["value"]
-            if form.linear and not form.both_logits:
-                apart = p - q
-                if form.kinds != ("probabilities", "probabilities"):
-                    # Where logarithms came in, d has digits of the difference that p and q have not.
-                    apart = b.select(b.abs(d) < 1.0, q * vector.expm1(b, d), apart)
-                value = value + apart * form.linear
-            found["value"] = before["value"] + look.counted(value)
+        if self._crossed:
+            look.keep(d, "ratio")
+            term = b.select(p.equals(0.0), 0.0, p * d)
+            found["value"], found["size"] = before["value"] + term, before["size"] + b.abs(term)
+        elif form.valued:
+            found["value"] = before["value"] + look.counted(self._value(b, left, right, d))
         for symbol, view in (("p", left), ("q", right)):
             if symbol not in self.softmax:
                 found |= self._validity(look, found, symbol, view)
@@ -276,7 +314,7 @@ class Looks(LogitLooks):
         """Write derivatives; a row of factor 0 has none, whatever came out."""
         factor = look.named(f"%factor_{part.partition('_')[0]}")
         live = look.body.select(factor > 0.0, value * factor, 0.0)
-        look.store(live, f"%row_{part}", self.form.element)
+        look.store(live, part, self.form.element)
 
     # --- the fifth: derivatives by logits --------------------------------------------------------------
 
@@ -301,4 +339,4 @@ class Looks(LogitLooks):
             return {}
 
         if symbols:
-            self.text.loop("write", write, self.width, {}, form.streaming)
+            self.text.loop("write", write, {}, form.streaming)

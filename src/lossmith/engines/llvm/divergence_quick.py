@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
+from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
 
 STRIP = 8
 """Vectors whose sums are taken in single precision before they are added in double."""
+
+UNROLLED = 2
+"""Whole vectors in a turn."""
 
 SMALL = 0.05
 """Share of its parts that a loss must be to have its digits."""
@@ -85,7 +89,7 @@ class Chunk:
         return self.body.select(inside, value, 0.0) if self.inside else value
 
 
-_Write = Callable[[Sequence[Chunk], Mapping[str, Lanes]], Mapping[str, Lanes]]
+_Write = Callable[[Chunk, Mapping[str, Lanes]], Mapping[str, Lanes]]
 
 
 class Quick:
@@ -129,10 +133,10 @@ class Quick:
             near = b.select(b.abs(near) < _NEAR, 0.0, near)
             b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
         self.text.close(b)
-        found = self._loop("pass", self._sums, self._carried())
+        found = self._loop("pass", self._sums, self._summed)
         self._decide(found)
         if self.form.gradient("p") or self.form.gradient("q"):
-            self._loop("slope", self._gradients, {})
+            self._loop("slope", self._gradients, ())
         self.text.lines.append("  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:")
 
     def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes | None]:
@@ -146,41 +150,29 @@ class Quick:
 
     # --- sums -------------------------------------------------------------------------------------
 
-    def _carried(self) -> dict[str, tuple[str, str]]:
-        wide, whole = (f"<{self.width} x {x}>" for x in ("double", "i32"))
-        carried = {"value": (wide, "zeroinitializer")}
-        carried |= {f"total_{symbol}": (wide, "zeroinitializer") for symbol in "pq"}
-        if "p" not in self.form.logits():
-            carried["bits"] = (whole, "zeroinitializer")
-        return carried
+    @property
+    def _summed(self) -> tuple[str, ...]:
+        """What is summed over a row."""
+        return ("value", "total_p", "total_q")
 
-    def _sums(self, chunks: Sequence[Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        found = dict(before)
-        sums: dict[str, Lanes] = {}
-        for chunk in chunks:
-            b, below, shares = chunk.body, {}, {}
-            for symbol in "pq":
-                kind = self.form.kind(symbol)
-                if kind == "logits":
-                    reference = Lanes(b, b.real, f"%reference_{symbol}")
-                    z = chunk.load(f"%row_{symbol}", reference)
-                    below[symbol], lost = self._below(b, z, reference)
-                    shares[symbol] = vector.exp_inside(b, below[symbol], lost)
-                    chunk.store(shares[symbol], f"%short_{symbol}", streaming=False)
-                else:
-                    p = chunk.load(f"%row_{symbol}", b.number(0.0))
-                    found["bits"] = b.call("umax", found["bits"], b.bits(p))
-                    shares[symbol], below[symbol] = p, vector.log_inside(b, p)
-                shares[symbol] = chunk.counted(shares[symbol])
-            apart = below["p"] - below["q"]
-            if sums:
-                sums["value"] = b.fma(shares["p"], apart, sums["value"])
-                sums |= {f"total_{symbol}": sums[f"total_{symbol}"] + shares[symbol] for symbol in "pq"}
+    def _sums(self, chunk: Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        b, below, shares, found = chunk.body, {}, {}, dict(before)
+        for symbol in "pq":
+            kind = self.form.kind(symbol)
+            if kind == "logits":
+                reference = Lanes(b, b.real, f"%reference_{symbol}")
+                z = chunk.load(f"%row_{symbol}", reference)
+                below[symbol], lost = self._below(b, z, reference)
+                shares[symbol] = vector.exp_inside(b, below[symbol], lost)
+                chunk.store(shares[symbol], f"%short_{symbol}", streaming=False)
             else:
-                sums["value"] = shares["p"] * apart
-                sums |= {f"total_{symbol}": shares[symbol] for symbol in "pq"}
-        wide = chunks[0].body.widened()
-        return found | {name: before[name] + wide.take(value) for name, value in sums.items()}
+                p = chunk.load(f"%row_{symbol}", b.number(0.0))
+                found["bits"] = b.call("umax", found["bits"], b.bits(p))
+                shares[symbol], below[symbol] = p, vector.log_inside(b, p)
+            shares[symbol] = chunk.counted(shares[symbol])
+            found[f"total_{symbol}"] = found[f"total_{symbol}"] + shares[symbol]
+        found["value"] = b.fma(shares["p"], below["p"] - below["q"], found["value"])
+        return found
 
     def _decide(self, found: Mapping[str, Lanes]) -> None:
         """Write what becomes of the sums, and which rows go the other way."""
@@ -228,79 +220,105 @@ class Quick:
 
     # --- the gradient -------------------------------------------------------------------------------
 
-    def _gradients(self, chunks: Sequence[Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        form = self.form
-        for chunk in chunks:
-            b = chunk.body
-            kept = "%row_p" if form.kind("p") == "probabilities" else "%short_p"
-            p = chunk.load(kept, b.number(0.0))
-            if form.gradient("q"):
-                q = chunk.load("%short_q", b.number(0.0))
-                of_p, of_q = (Lanes(b, b.real, f"%of_{symbol}") for symbol in "pq")
-                chunk.store(b.fma(q, of_q, -(p * of_p)), "%row_gradient_q", form.streaming)
-            if form.gradient("p"):
-                reference = Lanes(b, b.real, "%reference_q")
-                z, wide = chunk.load("%row_q", reference), b.widened()
-                below = wide.take(z) - wide.take(reference)
-                log_p, rest = vector.log_inside(wide, wide.take(p)), Lanes(wide, wide.real, "%of_rest")
-                log_p = b.select(p.equals(0.0), wide.number(-math.inf), log_p)
-                live = Lanes(b, b.truth, "%of_live")
-                slope = ((log_p - below) + rest) * Lanes(wide, wide.real, "%of_slope")
-                chunk.store(b.give(b.select(live, slope, wide.number(0.0))), "%row_gradient_p", form.streaming)
+    def _gradients(self, chunk: Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        form, b = self.form, chunk.body
+        kept = "%row_p" if form.kind("p") == "probabilities" else "%short_p"
+        p = chunk.load(kept, b.number(0.0))
+        if form.gradient("q"):
+            q = chunk.load("%short_q", b.number(0.0))
+            of_p, of_q = (Lanes(b, b.real, f"%of_{symbol}") for symbol in "pq")
+            chunk.store(b.fma(q, of_q, -(p * of_p)), "%row_gradient_q", form.streaming)
+        if form.gradient("p"):
+            reference = Lanes(b, b.real, "%reference_q")
+            z, wide = chunk.load("%row_q", reference), b.widened()
+            below = wide.take(z) - wide.take(reference)
+            log_p, rest = vector.log_inside(wide, wide.take(p)), Lanes(wide, wide.real, "%of_rest")
+            log_p = b.select(p.equals(0.0), wide.number(-math.inf), log_p)
+            live = Lanes(b, b.truth, "%of_live")
+            slope = ((log_p - below) + rest) * Lanes(wide, wide.real, "%of_slope")
+            chunk.store(b.give(b.select(live, slope, wide.number(0.0))), "%row_gradient_p", form.streaming)
         return {}
 
     # --- loops ----------------------------------------------------------------------------------------
 
-    def _loop(self, name: str, write: _Write, carried: Mapping[str, tuple[str, str]]) -> dict[str, Lanes]:
-        """Add a loop over strips of whole vectors, and one over what is left of the row, a vector at a time."""
-        width, step = self.width, self.width * STRIP
+    def _loop(self, name: str, write: _Write, summed: Sequence[str]) -> dict[str, Lanes]:
+        """Add a loop over strips of whole vectors, and one over what is left of the row, a vector at a time.
+
+        Args:
+            name: of the loop.
+            write: writes a vector; it is given sums over the strip so far, and the greatest bits of shares.
+            summed: what is summed.
+
+        Returns:
+            The sums in double precision, and the greatest bits.
+        """
+        width, strip = self.width, self.width * STRIP
+        short = dict.fromkeys(summed, f"<{width} x float>") | ({"bits": f"<{width} x i32>"} if summed else {})
+        types = {key: f"<{width} x double>" if key in summed else type_ for key, type_ in short.items()}
         whole, part = (Body("float", width, f"{name}{letter}") for letter in "wp")
-        chunks = []
-        for place in range(STRIP):
+
+        # Some whole vectors, whose sums are those of the strip so far.
+        vectors = {key: Lanes(whole, type_, f"%{name}_s_{key}") for key, type_ in short.items()}
+        for place in range(UNROLLED):
             whole.lines.append(f"  %{name}_k{place} = add i64 %{name}_k, {place * width}")
-            chunks.append(Chunk(whole, f"%{name}_k{place}"))
-        last = Chunk(part, f"%{name}_j", f"%{name}_inside")
+            vectors = dict(write(Chunk(whole, f"%{name}_k{place}"), vectors))
+        # One that may not be whole, whose sums are its own.
         lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
         part.lines.append(f"  %{name}_left = sub i64 %classes, %{name}_j")
-        part.lines.append(f"  {last.inside} = icmp ult {part.vector('i64')} {lanes}, "
+        part.lines.append(f"  %{name}_inside = icmp ult {part.vector('i64')} {lanes}, "
                           f"{single(part, 'i64', f'%{name}_left').name}")  # fmt: skip
+        nothing = {key: Lanes(part, type_, "zeroinitializer") for key, type_ in short.items()}
+        last = write(Chunk(part, f"%{name}_j", f"%{name}_inside"), nothing)
 
-        def written(body: Body, chunks: Sequence[Chunk], prefix: str) -> dict[str, str]:
-            before = {key: Lanes(body, type_, f"%{prefix}_{key}") for key, (type_, _) in carried.items()}
-            return {key: value.name for key, value in write(chunks, before).items()}
+        def added(prefix: str, sums: Mapping[str, Lanes]) -> tuple[list[str], dict[str, str]]:
+            """Return the lines that add sums to those before, and the names of the new ones."""
+            b, found = Body("float", width, f"{prefix}_a"), {}
+            for key, value in sums.items():
+                before, value = Lanes(b, types[key], f"%{prefix}_{key}"), replace(value, body=b)
+                total = before + b.widened().take(value) if key in summed else b.call("umax", before, value)
+                found[key] = total.name
+            self.text.declared |= b.declared
+            return b.lines, found
 
-        after, end = written(whole, chunks, name), written(part, [last], f"{name}_p")
-
-        def phis(prefix: str, *sources: tuple[Mapping[str, str], str]) -> list[str]:
+        def phis(prefix: str, kinds: Mapping[str, str], *sources: tuple[Mapping[str, str], str]) -> list[str]:
             return [
                 f"  %{prefix}_{key} = phi {type_} "
-                + ", ".join(f"[ {values[key]}, %{label} ]" for values, label in sources)
-                for key, (type_, _) in carried.items()
+                + ", ".join(f"[ {values.get(key, 'zeroinitializer')}, %{label} ]" for values, label in sources)
+                for key, type_ in kinds.items()
             ]
 
-        start = {key: first for key, (_, first) in carried.items()}
-        middle = {key: f"%{name}_m_{key}" for key in carried}
+        (after, strip_sums), (rest, part_sums) = added(f"{name}_w", vectors), added(f"{name}_p", last)
+        middle = {key: f"%{name}_m_{key}" for key in types}
         self.text.lines += [
             f"  br label %{name}_begin\n{name}_begin:",
-            f"  %{name}_whole = and i64 %classes, -{step}",
+            f"  %{name}_whole = and i64 %classes, -{strip}",
             f"  %{name}_any = icmp ne i64 %{name}_whole, 0",
             f"  br i1 %{name}_any, label %{name}_strips, label %{name}_middle\n{name}_strips:",
-            f"  %{name}_k = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{name}_strips ]",
-            *phis(name, (start, f"{name}_begin"), (after, f"{name}_strips")),
+            f"  %{name}_from = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{name}_strip ]",
+            *phis(f"{name}_w", types, ({}, f"{name}_begin"), (strip_sums, f"{name}_strip")),
+            f"  %{name}_stop = add i64 %{name}_from, {strip}",
+            f"  br label %{name}_vectors\n{name}_vectors:",
+            f"  %{name}_k = phi i64 [ %{name}_from, %{name}_strips ], [ %{name}_next, %{name}_vectors ]",
+            *phis(f"{name}_s", short, ({}, f"{name}_strips"),
+                  ({key: value.name for key, value in vectors.items()}, f"{name}_vectors")),
             *whole.lines,
-            f"  %{name}_next = add i64 %{name}_k, {step}",
+            onward(f"%{name}_next", f"%{name}_k", width * UNROLLED),
+            f"  %{name}_on = icmp ult i64 %{name}_next, %{name}_stop",
+            f"  br i1 %{name}_on, label %{name}_vectors, label %{name}_strip\n{name}_strip:",
+            *after,
             f"  %{name}_more = icmp ult i64 %{name}_next, %{name}_whole",
             f"  br i1 %{name}_more, label %{name}_strips, label %{name}_middle\n{name}_middle:",
-            *phis(f"{name}_m", (start, f"{name}_begin"), (after, f"{name}_strips")),
+            *phis(f"{name}_m", types, ({}, f"{name}_begin"), (strip_sums, f"{name}_strip")),
             f"  %{name}_rest = icmp ult i64 %{name}_whole, %classes",
             f"  br i1 %{name}_rest, label %{name}_parts, label %{name}_end\n{name}_parts:",
             f"  %{name}_j = phi i64 [ %{name}_whole, %{name}_middle ], [ %{name}_j_next, %{name}_parts ]",
-            *phis(f"{name}_p", (middle, f"{name}_middle"), (end, f"{name}_parts")),
+            *phis(f"{name}_p", types, (middle, f"{name}_middle"), (part_sums, f"{name}_parts")),
             *part.lines,
-            f"  %{name}_j_next = add i64 %{name}_j, {width}",
+            *rest,
+            onward(f"%{name}_j_next", f"%{name}_j", width),
             f"  %{name}_j_more = icmp ult i64 %{name}_j_next, %classes",
             f"  br i1 %{name}_j_more, label %{name}_parts, label %{name}_end\n{name}_end:",
-            *phis(f"{name}_e", (middle, f"{name}_middle"), (end, f"{name}_parts")),
-        ]
+            *phis(f"{name}_e", types, (middle, f"{name}_middle"), (part_sums, f"{name}_parts")),
+        ]  # fmt: skip
         self.text.declared |= whole.declared | part.declared
-        return {key: Lanes(whole, type_, f"%{name}_e_{key}") for key, (type_, _) in carried.items()}
+        return {key: Lanes(whole, type_, f"%{name}_e_{key}") for key, type_ in types.items()}

@@ -7,7 +7,7 @@ precision only where its loss is a small difference of its terms, or small besid
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import divergence_quick as quick
@@ -33,10 +33,10 @@ def is_of_shares(form: DivergenceForm) -> bool:
 class Shares(quick.Quick):
     """This way, which writes itself into a text; see ``Quick``."""
 
-    def _carried(self) -> dict[str, tuple[str, str]]:
-        wide, whole = (f"<{self.width} x {x}>" for x in ("double", "i32"))
-        sums = dict.fromkeys(("value", "size", "total_p", "total_q"), (wide, "zeroinitializer"))
-        return {**sums, "bits": (whole, "zeroinitializer")}
+    @property
+    def _summed(self) -> tuple[str, ...]:
+        """What is summed over a row."""
+        return ("value", "size", "total_p", "total_q")
 
     @property
     def _of_logarithms(self) -> bool:
@@ -48,24 +48,21 @@ class Shares(quick.Quick):
             return vector.exp(b, chunk.load("%row_q", b.number(-math.inf)))
         return chunk.load("%row_q", b.number(0.0))
 
-    def _sums(self, chunks: Sequence[quick.Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        found, sums = dict(before), dict[str, Lanes]()
-        for chunk in chunks:
-            b = chunk.body
-            p, q = chunk.load("%row_p", b.number(0.0)), self._q(chunk)
-            for share in (p, q):
-                found["bits"] = b.call("umax", found["bits"], b.bits(share))
-            inverse = 1.0 / q
-            ratio = p * inverse
-            # Of q where it should be of p, which makes no difference where these digits matter.
-            lost = b.fma(-ratio, q, p) * inverse
-            d = vector.log(b, ratio)
-            d = b.select((ratio > 0.5) & (ratio < 2.0), d + lost, d)
-            term = b.select(p > 0.0, p * d, 0.0)
-            for name, value in (("value", term), ("size", b.abs(term)), ("total_p", p), ("total_q", q)):
-                sums[name] = sums[name] + value if name in sums else value
-        wide = chunks[0].body.widened()
-        return found | {name: before[name] + wide.take(value) for name, value in sums.items()}
+    def _sums(self, chunk: quick.Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        b, found = chunk.body, dict(before)
+        p, q = chunk.load("%row_p", b.number(0.0)), self._q(chunk)
+        for share in (p, q):
+            found["bits"] = b.call("umax", found["bits"], b.bits(share))
+        inverse = 1.0 / q
+        ratio = p * inverse
+        # Of q where it should be of p, which makes no difference where these digits matter.
+        lost = b.fma(-ratio, q, p) * inverse
+        d = vector.log(b, ratio)
+        d = b.select((ratio > 0.5) & (ratio < 2.0), d + lost, d)
+        term = b.select(p > 0.0, p * d, 0.0)
+        for name, value in (("value", term), ("size", b.abs(term)), ("total_p", p), ("total_q", q)):
+            found[name] = found[name] + value
+        return found
 
     def _decide(self, found: Mapping[str, Lanes]) -> None:
         b = Body("float", self.width, "qb").widened()
@@ -80,22 +77,19 @@ class Shares(quick.Quick):
         b.lines.append(f"  %of_slope = fadd {b.real} {factor.name}, splat (double 0.0)")
         self.settle(b, loss, fits)
 
-    def _gradients(self, chunks: Sequence[quick.Chunk], before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        for chunk in chunks:
-            b = chunk.body
-            p, given = (chunk.load(f"%row_{symbol}", b.number(0.0)) for symbol in "pq")
-            neither = p.equals(0.0) & given.equals(-math.inf if self._of_logarithms else 0.0)  # then they are equal
-            if self.form.gradient("q"):
-                slope = p if self._of_logarithms else b.select(neither, 1.0, p / given)
-                chunk.store(-(slope * Lanes(b, b.real, "%of_p")), "%row_gradient_q", self.form.streaming)
-            if self.form.gradient("p"):
-                wide = b.widened()
-                below = wide.take(given) if self._of_logarithms else wide.number(0.0)
-                ratio = wide.take(p) if self._of_logarithms else wide.take(p) / wide.take(given)
-                d = b.select(ratio.equals(0.0), wide.number(-math.inf), vector.log_inside(wide, ratio) - below)
-                factor = Lanes(wide, wide.real, "%of_slope")
-                slope = (b.select(neither, wide.number(0.0), d) + 1.0) * factor
-                chunk.store(
-                    b.give(b.select(factor > 0.0, slope, wide.number(0.0))), "%row_gradient_p", self.form.streaming
-                )
+    def _gradients(self, chunk: quick.Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        b = chunk.body
+        p, given = (chunk.load(f"%row_{symbol}", b.number(0.0)) for symbol in "pq")
+        neither = p.equals(0.0) & given.equals(-math.inf if self._of_logarithms else 0.0)  # then they are equal
+        if self.form.gradient("q"):
+            slope = p if self._of_logarithms else b.select(neither, 1.0, p / given)
+            chunk.store(-(slope * Lanes(b, b.real, "%of_p")), "%row_gradient_q", self.form.streaming)
+        if self.form.gradient("p"):
+            wide = b.widened()
+            below = wide.take(given) if self._of_logarithms else wide.number(0.0)
+            ratio = wide.take(p) if self._of_logarithms else wide.take(p) / wide.take(given)
+            d = b.select(ratio.equals(0.0), wide.number(-math.inf), vector.log_inside(wide, ratio) - below)
+            factor = Lanes(wide, wide.real, "%of_slope")
+            slope = (b.select(neither, wide.number(0.0), d) + 1.0) * factor
+            chunk.store(b.give(b.select(factor > 0.0, slope, wide.number(0.0))), "%row_gradient_p", self.form.streaming)
         return {}

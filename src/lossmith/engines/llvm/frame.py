@@ -19,6 +19,15 @@ and are ``NOWHERE`` for none. Most kernels only say whether there are any, by a 
 NOWHERE = 2**31 - 1
 
 
+def onward(after: str, before: str, step: int | str) -> str:
+    """Return the lines that count a loop on, from ``before`` to ``after``.
+
+    The freeze does nothing but hide what is counted: LLVM would look long for pointers that could count in its place,
+    and machines add a base and an index by themselves.
+    """
+    return f"  {after}_from = freeze i64 {before}\n  {after} = add i64 {after}_from, {step}"
+
+
 def begin_blocks(rows: str) -> str:
     """Return the text that begins a block of so many rows, ``%start`` to ``%end``; it follows a block ``entry``."""
     return f"""
@@ -47,7 +56,7 @@ def end_blocks(total: str, *, fenced: bool) -> str:
         lines.append(f"%record{place} = getelementptr i64, ptr %record, i64 {place}")
         lines.append(f"store i64 %{name}_value, ptr %record{place}, align 8")
     lines += [
-        "%next_block = add i64 %block, 1",
+        onward("%next_block", "%block", 1).strip(),
         "%again = icmp ult i64 %next_block, %last_block",
         "br i1 %again, label %blocks, label %done\n\ndone:",
         *(["call void @llvm.x86.sse.sfence()"] if fenced else []),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,7 @@ class Ready:
         self._constants = reference.uniform_values(kernel.program, parameters)
         self._fixed = address(self._constants)
         self._kept = form.given or (form.kind,) * count
+        self._outputs = len(form.stored)
 
     def run(
         self,
@@ -114,6 +115,8 @@ class Ready:
             The sum, or nothing where a block has more to say.
         """
         rows = len(inputs[0])
+        if rows <= reference.BLOCK:
+            return self.one_block([*map(address, inputs), *map(address, outputs)], rows, factor)
         blocks = -(-rows // reference.BLOCK)
         given, filled, left = pointers(inputs), pointers(outputs), records.of_few(blocks)
 
@@ -123,23 +126,18 @@ class Ready:
         threads.run(call, blocks, LEAST_BLOCKS)
         return records.total(left)
 
-    def one_block(self, rows: int, outputs: int, factor: float) -> OneBlock:
-        """Return the kernel over so many rows of inputs that lie and hold what the form says, and as many outputs.
-
-        Args:
-            rows: at most a block.
-            outputs: how many there are.
-            factor: what they are multiplied by.
-        """
-        inputs = len(self._kept)
+    @cached_property
+    def one_block(self) -> OneBlock:
+        """The kernel over at most a block of inputs that lie and hold what the form says, and then of outputs."""
+        inputs, outputs = len(self._kept), self._outputs
 
         def layout(left: int) -> tuple[Any, Sequence[Any], Any]:
             table = _table(inputs + outputs)()
             given = ctypes.addressof(table)
             filled = given + inputs * ctypes.sizeof(ctypes.c_void_p)
-            return table, (given, self._fixed, filled, None, None, left, factor, rows, 0, 1), self._constants
+            return table, (given, self._fixed, filled, None, None, left, 1.0, 0, 0, 1), self._constants
 
-        return OneBlock(self._call, layout, range(inputs + outputs))
+        return OneBlock(self._call, layout, range(inputs + outputs), factor=6, rows=7)
 
 
 def element_of(array: Array) -> str:
@@ -164,10 +162,13 @@ _ELEMENTS = {
 }  # fmt: skip
 
 
+_addressof, _byte_of = ctypes.addressof, ctypes.c_char.from_buffer
+
+
 def address(array: Array) -> int:
     """Return where an array begins."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+        return _addressof(_byte_of(array))  # type: ignore[arg-type]  # NumPy does not say so
     except (TypeError, ValueError, BufferError):  # for read-only, strided and empty ones by the slower way
         return int(array.ctypes.data)
 

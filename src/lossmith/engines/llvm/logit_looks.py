@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
-from lossmith.engines.llvm.row_text import Look, Text, any_lane, first_largest, number_at, total
+from lossmith.engines.llvm.row_text import Look, Text
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,12 @@ class LogitLooks(ABC):
 
     Args:
         text: what is written into.
-        width: lanes.
         symbols: what is given as logits; its exponentials are kept in scratch as ``powers_{symbol}``.
         element: type of the numbers in arrays.
     """
 
-    def __init__(self, text: Text, width: int, symbols: Sequence[str], element: Kind) -> None:
-        self.text, self.width, self.symbols, self.element = text, width, symbols, element
+    def __init__(self, text: Text, symbols: Sequence[str], element: Kind) -> None:
+        self.text, self.width, self.symbols, self.element = text, text.width, symbols, element
         self.tops: dict[str, tuple[Lanes, Lanes]] = {}
         self.softmax: dict[str, Softmax] = {}
 
@@ -49,8 +48,7 @@ class LogitLooks(ABC):
 
     def number(self, b: Body, symbol: str, place: Lanes) -> Lanes:
         """Return what an array holds at one class."""
-        at = b.write("i64", f"extractelement {place.type} {place.name}, i32 0").name
-        return b.convert("fpext", number_at(b, f"%row_{symbol}", self.element, at), b.real)
+        return b.convert("fpext", self.text.at_class(b, symbol, self.element, place), b.real)
 
     def largest(self) -> Lanes:
         """Write the look for the largest logits; return where a row of logits is none."""
@@ -70,11 +68,11 @@ class LogitLooks(ABC):
                 found["odd"] = found["odd"] | ((z < math.inf) ^ b.always)
             return found
 
-        after = self.text.loop("look", write, self.width, carried)
-        b = self.text.row(self.width, "a")
-        wrong = any_lane(b, after["odd"])
+        after = self.text.loop("look", write, carried)
+        b = self.text.row("a")
+        wrong = self.text.anywhere(b, after["odd"])
         for symbol in self.symbols:
-            top, place = first_largest(b, after[f"top_{symbol}"], after[f"place_{symbol}"])
+            top, place = self.text.first_largest(b, after[f"top_{symbol}"], after[f"place_{symbol}"])
             wrong = wrong | ((top > -math.inf) ^ b.always)
             self.tops[symbol] = top, place
         self.text.close(b)
@@ -96,10 +94,10 @@ class LogitLooks(ABC):
                 found[f"ties_{symbol}"] = ties + b.select(top, 1.0, b.number(0.0))
             return found
 
-        after = self.text.loop("sum", write, self.width, dict.fromkeys(names, (real, "zeroinitializer")))
-        b = self.text.row(self.width, "b")
+        after = self.text.loop("sum", write, dict.fromkeys(names, (real, "zeroinitializer")))
+        b = self.text.row("b")
         for symbol in self.symbols:
-            others = total(b, after[f"others_{symbol}"]) + (total(b, after[f"ties_{symbol}"]) - 1.0)
+            others = self.text.total(b, after[f"others_{symbol}"]) + (self.text.total(b, after[f"ties_{symbol}"]) - 1.0)
             inverse, log_others = 1.0 / (others + 1.0), vector.log1p(b, others)
             self.softmax[symbol] = Softmax(*self.tops[symbol], others, inverse, log_others)
         self.text.close(b)

@@ -10,10 +10,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, NOWHERE, begin_blocks, end_blocks, noticed, phis, tree
+from lossmith.engines.llvm.frame import (
+    ALIGNED,
+    FENCE,
+    NAME,
+    NOWHERE,
+    begin_blocks,
+    end_blocks,
+    noticed,
+    onward,
+    phis,
+    tree,
+)
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
@@ -184,7 +195,7 @@ vectors:
   %places = phi {small} [ {places}, %blocks ], [ %next_places, %{end} ]
 {phis(nothing, "", ({}, "blocks"), (after, end))}
 {chr(10).join(full.body.lines)}
-  %next_row = add i64 %row, {width}
+{onward("%next_row", "%row", width)}
   %next_places = add {small} %places, splat (i32 {width})
   %more = icmp ult i64 %next_row, %stop
   br i1 %more, label %vectors, label %rest_of_block

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
-from lossmith.engines.llvm.lanes import Body, Lanes, Number
+from lossmith.engines.llvm.lanes import Body, Lanes
 
 _INF = math.inf
 
@@ -36,6 +36,7 @@ _FORMATS = {
     "float": _Format(23, 127, (0.693145751953125, 1.42860682030941723e-06), -104.0, 88.73, 0x3F3504F3, 2.0**-126),
 }
 LN2 = 0.6931471805599453
+_ROOT_2 = 1.4142135623730951
 LN2_REST = 2.3190468138462996e-17  # ln 2 is the sum of the two
 
 
@@ -135,6 +136,21 @@ def log(b: Body, x: Lanes) -> Lanes:
     """Return the natural logarithm; of 0 it is minus infinity, of less no number."""
     n, m = _split(b, x)
     return _log_near_one(b, n, m - 1.0)
+
+
+def log_quotient(b: Body, x: Lanes, y: Lanes) -> Lanes:
+    """Return log(x / y) of numbers from 0 on, with its digits also where they are nearly equal; no number of 0 / 0."""
+    form = _format(b)
+    (n, u), (k, v) = _split(b, x), _split(b, y)
+    e = k - n
+    # So that the quotient of the two is as near to 1 as can be: their difference is exact then.
+    above, below = u > v * _ROOT_2, v > u * _ROOT_2
+    u, v = b.select(below, u + u, u), b.select(above, v + v, v)
+    e = b.select(above, e + 1.0, b.select(below, e - 1.0, e))
+    s = (u - v) / (u + v)
+    z = s * s
+    rest = b.fma(s, z * b.polynomial(z, _table(b, "LOG")), e * form.ln2[1])
+    return b.fma(e, form.ln2[0], b.fma(s, 2.0, rest))
 
 
 def log_inside(b: Body, x: Lanes) -> Lanes:
@@ -353,24 +369,3 @@ def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
 _THIRDS_REST = 3.700743415417188e-17  # two thirds less its nearest double
 _LN2_HIGH = 0.6931471805598903  # 42 bits, so that products with whole numbers up to 2047 are exact
 _LN2_LOW = 5.497923018708371e-14
-
-
-class Vector(Body):
-    """A text that knows the functions above; see ``lossmith.engines.arithmetic`` for what it has to know."""
-
-    exp, expm1, log, log1p, pow, hypot = exp, expm1, log, log1p, pow, hypot
-    tanh, sigmoid, softplus, logcosh, sech2 = tanh, sigmoid, softplus, logcosh, sech2
-    bell, normal_within, log1p_excess, atanh_gap = bell, normal_within, log1p_excess, atanh_gap
-    normal_range = normal_range
-
-    def finite_product(self, a: Lanes, b: Lanes) -> Lanes:
-        """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
-        return self.fma(a, b, 0.0)
-
-    def equal(self, a: Lanes, b: Number) -> Lanes:
-        """Return where two are equal; a NaN equals nothing."""
-        return a.equals(b)
-
-    def lgamma(self, a: Lanes) -> Lanes:
-        """Return the logarithm of the gamma function, by the library of C."""
-        return self.one_by_one("lgamma", a)

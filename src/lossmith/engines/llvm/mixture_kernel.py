@@ -14,6 +14,7 @@ from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import address, element_type, of_examples, uniform
 from lossmith.engines.llvm.mixture_looks import MixtureForm, MixtureLooks
 from lossmith.engines.llvm.row_by_row import (
+    BY_LANE,
     LEAST_NUMBERS,
     SIGNATURE,
     begin_rows,
@@ -28,7 +29,6 @@ from lossmith.engines.llvm.row_by_row import (
 from lossmith.engines.llvm.row_call import Prepared, RowCall
 from lossmith.engines.llvm.row_frame import Targets
 from lossmith.engines.llvm.row_places import Places
-from lossmith.engines.llvm.row_text import Text, first_lane
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
 
@@ -54,19 +54,29 @@ def module(program: Program, form: MixtureForm, width: int, *, on_x86: bool = Tr
         width: doubles in a vector.
         on_x86: whether writing past the caches needs a fence.
     """
-    text = Text([], set())
-    looks = MixtureLooks(text, width, form, program, enter(text, width, ARGUMENTS, _SCRATCH, [program]))
+    text = form.text(width)
+    looks = MixtureLooks(text, form, program, enter(text, ARGUMENTS, _kept(form), [program]))
     looks.enter()
-    rows = ["f", *(["targets"] if form.targets == "soft" else []), *(x for x in form.written if x != "losses")]
-    begin_rows(text, form, rows, _FLAGS)
-    counts, weight = row_factor(text, form, width)
+    begin_rows(text, form, *_rows(form), _FLAGS)
+    counts, weight = row_factor(text, form)
     found = looks.row()
-    b = text.row(width, "j")
+    b = text.row("j")
     for name in ("value", "wrong"):
-        first_lane(b, found[name], f"row_{name}")
+        text.name(b, found[name], f"row_{name}")
     text.close(b)
-    end_row(text, form, width, counts, weight, _FLAGS)
-    return whole(text, form, "bad", on_x86=on_x86)
+    end_row(text, form, counts, weight, _FLAGS)
+    return whole(text, form, _FLAGS, "bad", on_x86=on_x86)
+
+
+def _rows(form: MixtureForm) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the arrays of rows that are read, and those that are written."""
+    return ("f", *(["targets"] if form.targets == "soft" else [])), tuple(x for x in form.written if x != "losses")
+
+
+def _kept(form: MixtureForm) -> tuple[str, ...]:
+    """Return what scratch holds of each class."""
+    given, written = _rows(form)
+    return (*_SCRATCH, *given, *written) if form.by_lane else _SCRATCH
 
 
 class MixtureKernel:
@@ -115,7 +125,8 @@ def prepare(
         rows: how many of the first rows it takes.
         f: (rows, classes), logits or probabilities; any real type and layout. What is not one row after the other, or
             not of the type of the results, is brought to that a block at a time, and so is what is written.
-        targets: class indices inside the classes, of any integer type, or distributions like ``f``.
+        targets: class indices of any integer type, or distributions like ``f``. A row whose index is outside the
+            classes is none.
         parameters: a number for each of the program's parameters.
         outputs: what to write: ``losses`` (rows,), ``gradient`` and ``hessian`` (rows, classes), each beginning with
             the rows that it takes.
@@ -131,7 +142,8 @@ def prepare(
     classes, dtype = f.shape[1], np.dtype(np.float64 if double else np.float32)
     form = MixtureForm(
         element="double" if double else "float", written=tuple(outputs), summed=summed, weighted=weight is not None,
-        masked=mask is not None, streaming=streams(outputs, classes), targets=kind, logits=logits,
+        masked=mask is not None, streaming=streams(outputs, classes) and classes > BY_LANE, by_lane=classes <= BY_LANE,
+        targets=kind, logits=logits,
         labels="" if kind == "soft" else element_type(targets.dtype), spread=kind == "soft" and share != 0,
         penalised=penalty != 0, adjusted=adjustment is not None,
     )  # fmt: skip
@@ -146,6 +158,6 @@ def prepare(
     call = RowCall(
         mixture_kernel(found, form).call, ARGUMENTS, brought=("targets", "f", *outputs),
         kept={"uniforms": constants, "adjustment": added}, numbers=(share, penalty), sizes=(classes, block),
-        scratch=scratch_of(len(_SCRATCH), classes), least=LEAST_NUMBERS,
+        scratch=scratch_of(form, len(_kept(form)), classes), least=LEAST_NUMBERS,
     )  # fmt: skip
     return Prepared(call, places, given, rows)

@@ -14,22 +14,19 @@ from dataclasses import dataclass, replace
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.logit_looks import LogitLooks, Softmax
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import in_memory, whole
 from lossmith.engines.llvm.row_by_row import Form, Uniform
 from lossmith.engines.llvm.row_frame import Targets
 from lossmith.engines.llvm.row_text import (
     Look,
     Text,
-    any_lane,
     largest,
-    number_at,
     single,
-    total,
     with_largest,
     without_each,
     without_largest,
 )
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 
@@ -71,31 +68,32 @@ class MixtureLooks(LogitLooks):
 
     Args:
         text: what is written into.
-        width: lanes.
         form: what the kernel does.
         program: φ, with ``value``, ``gradient`` and ``hessian`` as far as needed.
         uniform: the values of the program that are the same for every class.
     """
 
-    def __init__(self, text: Text, width: int, form: MixtureForm, program: Program, uniform: Uniform) -> None:
-        super().__init__(text, width, ("f",) if form.logits else (), form.element)
+    def __init__(self, text: Text, form: MixtureForm, program: Program, uniform: Uniform) -> None:
+        super().__init__(text, ("f",) if form.logits else (), form.element)
         self.form, self.program, self.uniform = form, program, uniform[program]
 
     def given(self, look: Look, symbol: str) -> Lanes:
         """Return the logits or probabilities."""
-        found = look.load(f"%row_{symbol}", self.element, -math.inf if self.form.logits else 0.0)
-        return found + look.load("%adjustment", "double", 0.0) if self.form.adjusted else found
+        found = look.load(symbol, self.element, -math.inf if self.form.logits else 0.0)
+        return found + look.shared("adjustment") if self.form.adjusted else found
 
     def enter(self) -> None:
         """Write what is the same for all rows."""
-        b = self.text.row(self.width, "v")
+        b = self.text.row("v")
         b.lines.append("  %class_count = uitofp i64 %classes to double")
-        b.lines.append("  %even_one = fdiv double %first_one, %class_count")
+        b.lines.append(f"  %even_all = fdiv {b.real} %first_all, {single(b, 'double', '%class_count').name}")
         self.text.close(b)
 
     def row(self) -> dict[str, Lanes]:
         """Write all looks at a row; return ``value``, and ``wrong`` where it is none."""
         form = self.form
+        if form.targets != "soft":
+            self._find_target()
         if form.targets == "indices":
             return self._one_class()
         wrong = self.largest() if form.logits else None
@@ -103,8 +101,8 @@ class MixtureLooks(LogitLooks):
             self.sums()
         found = self._terms()
         if form.logits and (form.gradient or form.hessian):
-            self.text.loop("write", lambda look, before: self._derive(look, found), self.width, {}, form.streaming)
-        b = self.text.row(self.width, "g")
+            self.text.loop("write", lambda look, before: self._derive(look, found), {}, form.streaming)
+        b = self.text.row("g")
         if wrong is not None:
             found["wrong"] = replace(found["wrong"], body=b) | wrong
         if form.penalised:
@@ -133,18 +131,20 @@ class MixtureLooks(LogitLooks):
         """Return what targets say of these classes: as given, and with what is spread."""
         b, form, spread = look.body, self.form, look.named("%first_all")
         if form.targets == "soft":
-            given = mixed = look.load("%row_targets", self.element, 0.0)
+            given = mixed = look.load("targets", self.element, 0.0)
         else:
-            target = self._target(b)
-            given = b.select(b.compare_whole("eq", look.places, target), b.number(1.0), 0.0)
+            given = b.select(b.compare_whole("eq", look.places, look.of(self._target)), b.number(1.0), 0.0)
         if form.spread or form.targets == "smoothed":
-            mixed = look.counted(given * (1.0 - spread) + single(b, "double", "%even_one"))
+            mixed = look.counted(given * (1.0 - spread) + look.named("%even_all"))
         return given, mixed
 
-    def _target(self, b: Body) -> Lanes:
-        """Return the class index of the row."""
-        labels = self.form.labels
-        return whole(b, number_at(b, "%targets", in_memory(labels), "%row"), labels)
+    def _find_target(self) -> None:
+        """Write which class is the row's, the first one where its index is none."""
+        b, labels = self.text.row("o"), self.form.labels
+        label = whole(b, self.text.of_row(b, "targets", in_memory(labels)), labels)
+        self._is_class = b.compare_whole("ult", label, single(b, "i64", "%classes"))
+        self._target = b.select(self._is_class, label, Lanes(b, label.type, "zeroinitializer"))
+        self.text.close(b)
 
     def _carried(self, rows: int) -> dict[str, tuple[str, str]]:
         real, truth = f"<{self.width} x double>", f"<{self.width} x i1>"
@@ -160,15 +160,17 @@ class MixtureLooks(LogitLooks):
         return found
 
     def _wrong(self, b: Body, after: Mapping[str, Lanes]) -> Lanes:
-        wrong = any_lane(b, after["odd"])
+        wrong = self.text.anywhere(b, after["odd"])
+        if self.form.targets != "soft":
+            wrong = wrong | (replace(self._is_class, body=b) ^ b.always)
         for name in (name for name in after if name.startswith("mass")):
-            wrong = wrong | ((b.abs(total(b, after[name]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
+            wrong = wrong | ((b.abs(self.text.total(b, after[name]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
         return wrong
 
     def _write(self, look: Look, part: str, value: Lanes) -> None:
         """Write derivatives; a row of factor 0 has none, whatever came out."""
         factor = look.named("%factor_row")
-        look.store(look.body.select(factor > 0.0, value * factor, 0.0), f"%row_{part}", self.element)
+        look.store(look.body.select(factor > 0.0, value * factor, 0.0), part, self.element)
 
     def _write_all(self, look: Look, gradient: Lanes, hessian: Lanes) -> None:
         for part, value in (("gradient", gradient), ("hessian", hessian)):
@@ -178,19 +180,18 @@ class MixtureLooks(LogitLooks):
     # --- a class index and probabilities ------------------------------------------------------------
 
     def _one_class(self) -> dict[str, Lanes]:
-        b = self.text.row(self.width, "o")
-        target = self._target(b)
-        value, first, second = self._formula(b, self.number(b, "f", target))
+        b = self.text.row("c")
+        value, first, second = self._formula(b, self.number(b, "f", self._target))
         self.text.close(b)
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
             b, x = look.body, self.given(look, "f")  # which the gradient may be written over
-            hit = b.compare_whole("eq", look.places, look.of(target))
+            hit = b.compare_whole("eq", look.places, look.of(self._target))
             self._write_all(look, *(b.select(hit, look.of(part), 0.0) for part in (first, second)))
             return self._seen(look, before, {"f": x})
 
-        after = self.text.loop("term", write, self.width, self._carried(1), self.form.streaming)
-        b = self.text.row(self.width, "e")
+        after = self.text.loop("term", write, self._carried(1), self.form.streaming)
+        b = self.text.row("e")
         found = {"value": value, "wrong": self._wrong(b, after)}
         self.text.close(b)
         return found
@@ -227,11 +228,11 @@ class MixtureLooks(LogitLooks):
                 self._write_all(look, first, second)
             return found
 
-        after = self.text.loop("term", write, self.width, carried, form.streaming and not form.logits)
-        b = self.text.row(self.width, "e")
-        found = {"value": total(b, after["value"]), "wrong": self._wrong(b, after)}
+        after = self.text.loop("term", write, carried, form.streaming and not form.logits)
+        b = self.text.row("e")
+        found = {"value": self.text.total(b, after["value"]), "wrong": self._wrong(b, after)}
         for name in of_row:
-            found |= without_largest(b, after, name)
+            found |= without_largest(self.text, b, after, name)
         self.text.close(b)
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,6 @@ class RowCall:
         scratch: bytes that each thread needs for itself.
         least: numbers that are worth a thread of their own.
         leaves: whether it counts what it leaves to the reference.
-        judges: whether it finds out about class indices that are none.
     """
 
     def __init__(
@@ -49,14 +49,12 @@ class RowCall:
         scratch: int,
         least: int,
         leaves: bool = False,
-        judges: bool = False,
     ) -> None:
         self._kernel, self._brought, self._kept = kernel, brought, kept
         known = {name: address(array) for name, array in kept.items() if array is not None}
         self._fixed = [known.get(name) for name in arguments]
         self._place = {name: place for place, name in enumerate(arguments)}
         self._numbers, self._sizes, self._scratch, self._leaves = numbers, sizes, scratch + 64, leaves
-        self._judges = judges
         self._least = max(1, least // (sizes[0] * sizes[1]))
         self._table = ctypes.c_void_p * len(arguments)
 
@@ -91,6 +89,8 @@ class RowCall:
             The sum, or nothing where a block has more to say.
         """
         rows = len(arrays[0])
+        if rows <= self._sizes[1]:
+            return self.one_block([*map(address, arrays)], rows, factor)
         left = records.of_few(-(-rows // self._sizes[1]))
         given = dict(zip(self._brought, map(address, arrays), strict=True), records=ctypes.addressof(left))
 
@@ -102,16 +102,17 @@ class RowCall:
         threads.run(work, len(left), self._least)
         return records.total(left, leaves=self._leaves)
 
-    def one_block(self, rows: int, factor: float) -> OneBlock:
-        """Return the kernel over so many rows, at most a block, of arrays as ``plain`` takes them."""
+    @cached_property
+    def one_block(self) -> OneBlock:
+        """The kernel over at most a block of arrays as ``plain`` takes them."""
 
         def layout(left: int) -> tuple[Any, Sequence[Any], Any]:
             table, scratch = self._filled({"records": left})
             begin = ctypes.addressof(table)
-            return table, (begin, factor, *self._numbers, rows, *self._sizes, 0, 1), (self._kept, scratch)
+            return table, (begin, 1.0, *self._numbers, 0, *self._sizes, 0, 1), (self._kept, scratch)
 
         places = [self._place[name] for name in self._brought]
-        return OneBlock(self._kernel, layout, places, leaves=self._leaves, judges=self._judges)
+        return OneBlock(self._kernel, layout, places, factor=1, rows=4, leaves=self._leaves)
 
     def _filled(self, given: Pointers) -> tuple[ctypes.Array[ctypes.c_void_p], Array]:
         """Return the table of a thread, and the scratch that it points to, which has to live as long."""

@@ -7,9 +7,9 @@ import math
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import SHORT, Lanes
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_frame import RowForm
+from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
 

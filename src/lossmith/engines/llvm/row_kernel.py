@@ -126,7 +126,7 @@ def prepare(
         numbers=(share, penalty), sizes=(classes, block, group),
         kept={"uniforms": constants, "adjustment": adjustment, "steps": places.steps(ACROSS)},
         scratch=(len(REGIONS) if form.by_lane else 1) * group * kept + len(SLOTS) * 8 * kernel.width,
-        least=LEAST_NUMBERS, judges=True,
+        least=LEAST_NUMBERS,
     )  # fmt: skip
     return Prepared(call, places, others, rows)
 

@@ -11,32 +11,20 @@ from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm import row_across
+from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
-from lossmith.engines.llvm.memory import SIZES, in_memory, masked, whole
-from lossmith.engines.llvm.row_frame import RowForm, lane_numbers
+from lossmith.engines.llvm.memory import SIZES, in_memory, whole
+from lossmith.engines.llvm.row_frame import RowForm
+from lossmith.engines.llvm.row_tiles import Regions, turn_rows
 
 
-class Turn:
-    """The text of one turn of a loop over classes, or over tiles of classes."""
+class Turn(Regions):
+    """The text of one turn of a loop over classes."""
 
     def __init__(self, form: RowForm, width: int, prefix: str) -> None:
+        super().__init__(form.kind, width, prefix)
         self.form = form
-        self.body = Body(form.kind, width, prefix)
-        self.number = f"%{prefix}_k"
         self.end = f"{prefix}_loop"  # the block of the text in which the turn ends
-
-    def _at(self, region: str, place: str) -> str:
-        return self.body.write("ptr", f"getelementptr {self.body.real}, ptr %lanes_{region}, i64 {place}").name
-
-    def kept(self, region: str, place: str = "") -> Lanes:
-        """Return the vector that scratch holds for a class."""
-        at = self._at(region, place or self.number)
-        return self.body.write(self.body.real, f"load {self.body.real}, ptr {at}, align 64")
-
-    def keep(self, value: Lanes, region: str, place: str = "") -> None:
-        """Write the vector that scratch shall hold for a class."""
-        at = self._at(region, place or self.number)
-        self.body.lines.append(f"  store {value.type} {value.name}, ptr {at}, align 64")
 
     def taken(self, array: str, region: str) -> Lanes:
         """Return the vector of a class as it came in."""
@@ -61,13 +49,6 @@ class Turn:
         """Return what the shares that are trained for lack to 1, with its own digits."""
         spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
         return (1.0 - t) * (1.0 - spread) + (spread - even) if self.form.spread else 1.0 - t
-
-    def spread(self, element: str, value: str) -> Lanes:
-        """Return a single number in every lane."""
-        b, type_ = self.body, self.body.vector(element)
-        first = b.write(type_, f"insertelement {type_} zeroinitializer, {element} {value}, i32 0").name
-        zeros = f"{b.vector('i32')} zeroinitializer"
-        return b.write(type_, f"shufflevector {type_} {first}, {type_} zeroinitializer, {zeros}")
 
     @property
     def is_target(self) -> Lanes:
@@ -102,97 +83,11 @@ def over_classes(
   {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{turn.end} ]
 {phis}
 {chr(10).join(turn.body.lines)}
-  %{name}_next = add i64 {turn.number}, 1
+{onward(f"%{name}_next", turn.number, 1)}
   %{name}_more = icmp ult i64 %{name}_next, %classes
   br i1 %{name}_more, label %{name}_loop, label %{name}_end
 {name}_end:"""
     return text, turn.body.declared, after
-
-
-def over_tiles(
-    name: str,
-    array: str,
-    region: str,
-    form: RowForm,
-    width: int,
-    before: str,
-    *,
-    out: bool = False,
-    otherwise: float = 0.0,
-) -> tuple[str, set[str]]:
-    """Return the text that brings the rows of a group from an array into lanes, or back, and what it declares."""
-    turn = Turn(form, width, name)
-    b, kind, size = turn.body, form.kind, form.size
-    suffix = f"v{width}{SHORT[kind]}.p0"
-    first = b.write("i64", f"mul i64 {turn.number}, {width}").name
-    left = b.write("i64", f"sub i64 %classes, {first}").name
-    long, lefts = b.vector("i64"), turn.spread("i64", left).name
-    inside = b.write(b.truth, f"icmp ult {long} {lane_numbers(width)}, {lefts}").name
-    step = f"[{SIZES[form.element(array)]} x i8]"
-    begin = b.write("ptr", f"getelementptr {step}, ptr %{array}, i64 {first}").name
-
-    def row(number: int) -> str:
-        """Return where a row of the group lies; one beyond its end is the first instead."""
-        return b.write("ptr", f"getelementptr {step}, ptr {begin}, i64 %row_place{number}").name
-
-    tile = [b.write("i64", f"add i64 {first}, {n}").name for n in range(width)]
-    if out:
-        b.declared.add(f"declare void @llvm.masked.store.{suffix}({b.real}, ptr, i32, {b.truth})")
-        for n, turned in enumerate(turned_over(b, [turn.kept(region, place) for place in tile])):
-            there = b.write("i1", f"icmp ult i64 {n}, %count").name
-            mask = b.write(b.truth, f"select i1 {there}, {b.truth} {inside}, {b.truth} zeroinitializer").name
-            given = f"{b.real} {turned.name}, ptr {row(n)}, i32 {size}, {b.truth} {mask}"
-            b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
-    else:
-        element = form.element(array)
-        rows = [masked(b, row(n), element, inside, otherwise) for n in range(width)]
-        for place, turned in zip(tile, turned_over(b, rows), strict=True):
-            turn.keep(turned, region, place)
-    text = f"""
-  br label %{name}_loop
-{name}_loop:
-  {turn.number} = phi i64 [ 0, %{before} ], [ %{name}_next, %{name}_loop ]
-{chr(10).join(b.lines)}
-  %{name}_next = add i64 {turn.number}, 1
-  %{name}_more = icmp ult i64 %{name}_next, %tiles
-  br i1 %{name}_more, label %{name}_loop, label %{name}_end
-{name}_end:"""
-    return text, b.declared
-
-
-def _places(b: Body) -> list[str]:
-    """Return the lines that say how many numbers from the first of all the rows of a group begin."""
-    turn = Body(b.kind, b.width, "place")
-    base = turn.write("i64", "mul i64 %group, %classes").name
-    for number in range(b.width):
-        there = turn.write("i1", f"icmp ult i64 {number}, %count").name
-        inside = turn.write("i64", f"select i1 {there}, i64 {number}, i64 0").name
-        offset = turn.write("i64", f"mul i64 {inside}, %classes").name
-        turn.lines.append(f"  %row_place{number} = add i64 {base}, {offset}")
-    return turn.lines
-
-
-def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
-    """Return the columns of a square of as many vectors as they have lanes."""
-    width, half = len(vectors), len(vectors) // 2
-    fence = f"{b.real} @llvm.arithmetic.fence.v{width}{SHORT[b.kind]}"
-    b.declared.add(f"declare {fence}({b.real})")
-    while half:  # blocks of this size change places across the diagonal
-        lower = [lane if not lane & half else (lane ^ half) + width for lane in range(width)]
-        upper = [lane ^ half if not lane & half else lane + width for lane in range(width)]
-        for low in (n for n in range(width) if not n & half):
-            a, c = vectors[low], vectors[low + half]
-            vectors[low], vectors[low + half] = (_shuffled(b, a, c, picks) for picks in (lower, upper))
-        half //= 2
-        # Without fences LLVM looks at every chain of shuffles for a shorter one, which takes most of its time.
-        vectors = [b.write(v.type, f"call {fence}({v.type} {v.name})") for v in vectors] if half else vectors
-    return vectors
-
-
-def _shuffled(b: Body, a: Lanes, c: Lanes, picks: list[int]) -> Lanes:
-    places = ", ".join(f"i32 {pick}" for pick in picks)
-    text = f"shufflevector {a.type} {a.name}, {c.type} {c.name}, {b.vector('i32')} <{places}>"
-    return b.write(a.type, text)
 
 
 def find_top(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
@@ -279,9 +174,8 @@ def derive(output: str) -> Write:
 def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the text that looks twice at the classes of a group of rows and leaves in slots what it found."""
     width, real, wide, truth = b.width, b.real, b.vector("double"), b.truth
-    low = -math.inf
-    into, declared, end = _turned_in(form, b, low) if not form.across else ("", set[str](), "reading")
-    look, more, top = over_classes("t", find_top, form, width, {"top": (real, b.number(low).name)}, end)
+    into, declared = _turned_in(form, b.width) if not form.across else ("", set[str]())
+    look, more, top = over_classes("t", find_top, form, width, {"top": (real, b.number(-math.inf).name)}, "reading")
     declared |= more
     nothing = {"others": (wide, "zeroinitializer"), "ties": (real, "zeroinitializer")}
     if form.targets != "indices":
@@ -309,9 +203,10 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
         ]
     else:
         after.append(f"  store {real} {found['target']}, ptr %slot_target, align 64")
+    group = row_across.begin_group(form, b) if form.across else []
     text = f"""
 reading:
-{chr(10).join(_classes_of_rows(form, b, declared) + (row_across.begin_group(form, b) if form.across else _places(b)))}
+{chr(10).join(_classes_of_rows(form, b, declared) + group)}
 {into}
 {look}
   store {real} {top["top"]}, ptr %slot_top, align 64
@@ -322,13 +217,15 @@ reading:
     return text, declared
 
 
-def _turned_in(form: RowForm, b: Body, low: float) -> tuple[str, set[str], str]:
-    """Return the text that turns over what comes in, what it declares, and the block in which it ends."""
-    into, declared = over_tiles("zi", "logits", "kept", form, b.width, "reading", otherwise=low)
-    if form.targets != "soft":
-        return into, declared, "zi_end"
-    shares, more = over_tiles("ti", "targets", "shares", form, b.width, "zi_end")
-    return into + shares, declared | more, "ti_end"
+def _turned_in(form: RowForm, width: int) -> tuple[str, set[str]]:
+    """Return the lines that turn over what comes in, and what they declare."""
+    regions = {"logits": "kept", **({"targets": "shares"} if form.targets == "soft" else {})}
+    lines, declared = [], set[str]()
+    for array, region in regions.items():
+        line, more = turn_rows(array, region, form.kind, width, element=form.element(array))
+        lines.append(line)
+        declared |= more
+    return "\n".join(lines), declared
 
 
 def _classes_of_rows(form: RowForm, b: Body, declared: set[str]) -> list[str]:
@@ -354,6 +251,6 @@ def write(form: RowForm, b: Body) -> tuple[str, set[str]]:
             loop, more, _ = over_classes(f"{output[0]}d", derive(output), form, b.width, {}, before)
             text, declared, before = text + loop, declared | more, f"{output[0]}d_end"
             if not form.across:
-                back, more = over_tiles(f"{output[0]}o", output, "turned", form, b.width, before, out=True)
-                text, declared, before = text + back, declared | more, f"{output[0]}o_end"
+                line, more = turn_rows(output, "turned", form.kind, b.width, out=True)
+                text, declared = f"{text}\n{line}", declared | more
     return f"{text}\n  br label %group_done", declared

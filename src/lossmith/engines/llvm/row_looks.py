@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.frame import phis
+from lossmith.engines.llvm.frame import onward, phis
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, masked, widen
 from lossmith.engines.llvm.row_frame import RowForm
@@ -244,7 +244,7 @@ def sweep(
   {look.first} = phi i64 [ {start}, %{before} ], [ %{label}_next, %{label} ]
 {phis(carried, f"{look.body.prefix}_", (first, before), (after, label))}
 {chr(10).join(look.body.lines)}
-  %{label}_next = add i64 {look.first}, {width * len(look.places)}
+{onward(f"%{label}_next", look.first, width * len(look.places))}
   %{label}_more = icmp ult i64 %{label}_next, {end}
   br i1 %{label}_more, label %{label}, label %{out}"""
 

@@ -1,17 +1,18 @@
 """What kernels that take one row after the other are made of: loops over the classes of a row, and reductions.
 
-Lanes are classes of one row, and every number of a row is spread over all lanes. They compute in double precision.
+Lanes are classes of one row, and every number of a row is spread over all lanes. They compute in double precision. What
+looks at rows by these means works on rows in lanes as well; see ``row_by_lane``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from lossmith.engines.llvm.frame import phis
+from lossmith.engines.llvm.frame import onward, phis
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
-from lossmith.engines.llvm.math import Vector
 from lossmith.engines.llvm.memory import SIZES
+from lossmith.engines.llvm.vectors import Vector
 
 
 class Look:
@@ -25,7 +26,7 @@ class Look:
 
     def __init__(self, name: str, width: int, streaming: bool) -> None:
         self.body = Vector("double", width, f"{name}v", f"{name}_vectors")
-        self.streaming = streaming
+        self.streaming = self.whole = streaming
         self.k = f"%k_{name}"
         if streaming:
             self.inside = self.body.always
@@ -45,11 +46,11 @@ class Look:
 
     def counted(self, value: Lanes) -> Lanes:
         """Return a value, or 0 beyond the end of the row."""
-        return value if self.streaming else self.body.select(self.inside, value, 0.0)
+        return value if self.whole else self.body.select(self.inside, value, 0.0)
 
     def holds(self, condition: Lanes) -> Lanes:
         """Return where a condition holds inside the row."""
-        return condition if self.streaming else condition & self.inside
+        return condition if self.whole else condition & self.inside
 
     @property
     def places(self) -> Lanes:
@@ -64,8 +65,15 @@ class Look:
     def _at(self, pointer: str, element: str) -> str:
         return self.body.write("ptr", f"getelementptr {element}, ptr {pointer}, i64 {self.k}").name
 
-    def load(self, pointer: str, element: Kind, otherwise: float) -> Lanes:
+    def load(self, name: str, element: Kind, otherwise: float) -> Lanes:
         """Return the numbers of a row at these classes as doubles; ``otherwise`` beyond its end."""
+        return self._read(f"%row_{name}", element, otherwise)
+
+    def shared(self, name: str) -> Lanes:
+        """Return the numbers at these classes that are the same for all rows; 0 beyond the end of a row."""
+        return self._read(f"%{name}", "double", 0.0)
+
+    def _read(self, pointer: str, element: Kind, otherwise: float) -> Lanes:
         b, at, type_ = self.body, self._at(pointer, element), self.body.vector(element)
         if self.streaming:
             found = b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}")
@@ -77,9 +85,9 @@ class Look:
             found = b.write(type_, f"call {type_} @{name}({text})")
         return b.convert("fpext", found, b.real)
 
-    def store(self, value: Lanes, pointer: str, element: Kind) -> None:
+    def store(self, value: Lanes, name: str, element: Kind) -> None:
         """Write numbers of a row at these classes."""
-        b, at = self.body, self._at(pointer, element)
+        b, at = self.body, self._at(f"%row_{name}", element)
         value = b.convert("fptrunc", value, b.vector(element))
         size = SIZES[element]
         if self.streaming:
@@ -107,25 +115,40 @@ Carried = Mapping[str, tuple[str, str]]
 """What a loop carries along: the type and the first value of each name."""
 
 
-@dataclass
 class Text:
-    """A function under construction: lines, and the intrinsics that they need."""
+    """A function under construction: lines, and the intrinsics that they need.
 
-    lines: list[str]
-    declared: set[str]
+    Args:
+        width: lanes.
 
-    def row(self, width: int, name: str) -> Vector:
+    Attributes:
+        step: rows that are taken at a time.
+    """
+
+    scratch = "scratch"
+    """What the names of pointers to what is kept of classes begin with."""
+
+    def __init__(self, width: int) -> None:
+        self.width, self.step = width, 1
+        self.lines: list[str] = []
+        self.declared: set[str] = set()
+
+    def row(self, name: str) -> Vector:
         """Return a body for arithmetic on numbers of the row; ``close`` adds it."""
-        return Vector("double", width, name)
+        return Vector("double", self.width, name)
 
     def close(self, body: Body) -> None:
         """Add what was written into a body."""
         self.lines += body.lines
         self.declared |= body.declared
 
-    def loop(self, name: str, write: Write, width: int, carried: Carried, streaming: bool = False) -> dict[str, Lanes]:
+    def look(self, name: str, streaming: bool) -> Look:
+        """Return the text of a look that is to be written."""
+        return Look(name, self.width, streaming)
+
+    def loop(self, name: str, write: Write, carried: Carried, streaming: bool = False) -> dict[str, Lanes]:
         """Add a look at all classes of the row, and return what it carried along, unreduced."""
-        look = Look(name, width, streaming)
+        look = self.look(name, streaming)
         before = {key: look.named(f"%{name}_{key}", type_) for key, (type_, _) in carried.items()}
         after = {key: replace(value, body=look.body) for key, value in write(look, before).items()}
         (end,) = look.body.label
@@ -134,12 +157,106 @@ class Text:
             f"  {look.k} = phi i64 [ 0, %{name}_begin ], [ %{name}_next, %{end} ]",
             phis(carried, f"{name}_", ({}, f"{name}_begin"), ({key: x.name for key, x in after.items()}, end)),
             *look.body.lines,
-            f"  %{name}_next = add i64 {look.k}, {width}",
+            onward(f"%{name}_next", look.k, self.width // self.step),
             f"  %{name}_more = icmp ult i64 %{name}_next, %classes",
             f"  br i1 %{name}_more, label %{name}_vectors, label %{name}_end\n{name}_end:",
         ]
         self.declared |= look.body.declared
         return after
+
+    # --- numbers of the row ---------------------------------------------------------------------------
+
+    def total(self, b: Body, a: Lanes) -> Lanes:
+        """Return the sum over all classes, given what a loop carried along."""
+        return total(b, a)
+
+    def anywhere(self, b: Body, a: Lanes) -> Lanes:
+        """Return whether something holds at some class."""
+        a = replace(a, body=b)
+        for distance in _distances(b):
+            a = a | swapped(b, a, distance)
+        return a
+
+    def first_largest(self, b: Body, a: Lanes, place: Lanes) -> tuple[Lanes, Lanes]:
+        """Return the largest number of all classes and its place, the first where there are several."""
+        a, place = replace(a, body=b), replace(place, body=b)
+        for distance in _distances(b):
+            other, there = swapped(b, a, distance), swapped(b, place, distance)
+            better = (other > a) | (other.equals(a) & b.compare_whole("ult", there, place))
+            a, place = b.select(better, other, a), b.select(better, there, place)
+        return a, place
+
+    def all_but_largest(self, b: Body, best: Lanes, rest: Lanes, place: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+        """Return the largest number by size, the sum of all others, and the place of the largest.
+
+        Args:
+            b: what is written into.
+            best: the largest of each lane.
+            rest: the sum of the others of each lane.
+            place: where the largest stands.
+        """
+        best, rest, place = (replace(a, body=b) for a in (best, rest, place))
+        for distance in _distances(b):
+            other, more, there = (swapped(b, a, distance) for a in (best, rest, place))
+            size, far = b.abs(best), b.abs(other)
+            better = (far > size) | (far.equals(size) & b.compare_whole("ult", there, place))
+            rest = (rest + more) + b.select(better, best, other)
+            best, place = b.select(better, other, best), b.select(better, there, place)
+        return best, rest, place
+
+    def at_class(self, b: Body, array: str, element: Kind, place: Lanes) -> Lanes:
+        """Return what a row holds at one of its classes."""
+        at = b.write("i64", f"extractelement {place.type} {place.name}, i32 0").name
+        return number_at(b, f"%row_{array}", element, at)
+
+    def of_row(self, b: Body, array: str, element: str) -> Lanes:
+        """Return what an array of one number for each row holds, as it lies there."""
+        return number_at(b, f"%{array}", element, "%row")
+
+    def to_row(self, b: Body, value: Lanes, array: str, element: Kind) -> None:
+        """Write what an array of one number for each row is to hold."""
+        one = b.convert("fptrunc", value, b.vector(element))
+        at = b.write("ptr", f"getelementptr {element}, ptr %{array}, i64 %row").name
+        found = b.write(element, f"extractelement {one.type} {one.name}, i32 0")
+        b.lines.append(f"  store {element} {found.name}, ptr {at}, align {SIZES[element]}")
+
+    def type_of(self, element: str) -> str:
+        """Return the type of a number of the row with a name."""
+        return element
+
+    def name(self, b: Body, a: Lanes, name: str) -> None:
+        """Give a number of the row a name."""
+        first_lane(b, a, name)
+
+    def named(self, b: Body, element: str, name: str) -> Lanes:
+        """Return a number of the row that has a name."""
+        return single(b, element, f"%{name}")
+
+    # --- around rows ------------------------------------------------------------------------------------
+
+    @property
+    def present(self) -> str:
+        """Where there is a row."""
+        return "splat (i1 true)"
+
+    def begin_row(self, element: Kind, given: Sequence[str], written: Sequence[str]) -> None:
+        """Write where arrays hold the row, as ``%row_{name}``.
+
+        Args:
+            element: what arrays hold.
+            given: names of those to read.
+            written: names of those to write.
+        """
+        self.lines.append("  %base = mul i64 %row, %classes")
+        for name in (*given, *written):
+            self.lines.append(f"  %row_{name} = getelementptr {element}, ptr %{name}, i64 %base")
+
+    def end_row(self) -> None:
+        """Write what is left to do for a row."""
+
+    def end_block(self, flags: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """Write the end of a block; return its sum, and what was noticed."""
+        return "%sum_now", {flag: f"%{flag}_now" for flag in flags}
 
 
 def swapped(b: Body, a: Lanes, distance: int) -> Lanes:
@@ -158,43 +275,6 @@ def total(b: Body, a: Lanes) -> Lanes:
     for distance in _distances(b):
         a = a + swapped(b, a, distance)
     return a
-
-
-def any_lane(b: Body, a: Lanes) -> Lanes:
-    """Return whether something holds in some lane, in each of them."""
-    a = replace(a, body=b)
-    for distance in _distances(b):
-        a = a | swapped(b, a, distance)
-    return a
-
-
-def first_largest(b: Body, a: Lanes, place: Lanes) -> tuple[Lanes, Lanes]:
-    """Return the largest number of all lanes and its place, the first where there are several."""
-    a, place = replace(a, body=b), replace(place, body=b)
-    for distance in _distances(b):
-        other, there = swapped(b, a, distance), swapped(b, place, distance)
-        better = (other > a) | (other.equals(a) & b.compare_whole("ult", there, place))
-        a, place = b.select(better, other, a), b.select(better, there, place)
-    return a, place
-
-
-def all_but_largest(b: Body, best: Lanes, rest: Lanes, place: Lanes) -> tuple[Lanes, Lanes, Lanes]:
-    """Return the largest number by size, the sum of all others, and the place of the largest.
-
-    Args:
-        b: what is written into.
-        best: the largest of each lane.
-        rest: the sum of the others of each lane.
-        place: where the largest stands.
-    """
-    best, rest, place = (replace(a, body=b) for a in (best, rest, place))
-    for distance in _distances(b):
-        other, more, there = (swapped(b, a, distance) for a in (best, rest, place))
-        size, far = b.abs(best), b.abs(other)
-        better = (far > size) | (far.equals(size) & b.compare_whole("ult", there, place))
-        rest = (rest + more) + b.select(better, best, other)
-        best, place = b.select(better, other, best), b.select(better, there, place)
-    return best, rest, place
 
 
 def first_lane(b: Body, a: Lanes, name: str) -> str:
@@ -237,10 +317,10 @@ def with_largest(look: Look, before: Mapping[str, Lanes], name: str, h: Lanes) -
     }
 
 
-def without_largest(b: Body, after: Mapping[str, Lanes], name: str) -> dict[str, Lanes]:
+def without_largest(text: Text, b: Body, after: Mapping[str, Lanes], name: str) -> dict[str, Lanes]:
     """Return the same of the row, given what a loop carried along."""
     parts = [f"{part}_{name}" for part in ("best", "rest", "place")]
-    return dict(zip(parts, all_but_largest(b, *(after[part] for part in parts)), strict=True))
+    return dict(zip(parts, text.all_but_largest(b, *(after[part] for part in parts)), strict=True))
 
 
 def without_each(look: Look, found: Mapping[str, Lanes], name: str, h: Lanes) -> Lanes:

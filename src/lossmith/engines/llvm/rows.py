@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from lossmith.engines.llvm import row_across, row_lanes
-from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, tree
+from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, onward, tree
 from lossmith.engines.llvm.lanes import SHORT, Body
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole, widen
 from lossmith.engines.llvm.row_formula import Rows
@@ -83,7 +83,7 @@ formula:
 {writing}
 
 group_done:
-  %next_group = add i64 %group, %count
+{onward("%next_group", "%group", "%count")}
   %more_groups = icmp ult i64 %next_group, %end
   br i1 %more_groups, label %groups, label %block_done
 
@@ -120,7 +120,6 @@ def _entry(program: Program, form: RowForm, b: Body) -> list[str]:
         f"  %inside = icmp ult {b.vector('i64')} {lane_numbers(width)}, %rests",
         f"  %beyond = add i64 %classes, {width - 1}",
         f"  %padded = and i64 %beyond, -{width}",
-        f"  %tiles = udiv i64 %padded, {width}",
         "  %kept = mul i64 %padded, %group_rows",
     ]
     for place, name in enumerate(REGIONS):
@@ -201,7 +200,7 @@ reading:
 {chr(10).join(splat("top_all", kind, b, "top_found"))}
 {sum_text}
 {chr(10).join(after)}
-  %r_next = add i64 %r, 1
+{onward("%r_next", "%r", 1)}
   %r_more = icmp ult i64 %r_next, %count
   br i1 %r_more, label %reading, label %formula
 """
@@ -268,7 +267,7 @@ writing:
 {chr(10).join(lines)}
 {text}
 {chr(10).join(after)}
-  %w_next = add i64 %w, 1
+{onward("%w_next", "%w", 1)}
   %w_more = icmp ult i64 %w_next, %count
   br i1 %w_more, label %writing, label %group_done
 """,

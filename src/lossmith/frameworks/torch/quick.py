@@ -123,7 +123,7 @@ def _by_kernel(met: Again, tensors: Sequence[Tensor]) -> Computed | None:
     for look in met.looks:
         if not look(begins):
             return None
-    total = met.run(begins)
+    total = met.run(begins, met.rows, 1 / met.divisor)
     return None if total is None else (total / met.divisor, slopes, met.wanted)
 
 

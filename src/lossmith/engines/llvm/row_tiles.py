@@ -1,0 +1,153 @@
+"""Rows that lie one after the other in memory, turned over in registers so that each lane is one of them, and back.
+
+A group is as many rows as vectors have lanes, from the row ``%group`` on; ``%count`` of them are there. Scratch holds a
+vector for each class of a group, in a region for each array.
+"""
+
+from __future__ import annotations
+
+from lossmith.engines.llvm.frame import ALIGNED, onward
+from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.memory import SIZES, masked
+from lossmith.engines.llvm.row_frame import lane_numbers
+from lossmith.engines.llvm.row_text import single
+
+
+class Regions:
+    """The text of one turn of a loop over classes, or over tiles of as many, with what scratch holds for them.
+
+    Args:
+        kind: type of a number.
+        width: lanes.
+        prefix: what the names of its values begin with.
+    """
+
+    def __init__(self, kind: Kind, width: int, prefix: str) -> None:
+        self.body = Body(kind, width, prefix)
+        self.number = f"%{prefix}_k"
+
+    def _at(self, region: str, place: str) -> str:
+        return self.body.write("ptr", f"getelementptr {self.body.real}, ptr %lanes_{region}, i64 {place}").name
+
+    @property
+    def _align(self) -> int:
+        return SIZES[self.body.kind] * self.body.width
+
+    def kept(self, region: str, place: str = "") -> Lanes:
+        """Return the vector that scratch holds for a class."""
+        at = self._at(region, place or self.number)
+        return self.body.write(self.body.real, f"load {self.body.real}, ptr {at}, align {self._align}")
+
+    def keep(self, value: Lanes, region: str, place: str = "") -> None:
+        """Write the vector that scratch shall hold for a class."""
+        at = self._at(region, place or self.number)
+        self.body.lines.append(f"  store {value.type} {value.name}, ptr {at}, align {self._align}")
+
+    def spread(self, element: str, value: str) -> Lanes:
+        """Return a single number in every lane."""
+        b, type_ = self.body, self.body.vector(element)
+        first = b.write(type_, f"insertelement {type_} zeroinitializer, {element} {value}, i32 0").name
+        zeros = f"{b.vector('i32')} zeroinitializer"
+        return b.write(type_, f"shufflevector {type_} {first}, {type_} zeroinitializer, {zeros}")
+
+
+def turn_rows(
+    array: str, region: str, kind: Kind, width: int, *, element: str = "", out: bool = False
+) -> tuple[str, set[str]]:
+    """Return the line that brings the rows of a group from an array into lanes, or back, and what it declares.
+
+    That is a call, since such functions take long to compile: arrays of one type share them.
+
+    Args:
+        array: whose rows.
+        region: of scratch.
+        kind: type of a number in scratch.
+        width: lanes.
+        element: what the array holds, a key of ``lossmith.engines.llvm.memory.SIZES``; by default what scratch does.
+        out: whether they are brought back.
+    """
+    element = element or kind
+    name = f"turn_{'out' if out else 'in'}_{element}"
+    text, declared = _function(name, kind, width, element, out=out)
+    given = f"ptr %{array}, ptr %lanes_{region}, i64 %group, i64 %count, i64 %classes"
+    return f"  call void @{name}({given})", {text, *declared}
+
+
+def _function(name: str, kind: Kind, width: int, element: str, *, out: bool) -> tuple[str, set[str]]:
+    """Return the text of such a function, and what it declares."""
+    b, step, suffix = Body(kind, width, "t"), f"[{SIZES[element]} x i8]", f"v{width}{SHORT[kind]}.p0"
+    small, size = b.vector("i32"), SIZES[kind] * width
+    lefts = single(b, "i32", "%left").name
+    lanes = ", ".join(f"i32 {lane}" for lane in range(width))
+    inside = b.write(b.truth, f"icmp ult {small} <{lanes}>, {lefts}").name
+    begin = b.write("ptr", f"getelementptr {step}, ptr %array, i64 %first").name
+    region = b.write("ptr", f"getelementptr {b.real}, ptr %lanes, i64 %first").name
+    rows = [b.write("ptr", f"getelementptr {step}, ptr {begin}, i64 %row{n}").name for n in range(width)]
+    kept = [b.write("ptr", f"getelementptr {b.real}, ptr {region}, i64 {n}").name for n in range(width)]
+    if out:
+        b.declared.add(f"declare void @llvm.masked.store.{suffix}({b.real}, ptr, i32, {b.truth})")
+        vectors = [b.write(b.real, f"load {b.real}, ptr {at}, align {size}") for at in kept]
+        # From the last on, so that what is there once more is written over.
+        for row, turned in reversed([*zip(rows, turned_over(b, vectors), strict=True)]):
+            given = f"{b.real} {turned.name}, ptr {row}, i32 {SIZES[kind]}, {b.truth} {inside}"
+            b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
+    else:
+        vectors = [masked(b, row, element, inside, 0.0) for row in rows]
+        for at, turned in zip(kept, turned_over(b, vectors), strict=True):
+            b.lines.append(f"  store {b.real} {turned.name}, ptr {at}, align {size}")
+    rows_of = _rows(width)
+    text = f"""
+define internal void @{name}(ptr %array, ptr %lanes, i64 %group, i64 %count, i64 %classes) noinline {ALIGNED} {{
+entry:
+{chr(10).join(rows_of.lines)}
+  br label %loop
+loop:
+  %first = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %left_long = sub i64 %classes, %first
+  %left = trunc i64 %left_long to i32
+{chr(10).join(b.lines)}
+{onward("%next", "%first", width)}
+  %more = icmp ult i64 %next, %classes
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}}
+"""
+    return text, b.declared | rows_of.declared
+
+
+def _rows(width: int) -> Body:
+    """Return the lines that say where each row of a group begins; beyond its end it is the last once more.
+
+    In a vector, since LLVM takes long over sums that it can see through.
+    """
+    b = Body("double", width, "place")
+    last = b.write("i64", "sub i64 %count, 1").name
+    lanes = Lanes(b, b.integer, lane_numbers(width))
+    number = b.call("umin", lanes, single(b, "i64", last))
+    places = b.apply("mul", b.apply("add", number, single(b, "i64", "%group")), single(b, "i64", "%classes"))
+    b.lines += [f"  %row{n} = extractelement {places.type} {places.name}, i32 {n}" for n in range(width)]
+    return b
+
+
+def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
+    """Return the columns of a square of as many vectors as they have lanes."""
+    width, half = len(vectors), len(vectors) // 2
+    fence = f"{b.real} @llvm.arithmetic.fence.v{width}{SHORT[b.kind]}"
+    b.declared.add(f"declare {fence}({b.real})")
+    while half:  # blocks of this size change places across the diagonal
+        lower = [lane if not lane & half else (lane ^ half) + width for lane in range(width)]
+        upper = [lane ^ half if not lane & half else lane + width for lane in range(width)]
+        for low in (n for n in range(width) if not n & half):
+            a, c = vectors[low], vectors[low + half]
+            vectors[low], vectors[low + half] = (_shuffled(b, a, c, picks) for picks in (lower, upper))
+        half //= 2
+        # Without fences LLVM looks at every chain of shuffles for a shorter one, which takes most of its time.
+        vectors = [b.write(v.type, f"call {fence}({v.type} {v.name})") for v in vectors] if half else vectors
+    return vectors
+
+
+def _shuffled(b: Body, a: Lanes, c: Lanes, picks: list[int]) -> Lanes:
+    places = ", ".join(f"i32 {pick}" for pick in picks)
+    text = f"shufflevector {a.type} {a.name}, {c.type} {c.name}, {b.vector('i32')} <{places}>"
+    return b.write(a.type, text)

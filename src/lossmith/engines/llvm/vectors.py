@@ -1,0 +1,42 @@
+"""Texts of vectors that know mathematics, as formulas ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes, Number
+
+
+class Vector(Body):
+    """A text that knows the functions of ``math``; see ``lossmith.engines.arithmetic`` for what it has to know."""
+
+    expm1, log, log1p, pow, hypot = vector.expm1, vector.log, vector.log1p, vector.pow, vector.hypot
+    tanh, sigmoid, softplus, logcosh = vector.tanh, vector.sigmoid, vector.softplus, vector.logcosh
+    sech2, bell, normal_within, normal_range = vector.sech2, vector.bell, vector.normal_within, vector.normal_range
+    log1p_excess, atanh_gap = vector.log1p_excess, vector.atanh_gap
+
+    def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "") -> None:
+        super().__init__(kind, width, prefix, label)
+        self._powers: dict[str, Callable[[], Lanes]] = {}
+
+    def exp(self, a: Lanes, low: Lanes | None = None) -> Lanes:
+        """Return the exponential; see the function of that name."""
+        found = self._powers.get(a.name) if low is None else None
+        return found() if found else vector.exp(self, a, low)
+
+    def is_exp(self, x: Lanes, make: Callable[[], Lanes]) -> None:
+        """Say how the exponential of ``x`` is made without one."""
+        self._powers[x.name] = make
+
+    def finite_product(self, a: Lanes, b: Lanes) -> Lanes:
+        """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
+        return self.fma(a, b, 0.0)
+
+    def equal(self, a: Lanes, b: Number) -> Lanes:
+        """Return where two are equal; a NaN equals nothing."""
+        return a.equals(b)
+
+    def lgamma(self, a: Lanes) -> Lanes:
+        """Return the logarithm of the gamma function, by the library of C."""
+        return self.one_by_one("lgamma", a)
