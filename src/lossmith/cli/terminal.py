@@ -89,10 +89,14 @@ def _styled(text: str, **style: Any) -> str:
 
 
 def say(text: str, mark: str = "") -> None:
-    """Write talk to standard error, after a mark such as ``warning``: one line, or wrapped lines on a terminal."""
+    """Write talk to standard error, after a mark such as ``warning``: one line, or wrapped lines on a terminal.
+
+    Lines after the first are written as they are, such as a formula and the mark below it.
+    """
     text = f"{mark}: {text}" if mark else text
     if sys.stderr.isatty():
-        text = "\n".join(wrap(text, _columns()))
+        first, *others = text.split("\n")
+        text = "\n".join([*wrap(first, _columns()), *others])
     if mark and colours(sys.stderr):
         import click
 
