@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,11 @@ def bold(text: str) -> str:
 def heading(text: str) -> str:
     """Return ``text`` as a heading where standard output shows colours."""
     return _styled(text, fg="cyan", bold=True)
+
+
+def painted(styles: Mapping[str, Mapping[str, Any]]) -> Callable[[str, str], str]:
+    """Return what paints a text in one of some styles, by name, where standard output shows colours."""
+    return lambda text, name: _styled(text, **styles.get(name, {}))
 
 
 def _styled(text: str, **style: Any) -> str:
