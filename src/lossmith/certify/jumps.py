@@ -20,7 +20,7 @@ NAMES = ("value", "gradient", "hessian")
 def switches(loss: Loss, y: float, low: mpf, high: mpf) -> list[mpf]:
     """Return the places between two predictions where a choice of the formula flips.
 
-    Between such places a formula is analytic, so nothing jumps there.
+    Between such places a formula is analytic, so nothing jumps there. What ``hold`` keeps would flip everywhere.
     """
     with mp.workdps(70):
         return list(_search(loss, y, low, high, _choices(loss, y, low), _choices(loss, y, high)))
@@ -60,6 +60,6 @@ def jumping(loss: Loss, y: float, place: mpf) -> str:
     """Return the lowest of value, gradient and Hessian that jumps at a place; empty where none does."""
     for order, name in enumerate(NAMES):
         left, right = (oracle.one_sided(loss, y, place, side, order) for side in (-1, 1))
-        if abs(left - right) > mpf(10) ** -20 * max(1, abs(left), abs(right)):
+        if not abs(left - right) <= mpf(10) ** -20 * max(1, abs(left), abs(right)):  # a slope without limit too
             return name
     return ""

@@ -21,6 +21,18 @@ _FEW, _MANY = 64.0, 1e5
 _POINTS = 8  # for each target
 
 
+@dataclass(frozen=True)
+class Mismatch:
+    """A derivative that is not between the slopes on either side, the worst of those of one target."""
+
+    y: float
+    f: float
+    got: float
+    low: float
+    high: float
+    single: bool
+
+
 def derivatives(ground: Ground) -> Iterator[Finding]:
     """Hold gradient and Hessian against finite differences, and all three against sixty digits."""
     tried = 0
@@ -30,12 +42,13 @@ def derivatives(ground: Ground) -> Iterator[Finding]:
             count, wrong = _differences(ground, np.full(near.shape, curve.y), near, order)
             tried += count
             if wrong is not None:
-                yield _wrong(ground, order, *wrong)
+                yield _wrong(ground, order, wrong)
                 return
     yield from _digits(ground, tried)
 
 
-def _wrong(ground: Ground, order: int, y: float, f: float, got: float, low: float, high: float) -> Finding:
+def _wrong(ground: Ground, order: int, wrong: Mismatch) -> Finding:
+    y, f, got, low, high = wrong.y, wrong.f, wrong.got, wrong.low, wrong.high
     name, below = NAMES[order], NAMES[order - 1]
     facts = {"y": y, "f": f, "got": got, "differences": [low, high], "order": order}
     between = number(low) if math.isclose(low, high, rel_tol=1e-3) else f"{number(low)} to {number(high)}"
@@ -45,11 +58,11 @@ def _wrong(ground: Ground, order: int, y: float, f: float, got: float, low: floa
         title = f"The {name} is not the derivative of the {below}, on purpose"
         return Finding("derivatives", "note", title, f"{evidence} The formula holds a part of itself.", facts=facts)
     title = f"The {name} is not the derivative of the {below}"
+    if wrong.single:
+        text = f"{evidence} So it is at this place alone, where kinks of the formula's parts cancel."
+        advice = "Write the formula without them: abs and sign are 0 in the middle, and so are their derivatives."
+        return Finding("derivatives", "warning", f"{title} at one place", text, advice, facts)
     return Finding("derivatives", "error", title, evidence, "Correct the derivative.", facts)
-
-
-Mismatch = tuple[float, float, float, float, float]
-"""Target, prediction, derivative, and the slopes that it is not between."""
 
 
 def _differences(ground: Ground, y: Array, f: Array, order: int) -> tuple[int, Mismatch | None]:
@@ -81,7 +94,8 @@ def _differences(ground: Ground, y: Array, f: Array, order: int) -> tuple[int, M
     if not off.any():
         return int(judged.sum()), None
     worst = int(np.argmax(np.where(off, np.maximum(low - got, got - high) / slack, -1)))
-    return int(judged.sum()), (y[worst], f[worst], float(got[worst]), low[worst], high[worst])
+    single = int(off.sum()) == 1
+    return int(judged.sum()), Mismatch(y[worst], f[worst], float(got[worst]), low[worst], high[worst], single)
 
 
 @dataclass(frozen=True)

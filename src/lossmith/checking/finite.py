@@ -14,7 +14,7 @@ from lossmith.checking.report import Finding, Severity, number
 
 _SOON = {"identity": 50.0, "log": 30.0, "logistic": 30.0}
 """An overflow nearer than this, in units of the prediction, will be met in training; logs of rates seldom reach 30."""
-_REACH = np.geomspace(1.0, 1e300, 400)
+_REACH = np.geomspace(1e-3, 1e300, 400)
 _TINY, _HUGE = 1e-6, 1e6
 
 Bad = tuple[int, float, float, float]

@@ -180,6 +180,12 @@ def relation(places: Mapping[float, Sequence[float]], y: float, f: float) -> str
         return f"f = {number(f)}"
     if y and everywhere(lambda target: target * f / y):
         return f"f = {number(f / y)}*y"
+    other = next((target for target in places if target != y), y)
+    for there in places[other] if len(places) > 2 else ():  # two targets lie on a line in any case
+        slope = (there - f) / (other - y)
+        if everywhere(lambda target, slope=slope: f + slope * (target - y)):  # type: ignore[misc]  # a default
+            rest = f - slope * y
+            return f"f = {number(slope)}*y {'+' if rest > 0 else '-'} {number(abs(rest))}"
     return ""
 
 

@@ -18,6 +18,7 @@ _CURVES = 3
 _SAME = 1e-9
 _INFINITE = 1e15
 _SLACK = 1e-9
+_WORK = 1500  # instructions times kinks that are followed to their place
 _TINY = 1e-300
 
 
@@ -40,9 +41,14 @@ def kinks(ground: Ground) -> Iterator[Finding]:
     if not ground.exact:
         yield Finding("kinks", "note", "Kinks were not looked for", "That needs mpmath (pip install mpmath).")
         return
+    if "hold" in ground.operations:
+        text = "What the formula holds is another number at every prediction, so no choice of it can be followed."
+        yield Finding("kinks", "note", "Kinks were not looked for", text)
+        return
     from lossmith.certify.oracle import CHOOSE
 
-    curves = _some(ground.curves) if ground.operations & CHOOSE.keys() else ()  # what makes no choice is analytic
+    # What makes no choice is analytic.
+    curves = _some(ground)[:: 1 if ground.steps < _WORK // 10 else _CURVES] if ground.operations & CHOOSE.keys() else ()
     found = [corner for curve in curves for corner in _corners(ground, curve)]
     if not found:
         yield Finding("kinks", "ok", "No kink and no jump", "Value, gradient and Hessian are continuous.", facts={})
@@ -81,8 +87,9 @@ def _told(slope: float) -> str:
     return number(slope) if abs(slope) <= _INFINITE else ("-inf" if slope < 0 else "inf")
 
 
-def _some(curves: Sequence[Curve]) -> Sequence[Curve]:
+def _some(ground: Ground) -> Sequence[Curve]:
     """Return a few targets: the outer ones, and one between."""
+    curves = ground.curves
     if len(curves) <= _CURVES:
         return curves
     return [curves[0], curves[len(curves) // 2], curves[-1]]
@@ -97,6 +104,7 @@ def _corners(ground: Ground, curve: Curve) -> Iterator[Corner]:
     f = curve.f if ground.link.name == "identity" and not ground.binary else curve.f[curve.near]
     grid = np.unique(np.concatenate([f[::step], f[[0, -1]]])).tolist()
     seen: list[float] = []
+    most = max(3, _WORK // ground.steps)
     for low, high in itertools.pairwise(grid):
         for place in switches(ground.loss, curve.y, mpf(low), mpf(high)):
             at = float(place) if abs(place) > _SAME**3 else 0.0
@@ -104,6 +112,8 @@ def _corners(ground: Ground, curve: Curve) -> Iterator[Corner]:
             if not any(abs(at - other) <= _SAME * max(ground.unit, abs(at)) for other in seen):
                 seen.append(at)
                 yield from _corner(ground, curve.y, place, at)
+        if len(seen) >= most:
+            return
 
 
 def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]:
@@ -113,13 +123,14 @@ def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]
     unknown = (oracle.Undecided, ArithmeticError, ValueError)
     try:
         what = jumping(ground.loss, y, place)
-        if what:
-            sides = [float(oracle.one_sided(ground.loss, y, place, side, NAMES.index(what))) for side in (-1, 1)]
-            if what == "value" and max(map(abs, sides)) > _INFINITE:
-                return  # a pole, which is told of elsewhere
-            if all(map(math.isfinite, sides)):
-                yield Corner(y, at, what, *sides)
-                return
+        if not what:
+            return
+        sides = [float(oracle.one_sided(ground.loss, y, place, side, NAMES.index(what))) for side in (-1, 1)]
+        if what == "value" and max(map(abs, sides)) > _INFINITE:
+            return  # a pole, which is told of elsewhere
+        if all(map(math.isfinite, sides)):
+            yield Corner(y, at, what, *sides)
+            return
     except unknown:
         pass
     # A slope without limit leaves nothing to compare: does it grow on the way?
@@ -128,8 +139,9 @@ def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]
         slopes = [[float(oracle.truth(ground.loss, y, at + side * x, 1)) for x in away] for side in (-1, 1)]
     except unknown:
         return
-    ends = [math.copysign(math.inf, near) if abs(near) > 2 * abs(far) else near for far, near in slopes]
-    if any(map(math.isinf, ends)):
+    grows = [math.isfinite(far) and abs(near) > 2 * abs(far) for far, near in slopes]
+    if any(grows):
+        ends = [math.copysign(math.inf, near) if up else near for (_, near), up in zip(slopes, grows, strict=True)]
         yield Corner(y, at, "gradient", *ends)
 
 

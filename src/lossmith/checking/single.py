@@ -29,12 +29,12 @@ def _found(ground: Ground) -> Iterator[Finding]:
     yield from broken
     yield from kinks(ground)
     yield from convex(ground)
-    least = list(minimum(ground))
-    yield from least
     yield from robust(ground)
     yield from scale(ground)
     if any(finding.severity == "error" for finding in broken):
         return  # searches would end in the holes
+    least = list(minimum(ground))
+    yield from least
     yield from overflow(ground)
     drawn = samples(ground)
     if all(finding.severity != "error" for finding in least):

@@ -277,6 +277,9 @@ class Page:
         return [*self._wrap(self.card.picture, "  "), "", *(f"  {line}".rstrip() for line in drawn)]
 
     def _facts(self) -> list[str]:
+        if self.card.estimates == "not known":
+            told = "nothing is declared; `lossmith check` finds out what holds"
+            return terminal.aligned([("last layer", self.card.activation), ("properties", told)], self.width)
         held = asdict(self.card.traits).items()
         words = [_TRAITS.get(name, (name, f"not {name}"))[not holds] for name, holds in held]
         kinks = "; ".join(f"the {kink.jumps.replace('h', 'H')} jumps at {kink.where}" for kink in self.card.kinks)

@@ -84,7 +84,8 @@ class _Search:
         shape = (-1, *[1] * (step.ndim - 1))
         start, certain = self.start.reshape(shape), self.certain.reshape(shape)
         found = np.clip(start + _STEPS[step] * np.maximum(1.0, np.abs(start)), self.low, self.high)
-        return np.where(certain, np.clip(found, -FARTHEST, FARTHEST), found)
+        inner: Array = np.where(certain, np.clip(found, -FARTHEST, FARTHEST), found)
+        return inner
 
     def losses(self, x: Array) -> Array:
         """Return the losses of predictions, infinite where they are no number."""
