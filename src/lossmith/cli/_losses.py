@@ -35,6 +35,19 @@ class LossName(click.types.StringParamType):
         return [CompletionItem(name, help=title) for name, title in complete(incomplete)]
 
 
+class LossCommand(click.Command):
+    """A command whose arguments are losses: a formula that begins with a minus is one and no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        from lossmith.core.registry import is_formula
+
+        def is_loss(word: str) -> bool:
+            return re.match(r"-[^-].*[-+*/(]", word, re.DOTALL) is not None and is_formula(word)
+
+        return super().parse_args(ctx, [f" {word}" if is_loss(word) else word for word in args])
+
+
 def complete(start: str) -> list[tuple[str, str]]:
     """Return names of losses that begin with ``start``, each with the loss's title."""
     import lossmith as lm
@@ -83,7 +96,7 @@ def parse_loss(text: str, declaration: Mapping[str, Any] = MappingProxyType({}))
 
     given = {word: value for word, value in declaration.items() if value}
     if given and is_formula(text):
-        return lm.formula(text, **given)
+        return lm.formula(text.strip(), **given)
     if given:
         raise ParameterError(f"--{next(iter(given))} declares what a formula takes, and {text!r} is none.")
     try:

@@ -8,7 +8,7 @@ import click
 
 from lossmith.cli import terminal
 from lossmith.cli._group import FAILED
-from lossmith.cli._losses import LossName, parse_loss, takes_a_formula
+from lossmith.cli._losses import LossCommand, LossName, parse_loss, takes_a_formula
 
 _STYLES: dict[str, dict[str, Any]] = {
     "error": {"fg": "red", "bold": True},
@@ -19,7 +19,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 
 
-@click.command("check", short_help="Review a loss or a formula: is it right, what does it do?")
+@click.command("check", cls=LossCommand, short_help="Review a loss or a formula: is it right, what does it do?")
 @click.argument("loss", type=LossName(), metavar="FORMULA")
 @takes_a_formula
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -116,7 +116,7 @@ def parse(text: str | Loss) -> Loss:
     if isinstance(text, Loss):
         return text
     if is_formula(text):
-        stated: Loss = import_module("lossmith.custom.text").formula(text)
+        stated: Loss = import_module("lossmith.custom.text").formula(text.strip())
         return stated
     combined = _parse_sum(text)
     if combined is not None:
