@@ -87,7 +87,7 @@ def bottom(loss: Callable[[Array], Array], f: Array, values: Array, wide: float)
             here, lowest = float(x[at]), float(found[at])
         at = int(np.searchsorted(x, here))
         low, high = float(x[max(at - 1, 0)]), float(x[min(at + 1, len(x) - 1)])
-    slack = 4e-15 * abs(lowest) + 1e-15 * float(np.quantile(np.abs(values), 0.25))
+    slack = 4e-15 * abs(lowest) + 1e-15 * float(np.quantile(np.abs(values), 0.05))
     low, high = (
         _reach(loss, here, x[order * (x - here) > 0][::order], lowest + slack) for order, x in ((-1, f), (1, f))
     )

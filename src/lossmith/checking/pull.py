@@ -89,7 +89,7 @@ def boosting(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
     slopes, bends = _met(ground, found)
     if not slopes.size:
         return
-    still = np.abs(slopes) <= _NOTHING * np.max(np.abs(slopes))
+    still = slopes == 0
     zero = np.abs(bends) * ground.unit <= _NOTHING * np.abs(slopes)
     negative = (bends < 0) & ~zero
     shares = {name: float(np.mean(part)) for name, part in (("still", still), ("zero", zero), ("negative", negative))}
