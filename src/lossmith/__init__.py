@@ -35,6 +35,7 @@ _HOMES = {
     "lossmith.program": ("Program",),
     "lossmith.choosing": ("choose",),
     "lossmith.learning": ("learn",),
+    "lossmith.checking": ("check",),
     "lossmith.engines.llvm.threads": ("get_num_threads", "set_num_threads"),
     "lossmith.errors": (
         "DomainError",

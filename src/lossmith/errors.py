@@ -60,7 +60,7 @@ class FormulaError(LossmithError, ValueError):
         return f"{self.problem}\n    {shown}\n    {' ' * (at - begin)}^ column {self.column}"
 
 
-_AROUND = 60  # characters of a formula that are shown on either side
+_AROUND = 36  # characters of a formula that are shown on either side: they fit in a terminal
 
 
 class ShapeError(LossmithError, ValueError):

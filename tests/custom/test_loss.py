@@ -82,6 +82,35 @@ def test_the_best_prediction_is_looked_for_where_it_is_not_the_target() -> None:
         lm.formula("f - y").optimal_constant([1.0, 2.0])
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("where(f < y, 4*(y - f)**2, (y - f)**2)", {}),
+        ("(f**2 - abs(y))**2 + 0.01*f*y", {}),
+        ("where(y > 1, abs(f - 5), abs(f + 50))", {}),
+        ("where(f*y < 0, 3, 1)*abs(f - y) + 0.2*(f - 1)**2", {}),
+        ("exp(f) - y*f", {"task": "counts"}),
+        ("exp(y - f)", {}),
+    ],
+)
+def test_many_targets_are_searched_as_well_as_few(text: str, words: dict[str, Any]) -> None:
+    loss = lm.formula(text, **words)
+    y = np.random.default_rng(3).normal(0, 3, 9000)
+    y = np.abs(y) if words else y
+    many, few = loss.best_prediction(y), np.concatenate([loss.best_prediction(part) for part in np.split(y, 3)])
+    one, two = loss._value(y, many), loss._value(y, few)
+    assert np.all(one <= two + 1e-9 * np.abs(two) + 1e-12)
+
+
+@pytest.mark.parametrize("text", ["((f - y)**2 - 1)**2", "log(1 + (f - y)**2)", "sqrt(abs(f - y)) + abs(f - 3*y)/9"])
+def test_the_best_constant_of_many_targets_is_no_worse_than_any_of_a_grid(text: str) -> None:
+    loss, rng = lm.formula(text), np.random.default_rng(5)
+    y = np.concatenate([rng.normal(-4, 0.5, 3000), rng.normal(3, 1.5, 3000)])
+    best = loss.optimal_constant(y)
+    costs = [loss.cost(y, np.full(y.shape, place)) for place in np.linspace(-8, 9, 171)]
+    assert loss.cost(y, np.full(y.shape, best)) <= min(costs) * (1 + 1e-12)
+
+
 @pytest.mark.parametrize("name", TWINS)
 def test_a_loss_goes_through_plain_data_and_pickles(name: str) -> None:
     own = TWINS[name][0]

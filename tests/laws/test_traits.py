@@ -10,9 +10,9 @@ from mpmath import mp, mpf
 
 from lossmith import Loss
 from lossmith.certify import oracle
+from lossmith.certify.jumps import jumps
 from lossmith.certify.points import kinks_at, targets, within
 from tests.laws.grid import variants
-from tests.laws.jumps import jumps
 
 _FAR = (1e4, 1e6, 1e12, 1e20, 1e100, 1e300)
 _GRID = [

@@ -15,6 +15,7 @@ from mpmath import mp, mpf
 from lossmith.certify.oracle import Exact
 from lossmith.certify.samples import kind_of
 from lossmith.core.loss import Loss
+from lossmith.structures.composite import Sum
 from lossmith.structures.distance import Distance
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.levels import Levels
@@ -90,6 +91,10 @@ def _formula(loss: Any, exact: Exact, *inputs: Any) -> mpf:
 
 def _single(loss: Loss, exact: Exact, *given: Numbers) -> mpf:
     return _formula(loss, exact, *(numbers[0] for numbers in given))
+
+
+def _sum(loss: Sum, exact: Exact, *given: Numbers) -> mpf:
+    return mp.fsum(mpf(weight) * _definition(part)(part, exact, *given) for weight, part in loss.parts)
 
 
 def _softmax(loss: Rows, exact: Exact, *given: Numbers) -> mpf:
@@ -173,6 +178,7 @@ _BY_NAME: dict[str, Callable[..., mpf]] = {
 }
 """Losses without a formula."""
 _BY_STRUCTURE: tuple[tuple[Any, Callable[..., mpf]], ...] = (
+    (Sum, _sum),
     (Softmax, _softmax),
     (Divergence, _divergence),
     (Distance, _distance),

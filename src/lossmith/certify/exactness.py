@@ -13,10 +13,10 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from ml_dtypes import finfo  # also that of bfloat16
 from mpmath import mp, mpf
 
 from lossmith.certify import oracle
@@ -214,9 +214,18 @@ def off(
     return min(found, _apart(value, truth, max(abs(truth), size, change), dtype, change))
 
 
+@cache
+def _largest(dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "f":
+        return np.finfo(dtype).max
+    from ml_dtypes import finfo  # which knows bfloat16 too
+
+    return finfo(dtype).max
+
+
 def _unit(size: mpf, dtype: Any) -> mpf:
     with np.errstate(over="ignore", invalid="ignore"):
-        number = min(np.dtype(dtype).type(float(abs(size))), finfo(dtype).max)
+        number = min(np.dtype(dtype).type(float(abs(size))), _largest(np.dtype(dtype)))
         return mpf(float(np.spacing(number)))
 
 

@@ -188,10 +188,11 @@ class Exact:
 
 def evaluate(loss: Any, y: Any, f: Any, repeat: tuple[Any, ...] | None = None) -> tuple[mpf, tuple[Any, ...]]:
     """Return the value and the choices of a loss, at the precision that holds now."""
-    exact = Exact(repeat)
-    twin = loss.symbolic({name: mpf(value) for name, value in loss.free_parameters.items()})
-    value = mp.convert(twin.written(exact.ops, mp.convert(y), mp.convert(f)))
-    return value, tuple(exact.choices)
+    exact, total = Exact(repeat), mpf(0)
+    for weight, part in getattr(loss, "parts", ((1, loss),)):  # a sum has them
+        twin = part.symbolic({name: mpf(value) for name, value in part.free_parameters.items()})
+        total += mpf(weight) * mp.convert(twin.written(exact.ops, mp.convert(y), mp.convert(f)))
+    return total, tuple(exact.choices)
 
 
 @cache

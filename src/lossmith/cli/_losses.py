@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
+from lossmith.core.card import Task
 from lossmith.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 TARGET_KINDS = ("probabilities", "rate")  # predictions on the target's scale
 RAW_KINDS = ("raw", "logits", "log_rate")
 
 
 class LossName(click.types.StringParamType):
-    """A loss as text: ``huber`` or ``huber(delta=1.35)``."""
+    """A loss as text: ``huber``, ``huber(delta=1.35)``, or a formula such as ``(f - y)**2``."""
 
     name = "loss"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer names, or aliases where no name begins like that."""
         return [CompletionItem(name, help=title) for name, title in complete(incomplete)]
+
+
+class LossCommand(click.Command):
+    """A command whose arguments are losses: a formula that begins with a minus is one and no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        from lossmith.core.registry import is_formula
+
+        def is_loss(word: str) -> bool:
+            return re.match(r"-[^-].*[-+*/(]", word, re.DOTALL) is not None and is_formula(word)
+
+        return super().parse_args(ctx, [f" {word}" if is_loss(word) else word for word in args])
 
 
 def complete(start: str) -> list[tuple[str, str]]:
@@ -46,20 +66,39 @@ def parse_losses(texts: Sequence[str], kind: str | None = None) -> list[Loss]:
         texts: Such as ``["mae,mse", "huber(delta=2)"]``.
         kind: What the predictions are, as for ``declare``.
     """
-    parts = [part.strip() for text in texts for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    parts = [part for text in texts for part in _parted(text)]
     losses = [declare(parse_loss(part), kind) for part in parts]
     return list(dict.fromkeys(losses))
 
 
-def parse_loss(text: str) -> Loss:
-    """Return the loss that a text names.
+def _parted(text: str) -> list[str]:
+    """Return the parts of a text that commas outside of brackets part."""
+    inside = list(itertools.accumulate(text, lambda depth, sign: depth + (sign == "(") - (sign == ")"), initial=0))
+    ends = [at for at, sign in enumerate(text) if sign == "," and inside[at] == 0]
+    parts = (text[a + 1 : b].strip() for a, b in itertools.pairwise([-1, *ends, len(text)]))
+    return [part for part in parts if part]
+
+
+def parse_loss(text: str, declaration: Mapping[str, Any] = MappingProxyType({})) -> Loss:
+    """Return the loss that a text names, or states as a formula.
+
+    Args:
+        text: As ``lossmith.parse`` takes it.
+        declaration: What the options of ``takes_a_formula`` say of the formula.
 
     Raises:
+        FormulaError: For a formula that cannot be read.
         LossNotFoundError, ParameterError: With a remedy for what people often write: the name of a metric, and values
             without brackets.
     """
     import lossmith as lm
+    from lossmith.core.registry import is_formula
 
+    given = {word: value for word, value in declaration.items() if value}
+    if given and is_formula(text):
+        return lm.formula(text.strip(), **given)
+    if given:
+        raise ParameterError(f"--{next(iter(given))} declares what a formula takes, and {text!r} is none.")
     try:
         return lm.parse(text)
     except lm.LossNotFoundError:
@@ -105,3 +144,63 @@ def declare(loss: Loss, kind: str | None) -> Loss:
             f"{loss} reads predictions on the target's scale, and cannot be told that they are {kind}."
         )
     return loss
+
+
+class Symbol(click.ParamType[Any]):
+    """A symbol of a formula with what is said of it, as text: ``k=4``, ``k=4 in (0, inf)``, ``price in (0, inf)``."""
+
+    name = "symbol"
+
+    def __init__(self, *, has_value: bool) -> None:
+        self.has_value = has_value
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float | str | tuple[float, str]]:
+        """Return the symbol, and its value, its domain or both."""
+        if isinstance(value, tuple):
+            return value
+        left, _, domain = str(value).partition(" in ")
+        symbol, sign, number = (part.strip() for part in left.partition("="))
+        if not self.has_value:
+            if sign:
+                self.fail(f"'{value}' has a value; write NAME, or NAME in DOMAIN such as 'price in (0, inf)'")
+            return symbol, domain.strip() or "(-inf, inf)"
+        try:
+            default = float(number)
+        except ValueError:
+            self.fail(f"'{value}' names no number; write NAME=NUMBER, or 'k=4 in (0, inf)'", param, ctx)
+        return symbol, (default, domain.strip()) if domain else default
+
+
+def takes_a_formula(command: F) -> F:
+    """Add the options that declare what a formula takes; the command gets them together, as ``declaration``."""
+    options = (
+        click.option("--parameter", "parameters", type=Symbol(has_value=True), multiple=True, callback=_by_name,
+                     metavar="TEXT", help="A parameter of a formula, as 'k=4' or 'k=4 in (0, inf)'; may be repeated."),
+        click.option("--input", "inputs", type=Symbol(has_value=False), multiple=True, callback=_by_name,
+                     metavar="TEXT", help="A further input of a formula, as 'price in (0, inf)'; may be repeated."),
+        click.option("--predicted", type=Symbol(has_value=False), multiple=True, callback=_by_name,
+                     metavar="TEXT", help="A further input that is predicted, likewise."),
+        click.option("--targets", "target", metavar="DOMAIN", help="Where targets of a formula lie, as '(0, inf)'."),
+        click.option("--task", type=click.Choice(get_args(Task)), metavar="NAME",
+                     help="What a formula is for: regression, counts, binary, ... By default regression."),
+        click.option("--link", type=click.Choice(("identity", "log", "logistic")),
+                     help="What leads from a prediction to f. By default that of the task."),
+    )  # fmt: skip
+    words = ("parameters", "inputs", "predicted", "target", "task", "link")
+
+    @functools.wraps(command)
+    def together(*args: Any, **options: Any) -> Any:
+        declaration = {word: options.pop(word) for word in words}
+        return command(*args, declaration=declaration, **options)
+
+    return functools.reduce(lambda made, option: option(made), reversed(options), cast(F, together))
+
+
+def _by_name(context: click.Context, option: click.Parameter, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what was said of symbols, by symbol."""
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise click.BadParameter(f"'{twice[0]}' is declared twice", context, option)
+    return dict(pairs)

@@ -13,6 +13,7 @@ COMMANDS = {
     "show": ("lossmith.cli.show:command", "Explain one loss: formula, picture, advice, examples."),
     "plot": ("lossmith.cli.plot:command", "Draw losses, in the terminal or as a picture."),
     "learn": ("lossmith.cli.learn:command", "Watch a loss teach a small model, step by step."),
+    "check": ("lossmith.cli.check:command", "Review a loss or a formula: is it right, what does it do?"),
     "score": ("lossmith.cli.score:command", "Measure the predictions in a file with any losses."),
 }
 

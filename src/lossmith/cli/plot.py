@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lossmith.cli import terminal
-from lossmith.cli._losses import LossName, parse_losses
+from lossmith.cli._losses import LossCommand, LossName, parse_losses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg", ".pdf")
 
 
-@click.command("plot", short_help="Draw losses, in the terminal or as a picture.")
+@click.command("plot", cls=LossCommand, short_help="Draw losses, in the terminal or as a picture.")
 @click.argument("losses", nargs=-1, required=True, type=LossName(), metavar="LOSS...")
 @click.option(
     "-a",

@@ -129,7 +129,7 @@ def _ceilings(limits: tuple[str, ...], losses: list[Loss], kind: str | None) -> 
             raise ParameterError(f"--fail-above {limit!r}: {text!r} is no number. Write NUMBER or LOSS=NUMBER.")
         wanted = declare(parse_loss(name), kind) if name else None
         # A bare name means the loss whatever its parameters; with values it means that one.
-        hit = [wanted is None or (loss == wanted if "(" in name else loss.name == wanted.name) for loss in losses]
+        hit = [wanted is None or loss == wanted or ("(" not in name and type(loss) is type(wanted)) for loss in losses]
         if not any(hit):
             raise ParameterError(f"--fail-above {limit!r}: {wanted} is not among the losses that are measured.")
         ceilings = [min(c, number) if is_hit else c for c, is_hit in zip(ceilings, hit, strict=True)]

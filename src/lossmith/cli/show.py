@@ -13,7 +13,7 @@ import click
 
 from lossmith.cli import terminal
 from lossmith.cli._code import code
-from lossmith.cli._losses import LossName, parse_loss
+from lossmith.cli._losses import LossCommand, LossName, parse_loss
 from lossmith.core.parameter import Integer, Vector
 from lossmith.errors import MissingDependencyError
 
@@ -53,7 +53,7 @@ _TRAITS = {
 }
 
 
-@click.command("show", short_help="Explain one loss: formula, picture, advice, examples.")
+@click.command("show", cls=LossCommand, short_help="Explain one loss: formula, picture, advice, examples.")
 @click.argument("loss", type=LossName())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(loss: str, as_json: bool) -> None:
@@ -277,6 +277,9 @@ class Page:
         return [*self._wrap(self.card.picture, "  "), "", *(f"  {line}".rstrip() for line in drawn)]
 
     def _facts(self) -> list[str]:
+        if self.card.estimates == "not known":
+            told = "nothing is declared; `lossmith check` finds out what holds"
+            return terminal.aligned([("last layer", self.card.activation), ("properties", told)], self.width)
         held = asdict(self.card.traits).items()
         words = [_TRAITS.get(name, (name, f"not {name}"))[not holds] for name, holds in held]
         kinks = "; ".join(f"the {kink.jumps.replace('h', 'H')} jumps at {kink.where}" for kink in self.card.kinks)

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,11 @@ def heading(text: str) -> str:
     return _styled(text, fg="cyan", bold=True)
 
 
+def painted(styles: Mapping[str, Mapping[str, Any]]) -> Callable[[str, str], str]:
+    """Return what paints a text in one of some styles, by name, where standard output shows colours."""
+    return lambda text, name: _styled(text, **styles.get(name, {}))
+
+
 def _styled(text: str, **style: Any) -> str:
     if not colours(sys.stdout):
         return text
@@ -89,10 +94,14 @@ def _styled(text: str, **style: Any) -> str:
 
 
 def say(text: str, mark: str = "") -> None:
-    """Write talk to standard error, after a mark such as ``warning``: one line, or wrapped lines on a terminal."""
+    """Write talk to standard error, after a mark such as ``warning``: one line, or wrapped lines on a terminal.
+
+    Lines after the first are written as they are, such as a formula and the mark below it.
+    """
     text = f"{mark}: {text}" if mark else text
     if sys.stderr.isatty():
-        text = "\n".join(wrap(text, _columns()))
+        first, *others = text.split("\n")
+        text = "\n".join([*wrap(first, _columns()), *others])
     if mark and colours(sys.stderr):
         import click
 

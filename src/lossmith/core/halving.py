@@ -40,7 +40,10 @@ def least_between(loss: Loss, y: Array, low: Array, high: Array) -> Array:
 
 
 _AWAY = np.geomspace(1e-3, 1e3, 49)  # of a start, in units of its size
-_AT_ONCE = 4096
+_STEPS = np.concatenate([-_AWAY[::-1], [0.0], _AWAY])
+_MIDDLE, _LAST = len(_AWAY), len(_STEPS) - 1
+_FEW = 4096  # targets whose whole grid is looked at; of more, so many quantiles
+_AT_ONCE = 65_536
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -48,7 +51,7 @@ def searched(loss: Loss, y_true: Array, start: Array) -> Array:
     """Return the prediction with the least loss for each target, where nobody knows it; it may be infinite.
 
     A grid around the start, finer near it, finds the basin, and halving its lowest point. The start stays where nothing
-    is lower.
+    is lower. Of many targets, quantiles are looked at so; a target between two of them with one basin has that basin.
 
     Args:
         loss: on raw predictions, of a target and a prediction.
@@ -56,43 +59,92 @@ def searched(loss: Loss, y_true: Array, start: Array) -> Array:
         start: what to expect for each, which may be infinite.
     """
     targets, first, places = np.unique(y_true, return_index=True, return_inverse=True)
-    starts = np.asarray(start).reshape(-1)[first]
-    some = [slice(at, at + _AT_ONCE) for at in range(0, targets.size, _AT_ONCE)]
-    found = [_searched(loss, targets[part], starts[part]) for part in some] or [starts]
-    return np.concatenate(found)[places].reshape(np.shape(y_true))
+    search = _Search(loss, targets, np.asarray(start).reshape(-1)[first])
+    parts = [search.part(slice(at, at + _AT_ONCE)).found() for at in range(0, targets.size, _AT_ONCE)]
+    return np.concatenate(parts or [search.known])[places].reshape(np.shape(y_true))
 
 
-def _searched(loss: Loss, y: Array, known: Array) -> Array:
-    domain = loss.domains["f"]
-    low = domain.low if domain.low_included else np.nextafter(domain.low, np.inf)
-    high = domain.high if domain.high_included else np.nextafter(domain.high, -np.inf)
-    start = np.clip(np.where(np.isinf(known), np.copysign(FARTHEST, known), known), low, high)
-    steps = np.concatenate([-_AWAY[::-1], [0.0], _AWAY])
-    grid = np.clip(start[:, None] + steps * np.maximum(1.0, np.abs(start))[:, None], low, high)
-    certain = np.isinf(known)  # beyond the start roundings alone get smaller
-    grid[certain] = np.clip(grid[certain], -FARTHEST, FARTHEST)
+class _Search:
+    """A search for the best predictions of some targets in ascending order, each on its grid."""
 
-    def part(output: str, x: Array) -> Array:
-        whole = np.broadcast_to(y.reshape(-1, *[1] * (x.ndim - 1)), x.shape)
-        found: Array = loss.evaluate(whole, x, (output,), trusted=True)[output]
+    def __init__(self, loss: Loss, y: Array, known: Array) -> None:
+        domain = loss.domains["f"]
+        self.loss, self.y, self.known = loss, y, known
+        self.low = domain.low if domain.low_included else np.nextafter(domain.low, np.inf)
+        self.high = domain.high if domain.high_included else np.nextafter(domain.high, -np.inf)
+        self.certain = np.isinf(known)  # beyond the start roundings alone get smaller
+        self.start = np.clip(np.where(self.certain, np.copysign(FARTHEST, known), known), self.low, self.high)
+
+    def part(self, rows: Any) -> _Search:
+        """Return the search for some of the targets."""
+        return _Search(self.loss, self.y[rows], self.known[rows])
+
+    def at(self, step: Array) -> Array:
+        """Return the prediction of each target at a step of its grid; steps of shape (n,), or (n, k)."""
+        shape = (-1, *[1] * (step.ndim - 1))
+        start, certain = self.start.reshape(shape), self.certain.reshape(shape)
+        found = np.clip(start + _STEPS[step] * np.maximum(1.0, np.abs(start)), self.low, self.high)
+        inner: Array = np.where(certain, np.clip(found, -FARTHEST, FARTHEST), found)
+        return inner
+
+    def losses(self, x: Array) -> Array:
+        """Return the losses of predictions, infinite where they are no number."""
+        found = self._evaluate("losses", x)
+        return np.where(np.isnan(found), np.inf, found)
+
+    def rises(self, x: Array) -> Array:
+        """Return whether the loss rises at predictions, or is level there."""
+        return self._evaluate("gradient", x) >= 0
+
+    def _evaluate(self, output: str, x: Array) -> Array:
+        y = np.broadcast_to(self.y.reshape(-1, *[1] * (x.ndim - 1)), x.shape)
+        found: Array = self.loss.evaluate(y, x, (output,), trusted=True)[output]
         return found
 
-    losses = part("losses", grid)
-    losses = np.where(np.isnan(losses), np.inf, losses)
-    rows, middle, last = np.arange(y.size), len(_AWAY), grid.shape[1] - 1
-    best = np.argmin(losses, axis=1)
-    best = np.where(losses[:, middle] <= losses[rows, best], middle, best)
-    left, right = grid[rows, np.maximum(best - 1, 0)], grid[rows, np.minimum(best + 1, last)]
-    for _ in range(_HALVINGS):
-        between = left + (right - left) / 2
-        if np.all((between == left) | (between == right)):
-            break
-        rises = part("gradient", between) >= 0
-        left, right = np.where(rises, left, between), np.where(rises, between, right)
-    here = grid[rows, best]
-    found = np.where(part("losses", right) < losses[rows, best], right, here)
-    kept = (best == middle) & (found == here) & (certain | (here == known))
-    found = np.where(kept, known, found)
-    # A loss that still falls at the end of a line without one falls for ever.
-    endless = ((best == 0) & np.isinf(domain.low)) | ((best == last) & np.isinf(domain.high))
-    return np.where(endless, np.copysign(np.inf, best - middle), found)
+    def basins(self) -> Array:
+        """Return the step of each grid with the least loss; the middle one where none is lower."""
+        losses = self.losses(self.at(np.broadcast_to(np.arange(_LAST + 1), (self.y.size, _LAST + 1))))
+        rows, best = np.arange(self.y.size), np.argmin(losses, axis=1)
+        return np.where(losses[:, _MIDDLE] <= losses[rows, best], _MIDDLE, best)
+
+    def found(self) -> Array:
+        """Return the best prediction of each target."""
+        if self.y.size <= _FEW:
+            return self._below(self.basins())
+        looked = np.linspace(0, self.y.size - 1, _FEW).astype(int)
+        seen = self.part(looked).basins()
+        after = np.searchsorted(looked, np.arange(self.y.size))
+        ends = np.stack([seen[np.maximum(after - 1, 0)], seen[after]], axis=1)
+        basins = ends[np.arange(self.y.size), np.argmin(self.losses(self.at(ends)), axis=1)]
+        apart = np.abs(ends[:, 0] - ends[:, 1]) > 1
+        for rows in np.array_split(np.flatnonzero(apart), max(1, -(-int(apart.sum()) // _FEW))):
+            basins[rows] = self.part(rows).basins()
+        return self._below(basins)
+
+    def _below(self, basins: Array) -> Array:
+        """Return the lowest point around a step of each grid."""
+        here, known = self.at(basins), self.known
+        lowest = np.array(here)
+        # Nothing is looked for where the loss falls up to here and rises from here on.
+        falls = ~self.rises(np.maximum(np.nextafter(here, -np.inf), self.low))
+        open_rows = np.flatnonzero(~(falls & self.rises(np.minimum(np.nextafter(here, np.inf), self.high))))
+        if open_rows.size:
+            some = self.part(open_rows)
+            lowest[open_rows] = some._halved(basins[open_rows], here[open_rows])
+        kept = (basins == _MIDDLE) & (lowest == here) & (self.certain | (here == known))
+        lowest = np.where(kept, known, lowest)
+        # A loss that still falls at the end of a line without one falls for ever.
+        domain = self.loss.domains["f"]
+        endless = ((basins == 0) & np.isinf(domain.low)) | ((basins == _LAST) & np.isinf(domain.high))
+        return np.where(endless, np.copysign(np.inf, basins - _MIDDLE), lowest)
+
+    def _halved(self, basins: Array, here: Array) -> Array:
+        """Return where the slope changes sign between the neighbours of a step, if that is lower."""
+        left, right = self.at(np.maximum(basins - 1, 0)), self.at(np.minimum(basins + 1, _LAST))
+        for _ in range(_HALVINGS):
+            between = left + (right - left) / 2
+            if np.all((between == left) | (between == right)):
+                break
+            rises = self.rises(between)
+            left, right = np.where(rises, left, between), np.where(rises, between, right)
+        return np.where(self.losses(right) < self.losses(here), right, here)

@@ -11,6 +11,7 @@ import inspect
 import math
 import os
 import pkgutil
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -102,16 +103,21 @@ def get(name: str | Loss, **values: Any) -> Loss:
 
 
 def parse(text: str | Loss) -> Loss:
-    """Return the loss that a text names, such as ``huber`` or ``quantile(level=0.9)``.
+    """Return the loss that a text names, such as ``huber`` or ``quantile(level=0.9)``, or states, as ``(f - y)**2``.
 
-    This is how the command line names losses; ``str(loss)`` reads back as well.
+    A text that speaks of ``f`` or ``y`` is a formula and read by ``lossmith.formula``. This is how the command line
+    names losses; ``str(loss)`` of those of the catalogue reads back as well.
 
     Raises:
         LossNotFoundError: for an unknown name.
+        FormulaError: for a formula that cannot be read.
         ParameterError: for a text of another form, or impossible parameters.
     """
     if isinstance(text, Loss):
         return text
+    if is_formula(text):
+        stated: Loss = import_module("lossmith.custom.text").formula(text.strip())
+        return stated
     combined = _parse_sum(text)
     if combined is not None:
         return combined
@@ -133,6 +139,11 @@ def parse(text: str | Loss) -> Loss:
             f"({', '.join(f'{key}={item.default!r}' for key, item in found.declared().items())})"
         ) from None
     return found(*places, **words)
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a text states a loss and names none: whether the word ``f`` or ``y`` stands in it."""
+    return re.search(r"\b[fy]\b", text) is not None
 
 
 def _parse_sum(text: str) -> Loss | None:

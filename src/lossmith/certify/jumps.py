@@ -9,18 +9,18 @@ from typing import Any
 
 from mpmath import mp, mpf
 
-from lossmith import Loss
 from lossmith.certify import oracle
+from lossmith.core.loss import Loss
 
 _WIDTH = mpf(10) ** -45
 _APART = mpf(10) ** -35
-_NAMES = ("value", "gradient", "hessian")
+NAMES = ("value", "gradient", "hessian")
 
 
 def switches(loss: Loss, y: float, low: mpf, high: mpf) -> list[mpf]:
     """Return the places between two predictions where a choice of the formula flips.
 
-    Between such places a formula is analytic, so nothing jumps there.
+    Between such places a formula is analytic, so nothing jumps there. What ``hold`` keeps would flip everywhere.
     """
     with mp.workdps(70):
         return list(_search(loss, y, low, high, _choices(loss, y, low), _choices(loss, y, high)))
@@ -50,9 +50,16 @@ def jumps(loss: Loss, y: float, grid: tuple[float, ...]) -> dict[mpf, str]:
         for place in switches(loss, y, mpf(low), mpf(high)):
             if any(abs(place - other) < _APART * max(1, abs(place)) for other in found):
                 continue  # a kink on a point of the grid is met from both sides
-            for order, name in enumerate(_NAMES):
-                left, right = (oracle.one_sided(loss, y, place, side, order) for side in (-1, 1))
-                if abs(left - right) > mpf(10) ** -20 * max(1, abs(left), abs(right)):
-                    found[place] = name
-                    break
+            name = jumping(loss, y, place)
+            if name:
+                found[place] = name
     return found
+
+
+def jumping(loss: Loss, y: float, place: mpf) -> str:
+    """Return the lowest of value, gradient and Hessian that jumps at a place; empty where none does."""
+    for order, name in enumerate(NAMES):
+        left, right = (oracle.one_sided(loss, y, place, side, order) for side in (-1, 1))
+        if not abs(left - right) <= mpf(10) ** -20 * max(1, abs(left), abs(right)):  # a slope without limit too
+            return name
+    return ""

@@ -1,0 +1,188 @@
+"""How hard a loss pulls: whether far predictions pull without bound, and whether a booster moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lossmith.checking.ground import Array, Ground
+from lossmith.checking.report import Finding, Severity, number
+from lossmith.checking.statistic import Sample
+from lossmith.errors import LossmithError, NoConstantError
+
+_NEAR = np.array([0.5, 1.0, 2.0, 5.0, 10.0, 100.0, 1e3, 1e4, 1e6])
+_FAR = np.array([1e12, 1e50, 1e100])
+_GROWS = 1.5
+_FADES = 1e-3
+_BESIDE = np.array([1e-2, 1e-4, 1e-8, 1e-12])
+_SHOWN = (1.0, 10.0, 1000.0)
+_NOTHING = 1e-12
+
+
+def robust(ground: Ground) -> Iterator[Finding]:
+    """Say whether the gradient is bounded, and what it does far out."""
+    sides = {way: _slopes(ground, way) for way in (-1, 1)}
+    told, grows, fades, most = [], [], [], 0.0
+    for way, (away, slopes) in sides.items():
+        if not away.size:
+            continue
+        near, far = slopes[away <= 1e6], slopes[away > 1e6]
+        if math.isfinite(ground.domain.low if way < 0 else ground.domain.high):
+            near, far = slopes[:1], slopes[1:]  # the end of the domain is what is far
+        top, beyond = float(np.max(near)), float(np.max(far)) if far.size else 0.0
+        most = max(most, top)
+        if math.isinf(top) or not beyond <= _GROWS * top:
+            grows.append("below" if way < 0 else "above")
+        elif far.size and far[-1] < _FADES * top and top > 0:
+            fades.append("below" if way < 0 else "above")
+        told.append(_side(ground, way, away, slopes))
+    evidence = "; ".join(part for part in told if part)
+    evidence = f"{evidence[0].upper()}{evidence[1:]}." if evidence else ""
+    facts = {"lipschitz": not grows, "bound": math.inf if grows else most, "grows": grows, "fades": fades}
+    if grows:
+        title = "The gradient has no bound"
+        text = f"{evidence} One outlier can outweigh all other rows."
+        yield Finding("robust", "note", title, text, facts=facts)
+    elif len(fades) == sum(bool(away.size) for away, _ in sides.values()):
+        title = f"The gradient is bounded by {number(most)} and fades far out"
+        text = f"{evidence} Outliers are ignored, and so is a model that begins far away."
+        yield Finding("robust", "note", title, text, facts=facts)
+    else:
+        yield Finding("robust", "ok", f"The gradient is bounded by {number(most)}", evidence, facts=facts)
+
+
+def _slopes(ground: Ground, way: int) -> tuple[Array, Array]:
+    """Return distances and the largest gradient of all targets there; on a bounded side distances from its end."""
+    end = ground.domain.low if way < 0 else ground.domain.high
+    bounded = math.isfinite(end)
+    away = np.append([0.5], _BESIDE) if bounded else np.concatenate([_NEAR, _FAR])
+    rows = []
+    for curve in ground.curves:
+        room = min(ground.unit, abs(end - curve.centre) or 1.0)
+        f = end - way * room * away if bounded else curve.centre + way * ground.unit * away
+        inside = np.isin(f, ground.inside(f))
+        slope = np.abs(ground.parts(np.full(f.shape, curve.y), np.where(inside, f, curve.centre))[1])
+        rows.append(np.where(inside, np.where(np.isnan(slope), np.inf, slope), 0.0))
+    return away, np.max(rows, axis=0)
+
+
+def _side(ground: Ground, way: int, away: Array, slopes: Array) -> str:
+    if math.isfinite(ground.domain.low if way < 0 else ground.domain.high):
+        end = "lower" if way < 0 else "upper"
+        return f"beside the {end} end of predictions the gradient's size is {_told(float(slopes[-1]))}"
+    shown = [_told(float(slopes[int(np.argmin(np.abs(away - x)))])) for x in _SHOWN]
+    where = ", ".join(number(x * ground.unit) for x in _SHOWN)
+    return f"{where} {'below' if way < 0 else 'above'} the target its size is {', '.join(shown)}"
+
+
+def _told(x: float) -> str:
+    return "inf" if math.isinf(x) else number(x)
+
+
+# --- boosting -------------------------------------------------------------------------------------
+
+
+def boosting(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
+    """Say whether Newton boosting moves: what the Hessian is at the start of training and on the way to its end."""
+    slopes, bends = _met(ground, found)
+    if not slopes.size:
+        return
+    still = slopes == 0
+    zero = np.abs(bends) * ground.unit <= _NOTHING * np.abs(slopes)
+    negative = (bends < 0) & ~zero
+    shares = {name: float(np.mean(part)) for name, part in (("still", still), ("zero", zero), ("negative", negative))}
+    facts = {"zero_hessian": shares["zero"], "negative_hessian": shares["negative"], "zero_gradient": shares["still"]}
+    evidence = (
+        f"At the best constant and half the way to the targets, in {slopes.size:,} simulated rows, the Hessian is zero "
+        f"in {shares['zero']:.0%} and negative in {shares['negative']:.0%} of them, the gradient zero in "
+        f"{shares['still']:.0%}."
+    )
+    if not np.any(slopes):
+        yield Finding(
+            "boosting",
+            "error",
+            "The gradient is zero everywhere: nothing can learn from it",
+            f"{evidence} The loss changes only by jumps.",
+            "Use a loss with slopes, and judge by this one.",
+            facts,
+        )
+        return
+    severity: Severity = "ok"
+    title, advice = "Boosting moves: the Hessian is positive", ""
+    if shares["negative"] > 0:
+        severity, title = "warning", "Boosting by this Hessian goes astray: it is negative in places"
+        advice = (
+            "A Newton step points uphill there: train with a Hessian that is kept positive, as lossmith.lightgbm does."
+        )
+    elif shares["zero"] > 0.5:
+        severity, title = "note", "Boosting by this Hessian does not move: it is zero"
+        advice = "Newton steps divide by it: train with a floor below the Hessian, as lossmith.lightgbm does."
+    elif shares["zero"] > 0:
+        severity, title = "note", "Boosting moves, but where the Hessian is zero only by a floor"
+    yield Finding("boosting", severity, title, evidence, advice, facts)
+
+
+def _met(ground: Ground, found: Sequence[Sample]) -> tuple[Array, Array]:
+    """Return gradients and Hessians that training meets."""
+    slopes, bends = [], []
+    for sample in found:
+        start = (sample.low + sample.high) / 2
+        if not math.isfinite(start):
+            continue
+        best = np.array([ground.centre(float(y)) for y in sample.y])
+        for share in (0.0, 0.5):
+            f = start + share * (best - start)
+            f = np.where(np.isin(f, ground.inside(f)), f, best)
+            _, slope, bend = ground.parts(sample.y, f)
+            known = np.isfinite(slope) & np.isfinite(bend) & (sample.w > 0)
+            slopes.append(slope[known])
+            bends.append(bend[known])
+    return (np.concatenate(slopes), np.concatenate(bends)) if slopes else (np.empty(0), np.empty(0))
+
+
+# --- the best constant ----------------------------------------------------------------------------
+
+
+def constant(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
+    """Tell the best constant of the user's data, or of a simulated sample, and what predictions gain over it."""
+    loss = ground.loss
+    if ground.data is not None:
+        y, w, what = ground.data.y, ground.data.w, f"your {ground.data.y.size:,} targets"
+    else:
+        sample = found[0]
+        y, w, what = sample.y, np.asarray(sample.w * len(sample.y)), f"simulated targets ({sample.name})"
+    try:
+        context = loss.context(y, w)
+    except (NoConstantError, LossmithError) as error:
+        yield Finding("constant", "note", "There is no best constant", f"{error}.")
+        return
+    if context.constant is None or context.constant_cost is None:
+        yield Finding(
+            "constant", "note", "There is no best constant", "The cost falls without bound.", facts={"constant": None}
+        )
+        return
+    raw = float(context.constant)
+    on_scale = (
+        "" if loss.link.name == "identity" else f", that is a prediction of {number(float(loss.link.inverse(raw)))}"
+    )
+    evidence = (
+        f"For {what} it is f = {number(raw)}{on_scale}, and costs {number(context.constant_cost)}; the least that any "
+        f"predictions could cost is {number(context.floor)}."
+    )
+    facts: dict[str, object] = {"constant": raw, "cost": context.constant_cost, "floor": context.floor}
+    severity: Severity = "ok"
+    title, advice = "The best constant is found", ""
+    if not math.isfinite(raw):
+        severity, title = "note", "The best constant is infinite"
+    if ground.data is not None and ground.data.f is not None:
+        cost = float(loss.cost(y, ground.data.f, w))
+        share = context.share(cost)
+        evidence += f" Your predictions cost {number(cost)}"
+        evidence += "." if share is None else f": {share:.0%} of the way from the constant down to that."
+        facts |= {"your_cost": cost, "share": share}
+        if cost > context.constant_cost:
+            severity, title = "warning", "Your predictions are worse than a constant"
+            advice = "Look at their link and scale: is y_pred what the loss reads, as raw predictions or probabilities?"
+    yield Finding("constant", severity, title, evidence, advice, facts)

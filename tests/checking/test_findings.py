@@ -1,0 +1,147 @@
+"""Each finding, on a formula that is wrong in that way and on one that is right."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith.checking import single
+from lossmith.checking.ground import Ground
+from lossmith.program import Ops, Value
+
+LATE = "where(f < y, 4*(y - f)**2, (y - f)**2)"
+WRONG = [
+    ("log(f)", {}, "finite", "error", "The value is not a number inside the domain"),
+    ("1/abs(f - y)", {}, "finite", "error", "The value is infinite inside the domain"),
+    ("(f/y - 1)**2", {}, "finite", "error", "not a number"),
+    ("y - f", {}, "minimum", "error", "Unbounded below"),
+    ("-(y - f)**2", {}, "minimum", "error", "Unbounded below"),
+    ("exp(-(f - y)**2)", {}, "minimum", "error", "Greatest at f = y: the sign is turned around"),
+    ("where(f < 1e9, 3, f)", {}, "minimum", "error", "Flat"),
+    ("exp(y - f)", {}, "minimum", "warning", "No minimum: it is lowest at the far end"),
+    ("abs(f - y - 3)", {}, "minimum", "warning", "Least at f = y + 3, not at f = y"),
+    ("(f - 0.5*y)**2", {}, "minimum", "warning", "Least at f = 0.5*y, not at f = y"),
+    ("softplus((2*y - 1)*f)", {"task": "binary"}, "minimum", "error", "Least at the wrong label"),
+    ("f**2 + 0*y", {"task": "binary"}, "minimum", "error", "The same prediction is best for both labels"),
+    ("f**2", {}, "estimates", "warning", "The same constant is best whatever the targets"),
+    ("(f - y)**2 + 1", {}, "floor", "note", "The best that can be reached is not zero"),
+    ("(f - y)**2 - 1", {}, "floor", "note", "Can be negative"),
+    ("sign(f - y)", {}, "boosting", "error", "The gradient is zero everywhere"),
+    ("log(1 + (f - y)**2)", {}, "boosting", "warning", "negative in places"),
+    ("abs(f - y)", {}, "boosting", "note", "does not move: it is zero"),
+    ("where(f < y, 1, 0) + abs(f - y)", {}, "jumps", "warning", "The loss itself jumps"),
+    ("abs(f - y)", {}, "kinks", "note", "A kink at f = y"),
+    ("max(abs(f - 2*y) - 1, 0)", {}, "kinks", "note", "A kink at f = 2*y - 1"),
+    ("max(f - 1, 0) + (f - y)**2", {}, "kinks", "note", "A kink at f = 1"),
+    ("sqrt(abs(f - y))", {}, "kinks", "warning", "A corner of infinite slope"),
+    ("((f - y)**2 - 1)**2", {}, "convex", "warning", "Not convex, with a hill between valleys"),
+    ("log(1 + (f - y)**2)", {}, "convex", "note", "Not convex, but with one valley"),
+    ("exp((y - f)**2)", {}, "overflow", "warning", "Overflows soon in float32 and float64"),
+    ("(f - y)**2", {}, "robust", "note", "The gradient has no bound"),
+    ("1e-9*(f - y)**2", {}, "scale", "warning", "The gradient is tiny"),
+    ("1e9*(f - y)**2", {}, "scale", "warning", "The gradient is huge"),
+    ("log(exp(f) + exp(y)) - (f + y)/2", {}, "derivatives", "warning", "Many digits are lost"),
+    ("abs(f - y)*sign(y - f)", {}, "derivatives", "warning", "at one place"),
+    ("(f - y)*hold(f - y)", {}, "derivatives", "note", "on purpose"),
+    ("log(1 + exp(f)) - y*f", {"task": "binary"}, "rewrites", "note", "stable form"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words", "topic", "severity", "title"), WRONG)
+def test_what_is_wrong_is_found(text: str, words: dict[str, Any], topic: str, severity: str, title: str) -> None:
+    report = lm.check(lm.formula(text, **words))
+    found = report[topic]
+    assert (found.severity, title in found.title) == (severity, True), found
+    assert report.ok == (not report.errors)
+    assert found.severity in ("note", "ok") or found.advice
+
+
+@pytest.mark.parametrize(
+    "loss", [LATE, "log(cosh(f - y))", lm.formula("exp(f) - y*f", task="counts"), "0.5 * mae + 0.5 * huber"]
+)
+def test_what_is_right_has_neither_errors_nor_warnings(loss: str | lm.Loss) -> None:
+    report = lm.check(loss)
+    assert not report.errors
+    assert not report.warnings
+    for topic in ("derivatives", "finite", "convex", "minimum", "scale", "overflow", "constant"):
+        assert report[topic].severity == "ok"
+
+
+def test_the_numbers_are_true() -> None:
+    report = lm.check("((f - y)**2 - 1)**2")
+    loss, facts = lm.formula("((f - y)**2 - 1)**2"), report["convex"].facts
+    (a, m, b), losses = facts["f"], facts["losses"]
+    np.testing.assert_allclose(loss.losses([facts["y"]] * 3, [a, m, b]), losses, rtol=1e-12)
+    assert losses[1] > losses[0] + (m - a) / (b - a) * (losses[2] - losses[0])
+    late = lm.check(LATE)
+    assert late["kinks"].facts["places"] == {"f = y": [8.0, 2.0]}
+    assert late["scale"].facts["too_low"] / late["scale"].facts["too_high"] == pytest.approx(4)
+    reach = lm.check("exp((y - f)**2)")["overflow"].facts
+    assert reach["float64"] == pytest.approx(math.sqrt(math.log(np.finfo(float).max)), rel=0.02)
+    assert reach["float32"] == pytest.approx(math.sqrt(math.log(np.finfo("f4").max)), rel=0.02)
+    assert lm.check("huber(delta=2)")["robust"].facts == {"lipschitz": True, "bound": 2.0, "grows": [], "fades": []}
+    assert lm.check("welsch")["robust"].facts["fades"] == ["below", "above"]
+
+
+class Slanted(lm.Pointwise):
+    """A loss whose gradient is a tenth too large."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        """Return the loss."""
+        return (f - y) ** 2
+
+    def evaluate(self, *arguments: Any, **words: Any) -> dict[str, Any]:
+        """Return outputs, the gradient spoilt."""
+        found = super().evaluate(*arguments, **words)
+        return {name: part * (1.1 if name == "gradient" else 1) for name, part in found.items()}
+
+
+def test_a_derivative_that_is_none_is_an_error() -> None:
+    found = lm.check(Slanted())["derivatives"]
+    assert (found.severity, found.title) == ("error", "The gradient is not the derivative of the value")
+    assert found.facts["got"] == pytest.approx(1.1 * found.facts["differences"][0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "level"),
+    [
+        ("(f - y)**2", "mean", math.nan),
+        ("abs(f - y)", "median", math.nan),
+        ("max(0.9*(y - f), 0.1*(f - y))", "quantile", 0.9),
+        (LATE, "expectile", 0.8),
+        ("(log(f) - log(y))**2", "the geometric mean", math.nan),
+        ("((f - y)/y)**2", "the mean weighted by 1/y**2", math.nan),
+        ("abs(f - y)/y", "the median weighted by 1/|y|", math.nan),
+        ("(f - y - 3)**2", "the mean plus 3", math.nan),
+        ("(f - 2*y)**2", "2 times the mean", math.nan),
+        ("log(cosh(f - y))", "what lies between median and mean", math.nan),
+        ("(f - y)**4", "what lies beyond the mean, on the side of the long tail", math.nan),
+        ("1 - exp(-(f - y)**2)", "what lies beyond the median, on the side of the mode", math.nan),
+    ],
+)
+def test_what_is_estimated_is_found_by_search(text: str, what: str, level: float) -> None:
+    positive = "log" in text or "/y" in text
+    words = {"target": "(0, inf)", "prediction": "(0, inf)"} if positive and "cosh" not in text else {}
+    ground = Ground(lm.formula(text, **words), None, exact=False)
+    (found,) = single.estimates(ground, single.samples(ground))
+    assert found.facts["what"] == what
+    assert math.isnan(level) or found.facts["level"] == pytest.approx(level, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("-y*log(sigmoid(f)) - (1 - y)*log(sigmoid(-f))", "probability"),
+        ("(y - sigmoid(f))**2", "probability"),
+        ("abs(y - sigmoid(f))", "class"),
+        ("-3*y*log(sigmoid(f)) - (1 - y)*log(sigmoid(-f))", "distorted probability"),
+    ],
+)
+def test_a_proper_loss_gives_back_the_probability(text: str, what: str) -> None:
+    ground = Ground(lm.formula(text, task="binary"), None, exact=False)
+    (found,) = single.estimates(ground, single.samples(ground))
+    assert (found.facts["what"], found.severity == "ok") == (what, what == "probability")
