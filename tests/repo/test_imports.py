@@ -35,7 +35,7 @@ ROOMS = {
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
     "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
-    "cli": {"errors", "files", "core", "relations", "learning", "scoring", "plotting", "choosing", ""},
+    "cli": {"errors", "files", "core", "custom", "relations", "learning", "scoring", "plotting", "choosing", ""},
     "certify": {"errors", "program", "engines", "core", "structures", "frameworks", "cli"},
 }
 # Names resolved when they are used, against the direction of imports: each is one lookup.

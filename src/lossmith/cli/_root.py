@@ -12,6 +12,7 @@ COMMANDS = {
     "list": ("lossmith.cli.list:command", "List the losses, and find one by its properties."),
     "show": ("lossmith.cli.show:command", "Explain one loss: formula, picture, advice, examples."),
     "plot": ("lossmith.cli.plot:command", "Draw losses, in the terminal or as a picture."),
+    "export": ("lossmith.cli.export:command", "Turn a loss into code that stands alone: C, PyTorch, ONNX, ..."),
     "learn": ("lossmith.cli.learn:command", "Watch a loss teach a small model, step by step."),
     "score": ("lossmith.cli.score:command", "Measure the predictions in a file with any losses."),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from lossmith.core.loss import Loss
 from lossmith.custom.export.printer import Language, Printer, definitions
-from lossmith.custom.export.sheet import Sheet, about, called
+from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
 
 _KEYWORDS = frozenset((
     "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float",
@@ -70,29 +71,36 @@ def _language(sheet: Sheet) -> Language:
     return replace(C, prefix=prefix, own=own)
 
 
-def export(sheet: Sheet) -> str:
+def export(loss: Loss) -> str:
     """Return a header of C99."""
+    sheet = sheet_of(loss)
     name = f"{sheet.name}_loss"
     names = called(sheet, C.reserved | {sheet.name})
     language, helpers = _language(sheet), dict[str, None]()
-    functions = [text for what in _outputs(sheet, names) for text in _function(sheet, name, names, Printer(language, names, helpers), *what)]
+    functions = [
+        text
+        for what in _outputs(sheet, names)
+        for text in _function(sheet, name, names, Printer(language, names, helpers), *what)
+    ]
     small = ["\n".join(lines) for lines in definitions(language, helpers)]
     code = "\n\n".join([*small, *functions, *_loops(sheet, name, names)])
     guard = f"{name.upper()}_H"
-    return "\n".join([
-        *_comment(sheet, names, name),
-        "",
-        f"#ifndef {guard}",
-        f"#define {guard}",
-        "",
-        "#include <math.h>",
-        "#include <stddef.h>",
-        "",
-        code,
-        "",
-        "#endif",
-        "",
-    ])
+    return "\n".join(
+        [
+            *_comment(sheet, names, name),
+            "",
+            f"#ifndef {guard}",
+            f"#define {guard}",
+            "",
+            "#include <math.h>",
+            "#include <stddef.h>",
+            "",
+            code,
+            "",
+            "#endif",
+            "",
+        ]
+    )
 
 
 def _comment(sheet: Sheet, names: Mapping[str, str], name: str) -> list[str]:
@@ -129,15 +137,17 @@ def _function(
     every = [names[key] for key in (*program.inputs, *program.parameters)]
     unused = [key for number, key in enumerate(every) if number not in used]
     return [
-        "\n".join([
-            f"/* {text} */",
-            *_head(f"static inline double {name}{ending}(", [f"double {key}" for key in every]),
-            "{",
-            *(f"    (void)({key});" for key in unused),
-            *(f"    {line}" for line in lines),
-            f"    return {results[output]};",
-            "}",
-        ])
+        "\n".join(
+            [
+                f"/* {text} */",
+                *_head(f"static inline double {name}{ending}(", [f"double {key}" for key in every]),
+                "{",
+                *(f"    (void)({key});" for key in unused),
+                *(f"    {line}" for line in lines),
+                f"    return {results[output]};",
+                "}",
+            ]
+        )
     ]
 
 
@@ -163,28 +173,39 @@ def _loops(sheet: Sheet, name: str, names: Mapping[str, str]) -> list[str]:
             value = f"w * {name}{'' if result == '_losses' else result}({given})"
             fills += [f"        if ({result[1:]}) {{"]
             fills += [f"            {result[1:]}[i] = {f'{cast}({value})' if cast else value};", "        }"]
-        found.append("\n".join([
-            "/* Losses and derivatives of n examples, times weight. Where weight is NULL it is 1;",
-            "   results that are NULL are left out. */",
-            *_head(f"static inline void {name}_each{mark}(", [*first, *(f"{kind} *{result[1:]}" for result in results)]),
-            "{",
-            "    for (size_t i = 0; i < n; i++) {",
-            "        const double w = weight ? weight[i] : 1.0;",
-            *fills,
-            "    }",
-            "}",
-        ]))
-        found.append("\n".join([
-            "/* The mean loss of n examples, by weight unless that is NULL. */",
-            *_head(f"static inline double {name}_mean{mark}(", first),
-            "{",
-            "    double sum = 0.0, total = 0.0;",
-            "    for (size_t i = 0; i < n; i++) {",
-            "        const double w = weight ? weight[i] : 1.0;",
-            f"        sum += w * {name}({given});",
-            "        total += w;",
-            "    }",
-            "    return sum / total;",
-            "}",
-        ]))
+        found.append(
+            "\n".join(
+                [
+                    "/* Losses and derivatives of n examples, times weight. Where weight is NULL it is 1;",
+                    "   results that are NULL are left out. */",
+                    *_head(
+                        f"static inline void {name}_each{mark}(",
+                        [*first, *(f"{kind} *{result[1:]}" for result in results)],
+                    ),
+                    "{",
+                    "    for (size_t i = 0; i < n; i++) {",
+                    "        const double w = weight ? weight[i] : 1.0;",
+                    *fills,
+                    "    }",
+                    "}",
+                ]
+            )
+        )
+        found.append(
+            "\n".join(
+                [
+                    "/* The mean loss of n examples, by weight unless that is NULL. */",
+                    *_head(f"static inline double {name}_mean{mark}(", first),
+                    "{",
+                    "    double sum = 0.0, total = 0.0;",
+                    "    for (size_t i = 0; i < n; i++) {",
+                    "        const double w = weight ? weight[i] : 1.0;",
+                    f"        sum += w * {name}({given});",
+                    "        total += w;",
+                    "    }",
+                    "    return sum / total;",
+                    "}",
+                ]
+            )
+        )
     return found

@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from lossmith.engines.composites import HALF_LOG_2_PI
 from lossmith.program import TABLE, Ops, Program, Value, trace
 
 _LOG_2 = math.log(2)
+_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 _NEAR = 0.1  # from here on a difference has digits enough; below it a few terms of a series have
 
 
@@ -104,12 +104,12 @@ def _lgamma(o: Ops, a: Value) -> Value:
     product = a
     for step in range(1, 8):
         product = product * (a + step)
-    return (x - 0.5) * o.log(x) - x + HALF_LOG_2_PI + _stirling(x) - o.where(small, o.log(product), 0.0)
+    return (x - 0.5) * o.log(x) - x + _HALF_LOG_2_PI + _stirling(x) - o.where(small, o.log(product), 0.0)
 
 
 def _log_factorial_excess(o: Ops, a: Value) -> Value:
     near = o.lgamma(a + 1) - o.mul0(a, o.log(a)) + a
-    far = 0.5 * o.log(a) + HALF_LOG_2_PI + _stirling(a)
+    far = 0.5 * o.log(a) + _HALF_LOG_2_PI + _stirling(a)
     return o.where(a < 8, o.where(o.equal(a, 0), 0.0, near), far)
 
 
@@ -204,9 +204,7 @@ EASY: Mapping[tuple[str, float], Callable[..., Value]] = {
     ("bowl", -2.0): lambda o, a: 0.5 * ((a / o.hypot(a, 1.0)) * (a / o.hypot(a, 1.0))),
     ("bowl_slope", 1.0): lambda o, a: a / o.hypot(a, 1.0),
     ("bowl_slope", 0.0): lambda o, a: a / o.hypot(a, 1.0) / o.hypot(a, 1.0),
-    ("bowl_slope", -2.0): lambda o, a: (
-        a / o.hypot(a, 1.0) / o.hypot(a, 1.0) / o.hypot(a, 1.0) / o.hypot(a, 1.0)
-    ),
+    ("bowl_slope", -2.0): lambda o, a: a / o.hypot(a, 1.0) / o.hypot(a, 1.0) / o.hypot(a, 1.0) / o.hypot(a, 1.0),
     ("bowl_curvature", 1.0): lambda o, a: 1 / o.hypot(a, 1.0) / o.hypot(a, 1.0) / o.hypot(a, 1.0),
 }
 """Instructions that are simple ones for a certain second argument."""

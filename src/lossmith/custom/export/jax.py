@@ -5,10 +5,11 @@ from __future__ import annotations
 import keyword
 from collections.abc import Mapping
 
+from lossmith.core.loss import Loss
 from lossmith.custom.export import numpy
 from lossmith.custom.export.numpy import define, docstring, listed
 from lossmith.custom.export.printer import Language, definitions
-from lossmith.custom.export.sheet import Sheet, about, called
+from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
 from lossmith.custom.export.torch import arguments_of, formulas
 
 WORDS: Mapping[str, str] = {"y_pred": "predictions", "y_true": "targets"}
@@ -34,6 +35,7 @@ JAX = Language(
     },
     define=define,
     infinity="jnp.inf",
+    wide="jnp.asarray({0})",
     where="jnp.where({0}, {1}, {2})",
     reserved=frozenset((
         "jax", "jnp", "losses", "gradient", "primals", "tangents", "weight", "cost", "loss", "slope", "slopes",
@@ -42,8 +44,9 @@ JAX = Language(
 )  # fmt: skip
 
 
-def export(sheet: Sheet) -> str:
+def export(loss: Loss) -> str:
     """Return a module of Python with a function ``loss``."""
+    sheet = sheet_of(loss)
     names = called(sheet, JAX.reserved, WORDS)
     helpers: dict[str, None] = {}
     arguments = arguments_of(sheet, names)
@@ -59,12 +62,13 @@ def export(sheet: Sheet) -> str:
             "",
             f"    value, slope = jax.jit(jax.value_and_grad(cost))({given})",
         ]),
-        [*definitions(JAX, helpers), *functions, _rule(sheet, names, arguments), *ends(sheet, names, arguments)],
+        [*definitions(JAX, helpers), *functions, rule(sheet, names, arguments), *ends(sheet, names, arguments)],
         ["import jax", "import jax.numpy as jnp"],
     )  # fmt: skip
 
 
-def _rule(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
+def rule(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
+    """Return the rule by which losses are differentiated."""
     by = [names[symbol] for symbol in sheet.wrt]
     if len(by) == 1:
         found = [f"    tangent = gradient(*primals) * tangents[{arguments.index(by[0])}]"]

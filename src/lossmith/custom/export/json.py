@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.metadata import version
 from typing import Any
 
-from lossmith.custom.export.sheet import Sheet
+from lossmith.core.loss import Loss
+from lossmith.custom.export.sheet import sheet_of
 from lossmith.program import TABLE
 
 FORMAT = "lossmith.export"
 VERSION = 1
 
 
-def export(sheet: Sheet) -> str:
+def export(loss: Loss) -> str:
     """Return versioned JSON; ``lossmith.Program.from_json`` reads its ``program``, ``from_config`` its ``config``."""
-    loss, program = sheet.loss, sheet.whole
+    sheet = sheet_of(loss)
+    program = sheet.whole
     used = dict.fromkeys(step.op for step in program.steps)
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -44,7 +47,7 @@ def export(sheet: Sheet) -> str:
         "program": json.loads(program.to_json()),
         "reading": (
             "Values are numbered: first inputs, then parameters, then constants, then one for each step, which is an "
-            "instruction and the numbers of its arguments a, b and c. Constants are hexadecimal floats. Where the "
+            "instruction and the numbers of its arguments a, b and c. Constants are hexadecimal floats, and an infinite number is the text inf or -inf. Where the "
             "condition valid is false, the others mean nothing."
         ),
         "instructions": {
@@ -52,4 +55,13 @@ def export(sheet: Sheet) -> str:
             for name in used
         },
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    return json.dumps(_strict(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _strict(value: Any) -> Any:
+    """Return data in JSON's own types, which know no infinity: it is a text."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value

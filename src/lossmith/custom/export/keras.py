@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from lossmith.core.loss import Loss
 from lossmith.custom.export import numpy
 from lossmith.custom.export.numpy import define, docstring, listed
 from lossmith.custom.export.printer import Language, definitions
-from lossmith.custom.export.sheet import Sheet, about, called
+from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
 from lossmith.custom.export.torch import formulas
 
 
@@ -44,15 +45,16 @@ KERAS = Language(
 )  # fmt: skip
 
 
-def export(sheet: Sheet) -> str:
+def export(loss: Loss) -> str:
     """Return a module of Python with one class, a ``keras.losses.Loss``."""
+    sheet = sheet_of(loss)
     names = called(sheet, KERAS.reserved)
     helpers: dict[str, None] = {}
     arguments = [*(names[item.symbol] for item in sheet.inputs), *(names[name] for name in sheet.parameters)]
     functions = formulas(sheet, names, arguments, KERAS, helpers)
     return numpy.module(
         _document(sheet, names),
-        [*definitions(KERAS, helpers), *functions, _class(sheet, names, arguments)],
+        [*definitions(KERAS, helpers), *functions, class_of(sheet, names, _body(sheet, names, arguments))],
         ["import keras", "from keras import ops"],
     )
 
@@ -75,25 +77,58 @@ def _document(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
     return docstring([*lines, f'    model.compile("adam", loss={sheet.class_name}())'])
 
 
-def _class(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
-    numbers = {names[name]: value for name, value in sheet.parameters.items()}
+def _body(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
+    """Return what ``call`` does."""
     packed = _packed(sheet, names)
     by = packed["y_pred"]
     taken = []
     for array, held in packed.items():
         if len(held) > 1:
             columns = [f"{array}[..., {place}]" for place in range(len(held))]
-            taken += [f"        {', '.join(held)} = {', '.join(columns)}"]
+            taken.append(f"{', '.join(held)} = {', '.join(columns)}")
         elif held and held[0] != array:
-            taken += [f"        {held[0]} = {array}"]
-    slopes = f"gradient({', '.join(arguments)})"
-    if len(by) == 1:
-        grad = [f"                return upstream * {slopes}"]
-    else:
-        grad = [f"                slopes = {slopes}", "                return tuple(upstream * slope for slope in slopes)"]
+            taken.append(f"{held[0]} = {array}")
+    numbers = [names[name] for name in sheet.parameters]
+    return [
+        # a tensor, since not all backends have functions of plain numbers
+        *(f"{name} = ops.convert_to_tensor(self.{name}, y_pred.dtype)" for name in numbers),
+        *taken,
+        *differentiable(by, arguments),
+        f"return differentiable({', '.join(by)})",
+    ]
+
+
+def differentiable(by: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Return the lines of a function of what is differentiated by, with the gradient as its rule."""
+    grad = listed("return upstream * gradient(", arguments, ")", 72)
+    if len(by) > 1:
+        grad = listed("slopes = gradient(", arguments, ")", 72)
+        grad.append("return tuple(upstream * slope for slope in slopes)")
+    return [
+        "",
+        "@ops.custom_gradient",
+        f"def differentiable({', '.join(by)}):",
+        "    def grad(*args, upstream=None):",
+        "        upstream = args[0] if upstream is None else upstream",
+        *(f"        {line}" for line in grad),
+        "",
+        *listed("    return losses(", arguments, "), grad", 80),
+        "",
+    ]
+
+
+def class_of(sheet: Sheet, names: Mapping[str, str], body: Sequence[str]) -> list[str]:
+    """Return the class, given what ``call`` does."""
+    numbers = {names[name]: value for name, value in sheet.parameters.items()}
     config = [f'"{name}": self.{name}' for name in numbers]
     settings = [f"{name}={KERAS.number(value)}" for name, value in numbers.items()]
     settings += ['reduction="sum_over_batch_size"', f'name="{sheet.name}"', "dtype=None"]
+    saved = [
+        "",
+        "    def get_config(self):",
+        '        """Return what the loss is made of."""',
+        *listed("        return {", ["**super().get_config()", *config], "}"),
+    ]
     return [
         f'@keras.saving.register_keras_serializable(package="{sheet.name}")',
         f"class {sheet.class_name}(keras.losses.Loss):",
@@ -105,26 +140,6 @@ def _class(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list
         "",
         "    def call(self, y_true, y_pred):",
         '        """Return the loss of each example."""',
-        *taken,
-        *(f"        {name} = ops.convert_to_tensor(self.{name}, y_pred.dtype)" for name in numbers),
-        "",
-        "        @ops.custom_gradient",
-        f"        def differentiable({', '.join(by)}):",
-        "            def grad(*args, upstream=None):",
-        "                upstream = args[0] if upstream is None else upstream",
-        *grad,
-        "",
-        *listed("            return losses(", arguments, "), grad"),
-        "",
-        f"        return differentiable({', '.join(by)})",
-        *(
-            [
-                "",
-                "    def get_config(self):",
-                '        """Return what the loss is made of."""',
-                *listed("        return {", ["**super().get_config()", *config], "}"),
-            ]
-            if numbers
-            else []
-        ),
-    ]  # fmt: skip
+        *(f"        {line}".rstrip() for line in body),
+        *(saved if numbers else []),
+    ]

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from lossmith.core import reading
-from lossmith.custom.export.sheet import Sheet
+from lossmith.core.loss import Loss
+from lossmith.core.parameter import Parameter
+from lossmith.errors import ProgramError
 
 _SPECIAL = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
 
 
-def export(sheet: Sheet) -> str:
+def export(loss: Loss) -> str:
     """Return a piece of a document, which needs ``amsmath``.
 
     Raises:
         MissingDependencyError: where SymPy is not installed.
     """
-    loss = sheet.loss
     rows = [rf"    \ell &= {reading.latex(loss)}"]
-    for symbol in sheet.wrt:
-        rows.append(rf"    \frac{{\partial \ell}}{{\partial {symbol}}} &= {reading.latex_gradient(loss, symbol)}")
+    for symbol in (item.symbol for item in loss.predicted):
+        with suppress(ProgramError):  # a structure that says nothing of it
+            rows.append(rf"    \frac{{\partial \ell}}{{\partial {symbol}}} &= {reading.latex_gradient(loss, symbol)}")
     lines = [
         f"% {loss.card.title}, from {loss}; needs \\usepackage{{amsmath}}",
-        rf"\begin{{align*}}",
+        r"\begin{align*}",
         " \\\\\n".join(rows),
         r"\end{align*}",
         "where " + ", ".join(f"${item.symbol}$ is {_plain(item.doc)}" for item in loss.inputs) + ".",
     ]
-    if sheet.parameters:
+    declared = [found for _, part in getattr(loss, "parts", [(1.0, loss)]) for found in _declared(part)]
+    if declared:
         lines += [
             "",
             r"\begin{tabular}{llll}",
@@ -33,11 +38,16 @@ def export(sheet: Sheet) -> str:
             r"    \hline",
             *(
                 rf"    ${item.symbol}$ & ${_number(value)}$ & ${_domain(str(item.domain))}$ & {_plain(item.doc)} \\"
-                for item, value in ((sheet.declared[name], value) for name, value in sheet.parameters.items())
+                for item, value in declared
             ),
             r"\end{tabular}",
         ]
     return "\n".join([*lines, ""])
+
+
+def _declared(loss: Loss) -> list[tuple[Parameter, float]]:
+    """Return the parameters that a loss has, with their values."""
+    return [(item, loss.values[name]) for name, item in loss.parameters().items() if loss.values[name] is not None]
 
 
 def _plain(text: str) -> str:

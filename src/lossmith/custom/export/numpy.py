@@ -5,8 +5,9 @@ from __future__ import annotations
 import keyword
 from collections.abc import Mapping, Sequence
 
+from lossmith.core.loss import Loss
 from lossmith.custom.export.printer import Language, Printer, definitions
-from lossmith.custom.export.sheet import Sheet, about, called
+from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
 from lossmith.program import Program
 
 ERRSTATE = '@np.errstate(all="ignore")'
@@ -39,6 +40,7 @@ NUMPY = Language(
     },
     define=define,
     infinity="np.inf",
+    wide="np.float64({0})",
     where="np.where({0}, {1}, {2})",
     own={
         "normal_within": (
@@ -54,8 +56,9 @@ NUMPY = Language(
 )
 
 
-def export(sheet: Sheet) -> str:
+def export(loss: Loss) -> str:
     """Return a module with ``loss``, ``gradient``, ``hessian`` and ``cost``."""
+    sheet = sheet_of(loss)
     names = called(sheet, NUMPY.reserved)
     helpers: dict[str, None] = {}
     functions = derivatives(sheet, names, helpers)
@@ -81,7 +84,8 @@ def module(document: Sequence[str], functions: Sequence[Sequence[str]], imports:
     standard = ["import math"] if "math." in body else []
     others = list(imports) or ["import numpy as np"]
     head = [*standard, *([""] if standard else []), *others]
-    return "\n".join([*document, "", *head, "", "", body, ""])
+    gap = ["", ""] if body.startswith(("def ", "class ", "@")) else [""]
+    return "\n".join([*document, "", *head, *gap, body, ""])
 
 
 def derivatives(sheet: Sheet, names: Mapping[str, str], helpers: dict[str, None]) -> list[list[str]]:
@@ -114,12 +118,14 @@ def derivatives(sheet: Sheet, names: Mapping[str, str], helpers: dict[str, None]
         if len(keys) > 1:
             ended = ["return {", *(f"    {text}," for text in keyed), "}"]
         quiet = all(step.op in _QUIET for step in program.steps)
-        found.append([
-            *([] if quiet else [ERRSTATE]),
-            *signature(name, sheet, names),
-            f'    """{text}"""',
-            *(f"    {line.replace(chr(39), chr(34))}" for line in [*lines, *ended]),
-        ])
+        found.append(
+            [
+                *([] if quiet else [ERRSTATE]),
+                *signature(name, sheet, names),
+                f'    """{text}"""',
+                *(f"    {line.replace(chr(39), chr(34))}" for line in [*lines, *ended]),
+            ]
+        )
     return found
 
 
@@ -131,7 +137,7 @@ def _spread(program: Program, output: str, text: str, names: Mapping[str, str]) 
 
 
 def signature(name: str, sheet: Sheet, names: Mapping[str, str], more: Sequence[str] = ()) -> list[str]:
-    """Return the first line of a function of the loss's inputs, with parameters by keyword; more lines if it is long."""
+    """Return the head of a function of the loss's inputs, with parameters by keyword."""
     by_place = [names[item.symbol] for item in sheet.inputs]
     by_name = [*more, *(f"{names[key]}={NUMPY.number(value)}" for key, value in sheet.parameters.items())]
     return listed(f"def {name}(", [*by_place, *(["*"] if by_name else []), *by_name], "):")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lossmith.core.loss import Loss
 from lossmith.custom.export.helpers import HELPERS, helper
-from lossmith.custom.export.sheet import Sheet, about, called
+from lossmith.custom.export.sheet import about, called, sheet_of
 from lossmith.errors import MissingDependencyError, ProgramError
 from lossmith.program import Program
 
@@ -20,7 +21,7 @@ _NODES: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def export(sheet: Sheet) -> bytes:
+def export(loss: Loss) -> bytes:
     """Return a serialised ``ModelProto`` with outputs ``losses`` and ``gradient`` (``gradient_x`` where several).
 
     Parameters are initialisers under their names.
@@ -28,6 +29,7 @@ def export(sheet: Sheet) -> bytes:
     Raises:
         MissingDependencyError: where ``onnx`` is not installed.
     """
+    sheet = sheet_of(loss)
     try:
         import onnx
     except ImportError:

@@ -48,6 +48,7 @@ class Language:
         where: how a choice is written; none for the sign of C, ``a ? b : c``.
         own: small functions that are written by hand: name and lines, by instruction.
         reserved: names that mean something else.
+        wide: what makes a parameter a number that may be divided by 0, where plain ones may not.
         prefix: what names of small functions begin with.
         assign: how a value gets a name, and a condition, where that is written in another way.
         with_number: calls of which one argument is a number, by instruction: ``{0}`` is the other, ``{1}`` the number.
@@ -61,6 +62,7 @@ class Language:
     own: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
     with_number: Mapping[str, str] = field(default_factory=dict)
+    wide: str = ""
     prefix: str = ""
     assign: tuple[str, str] = ("{0} = {1}", "{0} = {1}")
 
@@ -122,7 +124,7 @@ def definitions(language: Language, helpers: Mapping[str, None]) -> Iterator[lis
         if name in language.own:
             yield list(language.own[name][1])
             return
-        program, inner = helper(name), {}
+        program, inner = helper(name), dict[str, None]()
         printer = Printer(language, {x: x for x in program.inputs}, inner)
         lines, results = printer.body(program)
         for needed in inner:
@@ -136,7 +138,8 @@ def definitions(language: Language, helpers: Mapping[str, None]) -> Iterator[lis
 class _Body:
     def __init__(self, printer: Printer, program: Program) -> None:
         self.printer, self.language, self.program = printer, printer.language, program
-        self.lines: list[str] = []
+        self.lines = self._widened()
+        self.made: dict[int, list[Term]] = {}
         self.taken = {*printer.names.values(), *self.language.reserved, *HELPERS}
         self.uses = Counter(arg for step in program.steps for arg in step.args)
         self.uses.update({number for _, number in program.outputs})
@@ -147,22 +150,35 @@ class _Body:
     def written(self) -> tuple[list[str], dict[str, str]]:
         program = self.program
         for number, step in enumerate(program.steps, start=program.first_step):
-            args = [self.terms[arg] for arg in step.args]
+            args = self.made[number] = [self.terms[arg] for arg in step.args]
             term = self._term(step.op, args)
             while len(term.text) > WIDE:
                 made = [place for place, arg in enumerate(step.args) if arg >= program.first_step]
                 longest = max(made, key=lambda place: len(args[place].text), default=0)
                 if args[longest].is_name or not made:
                     break
-                args[longest] = self._named(args[longest], program.steps[step.args[longest] - program.first_step].op, [])
-                self.terms[step.args[longest]] = args[longest]
+                inner = step.args[longest]
+                op = program.steps[inner - program.first_step].op
+                args[longest] = self._named(args[longest], op, self.made[inner])
+                self.terms[inner] = args[longest]
                 term = self._term(step.op, args)
-            plain = all(arg.is_name or _is_number(arg.text) for arg in args) and not all(arg.is_name for arg in args[1:])
-            small = len(term.text) <= _SMALL and plain or (step.op == "neg" and args[0].is_name)
+            plain = all(arg.is_name or _is_number(arg.text) for arg in args) and not all(
+                arg.is_name for arg in args[1:]
+            )
+            small = (len(term.text) <= _SMALL and plain) or (step.op == "neg" and args[0].is_name)
             if self.uses[number] > 1 and not small:
                 term = self._named(term, step.op, args)
             self.terms.append(term)
         return self.lines, {name: self.terms[number].text for name, number in program.outputs}
+
+    def _widened(self) -> list[str]:
+        """Return lines that make parameters numbers that may be divided by 0, where something of them alone is."""
+        program, wide = self.program, self.language.wide
+        below = [step.args[1] for step in program.steps if step.op == "div"]
+        if not wide or not any(program.uniform[number] and number >= program.first_step for number in below):
+            return []
+        names = [self.printer.names[name] for name in program.parameters]
+        return [f"{name} = {wide.format(name)}" for name in names]
 
     def _number(self, value: float) -> Term:
         text = self.language.number(value)
@@ -228,8 +244,13 @@ class _Body:
             wanted = f"{_WORDS.get(op, op)}_{texts[0]}"
         elif len(texts) == 1 and texts[0].startswith("-") and texts[0][1:].isidentifier():
             wanted = f"{_WORDS.get(op, op)}_minus_{texts[0][1:]}"
-        elif len(texts) == 2 and texts[0] == "1.0" and op == "sub" and args[1].is_name:
-            wanted = f"one_minus_{texts[1]}"
+        elif op in ("add", "sub") and texts[0] in _COUNTS and args[1].is_name:
+            wanted = f"{_COUNTS[texts[0]]}_{_WORDS[op]}_{texts[1]}"
+        elif op in ("add", "sub") and texts[1] in _COUNTS and args[0].is_name:
+            wanted = f"{texts[0]}_{_WORDS[op]}_{_COUNTS[texts[1]]}"
+        elif op == "mul" and any(text in _SHARES for text in texts) and any(arg.is_name for arg in args):
+            number, other = sorted(texts, key=str.isidentifier)
+            wanted = f"{_SHARES[number]}_{other}"
         else:
             wanted = _PLAIN.get(op, f"{op}_value")
         wanted = wanted if len(wanted) <= _NAME else _PLAIN.get(op, f"{op}_value")
@@ -240,11 +261,13 @@ class _Body:
         return found
 
 
+_COUNTS = {"1.0": "one", "2.0": "two"}
+_SHARES = {"0.5": "half", "2.0": "twice", "-1.0": "minus"}
 _PLAIN = {
     "add": "total", "sub": "difference", "mul": "product", "div": "ratio", "neg": "opposite", "where": "chosen",
     "lt": "condition", "le": "condition", "equal": "condition", "both": "condition", "either": "condition",
     "abs": "size", "pow": "power", "min": "smaller", "max": "larger", "exp": "exponential", "log": "log_value",
-    "mul0": "product", "mul_exp": "product", "sign": "direction", "sigmoid": "probability", "softplus": "softplus_value", "hypot": "length",
+    "mul0": "product", "mul_exp": "product", "sign": "direction", "sigmoid": "probability", "hypot": "length",
 }  # fmt: skip
 
 

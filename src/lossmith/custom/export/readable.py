@@ -20,7 +20,7 @@ def readable(program: Program, names: Sequence[str]) -> Program:
     graph = Graph(program.inputs, program.parameters)
     values: list[Symbol] = [graph.symbols[name] for name in program.inputs + program.parameters]
     values += [graph.constant(constant) for constant in program.constants]
-    for number, step in enumerate(program.steps, start=program.first_step):
+    for step in program.steps:
         plain = step.op == "mul0" and all(arg in known for arg in step.args)
         op = "mul" if plain else step.op
         values.append(_step(graph, op, [values[arg] for arg in step.args]))
@@ -35,7 +35,8 @@ def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
         return graph.apply("where", args)
     if op == "sub" and graph.known(args[1]) == 0:
         return args[0]
-    easy = EASY.get((op, graph.known(args[-1])))
+    last = graph.known(args[-1])
+    easy = None if last is None else EASY.get((op, last))
     if easy is not None:
         return graph.lift(easy(graph.ops, args[0]))
     inner = [_negated(graph, arg) for arg in args]

@@ -87,7 +87,10 @@ def sheet_of(loss: Loss) -> Sheet:
     if isinstance(loss, Sum):
         return _sheet_of_sum(loss)
     if not isinstance(loss, Pointwise):
-        raise ParameterError(f"{loss} is no loss of one example's numbers")
+        raise ParameterError(
+            f"{loss} computes with whole rows or vectors, and code is exported of losses of one example's numbers, "
+            "such as huber; softmax losses of logits go to numpy, torch, jax and keras, and every loss goes to latex"
+        )
     first, second = loss.wrt, [(a, b) for place, a in enumerate(loss.wrt) for b in loss.wrt[place:]]
     outputs = ["value", *(f"gradient:{a}" for a in first), *(f"hessian:{a},{b}" for a, b in second), "valid"]
     return Sheet(loss, loss.part(*outputs), dict(loss.free_parameters), dict(loss.parameters()))
@@ -115,9 +118,9 @@ def called(sheet: Sheet, reserved: frozenset[str], words: Mapping[str, str] | No
         words: the target's own names of inputs.
     """
     words = words or {}
-    names = {item.symbol: words.get(item.name, item.name) for item in sheet.inputs}
-    names |= {name: name for name in sheet.parameters}
-    return {key: f"{name}_" if name in reserved else name for key, name in names.items()}
+    taken = reserved | set(words.values())
+    names = {item.symbol: item.name for item in sheet.inputs} | {name: name for name in sheet.parameters}
+    return {key: words.get(name, f"{name}_" if name in taken else name) for key, name in names.items()}
 
 
 def about(loss: Loss, names: Mapping[str, str], parameters: Sequence[tuple[str, float, Parameter]]) -> list[str]:

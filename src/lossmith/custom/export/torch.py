@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from lossmith.core.loss import Loss
 from lossmith.custom.export import numpy
 from lossmith.custom.export.numpy import define, docstring, listed
 from lossmith.custom.export.printer import Language, Printer, definitions
-from lossmith.custom.export.sheet import Sheet, about, called
+from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
 
 WORDS: Mapping[str, str] = {"y_pred": "input", "y_true": "target"}
 
@@ -44,8 +45,9 @@ TORCH = Language(
 )  # fmt: skip
 
 
-def export(sheet: Sheet) -> str:
+def export(loss: Loss) -> str:
     """Return a module of Python with one class, an ``nn.Module``."""
+    sheet = sheet_of(loss)
     names = called(sheet, TORCH.reserved, WORDS)
     helpers: dict[str, None] = {}
     arguments = arguments_of(sheet, names)
@@ -56,7 +58,7 @@ def export(sheet: Sheet) -> str:
             *definitions(TORCH, helpers),
             *functions,
             function(sheet, names, arguments),
-            module(sheet.class_name, sheet, names, arguments),
+            module(sheet, names, arguments[: len(sheet.inputs)], body(sheet, names, arguments)),
         ],
         ["import torch", "from torch import nn"],
     )
@@ -101,25 +103,18 @@ def formulas(
     return found
 
 
-def _within(lines: list[str], indent: int = 4) -> list[str]:
+def _within(lines: Sequence[str], indent: int = 4) -> list[str]:
     return [f"{' ' * indent}{line}" for line in lines]
 
 
 def function(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
     """Return the autograd function."""
-    joined = ", ".join(arguments)
     by = [names[symbol] for symbol in sheet.wrt]
-    slopes = f"gradient({joined})"
-    if len(by) == 1:
-        places = [f"grad_output * {slopes}" if name in by else "None" for name in arguments]
-        ended = [f"return {', '.join(places)}"]
-    else:
-        each = [f"by_{name}" for name in by]
-        places = [f"grad_output * by_{name}" if name in by else "None" for name in arguments]
-        ended = [f"return {', '.join(places)}"]
-        if len(ended[0]) > 80:
-            ended = ["return (", *(f"    {place}," for place in places), ")"]
-        ended = [f"{', '.join(each)} = {slopes}", *ended]
+    each = [f"by_{name}" for name in by]
+    places = [f"grad_output * by_{name}" if name in by else "None" for name in arguments]
+    ended = [f"return {', '.join(places)}"]
+    if len(ended[0]) > 80:
+        ended = ["return (", *(f"    {place}," for place in places), ")"]
     return [
         "class _Losses(torch.autograd.Function):",
         '    """The losses, with a gradient that is right at kinks and far out."""',
@@ -136,19 +131,17 @@ def function(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> li
         "",
         "    @staticmethod",
         "    def backward(ctx, grad_output):",
-        f"        {joined}{',' if len(arguments) == 1 else ''} = ctx.saved_tensors",
+        f"        {', '.join(each)} = gradient(*ctx.saved_tensors)",
         *_within(ended, 8),
     ]
 
 
-def module(class_name: str, sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
-    """Return the module."""
+def module(sheet: Sheet, names: Mapping[str, str], inputs: Sequence[str], body: Sequence[str]) -> list[str]:
+    """Return the module, given the arrays that it takes and the lines that make ``losses`` of them."""
     numbers = {names[name]: value for name, value in sheet.parameters.items()}
-    inputs = [name for name in arguments if name not in numbers]
     settings = [*(f"{name}={TORCH.number(value)}" for name, value in numbers.items()), 'reduction="mean"']
-    first = next(names[symbol] for symbol in sheet.wrt)
     return [
-        f"class {class_name}(nn.Module):",
+        f"class {sheet.class_name}(nn.Module):",
         '    """The cost; a mean is by weight, the sum of weighted losses over that of weights.',
         "",
         "    Args:",
@@ -162,8 +155,7 @@ def module(class_name: str, sheet: Sheet, names: Mapping[str, str], arguments: l
         "        self.reduction = reduction",
         "",
         *listed("    def forward(", ["self", *inputs, "weight=None"], "):"),
-        *(f"        {name} = {first}.new_tensor(self.{name})" for name in numbers),
-        *listed("        losses = _Losses.apply(", arguments, ")"),
+        *_within(body, 8),
         "        if weight is not None:",
         "            losses = losses * weight",
         '        if self.reduction == "none":',
@@ -173,4 +165,14 @@ def module(class_name: str, sheet: Sheet, names: Mapping[str, str], arguments: l
         "        if weight is None:",
         "            return losses.mean()",
         "        return losses.sum() / weight.expand_as(losses).sum()",
+    ]
+
+
+def body(sheet: Sheet, names: Mapping[str, str], arguments: Sequence[str]) -> list[str]:
+    """Return the lines of a module that make losses of the arrays that functions take."""
+    first = names[sheet.wrt[0]]
+    numbers = [names[name] for name in sheet.parameters]
+    return [
+        *(f"{name} = {first}.new_tensor(self.{name})" for name in numbers),
+        *listed("losses = _Losses.apply(", arguments, ")", 80),
     ]
