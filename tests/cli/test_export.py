@@ -40,7 +40,7 @@ def test_a_file_is_written_and_told_of(tmp_path: Path, target: str) -> None:
     [
         (["export", "huber", "--to", "onnx"], "--output FILE"),
         (["export", "huber", "--to", "fortran"], "'fortran' is not one of"),
-        (["export", "huber"], "Missing option '--to'"),
+        (["export", "huber"], "say what to make of the loss with --to: torch"),
         (["export", "hubber", "--to", "c"], "Did you mean 'huber'"),
         (["export", "triplet", "--to", "c"], "whole rows or vectors"),
         (["export", "huber", "--parameter", "k=3", "--to", "c"], "is none"),

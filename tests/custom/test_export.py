@@ -165,7 +165,7 @@ def test_onnx_runs_and_says_what_the_loss_says() -> None:
 def test_json_holds_the_loss() -> None:
     for loss in LOSSES[:-2]:
         document = json.loads(lm.export(loss, "json"))
-        assert (document["format"], document["version"]) == ("lossmith.export", 1)
+        assert (document["format"], document["version"]) == ("lossmith.custom.export", 1)
         assert lm.from_config(document["config"]) == loss
         program = Program.from_json(json.dumps(document["program"]))
         assert program.select(["value"]) == loss.part("value")

@@ -1,4 +1,4 @@
-"""Code that losses are exported as for PyTorch, Keras and JAX: values and gradients, and what else is expected there."""
+"""Code that losses are exported as for PyTorch, Keras and JAX: values, gradients, and what else is expected there."""
 
 from __future__ import annotations
 

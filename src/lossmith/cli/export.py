@@ -16,12 +16,12 @@ from lossmith.custom.export import TARGETS, Target
 
 @click.command("export", short_help="Turn a loss into code that stands alone.")
 @click.argument("loss", type=LossName())
-@click.option("--to", type=click.Choice(TARGETS), required=True, help="What to make of it.")
+@click.option("--to", type=click.Choice(TARGETS), help="What to make of it; has to be said.")
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; by default standard output."
 )
 @takes_a_formula
-def command(loss: str, to: Target, output: Path | None, declaration: Mapping[str, Any]) -> None:
+def command(loss: str, to: Target | None, output: Path | None, declaration: Mapping[str, Any]) -> None:
     """Turn a loss into code that stands alone.
 
     LOSS is a name, a name with values, a weighted sum of such, or a formula. The code needs nothing of Lossmith. A file
@@ -35,6 +35,8 @@ def command(loss: str, to: Target, output: Path | None, declaration: Mapping[str
     """
     import lossmith as lm
 
+    if to is None:
+        raise click.UsageError(f"say what to make of the loss with --to: {', '.join(TARGETS)}")
     if to == "onnx" and output is None:
         raise click.UsageError("a model of ONNX is no text: say where it goes with --output FILE")
     made = lm.export(parse_loss(loss, declaration), to)

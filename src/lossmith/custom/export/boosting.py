@@ -42,7 +42,8 @@ def export(loss: Loss, to: str) -> str:
     sheet, booster = sheet_of(loss.raw_form), _BOOSTERS[to]
     if loss.card.estimates in ("nothing", "zero") or _is_zero(sheet, sheet.gradients[0]):
         raise ParameterError(
-            f"{loss} cannot be an objective of boosting: the cost has no minimum that says anything of the targets, or no slope that leads to one"
+            f"{loss} cannot be an objective of boosting: the cost has no minimum that says anything of the targets, "
+            "or no slope that leads to it"
         )
     names = called(sheet, NUMPY.reserved, {"y_pred": "raw"})
     helpers: dict[str, None] = {}

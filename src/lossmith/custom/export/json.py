@@ -11,8 +11,13 @@ from lossmith.core.loss import Loss
 from lossmith.custom.export.sheet import sheet_of
 from lossmith.program import TABLE
 
-FORMAT = "lossmith.export"
+FORMAT = "lossmith.custom.export"
 VERSION = 1
+READING = (
+    "Values are numbered: first inputs, then parameters, then constants, then one for each step, which is an "
+    "instruction and the numbers of its arguments a, b and c. Constants are hexadecimal floats; an infinite number is "
+    "the text inf or -inf. Where the condition valid is false, the other outputs mean nothing."
+)
 
 
 def export(loss: Loss) -> str:
@@ -45,11 +50,7 @@ def export(loss: Loss) -> str:
             for name, value in sheet.parameters.items()
         },
         "program": json.loads(program.to_json()),
-        "reading": (
-            "Values are numbered: first inputs, then parameters, then constants, then one for each step, which is an "
-            "instruction and the numbers of its arguments a, b and c. Constants are hexadecimal floats, and an infinite number is the text inf or -inf. Where the "
-            "condition valid is false, the others mean nothing."
-        ),
+        "reading": READING,
         "instructions": {
             name: {"meaning": TABLE[name].meaning, "arguments": TABLE[name].arity, "kink": TABLE[name].kink}
             for name in used
