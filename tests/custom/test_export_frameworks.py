@@ -113,7 +113,7 @@ def test_a_model_of_keras_is_trained_and_loaded_with_it(tmp_path: Path) -> None:
 
 def test_jax_says_what_the_loss_says() -> None:
     said = []
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.disable_jit():  # or most of the time goes to compiling what is called once
         for loss in (*LOSSES, lm.Tweedie(power=2), lm.Barron(alpha=-np.inf)):
             arrays, order, predicted = data(loss), in_order(loss), [item.name for item in loss.predicted]
             losses = run(lm.export(loss, "jax"))["loss"]

@@ -33,6 +33,8 @@ KERAS = Language(
     },
     define=define,
     where="ops.where({0}, {1}, {2})",
+    where_numbers="ops.where({0}, ops.full_like({3}, {1}), {2})",
+    with_number={"hypot": "hypot({0}, ops.full_like({0}, {1}))"},
     # ops.maximum and ops.minimum round to single precision on some backends
     own={
         "min": ("smaller", [*_side("smaller"), "    return ops.where(a > b, b, a)"]),

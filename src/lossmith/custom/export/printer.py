@@ -46,6 +46,7 @@ class Language:
         joins: the signs of ``both`` and ``either``.
         infinity: how infinity is written.
         where: how a choice is written; none for the sign of C, ``a ? b : c``.
+        where_numbers: how a choice between two numbers is written, where it needs a type; ``{3}`` is an array that has it.
         own: small functions that are written by hand: name and lines, by instruction.
         reserved: names that mean something else.
         wide: what makes a parameter a number that may be divided by 0, where plain ones may not.
@@ -59,6 +60,7 @@ class Language:
     joins: tuple[str, str] = ("&", "|")
     infinity: str = "math.inf"
     where: str | None = None
+    where_numbers: str | None = None
     own: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
     with_number: Mapping[str, str] = field(default_factory=dict)
@@ -70,6 +72,9 @@ class Language:
         """Return a number as it is written."""
         if math.isinf(value):
             return self.infinity if value > 0 else f"-{self.infinity}"
+        below = 1 / abs(value) if value else 0.0
+        if 3 <= below < 2000 and 1 / round(below) == abs(value) and len(repr(value)) > _SMALL:
+            return f"{math.copysign(1.0, value)} / {round(below)}.0"
         digits, _, exponent = f"{value:e}".partition("e")
         short = f"{float(digits):g}e{int(exponent)}"
         return short if float(short) == value and len(short) < len(repr(value)) - 2 else repr(value).replace("e+", "e")
@@ -182,7 +187,7 @@ class _Body:
 
     def _number(self, value: float) -> Term:
         text = self.language.number(value)
-        return Term(text, _SIGN if text.startswith("-") else _ATOM)
+        return Term(text, _PRODUCT if " / " in text else _SIGN if text.startswith("-") else _ATOM)
 
     def _term(self, op: str, args: Sequence[Term]) -> Term:
         if op == "neg":
@@ -208,12 +213,16 @@ class _Body:
     def _call(self, op: str, texts: Sequence[str]) -> str:
         language = self.language
         if op == "where":
-            return str(language.where).format(*texts)
+            both = language.where_numbers and all(_is_number(text) for text in texts[1:])
+            first = self.printer.names[self.program.inputs[0]]
+            return str(language.where_numbers if both else language.where).format(*texts, first)
         if op == "pow" and texts[1] == "0.5" and "sqrt" in language.calls:
             return language.calls["sqrt"].format(texts[0])
         if op in language.with_number:
             for number, other in (texts, texts[::-1]):
                 if _is_number(number):
+                    if op not in language.calls and op in HELPERS:
+                        self.printer.helpers[op] = None
                     return language.with_number[op].format(other, number)
         if op in language.calls:
             return language.calls[op].format(*texts)

@@ -23,9 +23,20 @@ def readable(program: Program, names: Sequence[str]) -> Program:
     for step in program.steps:
         plain = step.op == "mul0" and all(arg in known for arg in step.args)
         op = "mul" if plain else step.op
+        if (
+            op == "div"
+            and values[step.args[0]].number == values[step.args[1]].number
+            and _is_held(program, step.args[1])
+        ):
+            values.append(graph.constant(1.0))  # what is held differs to derivatives alone, which are taken
+            continue
         values.append(_step(graph, op, [values[arg] for arg in step.args]))
     outputs = {name: values[program.output(name)] for name in names}
     return graph.program(outputs)
+
+
+def _is_held(program: Program, number: int) -> bool:
+    return number >= program.first_step and program.steps[number - program.first_step].op == "hold"
 
 
 def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
@@ -39,6 +50,8 @@ def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
     easy = None if last is None else EASY.get((op, last))
     if easy is not None:
         return graph.lift(easy(graph.ops, args[0]))
+    if op == "log" and graph.known(args[0]) == 1:
+        return graph.constant(0.0)
     inner = [_negated(graph, arg) for arg in args]
     if op == "add" and inner[1] is not None:
         return graph.apply("sub", (args[0], inner[1]))
@@ -46,6 +59,8 @@ def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
         return graph.apply("sub", (args[1], inner[0]))
     if op == "sub" and inner[1] is not None:
         return graph.apply("add", (args[0], inner[1]))
+    if op == "sub" and inner[0] is not None:
+        return graph.apply("neg", (graph.apply("add", (inner[0], args[1])),))
     if op in ("mul", "div") and inner[0] is not None:
         return graph.apply("neg", (_step(graph, op, (inner[0], args[1])),))
     if op in ("mul", "div") and inner[1] is not None:
