@@ -24,6 +24,12 @@ def leaning(ops, y, f, level=0.9):
     return ops.max(level * (y - f), (1 - level) * (f - y))
 
 
+@lm.loss
+def odd_names(ops, y, f, softplus=1.0, grad=0.5, training=2.0, slope=1.5, u=0.1, sum=3.0, tangents=0.3):
+    """Parameters with names that mean something in the targets."""
+    return softplus * ops.softplus(grad * (f - y)) + training * (f - y) ** 2 + slope * u * sum * tangents
+
+
 PLAIN = [kind() for kind in map(lm.loss_class, lm.names()) if issubclass(kind, Pointwise)]
 OWN = [
     lm.formula("where(f < y, k*log(1 + exp(y - f)), (y - f)**2)", parameters={"k": (4.0, "(0, inf)")}, name="late"),
@@ -33,6 +39,7 @@ OWN = [
         "np*(y - f)**2 + tanh(exp_*f)**2/double", parameters={"np": 1.0, "exp_": 2.0, "double": 3.0}, name="odd"
     ),
     leaning(),
+    odd_names(),
     0.5 * lm.Huber(delta=2) + lm.AbsoluteError() + 0.25 * lm.Huber(delta=0.5),
 ]
 LOSSES: list[lm.Loss] = [*PLAIN, *OWN]

@@ -12,7 +12,7 @@ COMMANDS = {
     "list": ("lossmith.cli.list:command", "List the losses, and find one by its properties."),
     "show": ("lossmith.cli.show:command", "Explain one loss: formula, picture, advice, examples."),
     "plot": ("lossmith.cli.plot:command", "Draw losses, in the terminal or as a picture."),
-    "export": ("lossmith.cli.export:command", "Turn a loss into code that stands alone: C, PyTorch, ONNX, ..."),
+    "export": ("lossmith.cli.export:command", "Turn a loss into code that stands alone."),
     "learn": ("lossmith.cli.learn:command", "Watch a loss teach a small model, step by step."),
     "score": ("lossmith.cli.score:command", "Measure the predictions in a file with any losses."),
 }
@@ -36,6 +36,7 @@ def root(context: click.Context) -> None:
     lossmith list --task regression --convex
     lossmith show "huber(delta=1.35)"
     lossmith learn --loss huber
+    lossmith export huber --to torch
     lossmith score predictions.csv --target y --prediction p --loss mae
     """
     if context.invoked_subcommand is None:

@@ -16,7 +16,7 @@ _KEYWORDS = frozenset((
 ))  # fmt: skip
 _LIBRARY = frozenset((
     "exp", "expm1", "log", "log1p", "fabs", "sqrt", "pow", "tanh", "hypot", "erf", "lgamma", "min", "max", "size_t",
-    "n", "i", "w", "weight", "losses", "sum", "total", "y0", "y1", "yn", "j0", "j1", "jn", "gamma",
+    "n", "i", "w", "weight", "losses", "gradient", "hessian", "sum", "total", "INFINITY", "NAN", "NULL",
 ))  # fmt: skip
 
 

@@ -38,7 +38,7 @@ JAX = Language(
     wide="jnp.asarray({0})",
     where="jnp.where({0}, {1}, {2})",
     reserved=frozenset((
-        "jax", "jnp", "losses", "gradient", "primals", "tangents", "weight", "cost", "loss", "slope", "slopes",
+        "jax", "jnp", "losses", "gradient", "primals", "tangents", "weight", "cost", "loss", "values", "tangent", "u",
         *keyword.kwlist,
     )),
 )  # fmt: skip

@@ -42,6 +42,7 @@ KERAS = Language(
     },
     reserved=frozenset((
         "keras", "ops", "math", "losses", "gradient", "self", "reduction", "name", "dtype", "upstream", "call",
+        "grad", "args", "differentiable", "slopes", "slope",
         "get_config", "smaller", "larger", *keyword.kwlist,
     )),
 )  # fmt: skip

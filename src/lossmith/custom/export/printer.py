@@ -46,7 +46,7 @@ class Language:
         joins: the signs of ``both`` and ``either``.
         infinity: how infinity is written.
         where: how a choice is written; none for the sign of C, ``a ? b : c``.
-        where_numbers: how a choice between two numbers is written, where it needs a type; ``{3}`` is an array that has it.
+        where_numbers: how a choice between two numbers is written where it needs a type, that of an array ``{3}``.
         own: small functions that are written by hand: name and lines, by instruction.
         reserved: names that mean something else.
         wide: what makes a parameter a number that may be divided by 0, where plain ones may not.

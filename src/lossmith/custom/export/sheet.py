@@ -12,6 +12,7 @@ from lossmith.core import reading
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Parameter
+from lossmith.custom.export.helpers import HELPERS
 from lossmith.custom.export.readable import readable, summed
 from lossmith.errors import MissingDependencyError, ParameterError
 from lossmith.program import Program
@@ -118,7 +119,7 @@ def called(sheet: Sheet, reserved: frozenset[str], words: Mapping[str, str] | No
         words: the target's own names of inputs.
     """
     words = words or {}
-    taken = reserved | set(words.values())
+    taken = reserved | set(words.values()) | set(HELPERS)
     names = {item.symbol: item.name for item in sheet.inputs} | {name: name for name in sheet.parameters}
     return {key: words.get(name, f"{name}_" if name in taken else name) for key, name in names.items()}
 

@@ -40,6 +40,7 @@ TORCH = Language(
     },
     reserved=frozenset((
         "torch", "nn", "math", "losses", "gradient", "ctx", "grad_output", "self", "weight", "reduction",
+        "training", "forward", "apply", "u",
         *keyword.kwlist,
     )),
 )  # fmt: skip
