@@ -38,6 +38,21 @@ OWN = [
     lm.formula(
         "np*(y - f)**2 + tanh(exp_*f)**2/double", parameters={"np": 1.0, "exp_": 2.0, "double": 3.0}, name="odd"
     ),
+    lm.formula(  # everything that a formula can call
+        "abs(f - 1)*sign(y - 1) + min(f, y, 1)*max(f, y) + expm1(f/9) - log1p(y*f) + tanh(f)*sigmoid(y)"
+        " + sqrt(f)*cosh(f) + softplus(f - y) + logcosh(f)/hypot(f, y) + square(f) + xlogy(f, y)"
+        " + log1mexp(f) + mul0(f, y) + log(f)",
+        target="(0.1, 4)",
+        prediction="(0.1, 4)",
+        name="everything",
+    ),
+    lm.formula(
+        "where(f < y and not f < 0.5 or y == 1, expm1_excess(f)*log1p_excess(f), bowl(f, 1) + bowl(f, 0.5)*f**y)"
+        " + (2 if 0.5 < f <= 2 else 3)*f**3 + lgamma(y)*f + f**-2 + hold(f)*f + exp(-f)**0.5",
+        target="(0.1, 4)",
+        prediction="(0.1, 4)",
+        name="choices",
+    ),
     leaning(),
     odd_names(),
     0.5 * lm.Huber(delta=2) + lm.AbsoluteError() + 0.25 * lm.Huber(delta=0.5),

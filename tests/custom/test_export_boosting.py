@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import catboost
@@ -114,3 +116,19 @@ def test_five_trees_are_trained_and_predict_on_the_targets_scale(loss: lm.Loss, 
     after = raw.cost(y, loss.link.forward(found), WEIGHT)
     assert after < before * (1 - 0.05)
     assert costs[-1] == pytest.approx(after, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to import numba")
+@pytest.mark.parametrize("library", [lightgbm, xgboost, catboost], ids=lambda library: library.__name__)
+def test_the_example_in_the_text_runs_as_it_stands(
+    library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # CatBoost writes a folder where it runs
+    loss = lm.Huber(delta=0.5)
+    names = run(lm.export(loss, library.__name__)) | {library.__name__: library}
+    y = names["y"] = targets(loss)
+    names |= {"X": X, "w": WEIGHT}
+    example = names["__doc__"][names["__doc__"].index("    start = ") :]
+    exec(textwrap.dedent(example), names)
+    assert loss.cost(y, names["predicted"], WEIGHT) < 0.8 * loss.cost(y, np.full(ROWS, names["start"]), WEIGHT)
+    assert "huber" in "".join(capfd.readouterr()) or library is catboost  # evaluations are told

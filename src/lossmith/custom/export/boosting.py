@@ -90,10 +90,10 @@ def _is_zero(sheet: Sheet, output: str) -> bool:
 
 def _floor(sheet: Sheet) -> tuple[float, str]:
     """Return the least second derivative that trees are given, and why."""
-    if _is_zero(sheet, sheet.hessians[0]):
-        return 1.0, "The second derivative is 0 everywhere: this stands for it, so leaves are mean gradients."
     line = sheet.loss.section(points=201)
     bends = line.hessian[np.isfinite(line.hessian)]
+    if not np.any(bends > 0):
+        return 1.0, "The second derivative is never positive: this stands for it, so leaves are mean gradients."
     if np.all(bends > 0):
         return _TINY, "The least second derivative that trees are given: the true one may round to 0."
     usual = float(f"{np.median(bends[bends > 0]):.2g}")

@@ -50,7 +50,8 @@ def _log1p_square(o: Ops, a: Value) -> Value:
 
 def _bowl(o: Ops, a: Value, b: Value) -> Value:
     log = _log1p_square(o, a)
-    return o.where(o.equal(b, 0), 0.5 * log, o.expm1(0.5 * b * log) / b)
+    grown = o.expm1(0.5 * b * log) / b
+    return grown if isinstance(b, float) else o.where(o.equal(b, 0), 0.5 * log, grown)
 
 
 def _bowl_slope(o: Ops, a: Value, b: Value) -> Value:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
-from lossmith.custom.export.helpers import EASY
+from lossmith.custom.export.helpers import EASY, HELPERS
 from lossmith.engines.facts import ranges
 from lossmith.program import Program, Value, derive, trace
 from lossmith.program.trace import Graph, Symbol
+
+_SHAPED = ("bowl", "bowl_slope", "bowl_curvature")
+"""Instructions with a choice by their second argument, which is made where that is a number."""
 
 
 def readable(program: Program, names: Sequence[str]) -> Program:
@@ -21,18 +25,20 @@ def readable(program: Program, names: Sequence[str]) -> Program:
     values: list[Symbol] = [graph.symbols[name] for name in program.inputs + program.parameters]
     values += [graph.constant(constant) for constant in program.constants]
     for step in program.steps:
-        plain = step.op == "mul0" and all(arg in known for arg in step.args)
-        op = "mul" if plain else step.op
-        if (
-            op == "div"
-            and values[step.args[0]].number == values[step.args[1]].number
-            and _is_held(program, step.args[1])
-        ):
+        args = [values[arg] for arg in step.args]
+        if step.op == "mul0" and (all(arg in known for arg in step.args) or any(_counts(graph, arg) for arg in args)):
+            values.append(_step(graph, "mul", args))
+        elif step.op == "div" and args[0].number == args[1].number and _is_held(program, step.args[1]):
             values.append(graph.constant(1.0))  # what is held differs to derivatives alone, which are taken
-            continue
-        values.append(_step(graph, op, [values[arg] for arg in step.args]))
+        else:
+            values.append(_step(graph, step.op, args))
     outputs = {name: values[program.output(name)] for name in names}
     return graph.program(outputs)
+
+
+def _counts(graph: Graph, symbol: Symbol) -> bool:
+    """Return whether a symbol is a number that neither wins over infinity nor is infinite."""
+    return math.isfinite(graph.known(symbol) or math.inf)
 
 
 def _is_held(program: Program, number: int) -> bool:
@@ -50,6 +56,8 @@ def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
     easy = None if last is None else EASY.get((op, last))
     if easy is not None:
         return graph.lift(easy(graph.ops, args[0]))
+    if last and op in _SHAPED:
+        return graph.lift(HELPERS[op](graph.ops, args[0], last))
     if op == "log" and graph.known(args[0]) == 1:
         return graph.constant(0.0)
     inner = [_negated(graph, arg) for arg in args]
