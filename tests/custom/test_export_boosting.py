@@ -121,7 +121,7 @@ def test_five_trees_are_trained_and_predict_on_the_targets_scale(loss: lm.Loss, 
 @pytest.mark.filterwarnings("ignore:Failed to import numba")
 @pytest.mark.parametrize("library", [lightgbm, xgboost, catboost], ids=lambda library: library.__name__)
 def test_the_example_in_the_text_runs_as_it_stands(
-    library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # CatBoost writes a folder where it runs
     loss = lm.Huber(delta=0.5)
@@ -131,4 +131,3 @@ def test_the_example_in_the_text_runs_as_it_stands(
     example = names["__doc__"][names["__doc__"].index("    start = ") :]
     exec(textwrap.dedent(example), names)
     assert loss.cost(y, names["predicted"], WEIGHT) < 0.8 * loss.cost(y, np.full(ROWS, names["start"]), WEIGHT)
-    assert "huber" in "".join(capfd.readouterr()) or library is catboost  # evaluations are told
