@@ -30,6 +30,7 @@ _HOMES = {
     "lossmith.structures.entropy": ("entropy",),
     "lossmith.structures.composite": ("Sum",),
     "lossmith.custom.text": ("formula",),
+    "lossmith.custom.export": ("export",),
     "lossmith.custom.function": ("loss",),
     "lossmith.regularizers": ("L1", "L2", "ElasticNet"),
     "lossmith.program": ("Program",),

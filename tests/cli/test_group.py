@@ -78,7 +78,7 @@ def test_version(run: Run) -> None:
     ("words", "said"),
     [
         (["shwo", "huber"], "error: no such command: shwo. Did you mean 'show'?"),
-        (["qqq"], "error: no such command: qqq. Commands: choose, list, show, plot, learn, check, score."),
+        (["qqq"], "error: no such command: qqq. Commands: choose, list, show, plot, learn, check, export, score."),
         (["--nope"], "error: No such option '--nope'."),
         (["show"], "error: Missing argument 'LOSS'. Try `lossmith show --help`."),
         (["show", "hubr"], "error: no loss is called 'hubr'. Did you mean 'huber'?"),

@@ -35,7 +35,10 @@ ROOMS = {
     "scoring": {"errors", "core", ""},
     "plotting": {"errors", "core", ""},
     "choosing": {"errors", "files", "core", "scoring", "plotting", "lightgbm", ""},
-    "cli": {"errors", "files", "core", "relations", "learning", "checking", "scoring", "plotting", "choosing", ""},
+    "cli": {
+        *("errors", "files", "core", "custom", "relations", "learning", "checking", "scoring", "plotting"),
+        *("choosing", ""),
+    },
     "certify": {"errors", "program", "engines", "core", "structures", "frameworks"},
     "checking": {"errors", "program", "engines", "core", "structures", "certify"},
 }

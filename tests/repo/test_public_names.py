@@ -17,8 +17,8 @@ NAMES = {
     "Example", "FormulaError", "KindError", "Kink", "L1", "L2", "Loss", "LossNotFoundError", "LossmithError",
     "LossmithWarning", "MergeError", "MissingDependencyError", "Myth", "NoConstantError", "Option", "Parameter",
     "ParameterError", "Pointwise", "Program", "ProgramError", "Reference", "ShapeError", "Sum", "TableError",
-    "Traits", "check",
-    "choose", "entropy", "family", "formula", "from_config", "get", "get_num_threads", "learn",
+    "Traits", "check", "choose", "entropy", "export", "family", "formula", "from_config", "get", "get_num_threads",
+    "learn",
     "loss", "loss_class", "names", "parse", "set_num_threads",
 }  # fmt: skip
 CLASSES = {lm.loss_class(name).__name__ for name in lm.names()}

@@ -14,6 +14,7 @@ COMMANDS = {
     "plot": ("lossmith.cli.plot:command", "Draw losses, in the terminal or as a picture."),
     "learn": ("lossmith.cli.learn:command", "Watch a loss teach a small model, step by step."),
     "check": ("lossmith.cli.check:command", "Review a loss or a formula: is it right, what does it do?"),
+    "export": ("lossmith.cli.export:command", "Turn a loss into code that stands alone."),
     "score": ("lossmith.cli.score:command", "Measure the predictions in a file with any losses."),
 }
 
@@ -36,6 +37,8 @@ def root(context: click.Context) -> None:
     lossmith list --task regression --convex
     lossmith show "huber(delta=1.35)"
     lossmith learn --loss huber
+    lossmith check "where(f < y, 4*(y - f)**2, (y - f)**2)"
+    lossmith export huber --to torch
     lossmith score predictions.csv --target y --prediction p --loss mae
     """
     if context.invoked_subcommand is None:

@@ -293,6 +293,10 @@ class Graph:
         rest = args[1] if args[0] == inner else args[0]
         return self.apply("mul", (factor * self._values[inner], Symbol(self, rest)))
 
+    def known(self, symbol: Symbol) -> float | None:
+        """Return the number that a symbol stands for, if it is a constant."""
+        return self._values.get(symbol.number)
+
     def node(self, number: int) -> tuple[str, tuple[int, ...]]:
         """Return instruction and argument numbers of a value."""
         return self._nodes[number]

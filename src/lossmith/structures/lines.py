@@ -112,7 +112,7 @@ def _reach(loss: Loss, held: Mapping[str, float], centre: float, kink: float) ->
     for x in (centre - away, centre + away):
         inside = x[(x > loss.domains["f"].low) & (x < loss.domains["f"].high)]
         bend = _along(loss, held, inside, "hessian")
-        halves += [float(abs(inside[at] - centre)) for at in np.flatnonzero(bend < bend[0] / 2)[:1]]
+        halves += [float(abs(inside[at] - centre)) for at in np.flatnonzero(bend < bend[:1] / 2)[:1]]
     return _rounded_up(_BENDS * max(halves)) if halves else usual
 
 

@@ -1,0 +1,268 @@
+"""A loss for LightGBM, XGBoost and CatBoost: objective, metric, start score and link in one file."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossmith.core.loss import Loss
+from lossmith.custom.export.numpy import NUMPY, derivatives, docstring, module
+from lossmith.custom.export.printer import definitions
+from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
+from lossmith.errors import ParameterError
+
+_TINY = 1e-16
+_REACH = 37.0
+
+
+@dataclass(frozen=True)
+class _Booster:
+    """What differs between libraries, with ``{name}`` and ``{title}`` of the loss to fill in."""
+
+    library: str
+    imports: Sequence[str]
+    usage: str
+    code: str
+
+
+def export(loss: Loss, to: str) -> str:
+    """Return a module of Python for a library of boosted trees.
+
+    Raises:
+        ParameterError: for a loss that trees of one number a row cannot be trained with.
+    """
+    if not loss.paired or loss._couples:
+        raise ParameterError(
+            f"{loss} cannot be exported for boosting, whose models predict one number a row for one target; "
+            "it takes losses of y_true and y_pred, such as huber; softmax is an objective of those libraries"
+        )
+    sheet, booster = sheet_of(loss.raw_form), _BOOSTERS[to]
+    if loss.card.estimates in ("nothing", "zero") or _is_zero(sheet, sheet.gradients[0]):
+        raise ParameterError(
+            f"{loss} cannot be an objective of boosting: the cost has no minimum that says anything of the targets, "
+            "or no slope that leads to it"
+        )
+    names = called(sheet, NUMPY.reserved, {"y_pred": "raw"})
+    helpers: dict[str, None] = {}
+    functions = derivatives(sheet, names, helpers)
+    filled = {"name": sheet.name, "title": sheet.class_name}
+    blocks = [
+        *definitions(NUMPY, helpers),
+        *functions,
+        _start_score(sheet),
+        _prediction(sheet),
+        *(block.splitlines() for block in _filled(booster.code, filled).strip("\n").split("\n\n\n")),
+    ]
+    text = module(_document(sheet, names, booster, filled), blocks, booster.imports)
+    head, _, rest = text.partition("\n\n\n")
+    floor, why = _floor(sheet)
+    stated = [*(f"# {line}" for line in textwrap.wrap(why, 84)), f"HESSIAN_FLOOR = {floor!r}"]
+    return "\n".join([head, "", *stated]) + "\n\n\n" + rest
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(f"<{word}>", value)
+    return text
+
+
+def _document(sheet: Sheet, names: Mapping[str, str], booster: _Booster, filled: Mapping[str, str]) -> list[str]:
+    parameters = [(names[name], value, sheet.declared[name]) for name, value in sheet.parameters.items()]
+    usage = textwrap.indent(_filled(booster.usage, filled).strip("\n"), "    ").splitlines()
+    return docstring([
+        f"{sheet.loss.card.title} for {booster.library}.",
+        "",
+        *about(sheet.loss, names, parameters),
+        "",
+        *usage,
+    ])  # fmt: skip
+
+
+def _is_zero(sheet: Sheet, output: str) -> bool:
+    """Return whether a derivative is 0 for every example."""
+    program = sheet.program(output)
+    number = program.output(output) - len(program.inputs) - len(program.parameters)
+    return 0 <= number < len(program.constants) and program.constants[number] == 0
+
+
+def _floor(sheet: Sheet) -> tuple[float, str]:
+    """Return the least second derivative that trees are given, and why."""
+    line = sheet.loss.section(points=201)
+    bends = line.hessian[np.isfinite(line.hessian)]
+    if not np.any(bends > 0):
+        return 1.0, "The second derivative is never positive: this stands for it, so leaves are mean gradients."
+    if np.all(bends > 0):
+        return _TINY, "The least second derivative that trees are given: the true one may round to 0."
+    usual = float(f"{np.median(bends[bends > 0]):.2g}")
+    return (
+        usual,
+        "Stands for all that is less, since the second derivative is 0 or negative at places.",
+    )
+
+
+def _start_score(sheet: Sheet) -> list[str]:
+    low, high = f"-{_REACH}", f"{_REACH}"
+    if sheet.loss.link.name == "identity":
+        low, high = "y_true.min() - 1.0", "y_true.max() + 1.0"
+    domain = sheet.loss.domains["f"]
+    if np.isfinite(domain.low):
+        low = f"max({low}, {domain.low!r})"
+    return [
+        "def start_score(y_true, weight=None):",
+        '    """Return the constant raw prediction at which the mean gradient changes its sign, by halving."""',
+        "    y_true = np.asarray(y_true, dtype=float)",
+        f"    low, high = {low}, {high}",
+        "    for _ in range(100):",
+        "        middle = 0.5 * (low + high)",
+        "        slopes = gradient(y_true, np.full(y_true.shape, middle))",
+        "        rising = np.average(slopes, weights=weight) > 0.0",
+        "        low, high = (low, middle) if rising else (middle, high)",
+        "    return 0.5 * (low + high)",
+    ]
+
+
+def _prediction(sheet: Sheet) -> list[str]:
+    what, result = {
+        "identity": ("the prediction: the raw prediction is on the target's scale already", "raw"),
+        "log": ("the rate", "np.exp(raw)"),
+        "logistic": ("the probability of class 1", "1.0 / (1.0 + np.exp(-raw))"),
+    }[sheet.loss.link.name]
+    quiet = [] if result == "raw" else ['@np.errstate(all="ignore")']
+    return [*quiet, "def prediction(raw):", f'    """Return {what}."""', f"    return {result}"]
+
+
+_DERIVATIVES = '''
+def derivatives(raw, y_true, weight):
+    """Return gradient and Hessian, by weight where there is one: the library leaves that to an objective."""
+    slope = gradient(y_true, raw)
+    bend = np.maximum(hessian(y_true, raw), HESSIAN_FLOOR)
+    if weight is None:
+        return slope, bend
+    return weight * slope, weight * bend
+'''
+
+_LIGHTGBM = _Booster(
+    "LightGBM",
+    ["import numpy as np"],
+    """
+start = start_score(y, w)
+data = lightgbm.Dataset(X, y, weight=w, init_score=np.full(len(y), start))
+settings = {"objective": objective, "metric": "none"}
+booster = lightgbm.train(settings, data, 100, valid_sets=[data], feval=metric)
+predicted = predict(booster, X, start)
+""",
+    _DERIVATIVES
+    + '''
+
+def objective(raw, data):
+    """Return what LightGBM asks of an objective."""
+    return derivatives(raw, data.get_label(), data.get_weight())
+
+
+def metric(raw, data):
+    """Return a name, the mean loss, and that less is better."""
+    losses = loss(data.get_label(), raw)
+    return "<name>", float(np.average(losses, weights=data.get_weight())), False
+
+
+def predict(booster, X, start):
+    """Return predictions on the target's scale; a booster does not keep its start score."""
+    return prediction(booster.predict(X, raw_score=True) + start)
+''',
+)
+
+_XGBOOST = _Booster(
+    "XGBoost",
+    ["import numpy as np", "import xgboost"],
+    """
+start = start_score(y, w)
+data = xgboost.DMatrix(X, y, weight=w, base_margin=np.full(len(y), start))
+settings = {"disable_default_eval_metric": True}
+booster = xgboost.train(
+    settings, data, 100, evals=[(data, "train")], obj=objective, custom_metric=metric
+)
+predicted = predict(booster, X, start)
+""",
+    _DERIVATIVES
+    + '''
+
+def weights(data):
+    """Return the weights of a matrix, or None where it has none."""
+    found = data.get_weight()
+    return found if found.size else None
+
+
+def objective(raw, data):
+    """Return what XGBoost asks of an objective."""
+    return derivatives(raw, data.get_label(), weights(data))
+
+
+def metric(raw, data):
+    """Return a name and the mean loss; less is better, so leave maximize=False."""
+    losses = loss(data.get_label(), raw)
+    return "<name>", float(np.average(losses, weights=weights(data)))
+
+
+def predict(booster, X, start):
+    """Return predictions on the target's scale; a booster does not keep its start score."""
+    data = xgboost.DMatrix(X, base_margin=np.full(len(X), start))
+    return prediction(booster.predict(data, output_margin=True))
+''',
+)
+
+_CATBOOST = _Booster(
+    "CatBoost",
+    ["import numpy as np"],
+    """
+start = start_score(y, w)
+data = catboost.Pool(X, y, weight=w, baseline=np.full(len(y), start))
+settings = {"loss_function": <title>Objective(), "eval_metric": <title>Metric()}
+model = catboost.CatBoost({**settings, "iterations": 100}).fit(data)
+predicted = predict(model, X, start)
+""",
+    _DERIVATIVES
+    + '''
+
+def optional(weights):
+    """Return weights as an array, or None where there are none."""
+    return None if weights is None or len(weights) == 0 else np.array(weights)
+
+
+class <title>Objective:
+    """What CatBoost asks of an objective. It goes up, so it wants both derivatives with their signs turned."""
+
+    def calc_ders_range(self, approxes, targets, weights):
+        """Return pairs of first and second derivatives of minus the loss."""
+        raw, y_true = np.array(approxes), np.array(targets)
+        slope, bend = derivatives(raw, y_true, optional(weights))
+        return list(zip(-slope, -bend))
+
+
+class <title>Metric:
+    """The mean loss, as CatBoost asks for it."""
+
+    def is_max_optimal(self):
+        """Return that less is better."""
+        return False
+
+    def evaluate(self, approxes, target, weight):
+        """Return the sums of losses and weights."""
+        losses = loss(np.array(target), np.array(approxes[0]))
+        weight = np.ones(losses.shape) if optional(weight) is None else np.array(weight)
+        return float(np.sum(weight * losses)), float(np.sum(weight))
+
+    def get_final_error(self, error, weight):
+        """Return the mean."""
+        return error / weight
+
+
+def predict(model, X, start):
+    """Return predictions on the target's scale; a model does not keep its start score."""
+    return prediction(model.predict(X, prediction_type="RawFormulaVal") + start)
+''',
+)
+
+_BOOSTERS = {"lightgbm": _LIGHTGBM, "xgboost": _XGBOOST, "catboost": _CATBOOST}

@@ -1,0 +1,68 @@
+"""A loss as data: its program, and what a person needs to write it again in any language."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.metadata import version
+from typing import Any
+
+from lossmith.core.loss import Loss
+from lossmith.custom.export.sheet import sheet_of
+from lossmith.program import TABLE
+
+FORMAT = "lossmith.custom.export"
+VERSION = 1
+READING = (
+    "Values are numbered: first inputs, then parameters, then constants, then one for each step, which is an "
+    "instruction and the numbers of its arguments a, b and c. Constants are hexadecimal floats; an infinite number is "
+    "the text inf or -inf. Where the condition valid is false, the other outputs mean nothing."
+)
+
+
+def export(loss: Loss) -> str:
+    """Return versioned JSON; ``lossmith.Program.from_json`` reads its ``program``, ``from_config`` its ``config``."""
+    sheet = sheet_of(loss)
+    program = sheet.whole
+    used = dict.fromkeys(step.op for step in program.steps)
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "lossmith": version("lossmith"),
+        "title": loss.card.title,
+        "text": str(loss),
+        "config": loss.to_config(),
+        "task": loss.card.task,
+        "estimates": loss.card.estimates,
+        "link": {"name": loss.link.name, "prediction": loss.link.latex},
+        "inputs": [
+            {
+                "symbol": item.symbol,
+                "name": item.name,
+                "predicted": item.predicted,
+                "domain": str(loss.domains[item.symbol]),
+                "doc": item.doc,
+            }
+            for item in loss.inputs
+        ],
+        "parameters": {
+            name: {"value": value, "domain": str(sheet.declared[name].domain), "doc": sheet.declared[name].doc}
+            for name, value in sheet.parameters.items()
+        },
+        "program": json.loads(program.to_json()),
+        "reading": READING,
+        "instructions": {
+            name: {"meaning": TABLE[name].meaning, "arguments": TABLE[name].arity, "kink": TABLE[name].kink}
+            for name in used
+        },
+    }
+    return json.dumps(_strict(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _strict(value: Any) -> Any:
+    """Return data in JSON's own types, which know no infinity: it is a text."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value

@@ -1,0 +1,133 @@
+"""Code that losses are exported as for LightGBM, XGBoost and CatBoost: callbacks, start scores, trained trees."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import catboost
+import lightgbm
+import numpy as np
+import pytest
+import xgboost
+
+import lossmith as lm
+from tests.custom.exported import OWN, PLAIN, apart, data, run
+
+ROWS = 60
+X = np.random.default_rng(0).normal(size=(ROWS, 2))
+WEIGHT = np.random.default_rng(1).uniform(0.5, 2, ROWS)
+TRAINED = [lm.Huber(), lm.BinaryCrossEntropy(), lm.Poisson(), OWN[0]]
+
+
+def trainable() -> list[lm.Loss]:
+    """Return the losses that trees can be trained with."""
+    found = []
+    for loss in (*PLAIN, *OWN):
+        try:
+            lm.export(loss, "lightgbm")
+        except lm.ParameterError:
+            continue
+        found.append(loss)
+    return found
+
+
+def targets(loss: lm.Loss) -> np.ndarray:
+    """Return targets that columns tell something of, in the type that libraries keep."""
+    signal = X[:, 0] + 0.3 * np.random.default_rng(2).normal(size=ROWS)
+    found = {"logistic": signal > 0, "log": np.floor(np.exp(signal)), "identity": signal}[loss.link.name]
+    return found.astype(np.float32).astype(float)
+
+
+def test_objectives_are_of_what_can_be_trained() -> None:
+    without = {loss.name for loss in (*PLAIN, *OWN) if loss.paired} - {loss.name for loss in trainable()}
+    assert without == {"mean_error", "perceptron", "zero_one"}
+
+
+def test_callbacks_say_what_the_loss_says_by_weight() -> None:
+    said = []
+    for loss in trainable():
+        names, arrays = run(lm.export(loss, "lightgbm")), data(loss.raw_form)
+        weight = np.arange(1.0, 1 + len(arrays["y_true"]))
+        slope, bend = names["derivatives"](arrays["y_pred"], arrays["y_true"], weight)
+        with np.errstate(all="ignore"):
+            wanted = {"slope": loss.gradient(**arrays), "bend": loss.hessian(**arrays)}
+        wanted["bend"] = np.maximum(wanted["bend"], names["HESSIAN_FLOOR"])
+        said += apart(loss, {"slope": slope / weight, "bend": bend / weight}, wanted)
+    assert said == []
+
+
+def test_start_scores_cost_no_more_than_the_best_constant() -> None:
+    for loss in trainable():
+        if not loss.card.traits.convex or loss.name in ("late", "odd"):
+            continue
+        domain, raw = loss.domains["y"], loss.raw_form
+        y = np.array(domain.values or np.clip([0.5, 1.0, 2.0, 2.0, 7.0], domain.low, min(domain.high, 1e9)))
+        y = np.concatenate([y, y[-1:]])
+        weight = np.arange(1.0, 1 + len(y))
+        start = run(lm.export(loss, "lightgbm"))["start_score"](y, weight)
+        best = raw.optimal_constant(y, weight)
+        costs = [raw.cost(y, np.full(y.shape, score), weight) for score in (start, best)]
+        assert costs[0] <= costs[1] + 1e-9 * max(1.0, abs(costs[1])), loss
+
+
+def train_lightgbm(names: dict[str, Any], y: np.ndarray, start: float) -> tuple[Any, list[float]]:
+    log: dict[str, Any] = {}
+    data = lightgbm.Dataset(X, y, weight=WEIGHT, init_score=np.full(ROWS, start), params={"min_data_in_bin": 1})
+    settings = {"objective": names["objective"], "metric": "none", "verbosity": -1, "min_data_in_leaf": 5}
+    watch = [lightgbm.record_evaluation(log)]
+    booster = lightgbm.train(settings, data, 5, valid_sets=[data], feval=names["metric"], callbacks=watch)
+    return booster, next(iter(log["training"].values()))
+
+
+def train_xgboost(names: dict[str, Any], y: np.ndarray, start: float) -> tuple[Any, list[float]]:
+    log: dict[str, Any] = {}
+    data = xgboost.DMatrix(X, y, weight=WEIGHT, base_margin=np.full(ROWS, start))
+    settings = {"disable_default_eval_metric": True, "max_depth": 2, "nthread": 1}
+    booster = xgboost.train(
+        settings, data, 5, evals=[(data, "train")], obj=names["objective"], custom_metric=names["metric"],
+        evals_result=log, verbose_eval=False,
+    )  # fmt: skip
+    return booster, next(iter(log["train"].values()))
+
+
+def train_catboost(names: dict[str, Any], y: np.ndarray, start: float) -> tuple[Any, list[float]]:
+    data = catboost.Pool(X, y, weight=WEIGHT, baseline=np.full(ROWS, start))
+    classes = {key: value for key, value in names.items() if key.endswith(("Objective", "Metric"))}
+    loss_function, eval_metric = (classes[key]() for key in sorted(classes, reverse=True))
+    settings = {"loss_function": loss_function, "eval_metric": eval_metric, "verbose": False, "thread_count": 1}
+    model = catboost.CatBoost({**settings, "iterations": 5, "allow_writing_files": False, "learning_rate": 0.3}).fit(
+        data
+    )
+    return model, next(iter(model.get_evals_result()["learn"].values()))
+
+
+@pytest.mark.filterwarnings("ignore:Failed to import numba")  # CatBoost would compile objectives of its own with it
+@pytest.mark.parametrize("train", [train_lightgbm, train_xgboost, train_catboost], ids=lambda train: train.__name__)
+@pytest.mark.parametrize("loss", TRAINED, ids=lambda loss: loss.name)
+def test_five_trees_are_trained_and_predict_on_the_targets_scale(loss: lm.Loss, train: Any) -> None:
+    library = train.__name__.removeprefix("train_")
+    names, y, raw = run(lm.export(loss, library)), targets(loss), loss.raw_form
+    start = names["start_score"](y, WEIGHT)
+    model, costs = train(names, y, start)
+    found = names["predict"](model, X, start)
+    before = raw.cost(y, np.full(ROWS, start), WEIGHT)
+    after = raw.cost(y, loss.link.forward(found), WEIGHT)
+    assert after < before * (1 - 0.05)
+    assert costs[-1] == pytest.approx(after, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to import numba")
+@pytest.mark.parametrize("library", [lightgbm, xgboost, catboost], ids=lambda library: library.__name__)
+def test_the_example_in_the_text_runs_as_it_stands(
+    library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # CatBoost writes a folder where it runs
+    loss = lm.Huber(delta=0.5)
+    names = run(lm.export(loss, library.__name__)) | {library.__name__: library}
+    y = names["y"] = targets(loss)
+    names |= {"X": X, "w": WEIGHT}
+    example = names["__doc__"][names["__doc__"].index("    start = ") :]
+    exec(textwrap.dedent(example), names)
+    assert loss.cost(y, names["predicted"], WEIGHT) < 0.8 * loss.cost(y, np.full(ROWS, names["start"]), WEIGHT)
