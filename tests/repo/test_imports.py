@@ -28,7 +28,7 @@ ROOMS = {
     "regularizers": {"errors", "core"},
     "relations": {"core"},
     "learning": {"errors", "core"},
-    "frameworks": {"errors", "core", "engines", "structures", ""},
+    "frameworks": {"errors", "program", "core", "engines", "structures", ""},
     "torch": {"errors", "frameworks"},
     "jax": {"errors", "frameworks"},
     "keras": {"errors", "frameworks"},
