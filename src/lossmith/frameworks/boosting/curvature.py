@@ -95,7 +95,8 @@ class Curvature:
         inputs = {**self._inputs, "f": np.ascontiguousarray(raw)}
         if self.kind != "floor":
             run = fused.exact(loss) if self.kind == "exact" else fused.bounded(loss)
-            _, wrong = run.run(inputs, self._parameters, into, self.weight, self.scale or 1.0)
+            precise = loss.link.name == "identity" and raw.dtype == np.float64
+            _, wrong = run.run(inputs, self._parameters, into, self.weight, self.scale or 1.0, precise=precise)
             self._refuse(raw, wrong)
             return
         roots, _ = fused.distances(loss).run({"f": inputs["f"], "best": inputs["best"]}, {})

@@ -1,7 +1,10 @@
 """Gradient and Hessian of a loss of one number a row, in one pass over the rows, in the booster's own types.
 
 Scores are read where the booster holds them, float64 or float32, and float32 results are written; targets are held
-in the narrowest type that keeps them, since a pass is as slow as the bytes that it moves. All arithmetic is float64.
+in the narrowest type that keeps them, since a pass is as slow as the bytes that it moves. Residuals of float64
+scores are float64, since two large numbers may leave a small one. Logits and log rates are small numbers: their
+arithmetic is float32, as the results are, and so is all that begins with float32 scores. A floor is made of
+differences of gradients, which need float64.
 """
 
 from __future__ import annotations
@@ -53,6 +56,8 @@ class Pass:
         into: Sequence[Array] = (),
         weight: Array | None = None,
         divisor: float = 1.0,
+        *,
+        precise: bool = True,
     ) -> tuple[float, int | None]:
         """Fill the arrays and return the weighted sum of ``value`` and some row at or before which one is invalid.
 
@@ -62,6 +67,7 @@ class Pass:
             into: float32 arrays for gradient and Hessian.
             weight: what both and the sum are weighted by.
             divisor: what both, but not the sum, are divided by.
+            precise: whether arithmetic is float64, not float32, where kernels do it.
         """
         columns = [inputs[name] for name in self.program.inputs]
         free = {name: parameters[name] for name in self.program.parameters}
@@ -74,7 +80,7 @@ class Pass:
                     columns,
                     free,
                     dict(zip(self._stored, into, strict=True)),
-                    kind="double",
+                    kind="double" if precise else "float",
                     weight=weight,
                     summed=self._summed,
                     divisor=divisor,
