@@ -14,7 +14,7 @@ from lossmith.core.contract import weights
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
 from lossmith.errors import EmptyError, NoConstantError, ParameterError, ShapeError, did_you_mean
-from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Kind
+from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Kind, Mean, mean_here
 from lossmith.frameworks.boosting.examine import examine, places, some_rows
 from lossmith.frameworks.boosting.forms import Form
 from lossmith.frameworks.boosting.head import Head, Metric
@@ -55,6 +55,7 @@ class Objective:
 
     head: Head
     metric: Metric
+    _mean: Mean = staticmethod(mean_here)  # a face whose library brings rows in parts says how to take means of all
 
     def __init__(
         self,
@@ -92,7 +93,8 @@ class Objective:
 
     def _settle(self, head: Head, scale: float | None = None) -> None:
         self.head, self.metric = head, Metric(head.form)
-        self._curvature = Curvature(head.form, head.hessian, self.y, self.weight, scale)  # type: ignore[arg-type]
+        kind: Any = head.hessian
+        self._curvature = Curvature(head.form, kind, self.y, self.weight, scale, self._mean)
 
     @property
     def form(self) -> Form:
