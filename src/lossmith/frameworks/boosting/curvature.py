@@ -29,6 +29,7 @@ decides how far a model moves, and whether it moves at all. Each kind has a name
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, get_args
 
 import numpy as np
@@ -47,6 +48,14 @@ NEAR = 0.5
 
 _AGREES = 1e-6
 
+Mean = Callable[[str, float, float], float]
+"""The mean over all rows of what is named (``root``, ``hessian``), from its sum and weight over the rows at hand."""
+
+
+def mean_here(what: str, total: float, weight: float) -> float:
+    """Return the mean over the rows at hand, which are all there are."""
+    return total / weight
+
 
 class Curvature:
     """Weighted gradients and Hessians of some rows, by one kind of Hessian.
@@ -57,10 +66,19 @@ class Curvature:
         y: targets of the rows.
         weight: their weights, float64.
         scale: what both are divided by; by default the mean Hessian with ``floor``, and else 1.
+        mean: how the means that ``floor`` needs are taken, where these are not all rows.
     """
 
-    def __init__(self, form: Form, kind: Kind, y: Array, weight: Array | None, scale: float | None = None) -> None:
-        self.form, self.kind, self.weight, self.scale = form, kind, weight, scale
+    def __init__(
+        self,
+        form: Form,
+        kind: Kind,
+        y: Array,
+        weight: Array | None,
+        scale: float | None = None,
+        mean: Mean = mean_here,
+    ) -> None:
+        self.form, self.kind, self.weight, self.scale, self._mean = form, kind, weight, scale, mean
         self._y = y
         self._softmax = (
             isinstance(form, Classes)
@@ -109,7 +127,7 @@ class Curvature:
             self._refuse(raw, wrong)
             return
         roots, _ = fused.distances(loss).run({"f": inputs["f"], "best": inputs["best"]}, {})
-        near = self._near(roots / len(raw))
+        near = self._near(self._mean("root", roots, float(len(raw))))
         run = fused.floored(loss, apart=self._apart)
         sums, wrong = run.run(inputs, {**self._parameters, "near": near}, into, self.weight, self._guess)
         self._refuse(raw, wrong)
@@ -122,7 +140,7 @@ class Curvature:
 
     def _divide(self, sums: float, into: tuple[Array, Array]) -> None:
         """Divide what was written, over the guess, by the mean Hessian; the next guess is the power of 2 near that."""
-        scale = self.scale or sums / self._total
+        scale = self.scale or self._mean("hessian", sums, self._total)
         if not (0 < scale < np.inf):
             raise DomainError(f"{self.form.loss}: the mean Hessian is {scale:g}; rescale the targets")
         factor = self._guess / scale
@@ -156,7 +174,8 @@ class Curvature:
             self._refuse(raw, 0)
         factor = np.float32(1.0 if self.scale is None else 1 / self.scale)
         if self.kind == "floor" and self.scale is None:
-            factor = np.float32(self._total / float(by_row.sum() if self.weight is None else by_row @ self.weight))
+            total = float(by_row.sum() if self.weight is None else by_row @ self.weight)
+            factor = np.float32(1 / self._mean("hessian", total, self._total))
         for array in (gradient, hessian):
             if self.weight is not None:
                 array *= (self.weight * factor).astype(np.float32)[:, None]
@@ -174,7 +193,8 @@ class Curvature:
                 factor = self.weight if found.ndim == 1 else self.weight[:, None]
             if self.kind == "floor":
                 mean = curvature if curvature.ndim == 1 else curvature.mean(axis=1)
-                factor = factor / (self.scale or float(np.average(mean, weights=self.weight)))
+                total = float(mean.sum() if self.weight is None else self.weight @ mean)
+                factor = factor / (self.scale or self._mean("hessian", total, self._total))
             elif self.scale:
                 factor = factor / self.scale
             np.multiply(found, factor, out=gradient, casting="same_kind")
@@ -197,7 +217,8 @@ class Curvature:
         best = np.nan if self._best is None else self._best
         distance = np.abs(raw - best)
         known = np.isfinite(distance)
-        near = self._near(float(np.mean(np.sqrt(distance[known])))) if known.any() else 1.0
+        roots, count = float(np.sqrt(distance[known]).sum()), float(np.count_nonzero(known))
+        near = self._near(self._mean("root", roots, count)) if count else 1.0
         distance = np.where(known, distance, 1.0)
         floor = np.abs(gradient) / np.maximum(distance, near)
         met = known & (distance < near)
@@ -208,7 +229,7 @@ class Curvature:
 
     def _carried(self, form: Form, raw: Array, slopes: Array) -> Array:
         """Return the floor of what raw predictions stand for, carried back by slopes and bounded by rows."""
-        _, floor = Curvature(form, "floor", self._y, None, 1.0)._two(raw)
+        _, floor = Curvature(form, "floor", self._y, None, 1.0, self._mean)._two(raw)
         full = np.einsum("nik,ni,nil->nkl", slopes, floor, slopes)
         return np.asarray(np.abs(full).sum(axis=-1))
 

@@ -15,7 +15,7 @@ from lossmith.core.domain import REAL
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
 from lossmith.errors import EmptyError, NoConstantError, ParameterError, ShapeError, did_you_mean
-from lossmith.frameworks.boosting.curvature import KINDS, Curvature
+from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Mean, mean_here
 from lossmith.frameworks.boosting.examine import examine, places, some_rows
 from lossmith.frameworks.boosting.forms import Form, Kind
 from lossmith.frameworks.boosting.head import Head, Metric
@@ -56,6 +56,7 @@ class Objective:
 
     head: Head
     metric: Metric
+    _mean: Mean = staticmethod(mean_here)  # a face whose library brings rows in parts says how to take means of all
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Objective:
 
     def _settle(self, head: Head, scale: float | None = None) -> None:
         self.head, self.metric = head, Metric(head.form)
-        self._curvature = Curvature(head.form, head.hessian, self.y, self.weight, scale)
+        self._curvature = Curvature(head.form, head.hessian, self.y, self.weight, scale, self._mean)
 
     @property
     def form(self) -> Form:
