@@ -242,9 +242,10 @@ def training(rows: int, trees: int, rounds: int, cases: Sequence[Training] = TRA
         loss = lm.parse(case.loss).raw_form
         raw = {name: case.raw(model, new) for name, model in models.items()}
         costs = {name: np.mean(loss.losses(truth, found)) for name, found in raw.items()}
+        apart = np.abs(centred(raw["mine"]) - centred(raw["own"])).max()
         print(
             f"| {case.library}: {case.loss}, {case.hessian} | {theirs:.2f} | {our:.2f} | {our / theirs:.3f} | "
-            f"{(our + binning) / (theirs + binning):.3f} | {np.abs(centred(raw['mine']) - centred(raw['own'])).max():.1e} | "
+            f"{(our + binning) / (theirs + binning):.3f} | {apart:.1e} | "
             f"{costs['mine'] / costs['own']:.4f} |",
             flush=True,
         )
