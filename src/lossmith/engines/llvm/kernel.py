@@ -30,6 +30,9 @@ LEAST_BLOCKS = 4
 STREAMING = 8 * 2**20
 """Bytes of outputs from which on they are written past the caches."""
 
+_LINE = 512
+"""Bits of a cache line."""
+
 _SIGNATURE = ctypes.CFUNCTYPE(
     None, *[ctypes.c_void_p] * 6, ctypes.c_double, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
 )
@@ -40,6 +43,8 @@ class Kernel:
 
     def __init__(self, program: Program, form: Form) -> None:
         bits = 32 if form.kind == "float" else 64
+        if set(form.taken) == {"float"} and compiler.host().bits == _LINE:
+            bits = 32  # doubles stored as floats, two registers at a time: halves of cache lines are streamed slowly
         self.program, self.form = program, form
         self.width = compiler.host().bits // bits
         text = pointwise(program, form, self.width, reference.BLOCK, on_x86=compiler.host().on_x86)

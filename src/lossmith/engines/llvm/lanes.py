@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lossmith.engines.llvm import avx512
+
 Kind = Literal["float", "double"]
 
 SHORT = {"half": "f16", "float": "f32", "double": "f64", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64"}
@@ -326,7 +328,7 @@ class Body:
 
         These are of AVX-512, and right for subnormal, infinite and zero numbers and for what is no number.
         """
-        return self._register == self.width * (32 if self.kind == "float" else 64) == 512
+        return self._register == self.width * (32 if self.kind == "float" else 64) and self._register % 512 == 0
 
     def scale(self, x: Lanes, n: Lanes) -> Lanes:
         """Return x · 2 ** n; only where ``scales`` says so."""
@@ -341,12 +343,7 @@ class Body:
         return self._wide("getmant", (x.type, x.name), ("i32", "11"), (x.type, "zeroinitializer"))
 
     def _wide(self, name: str, *given: tuple[str, str]) -> Lanes:
-        """Return what an instruction of AVX-512 gives in every lane, with the usual rounding; operands are typed."""
-        letter, lanes = ("s", 16) if self.kind == "float" else ("d", 8)
-        name, type_ = f"llvm.x86.avx512.mask.{name}.p{letter}.512", given[0][0]
-        given = (*given, (f"i{lanes}", "-1"), ("i32", "4"))
-        self.declared.add(f"declare {type_} @{name}({', '.join(kind for kind, _ in given)})")
-        return self.write(type_, f"call {type_} @{name}({', '.join(f'{kind} {text}' for kind, text in given)})")
+        return Lanes(self, given[0][0], avx512.in_every_lane(self, name, given))
 
     def bits(self, a: Lanes) -> Lanes:
         """Return the bits of numbers, as integers."""

@@ -1,0 +1,119 @@
+"""Which form a loss takes, and what is refused: losses that no booster can be trained with, targets that do not fit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.contract import numbers
+from lossmith.core.loss import Loss
+from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.frameworks.boosting.classes import Classes
+from lossmith.frameworks.boosting.forms import Columns, Form, OneNumber
+from lossmith.frameworks.boosting.quantiles import Quantiles
+from lossmith.structures.levels import Levels
+
+Array = npt.NDArray[Any]
+
+
+def form_of(loss: Loss, y: Array, outputs: int | None, *, mends: str) -> Form:
+    """Return the form in which a booster can train with a loss.
+
+    Args:
+        loss: in raw form.
+        y: the targets; for losses over classes the class indices, or a distribution a row.
+        outputs: number of classes, where targets need not tell it.
+        mends: what the caller names ``outputs``.
+
+    Raises:
+        ParameterError: for a loss that no booster can be trained with.
+        ShapeError: for targets of another shape.
+        DomainError: for class indices that are none.
+    """
+    names = [item.name for item in loss.inputs]
+    if not loss.paired:
+        return _columns(loss, names)
+    if y.ndim != 1 and not (loss._couples and not loss.singles and y.ndim == 2):
+        raise ShapeError(f"{loss}: targets must be one number a row, got shape {y.shape}")
+    if not loss._couples:
+        if outputs not in (None, 1):
+            raise ParameterError(f"{loss} takes one raw prediction a row; {mends}={outputs} is for losses over classes")
+        return OneNumber(loss)
+    if isinstance(loss, Levels):
+        if outputs not in (None, len(loss.levels)):
+            raise ParameterError(f"{loss} has {len(loss.levels)} levels; leave {mends}={outputs} out")
+        return Quantiles(loss)
+    found, declared = _classes(loss, y, outputs, mends)
+    return Classes(loss, found, declared=declared, mends=mends)
+
+
+def _columns(loss: Loss, names: list[str]) -> Form:
+    given = [item for item in loss.inputs if not item.predicted]
+    if [item.name for item in given] != ["y_true"] or loss.row_axis is not None:
+        raise ParameterError(
+            f"{loss} cannot be an objective: it is a loss of {', '.join(names)}, and a booster predicts numbers for "
+            "one target a row; it trains with losses of y_true and what is predicted"
+        )
+    bounded = [item for item in loss.predicted if not _is_real(loss, item.symbol)]
+    if bounded:
+        first = bounded[0]
+        logarithms = [
+            f"; pass {name}={choice!r}, which may be any number"
+            for name, option in loss.options().items()
+            for choice in option.choices
+            if str(choice).startswith("log_")
+        ]
+        raise ParameterError(
+            f"{loss} cannot be an objective: trees add up to any number, but {first.name} must be in "
+            f"{loss.domains[first.symbol]}{''.join(logarithms[:1])}"
+        )
+    return Columns(loss)
+
+
+def _is_real(loss: Loss, symbol: str) -> bool:
+    domain = loss.domains[symbol]
+    return math.isinf(domain.low) and math.isinf(domain.high) and domain.hole is None
+
+
+def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> tuple[int, bool]:
+    """Return the number of classes and whether it was declared, refusing targets that do not go with it."""
+    if y.ndim == 2:
+        found = y.shape[1]
+    else:
+        ignored = y == loss.values.get("ignore_index")
+        wrong = ~(ignored | ((y >= 0) & (y == np.floor(y))))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DomainError(
+                f"{loss}: class indices must be whole numbers from 0 up, but y_true[{row}] is {y[row]:g} "
+                f"({int(wrong.sum())} such of {y.size})"
+            )
+        found = int(y[~ignored].max(initial=0)) + 1
+    declared = next((len(v) for name, v in loss.values.items() if isinstance(v, tuple) and name != "terms"), None)
+    wanted = outputs or declared or max(found, 2)
+    if found > wanted or (y.ndim == 2 and found != wanted):
+        row = int(np.argmax(y >= wanted)) if y.ndim == 1 else 0
+        came = f"y_true[{row}] is {y[row]:g}" if y.ndim == 1 else f"y_true has {found} columns"
+        raise DomainError(f"{loss}: there are {wanted} classes, but {came}; say how many there are by {mends}=")
+    return int(wanted), bool(outputs or declared)
+
+
+def as_targets(loss: Loss, y: Any) -> Array:
+    """Return targets as float64, refusing what is no number.
+
+    Raises:
+        KindError, DomainError
+    """
+    return np.ascontiguousarray(numbers(type(loss).__name__, "y_true", y), np.float64)
+
+
+def form_again(loss: Loss, outputs: int) -> Form:
+    """Return the form of a loss that was trained with so many outputs, without targets."""
+    if not loss.paired:
+        return Columns(loss)
+    if isinstance(loss, Levels):
+        return Quantiles(loss)
+    return Classes(loss, outputs) if loss._couples else OneNumber(loss)
