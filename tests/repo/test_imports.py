@@ -24,7 +24,7 @@ ROOMS = {
     "structures": {"errors", "program", "engines", "core"},
     "losses": {"errors", "program", "core", "structures"},
     "custom": {"errors", "program", "engines", "core", "structures"},
-    "lightgbm": {"errors", "core"},
+    "lightgbm": {"errors", "frameworks"},
     "regularizers": {"errors", "core"},
     "relations": {"core"},
     "learning": {"errors", "core"},

@@ -6,9 +6,9 @@ examines itself on the user's data before the first tree. Faces derive from it a
 things: its sign, its layout of several outputs, its own training functions and files. No face names a loss.
 """
 
-from lossmith.frameworks.boosting.curvature import KINDS, Kind
+from lossmith.frameworks.boosting.curvature import KINDS
 from lossmith.frameworks.boosting.examine import examine, places, some_rows
-from lossmith.frameworks.boosting.forms import Form
+from lossmith.frameworks.boosting.forms import Form, Kind
 from lossmith.frameworks.boosting.head import Head, Metric
 from lossmith.frameworks.boosting.objective import Objective
 

@@ -19,7 +19,8 @@ decides how far a model moves, and whether it moves at all. Each kind has a name
     The sum of absolute values of the row of the exact Hessian: of one output its absolute value; of softmax
     cross-entropy 2 p (1 - p), twice the diagonal, which XGBoost takes. LightGBM takes K / (K - 1) times the
     diagonal, after Friedman (2001, doi 10.1214/aos/1013203451). A common factor of all Hessians is the same as one
-    of the learning rate where nothing is regularised.
+    of the learning rate where nothing is regularised. Of several predicted inputs, each in a unit of its own, it is
+    the absolute diagonal times their number.
 ``gauss_newton``
     The second derivative where the target is what is predicted: what is left when the curvature of the link is
     weighed by a residual of zero, and for the losses of a mean or a probability the expected Hessian, as in Fisher's
@@ -29,17 +30,16 @@ decides how far a model moves, and whether it moves at all. Each kind has a name
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from lossmith.errors import DomainError, ParameterError
 from lossmith.frameworks.boosting import fused
-from lossmith.frameworks.boosting.forms import Derivatives, Form, OneNumber
+from lossmith.frameworks.boosting.forms import Derivatives, Form, Kind, OneNumber
 
 Array = npt.NDArray[Any]
-Kind = Literal["floor", "exact", "upper_bound", "gauss_newton"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NEAR = 0.5
@@ -182,7 +182,7 @@ class Curvature:
         floor = np.abs(gradient) / np.maximum(distance, near)
         met = known & (distance < near)
         if met.any():
-            above, below = (self.form.derivatives(self._y, raw + step)[0] for step in (near, -near))
+            above, below = (self.form.derivatives(self._y, raw + step * known)[0] for step in (near, -near))
             floor = np.where(met, np.maximum(floor, (above - below) / (2 * near)), floor)
         return floor
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from lossmith.structures.levels import Levels
 Array = npt.NDArray[Any]
 Derivatives = tuple[Array, Array]
 """Gradient and second derivative by each raw prediction, in float64."""
+
+Kind = Literal["floor", "exact", "upper_bound", "gauss_newton"]
+"""Which second derivative a booster divides by; see ``lossmith.frameworks.boosting.curvature``."""
 
 CERTAIN = 37.0
 """A logit that is certainty in float64: where a best prediction at infinity counts as."""
@@ -259,8 +262,11 @@ class Columns(Form):
         return found["losses"], found["gradient"], found["full_hessian"]
 
     def bound(self, y: Array, raw: Array, hessian: Array) -> Array:
-        """Return sums of absolute values of rows of the Hessian; see ``Form.bound``."""
-        return np.asarray(np.abs(self.full(y, raw)[2]).sum(axis=-1))
+        """Return the absolute diagonal times the number of columns, which a convex loss's Hessian does not exceed.
+
+        Unlike sums over rows it keeps to the unit of each column.
+        """
+        return np.abs(hessian) * self.outputs
 
     def expected(self, raw: Array) -> Derivatives:
         """Refuse: what is predicted is no target.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.core.registry import from_config
 from lossmith.errors import LossmithError, ParameterError
-from lossmith.frameworks.boosting.forms import Form
+from lossmith.frameworks.boosting.forms import Form, Kind
 from lossmith.frameworks.boosting.suited import form_again
 
 Array = npt.NDArray[Any]
@@ -33,7 +33,7 @@ class Head:
 
     form: Form
     start: Array
-    hessian: str
+    hessian: Kind
 
     @property
     def loss(self) -> Loss:
@@ -103,7 +103,7 @@ class Head:
                 ) from None
         elif loss.raw_form.to_config() != described:
             raise ParameterError(f"the model was trained with {described}, and not with {loss}")
-        return cls(form_again(loss.raw_form, outputs), start, str(config["hessian"]))
+        return cls(form_again(loss.raw_form, outputs), start, config["hessian"])
 
 
 @dataclass(frozen=True)

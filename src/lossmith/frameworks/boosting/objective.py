@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.contract import weights
+from lossmith.core.domain import REAL
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
 from lossmith.errors import EmptyError, NoConstantError, ParameterError, ShapeError, did_you_mean
-from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Kind, Mean, mean_here
+from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Mean, mean_here
 from lossmith.frameworks.boosting.examine import examine, places, some_rows
-from lossmith.frameworks.boosting.forms import Form
+from lossmith.frameworks.boosting.forms import Form, Kind
 from lossmith.frameworks.boosting.head import Head, Metric
 from lossmith.frameworks.boosting.suited import as_targets, form_of
 
@@ -93,8 +94,7 @@ class Objective:
 
     def _settle(self, head: Head, scale: float | None = None) -> None:
         self.head, self.metric = head, Metric(head.form)
-        kind: Any = head.hessian
-        self._curvature = Curvature(head.form, kind, self.y, self.weight, scale, self._mean)
+        self._curvature = Curvature(head.form, head.hessian, self.y, self.weight, scale, self._mean)
 
     @property
     def form(self) -> Form:
@@ -160,18 +160,27 @@ class Objective:
         return self._buffers[0], self._buffers[1]
 
     def on(self, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, scale: float | None = None) -> Self:
-        """Return the same objective for other rows: start score and kind of Hessian stay, nothing is examined.
+        """Return the same objective for other rows; see ``of``."""
+        return self.of(self.head, y, weight, scale=scale)
+
+    @classmethod
+    def of(
+        cls, head: Head, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, scale: float | None = None
+    ) -> Self:
+        """Return the objective of a head for some rows: start score and kind of Hessian stay, nothing is examined.
 
         Args:
+            head: of another objective.
             y: targets of those rows.
             weight: their weights.
-            scale: what gradient and Hessian are divided by, where rows are spread over workers; see ``scale_at_start``.
+            scale: what gradient and Hessian are divided by, where rows are spread over workers; see
+                ``scale_at_start``.
         """
-        other = object.__new__(type(self))
-        targets = as_targets(self.loss, y)
-        other._hold(targets, _weights(self.loss, weight, targets))
-        other._settle(self.head, scale)
-        return other
+        made = object.__new__(cls)
+        targets = as_targets(head.loss, y)
+        made._hold(targets, _weights(head.loss, weight, targets))
+        made._settle(head, scale)
+        return made
 
     def scale_at_start(self) -> float:
         """Return the mean Hessian at the start score: a scale that is the same for all workers."""
@@ -184,25 +193,31 @@ class Objective:
         return self.head.predict(raw)
 
     def _examine(self) -> None:
-        chosen = some_rows(len(self.y))
-        if self.weight is not None:
-            chosen = np.flatnonzero(self.weight > 0)[some_rows(int(np.count_nonzero(self.weight > 0)))]
-        few = self.on(self.y[chosen], None if self.weight is None else self.weight[chosen], scale=1.0)
+        few = self.few()
         examine(
             str(self.loss),
             few.gradient_and_hessian,
             lambda raw: self.form.losses(few.y, raw),
-            self._places(few.y),
+            self.probes(few.y),
             few.weight,
             kind=self.hessian,
         )
 
-    def _places(self, y: Array) -> Iterator[Array]:
-        domain = self.loss.domains.get("f")
+    def few(self) -> Self:
+        """Return the objective for some of the rows, which an examination looks at."""
+        counted = np.arange(len(self.y)) if self.weight is None else np.flatnonzero(self.weight > 0)
+        chosen = counted[some_rows(len(counted))]
+        return self.on(self.y[chosen], None if self.weight is None else self.weight[chosen], scale=1.0)
+
+    def probes(self, y: Array) -> Iterator[Array]:
+        """Yield raw predictions of rows with these targets at which an examination looks: far from the start and near.
+
+        What ends somewhere is approached half the way.
+        """
+        domain = self.loss.domains.get("f", REAL)
         for raw in places(self.head.start, self.form.best(y), self.form.shape(len(y))):
-            if domain is not None and self.outputs == 1 and math.isfinite(domain.low + domain.high - domain.high):
-                raw = np.maximum(raw, self.head.start[0] / 2 + domain.low / 2)
-            yield raw
+            low, high = self.head.start / 2 + domain.low / 2, self.head.start / 2 + domain.high / 2
+            yield np.clip(raw, low, high)
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self  # boosters copy their settings, and the data shall not go with them

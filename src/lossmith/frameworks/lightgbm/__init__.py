@@ -1,0 +1,1 @@
+"""LightGBM with any loss: what its face is made of."""

@@ -1,0 +1,85 @@
+"""Training on a Dask cluster: LightGBM's own, with a loss as the objective of every worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.loss import Loss
+from lossmith.frameworks.boosting import Head, Kind
+from lossmith.frameworks.lightgbm.library import library
+from lossmith.frameworks.lightgbm.model import Model
+from lossmith.frameworks.lightgbm.objective import Objective
+from lossmith.frameworks.lightgbm.training import settings
+
+Array = npt.NDArray[Any]
+
+
+def train_dask(
+    loss: Loss | str,
+    X: Any,
+    y: Any,
+    weight: Any = None,
+    *,
+    client: Any = None,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+) -> Model:
+    """Train a LightGBM model on a Dask cluster with a loss as its objective.
+
+    Each worker asks the objective for its own rows only. The start score is that of all of them: targets and weights
+    are gathered by the caller, the features are not. With ``hessian="floor"`` derivatives are divided by the mean
+    Hessian at the start score, the same for all workers and rounds.
+
+    Args:
+        loss, rounds, params, seed, hessian, classes: see ``lossmith.lightgbm.train``.
+        X: features, a Dask array or data frame.
+        y: targets, a Dask array or series, in the same parts.
+        weight: weights, likewise.
+        client: of ``dask.distributed``; by default the current one.
+
+    Raises:
+        MissingDependencyError: when LightGBM or Dask is not installed.
+        ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
+    """
+    on_dask = library("lightgbm.dask")
+    objective = Objective(
+        loss, y.compute(), None if weight is None else weight.compute(), hessian=hessian, classes=classes
+    )
+    scale = objective.scale_at_start() if hessian == "floor" else None
+    chosen = {**settings(objective, params, seed), "objective": OfWorker(type(objective), objective.head, scale)}
+    estimator = on_dask.DaskLGBMRegressor(client=client, n_estimators=rounds, **chosen)
+    estimator.fit(X, y, sample_weight=weight, init_score=_starts(y, objective.head))
+    booster = estimator.booster_
+    return Model(booster, objective.head, booster.current_iteration())
+
+
+class OfWorker:
+    """The objective on a worker, without rows of its own: LightGBM passes it those of the worker."""
+
+    def __init__(self, kind: type[Objective], head: Head, scale: float | None) -> None:
+        self._kind, self._head, self._scale = kind, head, scale
+        self._mine: Objective | None = None
+        self._of: Any = None
+
+    def __call__(self, y_true: Array, y_pred: Array, weight: Array | None) -> tuple[Array, Array]:
+        """Return weighted gradient and Hessian of a worker's rows."""
+        if self._mine is None or self._of is not y_true:
+            self._mine, self._of = self._kind.of(self._head, y_true, weight, scale=self._scale), y_true
+        return self._mine(y_pred)
+
+
+def _starts(y: Any, head: Head) -> Any:
+    """Return the start score of every row, in the parts of the targets."""
+    if hasattr(y, "map_partitions"):
+        return y.map_partitions(lambda part: part * 0.0 + head.start[0], meta=y._meta.astype(np.float64))
+    if head.outputs == 1:
+        return y.map_blocks(lambda part: head.constant(len(part)), dtype=np.float64)
+    chunks = (y.chunks[0], (head.outputs,))
+    return y.map_blocks(lambda part: head.constant(len(part)), dtype=np.float64, new_axis=1, chunks=chunks)

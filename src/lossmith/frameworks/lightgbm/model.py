@@ -1,0 +1,118 @@
+"""A trained model, with start score and link inside, and its file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.lightgbm.library import library, table
+
+Array = npt.NDArray[Any]
+
+_MARK = "lossmith:"
+_LAST = "pandas_categorical:"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, with start score and link inside.
+
+    Attributes:
+        booster: LightGBM's own model of the trees alone; ``None`` where no feature could be split.
+        head: loss, start score and link.
+        rounds: number of rounds in use, the best number where training stopped early.
+        history: mean loss on the validation rows after each round, when there were any.
+    """
+
+    booster: Any
+    head: Head
+    rounds: int
+    history: tuple[float, ...] = ()
+
+    @property
+    def loss(self) -> Loss:
+        """What it was trained with, in raw form."""
+        return self.head.loss
+
+    @property
+    def start(self) -> Any:
+        """Raw prediction that the trees add to: a number, or one for each of several outputs."""
+        return self.head.start if self.head.outputs > 1 else float(self.head.start[0])
+
+    def predict_raw(self, X: Any) -> Array:
+        """Return the raw prediction of each row, of shape (n,) or (n, outputs).
+
+        That is a logit, a log rate, or the prediction itself; K logits, or quantiles as the trees have them.
+        """
+        rows = table(X)
+        if self.rounds == 0 or self.booster is None:
+            return self.head.constant(rows.shape[0])
+        return self.head.raw(self.booster.predict(rows, num_iteration=self.rounds, raw_score=True))
+
+    def predict(self, X: Any) -> Array:
+        """Return the prediction of each row on the target's scale: a probability, a rate, a value.
+
+        Several outputs are probabilities of classes in the order of their indices, or quantiles, put in ascending
+        order. Scores of margin losses stay scores: they are no probabilities.
+        """
+        return self.head.predict(self.predict_raw(X))
+
+    def importance(self) -> Array:
+        """Return the total gain of each feature's splits; empty where no feature could be split."""
+        if self.booster is None:
+            return np.zeros(0)
+        return np.asarray(self.booster.feature_importance("gain", iteration=self.rounds or None), dtype=np.float64)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a text file, which ``Model.load`` reads and LightGBM too, the trees alone.
+
+        Args:
+            path: of the file.
+        """
+        Path(path).write_text(self.to_text(), encoding="utf-8")
+
+    def to_text(self) -> str:
+        """Return the model as text: LightGBM's own, and before its last line one line with loss, start and link."""
+        described = {**self.head.to_config(), "rounds": self.rounds, "history": list(self.history)}
+        line = f"{_MARK}{json.dumps(described)}\n"
+        if self.booster is None:
+            return line
+        trees = self.booster.model_to_string(num_iteration=-1)
+        before, last, rest = trees.rpartition(_LAST)
+        return f"{before}{line}\n{last}{rest}" if last else f"{trees}\n{line}"
+
+    @classmethod
+    def load(cls, path: str | Path, loss: Loss | None = None) -> Model:
+        """Read a model that ``save`` wrote.
+
+        Args:
+            path: of the file.
+            loss: the loss, where it is made of a function of your own, which a text cannot hold.
+
+        Raises:
+            ParameterError: for another file, or another loss.
+        """
+        return cls.from_text(Path(path).read_text(encoding="utf-8"), loss)
+
+    @classmethod
+    def from_text(cls, text: str, loss: Loss | None = None) -> Model:
+        """Return the model that a text holds; see ``load``."""
+        before, mark, rest = text.rpartition(f"\n{_MARK}") if not text.startswith(_MARK) else ("", _MARK, text[9:])
+        line, _, after = rest.partition("\n")
+        if not mark:
+            raise ParameterError(
+                f"this is no model that Lossmith wrote: it has no line that begins with {_MARK!r}, so loss and start "
+                "score are not known; for trees alone use lightgbm.Booster"
+            )
+        head = Head.from_json(line, loss)
+        described = json.loads(line)
+        booster = library().Booster(model_str=f"{before}\n{after}") if before else None
+        return cls(booster, head, int(described["rounds"]), tuple(described["history"]))

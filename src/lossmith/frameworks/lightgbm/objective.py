@@ -1,0 +1,171 @@
+"""A loss as LightGBM's custom objective."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.errors import DomainError, ParameterError
+from lossmith.frameworks import boosting
+from lossmith.frameworks.boosting.examine import examine
+from lossmith.frameworks.lightgbm.library import library, table
+from lossmith.frameworks.lightgbm.model import Model
+
+Array = npt.NDArray[Any]
+
+_STARTS_AT_ZERO = 1e-6
+
+
+class Objective(boosting.Objective):
+    """A loss for ``lightgbm.train``: gradient, Hessian, weights, start score, link and metric in one object.
+
+    ::
+
+        objective = Objective("huber(delta=2)", y, weight)
+        booster = lightgbm.train(
+            {"objective": objective, "metric": "none"},
+            objective.dataset(X),
+            valid_sets=[objective.validation(X_new, y_new)],
+            feval=objective.feval,
+        )
+        model = objective.model(booster)  # with start score and link
+
+    Losses over K classes or levels need ``"num_class": objective.outputs`` in the settings besides; LightGBM then has
+    K trees a round, in the order of the classes.
+
+    It is examined when it is made; see ``lossmith.frameworks.boosting.Objective`` for arguments, attributes and errors,
+    and ``lossmith.frameworks.boosting.curvature`` for ``hessian``: ``floor`` (default), ``exact``, ``upper_bound``,
+    ``gauss_newton``.
+    """
+
+    _seen: Any = None
+
+    def __call__(self, raw: Array, data: Any = None) -> tuple[Array, Array]:
+        """Return weighted gradient and Hessian, as ``lightgbm.train`` asks for them.
+
+        Args:
+            raw: what LightGBM holds as prediction, start score included, of shape (n,) or (n, outputs).
+            data: the data set, which must be of the rows given at construction, and begin at the start score.
+
+        Returns:
+            Two float32 arrays of that shape, a column an output where there are several.
+        """
+        if data is not None and data is not self._seen:
+            self._compare(data)
+            self._seen = data
+        return self.gradient_and_hessian(raw, order="F")
+
+    def feval(self, raw: Array, data: Any) -> tuple[str, float, bool]:
+        """Return name, mean loss, and that less is better, as ``lightgbm.train(feval=)`` asks for them."""
+        y, weight = self._rows_of(data)
+        return self.metric.name, self.metric(y, raw, weight), self.metric.higher_is_better
+
+    def dataset(self, X: Any, **settings: Any) -> Any:
+        """Return the ``lightgbm.Dataset`` of the training rows, with targets, weights and start score.
+
+        Args:
+            X: features, rows by columns: an array, a data frame or a sparse matrix.
+            settings: of ``lightgbm.Dataset``, such as ``categorical_feature``.
+        """
+        return self._dataset(X, self.y, self.weight, settings)
+
+    def validation(self, X: Any, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, **settings: Any) -> Any:
+        """Return a ``lightgbm.Dataset`` of other rows, with the same start score; see ``dataset``."""
+        other = self.on(y, weight)
+        data = self._dataset(X, other.y, other.weight, settings)
+        self.validated(data, other.y, other.weight)
+        return data
+
+    def validated(self, data: Any, y: Array, weight: Array | None) -> None:
+        """Keep targets and weights of a data set as they were before LightGBM rounded them."""
+        self._validated[data] = (y, weight)
+
+    def model(self, booster: Any, rounds: int | None = None) -> Model:
+        """Return a booster that was trained with this objective as a model, with start score and link inside.
+
+        Args:
+            booster: of ``lightgbm.train``.
+            rounds: how many rounds are in use; by default the best one where training stopped early, else all.
+        """
+        return Model(booster, self.head, rounds or booster.best_iteration or booster.current_iteration())
+
+    def _hold(self, y: Array, weight: Array | None) -> None:
+        super()._hold(y, weight)
+        self._validated: WeakKeyDictionary[Any, tuple[Array, Array | None]] = WeakKeyDictionary()
+
+    def _dataset(self, X: Any, y: Array, weight: Array | None, settings: dict[str, Any]) -> Any:
+        label = y if y.ndim == 1 else y.argmax(axis=1)  # LightGBM keeps one number a row
+        settings = {**settings, "params": {"verbosity": -1, **settings.get("params", {})}}
+        return library().Dataset(table(X), label, weight=weight, init_score=self.head.constant(len(y)), **settings)
+
+    def _rows_of(self, data: Any) -> tuple[Array, Array | None]:
+        """Return targets and weights of a data set: as they were given, or as LightGBM keeps them, in float32."""
+        if data in self._validated:
+            return self._validated[data]
+        return (self.y, self.weight) if data is self._seen else (data.get_label(), data.get_weight())
+
+    def _compare(self, data: Any) -> None:
+        """Refuse a data set of other rows, of weights that are not this objective's, or that begins elsewhere.
+
+        Raises:
+            DomainError, ParameterError: with what to pass.
+        """
+        label, weight = data.get_label(), data.get_weight()
+        if self.y.ndim == 1 and not np.array_equal(label, self.y.astype(np.float32)):
+            raise DomainError(
+                f"{self.loss}: the data set holds other targets than the objective, {len(label)} of them; make both "
+                "from the same rows, for instance by objective.dataset(X)"
+            )
+        ours = None if self.weight is None else self.weight.astype(np.float32)
+        if weight is not None and (ours is None or not np.allclose(weight, ours, rtol=1e-6)):
+            raise ParameterError(
+                f"{self.loss}: LightGBM ignores the weights of a data set when the objective is a custom one; pass "
+                "the same weights to Objective(loss, y, weight)"
+            )
+        start = data.get_init_score()
+        if start is None and np.abs(self.head.start).max() > _STARTS_AT_ZERO:
+            raise ParameterError(
+                f"{self.loss}: LightGBM begins at zero when the objective is a custom one, and the best constant is "
+                f"{self.start}; pass init_score=objective.init_score to lightgbm.Dataset, or make it by "
+                "objective.dataset(X)"
+            )
+
+
+def check(
+    function: Any, loss: Any, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, classes: int | None = None
+) -> None:
+    """Examine a custom objective that somebody wrote by hand, by finite differences of the loss that it is to be.
+
+    Args:
+        function: ``(raw, data) -> (gradient, Hessian)``, as ``lightgbm.train`` takes it. What it is passed as ``data``
+            has ``get_label()`` and ``get_weight()``.
+        loss: the loss, or its name.
+        y: targets.
+        weight: their weights.
+        classes: number of classes, for losses over classes.
+
+    Raises:
+        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or without the weights, and for a
+            Hessian that is nowhere positive.
+        DomainError: for derivatives that are no finite numbers.
+    """
+    ours = Objective(loss, y, weight, classes=classes)
+    few = ours.few()
+    examine(
+        getattr(function, "__name__", type(function).__name__),
+        lambda raw: function(raw, _Rows(few.y, few.weight)),
+        lambda raw: ours.form.losses(few.y, raw),
+        ours.probes(few.y),
+        few.weight,
+        kind="your own",
+    )
+
+
+class _Rows:
+    """Rows as far as a custom objective asks a data set for them."""
+
+    def __init__(self, y: Array, weight: Array | None) -> None:
+        self.get_label, self.get_weight = (lambda: y), (lambda: weight)

@@ -1,0 +1,253 @@
+"""Training and cross-validation: LightGBM's own, with a loss as the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.lightgbm.library import library
+from lossmith.frameworks.lightgbm.model import Model
+from lossmith.frameworks.lightgbm.objective import Objective
+
+Array = npt.NDArray[Any]
+Rows = tuple[Any, ...]
+"""Features, targets, and weights if there are any."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "learning_rate": 0.1,
+    "num_leaves": 31,
+    "min_data_in_leaf": 20,
+    # The sum of Hessians has the unit of the loss here, so a fixed bound on it means nothing.
+    "min_sum_hessian_in_leaf": 0.0,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+"""Settings that ``train`` uses unless told otherwise; names are LightGBM's."""
+
+
+def train(
+    loss: Loss | str,
+    X: Any,
+    y: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    validation: Rows | Mapping[str, Rows] | None = None,
+    patience: int | None = None,
+    categorical: Sequence[int] | Sequence[str] = (),
+    feature_names: Sequence[str] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+    callbacks: Sequence[Callable[..., Any]] = (),
+) -> Model:
+    """Train a LightGBM model with a loss as its objective.
+
+    Args:
+        loss: a loss or its name, such as ``"huber(delta=2)"``: of one prediction a row, over classes or levels, or of
+            several predicted inputs that may be any number.
+        X: features, rows by columns: an array, in which NaN is a missing value, a data frame or a sparse matrix.
+        y: targets; of losses over classes the class indices, or a distribution a row.
+        weight: weights of the rows; they are applied.
+        rounds: number of rounds, at most: a tree each, or a tree for each of several outputs.
+        params: further settings of LightGBM, over ``DEFAULTS``.
+        validation: features, targets and optionally weights that decide when to stop; or several of them by name, of
+            which the first decides.
+        patience: stop after that many rounds without a better mean loss on ``validation``.
+        categorical: indexes or names of columns that hold category codes; those of a data frame of categories are
+            found.
+        feature_names: names of the columns; those of a data frame are found.
+        seed: of LightGBM's random numbers.
+        hessian: ``floor``, ``exact``, ``upper_bound`` or ``gauss_newton``; see
+            ``lossmith.frameworks.boosting.curvature``.
+        classes: number of classes, for losses over classes; by default as many as the targets tell.
+        callbacks: LightGBM's.
+
+    Raises:
+        MissingDependencyError: when LightGBM is not installed.
+        ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
+    """
+    lightgbm = library()
+    if patience is not None and validation is None:
+        raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
+    objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    chosen = settings(objective, params, seed)
+    data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names))
+    data.construct()
+    if not any(data.feature_num_bin(column) for column in range(data.num_feature())):
+        return Model(None, objective.head, 0)  # no feature can be split: the constant is all there is
+    sets = validation if isinstance(validation, Mapping) else {} if validation is None else {"validation": validation}
+    watch = _Watch(objective, next(iter(sets.items()), None), patience)
+    booster = lightgbm.train(
+        chosen,
+        data,
+        rounds,
+        valid_sets=[objective.validation(*rows) for rows in sets.values()],
+        valid_names=list(sets),
+        feval=objective.feval,
+        callbacks=[*callbacks, watch],
+    )
+    return Model(booster, objective.head, watch.best(booster), tuple(watch.history))
+
+
+def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:
+    """Return settings for ``lightgbm.train``, with the objective inside.
+
+    Raises:
+        ParameterError: where they hold an objective of their own.
+    """
+    if given := {"objective", "objective_type", "app", "application", "loss"} & set(params or {}):
+        raise ParameterError(f"params hold {', '.join(sorted(given))}, but the loss is the objective; leave it out")
+    several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
+    return {**DEFAULTS, "seed": seed, "metric": "none", **several, **(params or {}), "objective": objective}
+
+
+def _columns(categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
+    return {
+        "categorical_feature": list(categorical) or "auto",
+        "feature_name": "auto" if names is None else list(names),
+    }
+
+
+class _Watch:
+    """A callback that keeps the mean loss of each round, and stops when nothing helps any more."""
+
+    order = 25  # after those of LightGBM
+    before_iteration = False
+
+    def __init__(self, objective: Objective, first: tuple[str, Rows] | None, patience: int | None) -> None:
+        self.history: list[float] = []
+        self._patience = patience
+        self._name = None if first is None else first[0]
+        self._start = np.inf
+        if first is not None:
+            _, y, *weight = first[1]
+            other = objective.on(y, *weight)
+            self._start = objective.metric(other.y, other.init_score, other.weight)
+        self._metric = objective.metric.name
+
+    def __call__(self, env: Any) -> None:
+        done = env.iteration - env.begin_iteration + 1
+        if env.model.current_iteration() < done:
+            raise library("lightgbm.callback").EarlyStopException(done - 2, [])  # the round had no split
+        for name, metric, value, *_ in env.evaluation_result_list or ():
+            if (name, metric) == (self._name, self._metric):
+                self.history.append(value)
+        if self._patience is not None and done - self._best >= self._patience:
+            raise library("lightgbm.callback").EarlyStopException(self._best - 1, [])
+
+    @property
+    def _best(self) -> int:
+        return int(np.argmin(self.history)) + 1
+
+    def best(self, booster: Any) -> int:
+        """Return how many rounds are best; none where no round beats the constant."""
+        if not self.history:
+            return int(booster.best_iteration or booster.current_iteration())
+        return 0 if self._start <= min(self.history) else self._best
+
+
+def cv(
+    loss: Loss | str,
+    X: Any,
+    y: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    folds: int | Iterable[tuple[Array, Array]] | Any = 5,
+    patience: int | None = None,
+    categorical: Sequence[int] | Sequence[str] = (),
+    feature_names: Sequence[str] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+    callbacks: Sequence[Callable[..., Any]] = (),
+    models: bool = False,
+) -> dict[str, Any]:
+    """Cross-validate: ``lightgbm.cv`` with a loss as objective and metric, each fold with its own start score.
+
+    Args:
+        loss, X, y, weight, rounds, params, categorical, feature_names, seed, hessian, classes, callbacks: see
+            ``train``.
+        folds: a number, a splitter of scikit-learn, or pairs of training and validation rows. A number deals rows
+            out at random, of labels each class evenly.
+        patience: stop after that many rounds without a better mean over the folds.
+        models: whether to return the models of the folds too.
+
+    Returns:
+        What ``lightgbm.cv`` returns: ``"valid <loss>-mean"`` and ``"valid <loss>-stdv"``, a number a round; and
+        ``"models"``, if asked for.
+
+    Raises:
+        MissingDependencyError, ParameterError, DomainError, EmptyError, ShapeError: see ``train``.
+    """
+    lightgbm = library()
+    whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    parts = _Folds(whole)
+    stops = [] if patience is None else [lightgbm.early_stopping(patience, verbose=False)]
+    chosen = settings(whole, params, seed)
+    found: dict[str, Any] = lightgbm.cv(
+        {**chosen, "objective": parts.gradient_and_hessian},
+        whole.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names)),
+        rounds,
+        **({"nfold": folds} if isinstance(folds, int) else {"folds": folds}),
+        stratified=whole.loss.card.task in ("binary", "categorical") and whole.y.ndim == 1,
+        feval=parts.feval,
+        fpreproc=parts.prepare,
+        callbacks=[*stops, *callbacks],
+        seed=seed,
+        return_cvbooster=models,
+    )
+    if models:
+        boosters = found.pop("cvbooster")
+        best = boosters.best_iteration
+        found["models"] = [
+            part.model(booster, best if best > 0 else booster.current_iteration())
+            for part, booster in zip(parts.objectives, boosters.boosters, strict=True)
+        ]
+    return found
+
+
+class _Folds:
+    """The objectives of the folds, each with its own rows and start score."""
+
+    def __init__(self, whole: Objective) -> None:
+        self._whole = whole
+        self.objectives: list[Objective] = []
+        self._by_data: dict[int, Objective] = {}
+        self._kept: list[Any] = []  # so that no other data set gets the number of one of these
+
+    def __deepcopy__(self, memo: Any) -> _Folds:
+        return self  # LightGBM copies its settings, and the objective with them
+
+    def prepare(self, fit: Any, held: Any, params: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+        whole = self._whole
+        rows, others = (np.asarray(data.used_indices, np.intp) for data in (fit, held))
+        weight = None if whole.weight is None else whole.weight[rows]
+        mine = Objective(whole.loss, whole.y[rows], weight, hessian=whole.head.hessian, classes=_classes(whole))
+        mine.validated(held, whole.y[others], None if whole.weight is None else whole.weight[others])
+        for data in (fit, held):
+            data.construct().set_init_score(mine.head.constant(data.num_data()))
+            self._by_data[id(data)] = mine
+        self.objectives.append(mine)
+        self._kept += [fit, held]
+        return fit, held, params
+
+    def gradient_and_hessian(self, raw: Array, data: Any) -> tuple[Array, Array]:
+        return self._by_data[id(data)](raw, data)
+
+    def feval(self, raw: Array, data: Any) -> tuple[str, float, bool]:
+        return self._by_data[id(data)].feval(raw, data)
+
+
+def _classes(whole: Objective) -> int | None:
+    return whole.outputs if whole.loss.paired and whole.outputs > 1 else None
