@@ -1,1 +1,1 @@
-"""What stands behind ``lossmith.xgboost``."""
+"""XGBoost with any loss: what its face is made of."""

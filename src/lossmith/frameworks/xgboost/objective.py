@@ -158,9 +158,9 @@ class Objective(boosting.Objective):
         worth, total = float(np.vdot(gradient, gradient)), float(hessian.sum())
         if 0 < worth < _LEAST_GAIN * total:
             warn(
-                f"{self.loss}: gradients at the start are of the size {np.sqrt(worth / gradient.size):.2g}, and XGBoost "
-                f"makes no split that gains less than {_LEAST_GAIN:g}, in square units of the target; multiply the "
-                "targets by a power of ten"
+                f"{self.loss}: gradients at the start are of the size {np.sqrt(worth / gradient.size):.2g}, and "
+                f"XGBoost makes no split that gains less than {_LEAST_GAIN:g}, in square units of the target; multiply "
+                "the targets by a power of ten"
             )
 
     def without_rows(self) -> Objective:
