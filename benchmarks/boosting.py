@@ -1,18 +1,22 @@
-"""How well LightGBM fits with our objectives, beside its own, on the same splits.
+"""How well LightGBM fits with our objectives, beside its own, on the same splits; and how fast.
 
 ``python -m benchmarks.boosting`` prints, for each loss, the held-out cost with LightGBM's own
 objective and with ours under several floors for the Hessian (see docs/decisions/0005), as ratios.
+``python -m benchmarks.boosting --speed`` prints the tables of ``benchmarks/boosting_speed.py``.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import lightgbm
 import numpy as np
 
 import lossmith as lm
+from benchmarks import boosting_speed
 from lossmith import lightgbm as ours
+from lossmith.frameworks.boosting import curvature
 from lossmith.scoring.source import Table
 
 TABLE = Path(__file__).resolve().parent.parent / "examples" / "data" / "player_wages.csv"
@@ -27,7 +31,8 @@ CASES = {
 }
 
 
-def main() -> None:
+def quality() -> None:
+    """Print the held-out costs."""
     table = Table.open(str(TABLE))
     features = [name for name in table.columns if table.kinds[name] == "number" and name != "wage_eur"]
     nations = np.unique([str(text) for text in table.texts("nationality")], return_inverse=True)[1]
@@ -47,11 +52,24 @@ def main() -> None:
             )
             own.append(loss.cost(y[held], loss.link.forward(booster.predict(X[held]))))
             for near in FLOORS:
-                ours._NEAR = near
+                curvature.NEAR = near
                 model = ours.train(loss, X[fit], y[fit], rounds=ROUNDS, categorical=[0])
                 mine[near].append(loss.cost(y[held], model.predict_raw(X[held])))
         ratios = " | ".join(f"{np.mean(mine[near]) / np.mean(own):.3f}" for near in FLOORS)
         print(f"| {text} | {np.mean(own):.4g} | {ratios} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speed", action="store_true", help="the speed of callbacks and of training")
+    parser.add_argument("--rows", type=float, nargs="+", default=[1e6, 1e7], help="rows; the first is trained on")
+    parser.add_argument("--trees", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=5, help="trainings of each, in turns")
+    given = parser.parse_args()
+    if given.speed:
+        boosting_speed.main([int(rows) for rows in given.rows], given.trees, given.rounds)
+    else:
+        quality()
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ A booster's leaf is minus the sum of gradients over the sum of Hessians, so what
 decides how far a model moves, and whether it moves at all. Each kind has a name:
 
 ``floor``
-    The larger of the exact Hessian (with several outputs, of ``upper_bound``) and the slope of the secant to the
-    row's own best prediction, |gradient| / |distance|. No row's step oversteps its own minimum; for convex losses
-    with a bounded gradient it is the weight of iteratively reweighted least squares (Huber 1964, doi
-    10.1214/aoms/1177703732; Holland and Welsch 1977, doi 10.1080/03610927708827533). A best prediction at infinity
-    counts as a logit of 37, which is certainty in float64. Rows nearer to their minimum than half the typical
-    distance get the difference of gradients across that half instead: at a kink the gradient of an exact fit is
-    zero, and yet moving it away has a price. Both derivatives are divided by the mean Hessian, so that
-    regularisation of the booster means the same whatever the unit of the loss.
+    The larger of the exact Hessian (over classes of twice its diagonal, of several predicted inputs of
+    ``upper_bound``) and the slope of the secant to the row's own best prediction, |gradient| / |distance|. No row's
+    step oversteps its own minimum; for convex losses with a bounded gradient it is the weight of iteratively
+    reweighted least squares (Huber 1964, doi 10.1214/aoms/1177703732; Holland and Welsch 1977, doi
+    10.1080/03610927708827533). A best prediction at infinity counts as a logit of 37, which is certainty in float64.
+    Rows nearer to their minimum than half the typical distance get the difference of gradients across that half
+    instead: at a kink the gradient of an exact fit is zero, and yet moving it away has a price. Both derivatives are
+    divided by the mean Hessian, so that regularisation of the booster means the same whatever the unit of the loss.
 ``exact``
     The true second derivative, of several outputs the diagonal. It vanishes for robust losses and is negative for
     some others.
@@ -37,7 +37,8 @@ import numpy.typing as npt
 
 from lossmith.errors import DomainError, ParameterError
 from lossmith.frameworks.boosting import fused
-from lossmith.frameworks.boosting.forms import Derivatives, Form, Kind, OneNumber
+from lossmith.frameworks.boosting.classes import Classes
+from lossmith.frameworks.boosting.forms import CERTAIN, Derivatives, Form, Kind, OneNumber
 
 Array = npt.NDArray[Any]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -79,7 +80,13 @@ class Curvature:
     ) -> None:
         self.form, self.kind, self.weight, self.scale, self._mean = form, kind, weight, scale, mean
         self._y = y
-        self._best = form.best(y) if kind == "floor" else None
+        self._softmax = (
+            isinstance(form, Classes)
+            and form.softmax
+            and (kind in ("exact", "floor") or (kind == "upper_bound" and form.twice))
+        )
+        self._best = form.best(y) if kind == "floor" and not self._softmax else None
+        self._targets = form.targets(y) if self._softmax and isinstance(form, Classes) else y
         self._total = float(len(y)) if weight is None else float(weight.sum())
         self._guess = 1.0
         if self._fuses:
@@ -105,6 +112,8 @@ class Curvature:
         """
         if self._fuses:
             self._fused(raw, gradient, hessian)
+        elif self._softmax:
+            self._over_classes(raw, gradient, hessian)
         else:
             self._plain(np.asarray(raw, np.float64), gradient, hessian)
 
@@ -140,6 +149,39 @@ class Curvature:
                 array *= np.float32(factor)
         self._guess = float(2.0 ** np.round(np.log2(scale)))
 
+    @np.errstate(all="ignore")
+    def _over_classes(self, raw: Array, gradient: Array, hessian: Array) -> None:
+        """Write both where classes have probabilities: logits need no more than float32."""
+        assert isinstance(self.form, Classes)
+        logits = np.empty_like(gradient)
+        logits[...] = raw
+        self.form.fill(self._targets, logits, gradient, hessian)
+        if self.kind != "exact":
+            np.multiply(np.abs(hessian, out=hessian), 2, out=hessian)
+        if self.kind == "floor":
+            # The best logit is 37 of the true class and -37 of others.
+            distance = logits + np.float32(CERTAIN)
+            if self._targets.ndim == 1:
+                rows = np.arange(len(raw))
+                distance[rows, self._targets] = np.float32(CERTAIN) - logits[rows, self._targets]
+            else:
+                distance -= 2 * np.float32(CERTAIN) * self._targets
+            np.divide(gradient, distance, out=distance)
+            np.maximum(hessian, np.abs(distance, out=distance), out=hessian)
+            np.maximum(hessian, np.float32(fused.TINY), out=hessian)
+        by_row = hessian.sum(axis=1, dtype=np.float64) / self.form.outputs
+        if not np.isfinite(by_row.sum() + gradient.sum(dtype=np.float64)):
+            self._refuse(raw, 0)
+        factor = np.float32(1.0 if self.scale is None else 1 / self.scale)
+        if self.kind == "floor" and self.scale is None:
+            total = float(by_row.sum() if self.weight is None else by_row @ self.weight)
+            factor = np.float32(1 / self._mean("hessian", total, self._total))
+        for array in (gradient, hessian):
+            if self.weight is not None:
+                array *= (self.weight * factor).astype(np.float32)[:, None]
+            elif factor != 1:
+                array *= factor
+
     def _plain(self, raw: Array, gradient: Array, hessian: Array) -> None:
         with np.errstate(all="ignore"):
             found, curvature = self._two(raw)
@@ -164,12 +206,11 @@ class Curvature:
             return gradient, exact
         if self.kind == "gauss_newton":
             return gradient, self._expected(raw)
-        bound = self.form.bound(self._y, raw, exact)
         if self.kind == "upper_bound":
-            return gradient, bound
+            return gradient, self.form.bound(self._y, raw, exact)
         inner = self.form.inner(raw)
         floor = self._secant(raw, gradient) if inner is None else self._carried(*inner)
-        return gradient, np.maximum(bound, np.maximum(floor, fused.TINY))
+        return gradient, np.maximum(self.form.base(exact), np.maximum(floor, fused.TINY))
 
     def _secant(self, raw: Array, gradient: Array) -> Array:
         """Return slopes of secants to the best predictions; where those are not known they count as 1 away."""
@@ -206,8 +247,7 @@ class Curvature:
         if at is None:
             return
         loss, domain = self.form.loss, self.form.loss.domains.get("f")
-        stop = min(len(raw), at + 16_384)
-        y, f = self._y[at:stop], np.asarray(raw[at:stop], np.float64)
+        y, f = self._y[at:], np.asarray(raw[at:], np.float64)
         if domain is not None and isinstance(self.form, OneNumber):
             outside = [row for row, value in enumerate(f.tolist()) if not domain.includes(value)]
             if outside:

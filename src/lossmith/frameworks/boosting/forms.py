@@ -15,10 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
-from lossmith.engines.hosts import REFERENCE
-from lossmith.errors import DomainError, NoConstantError, ParameterError
+from lossmith.errors import DomainError, ParameterError
 from lossmith.frameworks.boosting.constants import best_columns
-from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
 Derivatives = tuple[Array, Array]
@@ -29,8 +27,6 @@ Kind = Literal["floor", "exact", "upper_bound", "gauss_newton"]
 
 CERTAIN = 37.0
 """A logit that is certainty in float64: where a best prediction at infinity counts as."""
-
-_MARGIN = 1.0  # scores of margin losses are at rest there
 
 
 class Form(ABC):
@@ -73,6 +69,10 @@ class Form(ABC):
         diagonally dominant (Gershgorin). Steps that are Newton's by it do not overshoot the quadratic model.
         """
         return np.abs(hessian)
+
+    def base(self, hessian: Array) -> Array:
+        """Return what a floor begins with, given the exact diagonal, which is quick to tell."""
+        return hessian
 
     @abstractmethod
     def expected(self, raw: Array) -> Derivatives:
@@ -136,101 +136,6 @@ class OneNumber(Form):
             ) from None
 
 
-class RowOfNumbers(Form):
-    """A row of raw predictions: a logit for each class, a quantile for each level."""
-
-    def __init__(self, loss: Loss, outputs: int, mends: str) -> None:
-        super().__init__(loss, outputs)
-        self.over_classes = bool(loss.class_indices) or not loss.singles
-        self.one_hot = self.over_classes and not loss.singles
-        self._mends = mends
-
-    def targets(self, y: Array) -> Array:
-        """Return targets as the loss takes them: a distribution a row where it asks for one."""
-        return np.eye(self.outputs)[y.astype(np.intp)] if self.one_hot and y.ndim == 1 else y
-
-    def start(self, y: Array, weight: Array | None) -> Array:
-        """Return the best constant row; see ``Form.start``.
-
-        Raises:
-            DomainError: for fewer classes than raw predictions, and for one class alone.
-        """
-        if self.over_classes and y.ndim == 1:
-            seen = np.unique(y if weight is None else y[weight > 0])
-            missing = np.setdiff1d(np.arange(self.outputs), seen)
-            if seen.size < 2 or missing.size:
-                named = ", ".join(map(str, missing[:6].tolist()))
-                raise DomainError(
-                    f"{self.loss}: "
-                    + (
-                        f"all targets with weight are of class {seen[0]:g}, so there is nothing to learn"
-                        if seen.size < 2
-                        else f"there are {self.outputs} classes, but no target with weight is of class {named}"
-                    )
-                    + "; number the classes that occur from 0 up without a gap, "
-                    f"or say how many there are by {self._mends}="
-                )
-        try:
-            found = super().start(self.targets(y), weight)
-        except NoConstantError:
-            return np.zeros(self.outputs)  # kinks or certainty of a class: no class is favoured then
-        bounded = self.over_classes or self._increments  # where none of a class, or nothing between levels, is infinite
-        return np.maximum(found, -CERTAIN) if bounded else found
-
-    @property
-    def _increments(self) -> bool:
-        return self.loss.values.get("prediction") == "increments"
-
-    def _evaluate(self, y: Array, raw: Array, *outputs: str) -> dict[str, Any]:
-        return super()._evaluate(self.targets(y), raw, *outputs)
-
-    def bound(self, y: Array, raw: Array, hessian: Array) -> Array:
-        """Return sums of absolute values of rows of the Hessian; see ``Form.bound``.
-
-        For softmax cross-entropy these are 2 p (1 - p), twice the diagonal.
-        """
-        full = self._evaluate(y, raw, "full_hessian")["full_hessian"]
-        return np.asarray(np.abs(full).sum(axis=-1))
-
-    def expected(self, raw: Array) -> Derivatives:
-        """Return the derivatives under the predicted classes; see ``Form.expected``."""
-        row = getattr(self.loss, "row", None)
-        if row is None:
-            raise ParameterError(f"{self.loss} has no predicted classes to expect a Hessian of")
-        found = row(REFERENCE, raw, self.inverse(raw), ("gradient:f", "hessian:f,f"))
-        return found["gradient:f"], found["hessian:f,f"]
-
-    def best(self, y: Array) -> Array | None:
-        """Return certainty of the true class, or the target at every level; see ``Form.best``."""
-        if self.over_classes:
-            reach = CERTAIN if self.loss.card.activation == "softmax" else _MARGIN
-            return (2 * np.eye(self.outputs)[y.astype(np.intp)] - 1 if y.ndim == 1 else 2 * y - 1) * reach
-        return None if self._increments else np.repeat(y[:, None], self.outputs, axis=1)
-
-    def inner(self, raw: Array) -> tuple[Form, Array, Array] | None:
-        """Return the quantiles that increments stand for, as a form, raw predictions and slopes; see ``Form.inner``."""
-        if not self._increments:
-            return None
-        plain = RowOfNumbers(self.loss.replace(prediction="quantiles"), self.outputs, self._mends)
-        steps = 1 / (1 + np.exp(-raw))
-        steps[:, 0] = 1.0
-        slopes = np.tril(np.ones((self.outputs, self.outputs))) * steps[:, None, :]
-        return plain, self.loss.quantiles(raw), slopes  # type: ignore[attr-defined]  # levels have quantiles
-
-    def inverse(self, raw: Array) -> Array:
-        """Return probabilities of classes, scores of margins as they are, and quantiles that ascend.
-
-        Quantiles of separate trees can cross. They are put in order, which never makes a quantile curve worse
-        (Chernozhukov, Fernández-Val and Galichon 2010, doi 10.3982/ECTA7880).
-        """
-        if isinstance(self.loss, Levels):
-            return np.sort(self.loss.quantiles(raw), axis=-1)
-        if self.loss.card.activation != "softmax":
-            return np.array(raw, np.float64)
-        shares = np.exp(raw - raw.max(axis=-1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
-
-
 class Columns(Form):
     """A column of raw predictions for each predicted input of a loss, such as a mean and a log-variance."""
 
@@ -266,6 +171,10 @@ class Columns(Form):
 
         Unlike sums over rows it keeps to the unit of each column.
         """
+        return np.abs(hessian) * self.outputs
+
+    def base(self, hessian: Array) -> Array:
+        """Return the bound; see ``Form.base``."""
         return np.abs(hessian) * self.outputs
 
     def expected(self, raw: Array) -> Derivatives:

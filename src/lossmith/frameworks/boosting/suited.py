@@ -11,7 +11,9 @@ import numpy.typing as npt
 from lossmith.core.contract import numbers
 from lossmith.core.loss import Loss
 from lossmith.errors import DomainError, ParameterError, ShapeError
-from lossmith.frameworks.boosting.forms import Columns, Form, OneNumber, RowOfNumbers
+from lossmith.frameworks.boosting.classes import Classes
+from lossmith.frameworks.boosting.forms import Columns, Form, OneNumber
+from lossmith.frameworks.boosting.quantiles import Quantiles
 from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
@@ -43,8 +45,9 @@ def form_of(loss: Loss, y: Array, outputs: int | None, *, mends: str) -> Form:
     if isinstance(loss, Levels):
         if outputs not in (None, len(loss.levels)):
             raise ParameterError(f"{loss} has {len(loss.levels)} levels; leave {mends}={outputs} out")
-        return RowOfNumbers(loss, len(loss.levels), mends)
-    return RowOfNumbers(_last_axis(loss), _classes(loss, y, outputs, mends), mends)
+        return Quantiles(loss)
+    found, declared = _classes(loss, y, outputs, mends)
+    return Classes(loss, found, declared=declared, mends=mends)
 
 
 def _columns(loss: Loss, names: list[str]) -> Form:
@@ -75,12 +78,8 @@ def _is_real(loss: Loss, symbol: str) -> bool:
     return math.isinf(domain.low) and math.isinf(domain.high) and domain.hole is None
 
 
-def _last_axis(loss: Loss) -> Loss:
-    return loss.replace(class_axis=-1) if "class_axis" in loss.values else loss
-
-
-def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> int:
-    """Return the number of classes, refusing targets that do not go with it."""
+def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> tuple[int, bool]:
+    """Return the number of classes and whether it was declared, refusing targets that do not go with it."""
     if y.ndim == 2:
         found = y.shape[1]
     else:
@@ -100,7 +99,7 @@ def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> int:
             f"{loss}: {mends}={wanted}, but "
             + (f"y_true[{row}] is {y[row]:g}" if y.ndim == 1 else f"y_true has {found}")
         )
-    return int(wanted)
+    return int(wanted), bool(outputs or declared)
 
 
 def as_targets(loss: Loss, y: Any) -> Array:
@@ -116,4 +115,6 @@ def form_again(loss: Loss, outputs: int) -> Form:
     """Return the form of a loss that was trained with so many outputs, without targets."""
     if not loss.paired:
         return Columns(loss)
-    return RowOfNumbers(_last_axis(loss), outputs, "classes") if loss._couples else OneNumber(loss)
+    if isinstance(loss, Levels):
+        return Quantiles(loss)
+    return Classes(loss, outputs) if loss._couples else OneNumber(loss)

@@ -23,8 +23,9 @@ DEFAULTS: Mapping[str, Any] = {
     "learning_rate": 0.1,
     "num_leaves": 31,
     "min_data_in_leaf": 20,
-    # The sum of Hessians has the unit of the loss here, so a fixed bound on it means nothing.
-    "min_sum_hessian_in_leaf": 0.0,
+    # The sum of Hessians has the unit of the loss here, so a bound on it means nothing; with none at all LightGBM
+    # aborts on a leaf of rows without weight.
+    "min_sum_hessian_in_leaf": 1e-12,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
