@@ -97,12 +97,6 @@ def test_the_unit_of_the_target_does_not_matter(name: str, regression) -> None:
     np.testing.assert_allclose(100 * euros.predict(X), cents.predict(X), rtol=1e-4)
 
 
-def test_an_exact_hessian_of_zero_shows_why_there_is_a_floor(regression) -> None:
-    X, y = regression
-    stuck = train("mae", X, y, rounds=5, hessian="exact").predict(X)
-    assert not np.abs(stuck - y).mean() < 0.9 * np.abs(np.median(y) - y).mean()
-
-
 def test_weights_are_applied(regression) -> None:
     X, y = regression
     weight = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
@@ -112,11 +106,11 @@ def test_weights_are_applied(regression) -> None:
     copies = train("mse", X[repeated], y[repeated], rounds=5, params=params)
     assert weighted.start == pytest.approx(copies.start, rel=1e-12)
     gradient, hessian = Objective("mse", y, weight)(np.zeros(len(y)))
-    np.testing.assert_allclose(gradient, -y * weight)  # over the mean Hessian, which is 2
-    np.testing.assert_allclose(hessian, weight)
+    np.testing.assert_allclose(gradient, -y * weight, rtol=1e-6)  # over the mean Hessian, which is 2
+    np.testing.assert_allclose(hessian, weight, rtol=1e-6)
     gradient, hessian = Objective("mse", y, weight, hessian="exact")(np.zeros(len(y)))
-    np.testing.assert_allclose(gradient, -2 * y * weight)
-    np.testing.assert_allclose(hessian, 2 * weight)
+    np.testing.assert_allclose(gradient, -2 * y * weight, rtol=1e-6)
+    np.testing.assert_allclose(hessian, 2 * weight, rtol=1e-6)
     assert train("mse", X, y, rounds=5, params=params).start != pytest.approx(weighted.start)
 
 
@@ -191,7 +185,7 @@ def test_no_step_oversteps_a_rows_own_minimum(name: str, regression, binary) -> 
     far = np.inf if objective.loss.link.name == "identity" else 37
     distance = np.abs(raw - np.clip(objective.loss.best_prediction(y), -far, far))
     near = 0.5 * np.mean(np.sqrt(distance)) ** 2
-    assert np.all(np.abs(gradient / hessian) <= np.maximum(distance, near) * (1 + 1e-9))
+    assert np.all(np.abs(gradient / hessian) <= np.maximum(distance, near) * (1 + 1e-6))  # both are float32
 
 
 @pytest.mark.parametrize(
@@ -200,11 +194,13 @@ def test_no_step_oversteps_a_rows_own_minimum(name: str, regression, binary) -> 
         ("mean_error", lambda y: y, lm.ParameterError, "MeanError.. cannot be an objective: .*no best constant"),
         ("perceptron", lambda y: y, lm.ParameterError, "zero for every row costs nothing.*such as Hinge"),
         ("zero_one", lambda y: y, lm.ParameterError, "gradient is zero everywhere"),
-        ("gaussian_nll", lambda y: y, lm.ParameterError, "y_true, y_pred, variance, and LightGBM predicts one number"),
-        ("dpo", lambda y: y, lm.ParameterError, "is a loss of chosen, rejected, .*one number a row"),
-        ("kl", lambda y: y, lm.ParameterError, "a loss of p, q, and LightGBM predicts one number a row"),
+        ("gaussian_nll", lambda y: y, lm.ParameterError, "variance must be in .*scale='log_variance'"),
+        ("dpo", lambda y: y, lm.ParameterError, "is a loss of chosen, rejected, .*for one target a row"),
+        ("kl", lambda y: y, lm.ParameterError, "a loss of p, q, and a booster predicts numbers for one target"),
         ("triplet", lambda y: y, lm.ParameterError, "a loss of anchor, positive, negative"),
-        ("multi_quantile", lambda y: y, lm.ParameterError, "several predictions a row"),
+        ("softmax_focal", lambda y: y + 0.5, lm.DomainError, r"class indices .*y_true\[0\] is 0.5"),
+        ("softmax_focal", lambda y: 2 * y, lm.DomainError, "none with weight is of class 1.*classes="),
+        ("softmax_focal", lambda y: 0 * y, lm.DomainError, "one class only"),
         ("mae + mean_error", lambda y: y, lm.ParameterError, "MeanError.. alone falls without bound"),
         ("bce", lambda y: y * 0 + 1, lm.DomainError, "labels of one class"),
         ("bce", lambda y: y * 2, lm.DomainError, r"y_true\[\d+\] is 2"),
@@ -220,7 +216,7 @@ def test_what_cannot_be_trained_is_refused_before_the_first_tree(loss, change, e
 
 def test_wrong_settings_are_refused(binary) -> None:
     X, y = binary
-    with pytest.raises(lm.ParameterError, match="'floor' or 'exact'"):
+    with pytest.raises(lm.ParameterError, match="one of 'floor', 'exact', 'upper_bound', 'gauss_newton'"):
         train("bce", X, y, hessian="gauss")  # type: ignore[arg-type]
     with pytest.raises(lm.ParameterError, match="patience needs validation"):
         train("bce", X, y, patience=3)
@@ -231,9 +227,3 @@ def test_an_objective_says_what_it_carries() -> None:
         repr(Objective("huber(delta=2)", [1.0, 2.0, 3.0]))
         == "Objective(Huber(delta=2), start=2, link=identity, hessian='floor')"
     )
-
-
-@pytest.mark.parametrize("name", lm.names("categorical"))
-def test_losses_of_rows_are_refused_with_what_to_do_instead(name: str) -> None:
-    with pytest.raises(lm.ParameterError, match=r"needs several predictions a row.*objective='multiclass'"):
-        Objective(name, np.array([0, 1, 2, 0]))

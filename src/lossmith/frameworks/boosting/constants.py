@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 _STEPS = 200
 _HALVINGS = 40
 _PRECISION = 1e-10
+_FARTHEST = 1e150
 
 
 def best_columns(form: Columns, y: Array, weight: Array | None) -> Array:
@@ -37,13 +38,14 @@ def best_columns(form: Columns, y: Array, weight: Array | None) -> Array:
         losses, gradient, hessian = form.full(y, np.tile(place, (len(y), 1)))
         return float(shares @ losses), np.asarray(shares @ gradient), np.tensordot(shares, hessian, 1)
 
-    cost, slope, bend = at(here)
+    cost, slope, bend = found = at(here)
     for _ in range(_STEPS):
+        if not (np.isfinite(cost) and np.isfinite(bend).all()):
+            break
         curvature, directions = np.linalg.eigh(bend)
         step = -directions @ (directions.T @ slope / np.maximum(np.abs(curvature), 1e-12))
         for _ in range(_HALVINGS):
-            found = at(here + step)
-            if found[0] < cost:
+            if np.abs(here + step).max() < _FARTHEST and (found := at(here + step))[0] < cost:
                 break
             step /= 2
         else:

@@ -166,6 +166,7 @@ class Curvature:
                 distance[rows, self._targets] = np.float32(CERTAIN) - logits[rows, self._targets]
             else:
                 distance -= 2 * np.float32(CERTAIN) * self._targets
+            np.maximum(np.abs(distance, out=distance), 1, out=distance)  # as good as there
             np.divide(gradient, distance, out=distance)
             np.maximum(hessian, np.abs(distance, out=distance), out=hessian)
             np.maximum(hessian, np.float32(fused.TINY), out=hessian)

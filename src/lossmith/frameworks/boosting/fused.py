@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lossmith.core.loss import Loss
 from lossmith.engines import numpy as reference
-from lossmith.engines.choice import NoKernel, compiled_rows, fall_back
+from lossmith.engines.choice import SMALLEST, NoKernel, compiled_rows, fall_back
 from lossmith.program import Ops, Program, Value, trace
 
 Array = npt.NDArray[Any]
@@ -45,7 +45,6 @@ class Pass:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._calls = reference.calls(program)
         self._stored = [name for name, _ in program.outputs if name in ("gradient", "hessian")]
         self._summed = any(name == "value" for name, _ in program.outputs)
 
@@ -71,7 +70,8 @@ class Pass:
         """
         columns = [inputs[name] for name in self.program.inputs]
         free = {name: parameters[name] for name in self.program.parameters}
-        if compiled_rows(len(columns[0]), reference.BLOCK, calls=self._calls):
+        # An examination of a few rows is no reason to compile.
+        if len(columns[0]) >= SMALLEST and compiled_rows(len(columns[0]), reference.BLOCK):
             from lossmith.engines.llvm import kernel
 
             try:

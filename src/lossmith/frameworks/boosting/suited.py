@@ -95,10 +95,8 @@ def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> tuple[int
     wanted = outputs or declared or max(found, 2)
     if found > wanted or (y.ndim == 2 and found != wanted):
         row = int(np.argmax(y >= wanted)) if y.ndim == 1 else 0
-        raise DomainError(
-            f"{loss}: {mends}={wanted}, but "
-            + (f"y_true[{row}] is {y[row]:g}" if y.ndim == 1 else f"y_true has {found}")
-        )
+        came = f"y_true[{row}] is {y[row]:g}" if y.ndim == 1 else f"y_true has {found} columns"
+        raise DomainError(f"{loss}: there are {wanted} classes, but {came}; say how many there are by {mends}=")
     return int(wanted), bool(outputs or declared)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,9 @@ def train_dask(
     scale = objective.scale_at_start() if hessian == "floor" else None
     chosen = {**settings(objective, params, seed), "objective": OfWorker(type(objective), objective.head, scale)}
     estimator = on_dask.DaskLGBMRegressor(client=client, n_estimators=rounds, **chosen)
-    estimator.fit(X, y, sample_weight=weight, init_score=_starts(y, objective.head))
+    with warnings.catch_warnings():  # of a setting that its estimator always has
+        warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
+        estimator.fit(X, y, sample_weight=weight, init_score=_starts(y, objective.head))
     booster = estimator.booster_
     return Model(booster, objective.head, booster.current_iteration())
 

@@ -1,0 +1,250 @@
+"""The core of boosting: kinds of Hessian, the examination before the first tree, and what an objective carries."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith.engines import choice
+from lossmith.frameworks.boosting import KINDS, Head, Objective
+from lossmith.lightgbm import check
+
+ROWS = 5000  # of which kernels take some, and none of an examination
+RNG = np.random.default_rng(0)
+LABELS = (RNG.random(ROWS) < 0.3).astype(float)
+CLASSES = RNG.integers(0, 3, ROWS).astype(float)
+NUMBERS = RNG.standard_t(3, ROWS) + 1
+COUNTS = RNG.poisson(2.0, ROWS).astype(float)
+WEIGHT = RNG.integers(0, 3, ROWS).astype(float)
+CASES = {
+    "binary_cross_entropy": LABELS,
+    "focal": LABELS,
+    "poisson": COUNTS,
+    "huber(delta=0.5)": NUMBERS,
+    "0.7 * log_cosh + 0.3 * mae": NUMBERS,
+    "sparse_categorical_cross_entropy": CLASSES,
+    "categorical_cross_entropy": CLASSES,
+    "softmax_focal": CLASSES,
+    "weston_watkins": CLASSES,
+    "multi_quantile": NUMBERS,
+    "multi_quantile(prediction=increments)": NUMBERS,
+    "gaussian_nll(scale=log_variance)": NUMBERS,
+}
+
+
+def quietly(*arguments, **named) -> Objective:
+    """Return an objective without the warnings of Hessians that are exact."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lm.LossmithWarning)
+        return Objective(*arguments, **named)
+
+
+def places(objective: Objective) -> np.ndarray:
+    return objective.init_score + RNG.normal(0, 0.7, objective.init_score.shape)
+
+
+@pytest.mark.parametrize("kind", ["exact", "floor"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_passes_return_what_the_loss_says_on_either_engine_and_in_any_order(name: str, kind: str) -> None:
+    try:
+        objective = quietly(name, CASES[name], WEIGHT, hessian=kind)
+    except lm.ParameterError as error:
+        assert "Hessian is zero at every row" in str(error)  # noqa: PT017  # of kinks, that is right
+        return
+    raw = places(objective)
+    gradient, hessian = objective.gradient_and_hessian(raw)
+    with choice.using("numpy"):
+        others = objective.gradient_and_hessian(np.asfortranarray(raw), order="F")
+    for found, other in zip((gradient, hessian), others, strict=True):
+        np.testing.assert_allclose(found, other, rtol=2e-5, atol=2e-6 * np.abs(found).max())
+    heavy = WEIGHT if raw.ndim == 1 else WEIGHT[:, None]
+    exact = objective.form.derivatives(objective.y, raw)[0] * heavy
+    ratio = np.sum(gradient * exact) / np.sum(exact**2)  # with a floor both are over its mean
+    assert ratio == pytest.approx(1, rel=1e-6) or kind == "floor"
+    np.testing.assert_allclose(gradient, ratio * exact, rtol=2e-5, atol=2e-6 * np.abs(gradient).max())
+    if kind == "floor":
+        assert np.all(hessian[WEIGHT > 0] > 0)
+        assert np.average(
+            hessian[WEIGHT > 0] / heavy[WEIGHT > 0], weights=np.broadcast_to(heavy, raw.shape)[WEIGHT > 0]
+        ) == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sparse_categorical_cross_entropy", "softmax_focal", "multiclass_brier"])
+def test_an_upper_bound_is_above_the_whole_hessian_and_below_minus_it(name: str) -> None:
+    objective = quietly(name, CLASSES[:200], hessian="upper_bound")
+    raw = RNG.normal(0, 2, (200, 3))
+    bound = objective.gradient_and_hessian(raw)[1][:, :, None] * np.eye(3)
+    full = objective.loss.hessian(CLASSES[:200], raw, kind="full")
+    for sign in (1, -1):
+        assert np.linalg.eigvalsh(bound + sign * full).min() > -1e-6
+    if name.startswith("sparse"):
+        p = objective.predict(raw)
+        np.testing.assert_allclose(np.einsum("nii->ni", bound), 2 * p * (1 - p), rtol=1e-5)
+
+
+def test_gauss_newton_is_the_hessian_that_is_to_be_expected() -> None:
+    rate = np.full(40_000, 1.3)
+    drawn = np.random.default_rng(1).gamma(2.0, np.exp(1.3) / 2.0, rate.size)
+    objective = Objective("tweedie(power=1.5)", drawn, hessian="gauss_newton")
+    exact = quietly("tweedie(power=1.5)", drawn, hessian="exact")
+    expected = exact.gradient_and_hessian(rate)[1].mean()
+    np.testing.assert_allclose(objective.gradient_and_hessian(rate)[1], expected, rtol=0.02)
+    for name in ("focal", "hinge"):
+        with pytest.raises(lm.ParameterError, match="gauss_newton"):
+            Objective(name, LABELS, hessian="gauss_newton")
+
+
+# --- the examination --------------------------------------------------------------------------------
+
+
+def honest(raw, data):
+    p = 1 / (1 + np.exp(-raw))
+    w = 1.0 if data.get_weight() is None else data.get_weight()
+    return w * (p - data.get_label()), w * p * (1 - p)
+
+
+def backwards(raw, data):
+    gradient, hessian = honest(raw, data)
+    return -gradient, hessian
+
+
+def unweighted(raw, data):
+    p = 1 / (1 + np.exp(-raw))
+    return p - data.get_label(), p * (1 - p)
+
+
+def missing(raw, data):
+    gradient, hessian = honest(raw, data)
+    return np.where(raw > 0, np.nan, gradient), hessian
+
+
+def flat(raw, data):
+    return honest(raw, data)[0], np.zeros_like(raw)
+
+
+def still(raw, data):
+    return np.zeros_like(raw), honest(raw, data)[1]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (backwards, "backwards: the gradient has the wrong sign: the finite difference .*CatBoost minus that"),
+        (unweighted, "the weights are ignored: gradients are 1 times"),
+        (missing, "the gradient must be finite"),
+        (flat, "Hessian is zero at every row"),
+        (still, "its gradient is zero everywhere"),
+    ],
+)
+def test_objectives_written_by_hand_are_examined(function, message: str) -> None:
+    check(honest, "bce", LABELS, WEIGHT)
+    with pytest.raises(lm.LossmithError, match=message):
+        check(function, "bce", LABELS, WEIGHT)
+
+
+def test_a_loss_that_states_a_wrong_slope_is_refused() -> None:
+    @lm.loss
+    def uphill(ops, y, f):
+        r = f - y
+        return r * r - 2 * ops.hold(r * r)
+
+    with pytest.raises(lm.ParameterError, match="wrong sign"):
+        Objective(uphill(), NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "weight", "kind", "error", "message"),
+    [
+        ("mae", NUMBERS, None, "exact", lm.ParameterError, "zero at every row .*hessian='floor'"),
+        ("mse", NUMBERS, np.zeros(ROWS), "floor", lm.EmptyError, "weights sum to zero"),
+        ("mse", NUMBERS, np.where(NUMBERS > 1, -1.0, 1.0), "floor", lm.DomainError, r"weight\[\d+\] is -1"),
+        ("mse", NUMBERS, np.ones(3), "floor", lm.ShapeError, "weight"),
+        ("mse", [], None, "floor", lm.EmptyError, "no rows"),
+        ("mse", [1.0, np.nan], None, "floor", lm.DomainError, r"y_true\[1\] is nan"),
+        ("mse", np.ones((4, 2)), None, "floor", lm.ShapeError, "one number a row"),
+        ("bce", LABELS, 1 - LABELS, "floor", lm.DomainError, "labels of one class"),
+        ("gaussian_nll(scale=log_variance)", np.ones(9), None, "floor", lm.ParameterError, "falls without bound"),
+    ],
+)
+def test_data_that_teach_nothing_are_refused(name, y, weight, kind, error, message) -> None:
+    with pytest.raises(error, match=message):
+        Objective(name, y, weight, hessian=kind)
+
+
+def test_a_hessian_that_vanishes_here_and_there_is_explained() -> None:
+    with pytest.warns(lm.LossmithWarning, match="Hessian is zero at .*% and negative at 0%.*hessian='floor'"):
+        Objective("huber(delta=0.5)", NUMBERS, hessian="exact")
+    with pytest.warns(lm.LossmithWarning, match="negative at"):
+        Objective("tukey(c=1)", NUMBERS, hessian="exact")
+
+
+def test_a_row_without_finite_derivatives_is_named() -> None:
+    objective = Objective("squared_log_error", np.abs(NUMBERS))
+    raw = objective.init_score
+    raw[4321] = -2.0
+    with pytest.raises(lm.DomainError, match="row 4321 is -2, outside"):
+        objective.gradient_and_hessian(raw)
+
+
+# --- what it carries --------------------------------------------------------------------------------
+
+
+def test_results_are_never_written_over_while_somebody_holds_them() -> None:
+    objective = Objective("mse", NUMBERS)
+    first, _ = objective.gradient_and_hessian(np.zeros(ROWS))
+    part, kept = first[1:], first.copy()
+    del first
+    second, _ = objective.gradient_and_hessian(np.ones(ROWS))
+    np.testing.assert_array_equal(part, kept[1:])
+    place = second.ctypes.data
+    del second, _
+    assert objective.gradient_and_hessian(np.ones(ROWS))[0].ctypes.data == place
+
+
+def test_rows_of_another_worker_get_what_they_would_get_here() -> None:
+    whole = Objective("poisson", COUNTS, WEIGHT, hessian="exact")
+    raw = places(whole)
+    half = whole.on(COUNTS[:2500], WEIGHT[:2500]).gradient_and_hessian(raw[:2500])
+    np.testing.assert_allclose(half, [array[:2500] for array in whole.gradient_and_hessian(raw)], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_head_goes_through_text_and_predicts_without_the_data(name: str) -> None:
+    head = Objective(name, CASES[name]).head
+    again = Head.from_json(head.to_json())
+    raw = head.constant(5)
+    np.testing.assert_array_equal(again.predict(raw), head.predict(raw))
+    assert (again.loss, again.outputs, again.hessian) == (head.loss, head.outputs, "floor")
+
+
+def test_a_loss_of_an_own_function_is_asked_for() -> None:
+    @lm.loss(parameters={"k": "(0, inf)"})
+    def steep(ops, y, f, k=2.0):
+        return ops.where(f < y, k, 1) * (y - f) ** 2
+
+    text = Objective(steep(k=3.0), NUMBERS).head.to_json()
+    assert Head.from_json(text, steep(k=3.0)).loss == steep(k=3.0)
+    with pytest.raises(lm.ParameterError, match="pass the loss as loss="):
+        Head.from_json(text)
+    with pytest.raises(lm.ParameterError, match="and not with"):
+        Head.from_json(text, steep())
+    with pytest.raises(lm.ParameterError, match="no description of a loss"):
+        Head.from_json(json.dumps({"format": 1}))
+
+
+def test_predictions_of_several_outputs() -> None:
+    quantiles = Objective("multi_quantile", NUMBERS)
+    crossed = np.array([[1.0, 3.0, 2.0]])
+    assert quantiles.loss.crossing_rate(quantiles.predict(crossed)) == 0
+    increments = Objective("multi_quantile(prediction=increments)", NUMBERS)
+    assert np.all(np.diff(increments.predict(RNG.normal(0, 9, (50, 3)))) >= 0)
+    np.testing.assert_allclose(Objective("softmax_focal", CLASSES).predict(np.zeros((1, 3))), 1 / 3)
+    with pytest.raises(lm.DomainError, match="there are 2 classes"):
+        Objective("softmax_focal", CLASSES, classes=2)
+    assert Objective("softmax_focal", CLASSES, classes=5).start[4] == -37
+    assert repr(Objective("interval_score", NUMBERS[:50])).endswith("link=identity, hessian='floor')")
+    assert set(KINDS) == {"floor", "exact", "upper_bound", "gauss_newton"}
