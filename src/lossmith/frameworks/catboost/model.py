@@ -116,13 +116,22 @@ def pool(X: Any, **settings: Any) -> catboost.Pool:
         X: features, rows by columns: an array, a data frame or a sparse matrix.
         settings: of ``catboost.Pool``.
     """
-    rows = X if hasattr(X, "columns") or hasattr(X, "tocsr") else np.asarray(X)
+    rows = _sparse(X) if hasattr(X, "tocsr") else X if hasattr(X, "columns") else np.asarray(X)
     chosen = settings.get("cat_features")
     if chosen and isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
         rows = rows.astype(object)
         for column in chosen:
             rows[:, column] = [f"{value:g}" for value in rows[:, column]]
     return catboost.Pool(rows, **settings)
+
+
+def _sparse(X: Any) -> Any:
+    """Return a sparse array as the matrix that CatBoost takes, whose indices have 32 bits."""
+    from scipy.sparse import csr_matrix
+
+    rows = csr_matrix(X)
+    rows.indices, rows.indptr = rows.indices.astype(np.int32), rows.indptr.astype(np.int32)
+    return rows
 
 
 def _checked(path: str | Path) -> str:

@@ -12,6 +12,7 @@ import xgboost
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
 
@@ -87,6 +88,66 @@ def train(
     # A slice of no rounds would be a slice of all.
     kept = first_rounds(booster, best) if best else xgboost.train(given, data, 0)
     return Model(kept, objective.head, tuple(watch.history))
+
+
+def cv(
+    loss: Loss | str,
+    X: Any,
+    y: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    folds: int | Pairs | Any = 5,
+    patience: int | None = None,
+    categorical: Sequence[int] | Sequence[str] = (),
+    feature_names: Sequence[str] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+    models: bool = False,
+) -> Mapping[str, Any]:
+    """Cross-validate with a loss as objective and metric, each fold with its own start score.
+
+    ``xgboost.cv`` takes an ``Objective`` too, but starts all folds at one score, and rounds what it measures to six
+    digits after the point.
+
+    Args:
+        loss, X, y, weight, rounds, params, categorical, feature_names, seed, hessian, classes: see ``train``.
+        folds: a number, a splitter of scikit-learn, or pairs of training and held-out rows. A number deals rows out at
+            random, of labels each class evenly.
+        patience: stop after that many rounds without a better mean over the folds.
+        models: whether to return the models of the folds too.
+
+    Returns:
+        As ``xgboost.cv`` calls them, ``"test-<loss>-mean"`` and ``"test-<loss>-std"``, a number a round, up to the best
+        one where there is ``patience``; and ``"models"``, if asked for.
+
+    Raises:
+        ParameterError, DomainError, EmptyError, ShapeError: see ``train``.
+    """
+    whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    given = settings(whole, params, seed)
+    made = Matrices(given, categorical, feature_names)
+    runs = []
+    for fit, held in dealt(whole, X, folds, seed):
+        objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
+        data, watch = made.of(objective, fit[0]), Watch(objective, objective.on(*held[1:]), None)
+        booster = xgboost.Booster({**given, **objective.params}, [data])
+        runs.append((objective, data, made.of(watch.held, held[0], data), watch, booster))
+    costs: list[list[float]] = []
+    for done in range(rounds):
+        costs.append([])
+        for objective, data, rest, watch, booster in runs:
+            booster.update(data, done, fobj=objective)
+            costs[-1].append(watch.metric(booster.predict(rest, output_margin=True))[1])
+        if best_round([float(np.mean(row)) for row in costs], patience)[1]:
+            break
+
+    def kept(best: int) -> list[Model]:
+        return [Model(first_rounds(booster, best), objective.head) for objective, _, _, _, booster in runs]
+
+    return summed_up(whole.metric.name, costs, patience, kept if models else None)
 
 
 def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:
