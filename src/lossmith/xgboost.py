@@ -23,7 +23,7 @@ from lossmith.errors import MissingDependencyError
 
 try:
     from lossmith.frameworks.xgboost.model import Model
-    from lossmith.frameworks.xgboost.objective import Evaluation, Objective
+    from lossmith.frameworks.xgboost.objective import Evaluation, Objective, check
     from lossmith.frameworks.xgboost.training import DEFAULTS, cv, train
 except ModuleNotFoundError as error:
     if error.name != "xgboost":
@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from lossmith.frameworks.xgboost.dask import train_dask
     from lossmith.frameworks.xgboost.estimators import Classifier, Regressor
 
-__all__ = ["DEFAULTS", "Classifier", "Evaluation", "Model", "Objective", "Regressor", "cv", "train", "train_dask"]
+__all__ = [
+    "DEFAULTS",
+    "Classifier",
+    "Evaluation",
+    "Model",
+    "Objective",
+    "Regressor",
+    "check",
+    "cv",
+    "train",
+    "train_dask",
+]
 
 _LATE = {
     "Regressor": "lossmith.frameworks.xgboost.estimators",

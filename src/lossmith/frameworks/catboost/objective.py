@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lossmith.errors import ParameterError
 from lossmith.frameworks import boosting
+from lossmith.frameworks.boosting import handwritten
 from lossmith.frameworks.boosting.curvature import Curvature
 from lossmith.frameworks.catboost.blocks import Block, Means
 from lossmith.frameworks.catboost.model import Model, pool
@@ -254,3 +255,25 @@ class MeanLoss:
 
 class MeanRowLoss(MeanLoss, catboost.MultiTargetCustomMetric):  # type: ignore[misc]
     """The same of several predictions a row."""
+
+
+def check(written: Any, loss: Any, y: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> None:
+    """Examine a custom objective that somebody wrote by hand, by finite differences of the loss that it is to be.
+
+    Args:
+        written: has ``calc_ders_range(approxes, targets, weights)``, as CatBoost takes it.
+        loss: the loss of one prediction a row, or its name.
+        y: targets.
+        weight: their weights.
+
+    Raises:
+        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or without the weights, and for a
+            Hessian that is nowhere positive; CatBoost takes both derivatives of minus the loss.
+        DomainError: for derivatives that are no finite numbers.
+    """
+
+    def function(raw: Array, rows: Any) -> Array:
+        return -np.array(list(written.calc_ders_range(raw, rows.get_label(), rows.get_weight())), np.float64).T
+
+    function.__name__ = type(written).__name__
+    handwritten.check(function, loss, y, weight)

@@ -17,6 +17,7 @@ import xgboost.collective
 from lossmith.core.mistakes import warn
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.frameworks import boosting
+from lossmith.frameworks.boosting import handwritten
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 
 Array = npt.NDArray[Any]
@@ -194,3 +195,24 @@ def _rows(first: Any, second: Any, sample_weight: Any) -> tuple[Array, Array, Ar
         return second.get_label(), first, second.get_weight()
     weight = np.ones(0, np.float32) if sample_weight is None else np.asarray(sample_weight, np.float32)
     return np.asarray(first, np.float32), second, weight
+
+
+def check(
+    function: Any, loss: Any, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, classes: int | None = None
+) -> None:
+    """Examine a custom objective that somebody wrote by hand, by finite differences of the loss that it is to be.
+
+    Args:
+        function: ``(predictions, DMatrix) -> (gradient, Hessian)``, as ``xgboost.train`` takes it.
+        loss, y, weight, classes: see ``Objective``.
+
+    Raises:
+        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or without the weights, and for a
+            Hessian that is nowhere positive.
+        DomainError: for derivatives that are no finite numbers.
+    """
+
+    def matrix(y: Array, weight: Array | None) -> xgboost.DMatrix:
+        return xgboost.DMatrix(np.zeros((len(y), 1)), y, weight=weight)
+
+    handwritten.check(function, loss, y, weight, classes=classes, data=matrix)
