@@ -25,7 +25,7 @@ from lossmith.errors import MissingDependencyError
 
 try:
     from lossmith.frameworks.catboost.model import Model
-    from lossmith.frameworks.catboost.objective import Objective, check
+    from lossmith.frameworks.catboost.objective import MeanLoss, Objective, check
     from lossmith.frameworks.catboost.training import DEFAULTS, cv, train
 except ModuleNotFoundError as error:
     if error.name != "catboost":
@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from lossmith.frameworks.catboost.estimators import Classifier, Regressor
 
-__all__ = ["DEFAULTS", "Classifier", "Model", "Objective", "Regressor", "check", "cv", "train"]
+__all__ = ["DEFAULTS", "Classifier", "MeanLoss", "Model", "Objective", "Regressor", "check", "cv", "train"]
 
 _LATE = {
     "Regressor": "lossmith.frameworks.catboost.estimators",

@@ -39,6 +39,7 @@ class Objective(boosting.Objective):
         model = objective.model(booster)  # with start score and link
 
         catboost.CatBoostRegressor(loss_function=objective, eval_metric=objective.eval_metric)  # one prediction a row
+        catboost.CatBoostClassifier(loss_function=objective, eval_metric=MeanLoss(objective), classes_count=3)
 
     CatBoost's own ``predict`` knows nothing of the start score before ``objective.model`` has put it into the booster.
 
