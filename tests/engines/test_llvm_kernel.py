@@ -79,6 +79,20 @@ def test_every_loss_is_what_the_reference_says(loss: lm.Loss, kind: Kind) -> Non
     assert (records["wrong"] == NOWHERE).all()
 
 
+@pytest.mark.parametrize("name", ["log_cosh", "gamma", "focal", "student_t_nll"])  # which take powers of two apart
+def test_doubles_that_are_stored_as_floats_are_the_same_doubles_rounded(name: str) -> None:
+    program, names = whole(lm.get(name))
+    inputs, parameters = sample(lm.get(name), 5003, np.float64), lm.get(name).free_parameters
+    found = {}
+    for taken, dtype in TYPES.items():
+        outputs = [np.empty(5003, dtype) for _ in names]
+        form = Form("double", names, summed=False, taken=(taken,) * len(names))
+        Ready(kernel(program, form), parameters).run(inputs, outputs)
+        found[taken] = outputs
+    for wide, narrow in zip(found["double"], found["float"], strict=True):
+        np.testing.assert_array_equal(wide.astype(np.float32), narrow)
+
+
 HUBER = lm.Huber()
 PROGRAM = HUBER.part("value", "gradient:f", "valid")
 NAMES = ("value", "gradient:f")

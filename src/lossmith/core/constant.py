@@ -83,18 +83,32 @@ def _why_none(loss: Loss) -> str:
 def weighted_mean(y: Array, w: Array) -> float:
     """Return Σwy/Σw, summed exactly."""
     largest = float(np.max(np.abs(y))) or 1.0  # scaled, so that targets near 1e308 do not overflow
-    return math.fsum((w * (y / largest)).tolist()) / math.fsum(w.tolist()) * largest
+    shares = y / largest
+    if _are_ones(w):
+        return _exact_sum(shares) / len(w) * largest
+    return _exact_sum(w * shares) / _exact_sum(w) * largest
+
+
+def _are_ones(w: Array) -> bool:
+    return bool(np.min(w) == 1 == np.max(w))
+
+
+def _exact_sum(x: Array) -> float:
+    """Return a sum, rounded once."""
+    return math.fsum(np.ascontiguousarray(x, np.float64).data)
 
 
 def weighted_quantile(y: Array, w: Array, level: float) -> float:
     """Return the weighted quantile; the midpoint of the interval where every value is one."""
-    order = np.argsort(y, kind="stable")
-    values, cumulative = y[order], np.cumsum(w[order])
+    alike = _are_ones(w)  # what is reached is then known before anything is sorted
+    order = None if alike else np.argsort(y, kind="stable")
+    cumulative = np.arange(1.0, len(y) + 1) if order is None else np.cumsum(w[order])
     target = level * cumulative[-1]
     slack = 1e-12 * cumulative[-1]  # sums of weights such as 0.1 miss the level by rounding
     low = int(np.searchsorted(cumulative, target - slack, side="left"))
     high = int(np.searchsorted(cumulative, target + slack, side="right"))
-    low, high = min(low, len(values) - 1), min(high, len(values) - 1)
+    low, high = min(low, len(y) - 1), min(high, len(y) - 1)
+    values = np.partition(y, (low, high)) if order is None else y[order]
     return float(values[low] / 2 + values[high] / 2) if low != high else float(values[low])
 
 

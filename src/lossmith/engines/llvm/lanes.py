@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lossmith.engines.llvm import avx512
+
 Kind = Literal["float", "double"]
 
 SHORT = {"half": "f16", "float": "f32", "double": "f64", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64"}
@@ -341,36 +343,7 @@ class Body:
         return self._wide("getmant", (x.type, x.name), ("i32", "11"), (x.type, "zeroinitializer"))
 
     def _wide(self, name: str, *given: tuple[str, str]) -> Lanes:
-        """Return what an instruction of AVX-512 gives in every lane, with the usual rounding; operands are typed.
-
-        Lanes of two registers are taken a register at a time.
-        """
-        letter, lanes = ("s", 16) if self.kind == "float" else ("d", 8)
-        name, whole = f"llvm.x86.avx512.mask.{name}.p{letter}.512", given[0][0]
-        type_ = f"<{lanes} x {self.kind}>"
-        kinds = [type_ if kind == whole else kind for kind, _ in given] + [f"i{lanes}", "i32"]
-        self.declared.add(f"declare {type_} @{name}({', '.join(kinds)})")
-
-        def call(texts: Sequence[str]) -> Lanes:
-            operands = (f"{kind} {text}" for kind, text in zip(kinds, (*texts, "-1", "4"), strict=True))
-            return self.write(type_, f"call {type_} @{name}({', '.join(operands)})")
-
-        if self.width == lanes:
-            return call([text for _, text in given])
-        halves = [
-            call([self._part(kind, text, first, lanes) if kind == whole else text for kind, text in given])
-            for first in (0, lanes)
-        ]
-        return self.write(
-            whole, f"shufflevector {type_} {halves[0].name}, {type_} {halves[1].name}, {_places(0, 2 * lanes)}"
-        )
-
-    def _part(self, kind: str, text: str, first: int, lanes: int) -> str:
-        """Return the name of some lanes of a vector."""
-        if text == "zeroinitializer":
-            return text
-        part = f"shufflevector {kind} {text}, {kind} zeroinitializer, {_places(first, lanes)}"
-        return self.write(f"<{lanes} x {self.kind}>", part).name
+        return Lanes(self, given[0][0], avx512.in_every_lane(self, name, given))
 
     def bits(self, a: Lanes) -> Lanes:
         """Return the bits of numbers, as integers."""
@@ -410,11 +383,6 @@ class Body:
 
 LONG = 5
 """Coefficients from which on a polynomial is long."""
-
-
-def _places(first: int, count: int) -> str:
-    """Return lanes one after another, as ``shufflevector`` takes them."""
-    return f"<{count} x i32> <{', '.join(f'i32 {first + lane}' for lane in range(count))}>"
 
 
 def element_of(vector: str) -> str:

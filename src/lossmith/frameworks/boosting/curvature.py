@@ -46,6 +46,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 NEAR = 0.5
 """Share of the typical distance to the best prediction within which rows count as being there."""
 
+_WIDER = 1.1  # than what was near in the round before
+
 _AGREES = 1e-6
 
 Mean = Callable[[str, float, float], float]
@@ -89,6 +91,7 @@ class Curvature:
         self._targets = form.targets(y) if self._softmax and isinstance(form, Classes) else y
         self._total = float(len(y)) if weight is None else float(weight.sum())
         self._guess = 1.0
+        self._least: float | None = None  # rows are not nearer than that, for all that is known
         if self._fuses:
             self._apart = self._best is not None and not np.array_equal(self._best, y)
             self._held = fused.narrowed(y)
@@ -126,9 +129,13 @@ class Curvature:
             _, wrong = run.run(inputs, self._parameters, into, self.weight, self.scale or 1.0, precise=precise)
             self._refuse(raw, wrong)
             return
-        roots, _ = fused.distances(loss).run({"f": inputs["f"], "best": inputs["best"]}, {})
+        if self._least is None:
+            self._least = _WIDER * NEAR * float(np.mean(np.abs(raw - inputs["best"])))
+        roots, nearer = fused.distances().run(inputs, {"least": self._least})
         near = self._near(self._mean("root", roots, float(len(raw))))
-        run = fused.floored(loss, apart=self._apart)
+        # Where labels are certain, no row comes near to its best prediction, and one gradient is enough.
+        met, self._least = nearer is not None or near > self._least, _WIDER * near
+        run = fused.floored(loss, apart=self._apart, met=met)
         sums, wrong = run.run(inputs, {**self._parameters, "near": near}, into, self.weight, self._guess)
         self._refuse(raw, wrong)
         self._divide(sums, into)

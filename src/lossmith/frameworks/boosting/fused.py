@@ -140,19 +140,22 @@ def bounded(loss: Loss) -> Pass:
     return Pass(trace(outputs, ("y", "f"), _parameters(loss)))
 
 
-@lru_cache(maxsize=256)
-def distances(loss: Loss) -> Pass:
-    """Return the pass that sums roots of distances to the best predictions; its inputs are ``f`` and ``best``."""
+@lru_cache(maxsize=1)
+def distances() -> Pass:
+    """Return the pass that sums roots of distances to the best predictions; its inputs are ``f`` and ``best``.
+
+    A row is invalid where it is nearer than the parameter ``least``.
+    """
 
     def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-        root = ops.pow(ops.abs(s["f"] - s["best"]), 0.5)
-        return {"value": root, "valid": ops.lt(root, math.inf)}
+        distance = ops.abs(s["f"] - s["best"])
+        return {"value": ops.pow(distance, 0.5), "valid": ops.le(s["least"], distance)}
 
-    return Pass(trace(outputs, ("f", "best")))
+    return Pass(trace(outputs, ("f", "best"), ("least",)))
 
 
 @lru_cache(maxsize=256)
-def floored(loss: Loss, *, apart: bool) -> Pass:
+def floored(loss: Loss, *, apart: bool, met: bool = True) -> Pass:
     """Return the pass of gradient and Hessian with a floor, which is summed; see ``lossmith.frameworks.boosting``.
 
     Its inputs are ``y`` and ``f``, and ``best``, unless that is ``y``; ``near`` is a parameter.
@@ -160,6 +163,7 @@ def floored(loss: Loss, *, apart: bool) -> Pass:
     Args:
         loss: the loss.
         apart: whether best predictions are an input of their own.
+        met: whether some rows are nearer to theirs than ``near``.
     """
 
     def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
@@ -167,21 +171,29 @@ def floored(loss: Loss, *, apart: bool) -> Pass:
         found = _at(loss, ops, s, f)
         gradient, distance = found["gradient:f"], ops.abs(f - best)
         floor = ops.max(ops.abs(gradient) / ops.max(distance, near), TINY)
-        domain = loss.domains["f"]
-        above, below = f + near, f - near
-        if math.isfinite(domain.high):  # half the way to an end of it at most
-            above = ops.min(above, f / 2 + domain.high / 2)
-        if math.isfinite(domain.low):
-            below = ops.max(below, f / 2 + domain.low / 2)
-        rise = _at(loss, ops, s, above)["gradient:f"] - _at(loss, ops, s, below)["gradient:f"]
-        width = above - below  # nothing where the prediction is too large to move by so little
-        # A row nearer to its minimum gets the difference of gradients across it.
-        slope = ops.where(ops.both(distance < near, width > 0), rise / width, 0.0)
-        hessian = ops.max(found["hessian:f,f"], ops.max(floor, slope))
+        if met:
+            floor = ops.max(floor, ops.where(distance < near, _across(loss, ops, s), 0.0))
+        hessian = ops.max(found["hessian:f,f"], floor)
         return {"value": hessian, **_checked(loss, ops, f, gradient, hessian)}
 
     symbols = ("y", "f", "best") if apart else ("y", "f")
     return Pass(trace(outputs, symbols, (*_parameters(loss), "near")))
+
+
+def _across(loss: Loss, ops: Ops, s: Mapping[str, Value]) -> Value:
+    """Return the difference of gradients across what is near to a prediction, by its width."""
+    f, near, domain = s["f"], s["near"], loss.domains["f"]
+    above, below, by_width = f + near, f - near, 0.5 / near
+    if math.isfinite(domain.high):  # half the way to an end of it at most
+        above = ops.min(above, f / 2 + domain.high / 2)
+    if math.isfinite(domain.low):
+        below = ops.max(below, f / 2 + domain.low / 2)
+    width = above - below
+    if math.isfinite(domain.high) or math.isfinite(domain.low):
+        by_width = 1 / width
+    rise = _at(loss, ops, s, above)["gradient:f"] - _at(loss, ops, s, below)["gradient:f"]
+    # Nothing where the prediction is too large to move by so little.
+    return ops.where(width > 0, rise * by_width, 0.0)
 
 
 def _parameters(loss: Loss) -> tuple[str, ...]:
