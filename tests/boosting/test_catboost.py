@@ -367,33 +367,9 @@ def test_estimators_keep_labels_names_and_settings() -> None:
     assert (regressor.predict(X) >= Y).mean() == pytest.approx(0.9, abs=0.06)
 
 
-# --- refusals -----------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("loss", "change", "error", "message"),
-    [
-        ("mean_error", lambda y: y, lm.ParameterError, "no best constant"),
-        ("zero_one", lambda y: y, lm.ParameterError, "gradient is zero everywhere"),
-        ("bce", lambda y: y * 0 + 1, lm.DomainError, "labels of one class"),
-        ("bce", lambda y: y * 2, lm.DomainError, r"y_true\[\d+\] is 2"),
-        ("mse", lambda y: y + np.nan, lm.DomainError, "y_true"),
-        ("poisson", lambda y: -y, lm.DomainError, r"y_true must be in \[0, inf\)"),
-        (OVER_CLASSES, lambda y: y * 2, lm.DomainError, "none with weight is of class 1"),
-        (OVER_CLASSES, lambda y: y * 0, lm.DomainError, "one class only"),
-    ],
-)
-def test_what_cannot_be_trained_is_refused_before_the_first_tree(loss, change, error, message) -> None:
-    with pytest.raises(error, match=message):
-        train(loss, ROWS, change(LABELS.astype(float)))
-
-
-def test_wrong_settings_are_refused_and_errors_within_come_out_as_they_are() -> None:
-    with pytest.raises(lm.ParameterError, match="patience needs validation"):
-        train("bce", ROWS, LABELS, patience=3)
-    with pytest.raises(lm.ParameterError, match="params hold iterations, loss_function, but the loss and rounds="):
-        train("bce", ROWS, LABELS, params={"loss_function": "Logloss", "iterations": 5})
-    with pytest.raises(lm.EmptyError, match="weights sum to zero"):
-        train("mse", X, Y, np.zeros(len(Y)))
+def test_errors_within_come_out_as_they_are() -> None:
     with pytest.raises(lm.DomainError, match=r"must be in \(-1, inf\)"):  # trees add up to any number
         train("squared_log_error", X, Y, rounds=50, params={**ONE, "learning_rate": 5.0})
