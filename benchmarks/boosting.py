@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.boosting`` prints, for each loss, the held-out cost with LightGBM's own
 objective and with ours under several floors for the Hessian (see docs/decisions/0005), as ratios.
-``python -m benchmarks.boosting --speed`` prints the tables of ``benchmarks/boosting_speed.py``.
+``python -m benchmarks.boosting --speed`` prints the tables of ``benchmarks/boosting_speed.py``, with the trainings of
+all libraries.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import lightgbm
 import numpy as np
 
 import lossmith as lm
-from benchmarks import boosting_speed
+from benchmarks import boosting_others, boosting_speed
 from lossmith import lightgbm as ours
 from lossmith.frameworks.boosting import curvature
 from lossmith.scoring.source import Table
@@ -65,9 +66,15 @@ def main() -> None:
     parser.add_argument("--rows", type=float, nargs="+", default=[1e6, 1e7], help="rows; the first is trained on")
     parser.add_argument("--trees", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5, help="trainings of each, in turns")
+    parser.add_argument("--library", action="append", help="whose training: LightGBM, XGBoost, CatBoost; all of them")
     given = parser.parse_args()
     if given.speed:
-        boosting_speed.main([int(rows) for rows in given.rows], given.trees, given.rounds)
+        cases = [
+            case
+            for case in (*boosting_speed.TRAININGS, *boosting_others.TRAININGS)
+            if not given.library or case.library in given.library
+        ]
+        boosting_speed.main([int(rows) for rows in given.rows], given.trees, given.rounds, cases)
     else:
         quality()
 

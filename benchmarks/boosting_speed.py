@@ -260,8 +260,8 @@ def _keep(models: dict[str, Any], name: str, run: Callable[[], Any]) -> None:
     models[name] = run()
 
 
-def main(rows: Sequence[int], trees: int, rounds: int) -> None:
+def main(rows: Sequence[int], trees: int, rounds: int, cases: Sequence[Training] = TRAININGS) -> None:
     """Print both tables; the first of ``rows`` is what is trained on."""
     callback(rows, max(rounds, 7))
     print()
-    training(rows[0], trees, rounds)
+    training(rows[0], trees, rounds, cases)

@@ -15,8 +15,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lossmith.frameworks.boosting.handwritten import check
 from lossmith.frameworks.lightgbm.model import Model
-from lossmith.frameworks.lightgbm.objective import Objective, check
+from lossmith.frameworks.lightgbm.objective import Objective
 from lossmith.frameworks.lightgbm.training import DEFAULTS, cv, train
 
 if TYPE_CHECKING:

@@ -57,6 +57,11 @@ class Form(ABC):
         found = self._evaluate(y, raw, "gradient", "hessian")
         return found["gradient"], found["hessian"]
 
+    def full(self, y: Array, raw: Array) -> tuple[Array, Array, Array]:
+        """Return losses, gradients and full Hessians."""
+        found = self._evaluate(y, raw, "losses", "gradient", "full_hessian")
+        return found["losses"], found["gradient"], found["full_hessian"]
+
     def bound(self, y: Array, raw: Array, hessian: Array) -> Array:
         """Return, for each raw prediction, the sum of absolute values of its row of the exact Hessian.
 
@@ -160,11 +165,6 @@ class Columns(Form):
         return np.stack(
             [np.stack([parts.get((a, b), parts.get((b, a))) for b in self.names], -1) for a in self.names], -1
         )
-
-    def full(self, y: Array, raw: Array) -> tuple[Array, Array, Array]:
-        """Return losses, gradients and full Hessians."""
-        found = self._evaluate(y, raw, "losses", "gradient", "full_hessian")
-        return found["losses"], found["gradient"], found["full_hessian"]
 
     def bound(self, y: Array, raw: Array, hessian: Array) -> Array:
         """Return the absolute diagonal times the number of columns, which a convex loss's Hessian does not exceed.

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from lossmith.errors import DomainError, ParameterError
 from lossmith.frameworks import boosting
-from lossmith.frameworks.boosting.examine import examine
 from lossmith.frameworks.lightgbm.library import library, table
 from lossmith.frameworks.lightgbm.model import Model
 
@@ -132,40 +131,3 @@ class Objective(boosting.Objective):
                 f"{self.start}; pass init_score=objective.init_score to lightgbm.Dataset, or make it by "
                 "objective.dataset(X)"
             )
-
-
-def check(
-    function: Any, loss: Any, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, classes: int | None = None
-) -> None:
-    """Examine a custom objective that somebody wrote by hand, by finite differences of the loss that it is to be.
-
-    Args:
-        function: ``(raw, data) -> (gradient, Hessian)``, as ``lightgbm.train`` takes it. What it is passed as ``data``
-            has ``get_label()`` and ``get_weight()``.
-        loss: the loss, or its name.
-        y: targets.
-        weight: their weights.
-        classes: number of classes, for losses over classes.
-
-    Raises:
-        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or without the weights, and for a
-            Hessian that is nowhere positive.
-        DomainError: for derivatives that are no finite numbers.
-    """
-    ours = Objective(loss, y, weight, classes=classes)
-    few = ours.few()
-    examine(
-        getattr(function, "__name__", type(function).__name__),
-        lambda raw: function(raw, _Rows(few.y, few.weight)),
-        lambda raw: ours.form.losses(few.y, raw),
-        ours.probes(few.y),
-        few.weight,
-        kind="your own",
-    )
-
-
-class _Rows:
-    """Rows as far as a custom objective asks a data set for them."""
-
-    def __init__(self, y: Array, weight: Array | None) -> None:
-        self.get_label, self.get_weight = (lambda: y), (lambda: weight)

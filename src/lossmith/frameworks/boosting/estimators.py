@@ -1,0 +1,196 @@
+"""Estimators of scikit-learn that train a booster with any loss: what those of all libraries share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from lossmith.core.loss import Loss
+from lossmith.core.registry import parse
+from lossmith.errors import ParameterError
+
+Array = npt.NDArray[Any]
+Rows = tuple[Any, ...]
+"""Features, targets, and weights if there are any."""
+
+_TWO = 2
+
+
+class Boosted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """An estimator of one library; a face gives its settings as arguments of ``__init__``, and these two.
+
+    Besides those it has ``loss``, ``n_estimators``, ``hessian``, ``early_stopping_rounds``, ``categorical``, ``params``
+    and ``random_state``.
+    """
+
+    names: ClassVar[Mapping[str, str]]
+    """The library's own names of settings, by those of the estimator."""
+
+    train: ClassVar[Callable[..., Any]]
+    """The library's ``train`` of Lossmith, as a static method."""
+
+    def _fit(
+        self,
+        loss: Loss | str,
+        X: Any,
+        y: Array,
+        weight: Any,
+        eval_set: Rows | None,
+        callbacks: Sequence[Any],
+        classes: int | None = None,
+    ) -> Self:
+        given = {theirs: getattr(self, ours) for ours, theirs in self.names.items() if getattr(self, ours) is not None}
+        state = self.random_state
+        seed = state.randint(2**31 - 1) if isinstance(state, np.random.RandomState) else state or 0
+        self.model_ = type(self).train(
+            loss,
+            X,
+            y,
+            weight,
+            rounds=self.n_estimators,
+            params={**given, **(self.params or {})},
+            validation=eval_set,
+            patience=self.early_stopping_rounds,
+            categorical=self.categorical,
+            seed=seed,
+            hessian=self.hessian,
+            classes=classes,
+            callbacks=callbacks,
+        )
+        return self
+
+    def _checked(self, X: Any, **more: Any) -> Any:
+        """Return features, and targets when fitting; a data frame stays one."""
+        framed = hasattr(X, "columns")
+        if not framed:
+            return validate_data(self, X, accept_sparse="csr", ensure_all_finite=False, **more)
+        validate_data(self, X, skip_check_array=True, reset=more.get("reset", True))
+        return (X, column_or_1d(more["y"])) if "y" in more else X
+
+    def _raw(self, X: Any) -> Array:
+        check_is_fitted(self, "model_")
+        found: Array = self.model_.predict_raw(self._checked(X, reset=False))
+        return found
+
+    @property
+    def feature_importances_(self) -> Array:
+        """The total gain of each feature's splits."""
+        check_is_fitted(self, "model_")
+        found = self.model_.importance()
+        return found if found.size else np.zeros(self.n_features_in_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
+    """A regressor: ``predict`` returns values, rates or quantiles on the target's scale."""
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: Rows | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> Self:
+        """Train on features and targets.
+
+        Args:
+            X: features: an array, a data frame or a sparse matrix.
+            y: targets, a number a row.
+            sample_weight: weights of the rows.
+            eval_set: features, targets and optionally weights that decide when to stop.
+            callbacks: those of the library.
+        """
+        X, y = self._checked(X, y=y, y_numeric=True)
+        return self._fit(self.loss or "squared_error", X, y, sample_weight, eval_set, callbacks)
+
+    def predict(self, X: Any) -> Array:
+        """Return the prediction of each row, of shape (n,), or (n, levels) of several quantiles."""
+        raw = self._raw(X)
+        found: Array = self.model_.head.predict(raw)
+        return found
+
+
+class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
+    """A classifier of two classes, or of several by a loss over classes."""
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: Rows | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> Self:
+        """Train on features and labels; arguments as of a regressor.
+
+        Raises:
+            ParameterError: for several classes and a loss of two.
+        """
+        X, y = self._checked(X, y=y)
+        check_classification_targets(y)
+        self.classes_, indices = np.unique(y, return_inverse=True)
+        several = len(self.classes_) > _TWO
+        loss = parse(self.loss or ("sparse_categorical_cross_entropy" if several else "binary_cross_entropy"))
+        if several and loss.elementwise:
+            raise ParameterError(
+                f"{loss} is a loss of two classes, and y has {len(self.classes_)}; take one over classes, such as "
+                "'sparse_categorical_cross_entropy' or 'softmax_focal'"
+            )
+        if eval_set is not None:
+            eval_set = (eval_set[0], self._indices(eval_set[1]), *eval_set[2:])
+        classes = None if loss.elementwise else max(len(self.classes_), _TWO)
+        return self._fit(_with_labels(loss), X, indices, sample_weight, eval_set, callbacks, classes)
+
+    def _indices(self, y: Any) -> Array:
+        labels = column_or_1d(y)
+        found = np.searchsorted(self.classes_, labels).clip(0, len(self.classes_) - 1)
+        if not np.all(self.classes_[found] == labels):
+            raise ParameterError(f"eval_set holds labels that y does not; y has {list(self.classes_)}")
+        return np.asarray(found)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, of shape (n, classes), in the order of ``classes_``.
+
+        Raises:
+            ParameterError: where the loss gives scores, as those of margins do.
+        """
+        raw = self._raw(X)
+        loss = self.model_.loss
+        if loss.elementwise and loss.link.name == "logistic":
+            positive = self.model_.head.predict(raw)
+            return np.column_stack([1 - positive, positive])
+        if loss.card.activation != "softmax":
+            raise ParameterError(f"{loss} gives scores, not probabilities; use decision_function")
+        found: Array = self.model_.head.predict(raw)
+        return found
+
+    def decision_function(self, X: Any) -> Array:
+        """Return raw scores: of two classes a number a row, above 0 for the second; of more a score for each."""
+        return self._raw(X)
+
+    def predict(self, X: Any) -> Array:
+        """Return the label with the highest score of each row."""
+        raw = self._raw(X)
+        best = (raw > 0).astype(np.intp) if raw.ndim == 1 else raw.argmax(axis=1)
+        labels: Array = self.classes_[best]
+        return labels
+
+
+def _with_labels(loss: Loss) -> Loss:
+    """Return a loss that takes labels 0 and 1, or class indices."""
+    changes = {"labels": "binary", "targets": "indices"}
+    return loss.replace(**{name: value for name, value in changes.items() if name in loss.values})

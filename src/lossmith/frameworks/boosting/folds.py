@@ -1,0 +1,84 @@
+"""Cross-validation where a library cannot give each fold its start score: how rows are dealt out, and summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.frameworks.boosting.objective import Objective
+
+Array = npt.NDArray[Any]
+Pairs = Iterable[tuple[npt.ArrayLike, npt.ArrayLike]]
+Rows = tuple[Any, Array, Array | None]
+"""Features, targets and weights."""
+
+
+def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the training rows and the held-out rows of each fold.
+
+    Args:
+        whole: the objective of all rows.
+        X: their features.
+        folds: a number, a splitter of scikit-learn, or pairs of training and held-out rows. A number deals rows out at
+            random, of labels each class evenly.
+        seed: of the dealing.
+    """
+
+    def take(rows: Array) -> Rows:
+        weight = None if whole.weight is None else whole.weight[rows]
+        return (X.iloc[rows] if hasattr(X, "iloc") else X[rows]), whole.y[rows], weight
+
+    if not (hasattr(X, "iloc") or hasattr(X, "shape")):
+        X = np.asarray(X)
+    if isinstance(folds, int):
+        places = _places(whole, folds, seed)
+        pairs: Pairs = [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
+    else:
+        pairs = folds.split(X, whole.y) if hasattr(folds, "split") else folds
+    for fit, held in pairs:
+        yield take(np.asarray(fit)), take(np.asarray(held))
+
+
+def _places(whole: Objective, folds: int, seed: int) -> Array:
+    """Return the fold in which each row is held out."""
+    order = np.random.default_rng(seed).permutation(len(whole.y))
+    if whole.loss.card.task in ("binary", "categorical") and whole.y.ndim == 1:
+        order = order[np.argsort(whole.y[order], kind="stable")]
+    places = np.empty(len(order), np.intp)
+    places[order] = np.arange(len(order)) % folds
+    return places
+
+
+def classes_of(whole: Objective) -> int | None:
+    """Return the number of classes for the objectives of folds, some of which may lack one."""
+    return whole.outputs if whole.loss.paired and whole.outputs > 1 else None
+
+
+def best_round(mean: Sequence[float], patience: int | None) -> tuple[int, bool]:
+    """Return the best round so far, counted from 1, and whether patience is at its end."""
+    best = int(np.argmin(mean)) + 1
+    return best, patience is not None and len(mean) - best >= patience
+
+
+def summed_up(
+    name: str, costs: Sequence[Sequence[float]], patience: int | None, models: Callable[[int], Any] | None
+) -> Mapping[str, Any]:
+    """Return mean and deviation over the folds of each round, as boosters call them.
+
+    Args:
+        name: of the loss.
+        costs: a row a round, with a number a fold.
+        patience: if any, what comes after the best round is left out.
+        models: gives the models of the folds with so many rounds.
+    """
+    found = np.asarray(costs, np.float64)
+    rounds = best_round(found.mean(axis=1).tolist(), None)[0] if patience is not None else len(found)
+    kept = found[:rounds]
+    summary: dict[str, Any] = {
+        f"test-{name}-mean": kept.mean(axis=1).tolist(),
+        f"test-{name}-std": kept.std(axis=1).tolist(),
+    }
+    return summary if models is None else {**summary, "models": models(rounds)}

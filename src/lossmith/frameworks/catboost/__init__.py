@@ -1,0 +1,1 @@
+"""CatBoost with any loss: what its face is made of."""

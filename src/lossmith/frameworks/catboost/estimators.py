@@ -1,0 +1,111 @@
+"""Estimators of scikit-learn that train CatBoost with any loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lossmith.core.loss import Loss
+from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.estimators import Boosted, Labels, Numbers
+from lossmith.frameworks.catboost.training import train
+
+_NAMES = {
+    "learning_rate": "learning_rate",
+    "max_depth": "depth",
+    "subsample": "subsample",
+    "colsample_bylevel": "rsm",
+    "reg_lambda": "l2_leaf_reg",
+    "random_strength": "random_strength",
+    "n_jobs": "thread_count",
+}
+"""CatBoost's own names of settings, by those that its estimators have, here or there."""
+
+
+class _CatBoost(Boosted):
+    """The settings of both estimators."""
+
+    names = _NAMES
+    train = staticmethod(train)
+
+    def __init__(
+        self,
+        loss: Loss | str | None = None,
+        *,
+        n_estimators: int = 100,
+        learning_rate: float = 0.1,
+        max_depth: int = 6,
+        subsample: float | None = None,
+        colsample_bylevel: float | None = None,
+        reg_lambda: float = 3.0,
+        random_strength: float = 1.0,
+        hessian: Kind = "floor",
+        early_stopping_rounds: int | None = None,
+        categorical: Sequence[int] | Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.loss = loss
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.subsample = subsample
+        self.colsample_bylevel = colsample_bylevel
+        self.reg_lambda = reg_lambda
+        self.random_strength = random_strength
+        self.hessian = hessian
+        self.early_stopping_rounds = early_stopping_rounds
+        self.categorical = categorical
+        self.params = params
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+
+_SHARED = """
+    Args:
+        loss: a loss, or its name with parameters; see above for the default.
+        n_estimators: number of rounds, at most.
+        learning_rate, max_depth, subsample, colsample_bylevel, reg_lambda, random_strength: as in
+            ``catboost.CatBoostRegressor``.
+        n_jobs: number of threads.
+        hessian: which second derivative leaves are divided by: ``floor``, ``exact``, ``upper_bound``, ``gauss_newton``.
+        early_stopping_rounds: stop after that many rounds without a better mean loss on ``eval_set`` of ``fit``.
+        categorical: indexes or names of columns that hold categories.
+        params: further settings of CatBoost, by its own names.
+        random_state: seed of CatBoost's random numbers.
+
+    Attributes:
+        model_: the ``Model``, with start score and link inside; ``model_.save(path)`` writes it.
+        n_features_in_, feature_names_in_: number of features, and their names, of a data frame.
+"""
+
+
+class Regressor(Numbers, _CatBoost):
+    """CatBoost trained with any loss of numbers; ``predict`` returns values, rates or quantiles on the target's scale.
+
+    ::
+
+        Regressor("quantile(level=0.9)", n_estimators=300).fit(X, y).predict(X_new)
+
+    The default loss is the squared error.
+    """
+
+
+class Classifier(Labels, _CatBoost):
+    """CatBoost trained with any loss of labels: of two classes, or of several by a loss over classes.
+
+    ::
+
+        Classifier("focal(gamma=1.5)").fit(X, labels).predict_proba(X_new)
+
+    The default loss is binary cross-entropy of two classes and categorical cross-entropy of more.
+
+    Attributes besides: ``classes_``, the labels in ascending order, which is that of columns of probabilities.
+    """
+
+
+for _estimator in (Regressor, Classifier):
+    _estimator.__doc__ = f"{_estimator.__doc__}{_SHARED}"

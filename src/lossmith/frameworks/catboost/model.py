@@ -1,0 +1,140 @@
+"""A model that CatBoost trained, with loss, start score and link in CatBoost's own file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import catboost
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting import Head
+
+Array = npt.NDArray[Any]
+
+_MARK = "lossmith"
+_HISTORY = "lossmith_history"
+_SUFFIX = ".cbm"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, with start score and link inside.
+
+    Attributes:
+        booster: CatBoost's own model, whose bias is the start score; ``None`` where no feature could be split.
+        head: loss, start score and link.
+        history: mean loss on the validation rows after each round, when there were any.
+    """
+
+    booster: Any
+    head: Head
+    history: tuple[float, ...] = ()
+
+    @property
+    def loss(self) -> Loss:
+        """What it was trained with, in raw form."""
+        return self.head.loss
+
+    @property
+    def start(self) -> Any:
+        """The raw prediction that the trees add to: a number, or an array of one an output."""
+        return self.head.start if self.head.outputs > 1 else float(self.head.start[0])
+
+    @property
+    def rounds(self) -> int:
+        """Number of rounds in use: the best number where training stopped early."""
+        return 0 if self.booster is None else int(self.booster.tree_count_)
+
+    def predict_raw(self, X: Any) -> Array:
+        """Return raw predictions, of shape (n,) or (n, outputs): logits, log rates, or predictions themselves.
+
+        Args:
+            X: features, rows by columns, as ``train`` takes them.
+        """
+        if self.rounds == 0:
+            return self.head.constant(np.shape(X)[0])
+        rows = pool(X, cat_features=self.booster.get_cat_feature_indices())
+        return np.asarray(self.booster.predict(rows, prediction_type="RawFormulaVal"), np.float64)
+
+    def predict(self, X: Any) -> Array:
+        """Return predictions on the target's scale: values, rates, probabilities, quantiles that ascend.
+
+        Scores of margin losses stay scores: they are no probabilities.
+        """
+        return self.head.predict(self.predict_raw(X))
+
+    def importance(self) -> Array:
+        """Return how much the prediction changes with each feature, in percent; empty where there are no trees."""
+        return np.asarray(self.booster.get_feature_importance(), np.float64) if self.rounds else np.zeros(0)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model in CatBoost's own format, with loss, start score and link in its metadata.
+
+        Args:
+            path: ends in ``.cbm``. CatBoost alone reads it too; its raw predictions include the start score.
+
+        Raises:
+            ParameterError: for another ending, and for a model without trees.
+        """
+        where = _checked(path)
+        if self.rounds == 0:
+            raise ParameterError(f"the model is the constant {self.start} and has no trees, which CatBoost cannot save")
+        metadata = self.booster.get_metadata()
+        metadata[_MARK], metadata[_HISTORY] = self.head.to_json(), json.dumps(self.history)
+        self.booster.save_model(where, format="cbm")
+
+    @classmethod
+    def load(cls, path: str | Path, loss: Loss | None = None) -> Model:
+        """Return the model that was saved.
+
+        Args:
+            path: what ``save`` wrote.
+            loss: the loss, where it is a function of your own, which no file holds.
+
+        Raises:
+            ParameterError: for a file without a loss in it, or whose loss cannot be found.
+        """
+        booster = catboost.CatBoost().load_model(_checked(path), format="cbm")
+        metadata = booster.get_metadata()
+        if _MARK not in metadata.keys():  # noqa: SIM118  # it is no dict
+            raise ParameterError(
+                f"{path} holds a model of CatBoost, but no loss: it was not saved by lossmith.catboost"
+            )
+        return cls(booster, Head.from_json(metadata[_MARK], loss), tuple(json.loads(metadata[_HISTORY])))
+
+
+def pool(X: Any, **settings: Any) -> catboost.Pool:
+    """Return features as CatBoost takes them: category codes in arrays of floating point become text.
+
+    Args:
+        X: features, rows by columns: an array, a data frame or a sparse matrix.
+        settings: of ``catboost.Pool``.
+    """
+    rows = _sparse(X) if hasattr(X, "tocsr") else X if hasattr(X, "columns") else np.asarray(X)
+    chosen = settings.get("cat_features")
+    if chosen and isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
+        rows = rows.astype(object)
+        for column in chosen:
+            rows[:, column] = [f"{value:g}" for value in rows[:, column]]
+    return catboost.Pool(rows, **settings)
+
+
+def _sparse(X: Any) -> Any:
+    """Return a sparse array as the matrix that CatBoost takes, whose indices have 32 bits."""
+    from scipy.sparse import csr_matrix
+
+    rows = csr_matrix(X)
+    rows.indices, rows.indptr = rows.indices.astype(np.int32), rows.indptr.astype(np.int32)
+    return rows
+
+
+def _checked(path: str | Path) -> str:
+    if Path(path).suffix != _SUFFIX:
+        raise ParameterError(f"{path}: a model of CatBoost is saved in its own format, whose ending is {_SUFFIX}")
+    return str(path)

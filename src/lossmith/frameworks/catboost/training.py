@@ -1,0 +1,203 @@
+"""Training by CatBoost's own ``fit``, with a loss as objective and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import catboost
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
+from lossmith.frameworks.catboost.model import Model
+from lossmith.frameworks.catboost.objective import Objective
+
+Rows = tuple[Any, ...]
+"""Features, targets, and weights if there are any."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "learning_rate": 0.1,
+    "depth": 6,
+    "boosting_type": "Plain",
+    "logging_level": "Silent",
+    "allow_writing_files": False,
+}
+"""Settings that ``train`` uses unless told otherwise; names are CatBoost's, and so are all other defaults."""
+
+_NO_FEATURE = "All features are either constant or ignored"
+
+
+def train(
+    loss: Loss | str,
+    X: Any,
+    y: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    validation: Rows | None = None,
+    patience: int | None = None,
+    categorical: Sequence[int] | Sequence[str] = (),
+    feature_names: Sequence[str] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+    callbacks: Sequence[Any] = (),
+) -> Model:
+    """Train a CatBoost model with a loss as its objective.
+
+    Args:
+        loss: a loss or its name, such as ``"huber(delta=2)"``: of one prediction a row, over classes or levels, or of
+            several predicted inputs that may be any number. With several predictions a row CatBoost calls Python for
+            each row, which is slow.
+        X: features, rows by columns: an array, in which NaN is a missing value, a data frame or a sparse matrix.
+        y: targets; of losses over classes the class indices, or a distribution a row.
+        weight: weights of the rows; they are applied, once.
+        rounds: number of rounds, a tree each, at most.
+        params: further settings of CatBoost, over ``DEFAULTS``.
+        validation: features, targets and optionally weights that decide when to stop.
+        patience: stop after that many rounds without a better mean loss on ``validation``.
+        categorical: indexes or names of columns that hold categories.
+        feature_names: names of the columns; those of a data frame are found.
+        seed: of CatBoost's random numbers.
+        hessian: ``floor``, ``exact``, ``upper_bound`` or ``gauss_newton``; see
+            ``lossmith.frameworks.boosting.curvature``.
+        classes: number of classes, for losses over classes; by default as many as the targets tell.
+        callbacks: CatBoost's.
+
+    Raises:
+        ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``; also for settings that the loss
+            decides.
+    """
+    if patience is not None and validation is None:
+        raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
+    objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    given: dict[str, Any] = {**settings(objective, params, seed), "iterations": rounds}
+    if validation is not None:
+        stopping = {} if patience is None else {"od_type": "Iter", "od_wait": patience}
+        given |= {"use_best_model": True, **stopping}
+    columns: dict[str, Any] = {"cat_features": list(categorical) or None, "feature_names": feature_names}
+    booster = _fitted(objective, given, columns, X, validation, callbacks)
+    if booster is None:
+        return Model(None, objective.head)
+    history = () if validation is None else _history(booster)
+    if validation is not None and _start_cost(objective, *validation[1:]) <= min(history):
+        booster.shrink(0)  # no tree beats the constant
+    return replace(objective.model(booster), history=history)
+
+
+def cv(
+    loss: Loss | str,
+    X: Any,
+    y: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    folds: int | Pairs | Any = 5,
+    patience: int | None = None,
+    categorical: Sequence[int] | Sequence[str] = (),
+    feature_names: Sequence[str] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+    models: bool = False,
+) -> Mapping[str, Any]:
+    """Cross-validate with a loss as objective and metric, each fold with its own start score.
+
+    ``catboost.cv`` takes an ``Objective`` too, but starts all folds at one score. Here the folds are trained one after
+    the other, each for all rounds.
+
+    Args:
+        loss, X, y, weight, rounds, params, categorical, feature_names, seed, hessian, classes: see ``train``.
+        folds: a number, a splitter of scikit-learn, or pairs of training and held-out rows. A number deals rows out at
+            random, of labels each class evenly.
+        patience: leave out what comes after that many rounds without a better mean over the folds.
+        models: whether to return the models of the folds too.
+
+    Returns:
+        As ``catboost.cv`` calls them, ``"test-<loss>-mean"`` and ``"test-<loss>-std"``, a number a round, up to the
+        best one where there is ``patience``; and ``"models"``, if asked for.
+
+    Raises:
+        ParameterError, DomainError, EmptyError, ShapeError: see ``train``.
+    """
+    whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    columns: dict[str, Any] = {"cat_features": list(categorical) or None, "feature_names": feature_names}
+    runs, histories = [], []
+    for fit, held in dealt(whole, X, folds, seed):
+        objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
+        given = {**settings(objective, params, seed), "iterations": rounds, "use_best_model": False}
+        booster = _fitted(objective, given, columns, fit[0], held, ())
+        runs.append((objective, booster))
+        histories.append([_start_cost(objective, *held[1:])] * rounds if booster is None else _history(booster))
+    costs = [list(row) for row in zip(*histories, strict=False)]
+    means = [float(np.mean(row)) for row in costs]
+    last = next((done for done in range(1, len(means)) if best_round(means[:done], patience)[1]), len(means))
+
+    def kept(best: int) -> list[Model]:
+        for _, booster in runs:
+            if booster is not None and best < booster.tree_count_:
+                booster.shrink(best)
+        return [
+            Model(None, objective.head) if booster is None else objective.model(booster) for objective, booster in runs
+        ]
+
+    return summed_up(whole.metric.name, costs[:last], patience, kept if models else None)
+
+
+def _fitted(
+    objective: Objective,
+    given: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    X: Any,
+    validation: Rows | None,
+    callbacks: Sequence[Any],
+) -> catboost.CatBoost | None:
+    """Return the trained booster; nothing where no feature can be split."""
+    held = None if validation is None else objective.pool(*validation, **columns)
+    booster = catboost.CatBoost(dict(given))
+    try:
+        booster.fit(objective.pool(X, **columns), eval_set=held, callbacks=list(callbacks) or None)
+    except catboost.CatBoostError as error:
+        if objective.error is not None:
+            raise objective.error from None
+        if _NO_FEATURE in str(error):
+            return None
+        raise
+    return booster
+
+
+def _history(booster: catboost.CatBoost) -> tuple[float, ...]:
+    """Return the mean loss on the held-out rows after each round."""
+    return tuple(*booster.evals_result_["validation"].values())
+
+
+def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:
+    """Return settings for ``catboost.CatBoost``, with the objective inside.
+
+    Raises:
+        ParameterError: where they hold an objective of their own.
+    """
+    reserved = {"loss_function", "objective", "eval_metric", "classes_count", "boost_from_average", "iterations"}
+    if given := reserved & set(params or {}):
+        raise ParameterError(
+            f"params hold {', '.join(sorted(given))}, but the loss and rounds= decide that; leave it out"
+        )
+    return {
+        **DEFAULTS,
+        "random_seed": seed,
+        **(params or {}),
+        "loss_function": objective.loss_function,
+        "eval_metric": objective.eval_metric,
+    }
+
+
+def _start_cost(objective: Objective, y: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    held = objective.on(y, weight)
+    return held.metric(held.y, held.init_score, held.weight)

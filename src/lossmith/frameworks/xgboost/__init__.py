@@ -1,0 +1,1 @@
+"""XGBoost with any loss: what its face is made of."""

@@ -1,0 +1,121 @@
+"""A model that XGBoost trained, with loss, start score and link in XGBoost's own file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting import Head
+
+Array = npt.NDArray[Any]
+
+_ATTRIBUTE = "lossmith"
+_HISTORY = "lossmith_history"
+_SUFFIXES = (".ubj", ".json")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, with start score and link inside.
+
+    Attributes:
+        booster: XGBoost's own model: its ``predict`` gives raw predictions, start score included.
+        head: loss, start score and link.
+        history: mean loss on the validation rows after each round, when there were any.
+    """
+
+    booster: xgboost.Booster
+    head: Head
+    history: tuple[float, ...] = ()
+
+    @property
+    def loss(self) -> Loss:
+        """What it was trained with, in raw form."""
+        return self.head.loss
+
+    @property
+    def start(self) -> Any:
+        """The raw prediction that the trees add to: a number, or an array of one an output."""
+        return self.head.start if self.head.outputs > 1 else float(self.head.start[0])
+
+    @property
+    def rounds(self) -> int:
+        """Number of rounds in use: the best number where training stopped early."""
+        return int(self.booster.num_boosted_rounds())
+
+    def predict_raw(self, X: Any) -> Array:
+        """Return raw predictions, of shape (n,) or (n, outputs): logits, log rates, or predictions themselves.
+
+        Args:
+            X: features, rows by columns, as ``train`` takes them.
+        """
+        found = self.booster.inplace_predict(as_features(X), predict_type="margin")
+        return np.asarray(found, np.float64)
+
+    def predict(self, X: Any) -> Array:
+        """Return predictions on the target's scale: values, rates, probabilities, quantiles that ascend.
+
+        Scores of margin losses stay scores: they are no probabilities.
+        """
+        return self.head.predict(self.predict_raw(X))
+
+    def importance(self) -> Array:
+        """Return the total gain of each feature's splits."""
+        gains = self.booster.get_score(importance_type="total_gain")
+        names = self.booster.feature_names or [f"f{place}" for place in range(self.booster.num_features())]
+        return np.array([gains.get(name, 0.0) for name in names], np.float64)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model in XGBoost's own format, with loss, start score and link as an attribute.
+
+        Args:
+            path: ends in ``.ubj`` or ``.json``. XGBoost alone reads it too; its ``predict`` gives raw predictions.
+
+        Raises:
+            ParameterError: for another ending.
+        """
+        where = _checked(path)
+        self.booster.set_attr(**{_ATTRIBUTE: self.head.to_json(), _HISTORY: json.dumps(self.history)})
+        self.booster.save_model(where)
+
+    @classmethod
+    def load(cls, path: str | Path, loss: Loss | None = None) -> Model:
+        """Return the model that was saved.
+
+        Args:
+            path: what ``save`` wrote.
+            loss: the loss, where it is a function of your own, which no file holds.
+
+        Raises:
+            ParameterError: for a file without a loss in it, or whose loss cannot be found.
+        """
+        booster = xgboost.Booster(model_file=_checked(path))
+        described = booster.attr(_ATTRIBUTE)
+        if described is None:
+            raise ParameterError(f"{path} holds a model of XGBoost, but no loss: it was not saved by lossmith.xgboost")
+        return cls(booster, Head.from_json(described, loss), tuple(json.loads(booster.attr(_HISTORY) or "[]")))
+
+
+def as_features(X: Any) -> Any:
+    """Return features as XGBoost takes them: data frames and sparse matrices as they are, all else as an array."""
+    return X if hasattr(X, "dtypes") or hasattr(X, "tocsr") else np.asarray(X)
+
+
+def first_rounds(booster: xgboost.Booster, rounds: int) -> xgboost.Booster:
+    """Return the booster of its first rounds, at least one: a slice of none would be a slice of all."""
+    return booster[:rounds] if rounds < booster.num_boosted_rounds() else booster
+
+
+def _checked(path: str | Path) -> Path:
+    where = Path(path)
+    if where.suffix not in _SUFFIXES:
+        raise ParameterError(f"{path}: XGBoost knows its formats by their ending, which is .ubj or .json")
+    return where

@@ -1,0 +1,230 @@
+"""Training by XGBoost's own ``train``, with a loss as objective and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
+from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
+from lossmith.frameworks.xgboost.objective import Objective
+
+Array = npt.NDArray[Any]
+Rows = tuple[Any, ...]
+"""Features, targets, and weights if there are any."""
+
+DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "tree_method": "hist", "verbosity": 1}
+"""Settings that ``train`` uses unless told otherwise; names are XGBoost's, and so are all other defaults."""
+
+
+def train(
+    loss: Loss | str,
+    X: Any,
+    y: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    validation: Rows | None = None,
+    patience: int | None = None,
+    categorical: Sequence[int] | Sequence[str] = (),
+    feature_names: Sequence[str] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+    callbacks: Sequence[xgboost.callback.TrainingCallback] = (),
+) -> Model:
+    """Train an XGBoost model with a loss as its objective.
+
+    Args:
+        loss: a loss or its name, such as ``"huber(delta=2)"``: of one prediction a row, over classes or levels, or of
+            several predicted inputs that may be any number.
+        X: features, rows by columns: an array, in which NaN is a missing value, a data frame or a sparse matrix.
+        y: targets; of losses over classes the class indices, or a distribution a row.
+        weight: weights of the rows; they are applied, once.
+        rounds: number of rounds, at most: a tree each, or a tree for each of several outputs.
+        params: further settings of XGBoost, over ``DEFAULTS``.
+        validation: features, targets and optionally weights that decide when to stop.
+        patience: stop after that many rounds without a better mean loss on ``validation``.
+        categorical: indexes or names of columns that hold category codes; those of a data frame of categories are
+            found.
+        feature_names: names of the columns; those of a data frame are found.
+        seed: of XGBoost's random numbers.
+        hessian: ``floor``, ``exact``, ``upper_bound`` or ``gauss_newton``; see
+            ``lossmith.frameworks.boosting.curvature``.
+        classes: number of classes, for losses over classes; by default as many as the targets tell.
+        callbacks: XGBoost's.
+
+    Raises:
+        ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``; also for settings that the loss
+            decides.
+    """
+    if patience is not None and validation is None:
+        raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
+    objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    given = settings(objective, params, seed)
+    made = Matrices(given, categorical, feature_names)
+    data = made.of(objective, X)
+    watch = Watch(objective, None if validation is None else objective.on(*validation[1:]), patience)
+    evals = [] if validation is None else [(made.of(watch.held, validation[0], data), "validation")]
+    booster = xgboost.train(
+        given,
+        data,
+        rounds,
+        obj=objective,
+        evals=evals,
+        custom_metric=watch.metric,
+        callbacks=[*callbacks, watch],
+        verbose_eval=False,
+    )
+    best = watch.best(booster.num_boosted_rounds())
+    # A slice of no rounds would be a slice of all.
+    kept = first_rounds(booster, best) if best else xgboost.train(given, data, 0)
+    return Model(kept, objective.head, tuple(watch.history))
+
+
+def cv(
+    loss: Loss | str,
+    X: Any,
+    y: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    rounds: int = 200,
+    params: Mapping[str, Any] | None = None,
+    folds: int | Pairs | Any = 5,
+    patience: int | None = None,
+    categorical: Sequence[int] | Sequence[str] = (),
+    feature_names: Sequence[str] | None = None,
+    seed: int = 0,
+    hessian: Kind = "floor",
+    classes: int | None = None,
+    models: bool = False,
+) -> Mapping[str, Any]:
+    """Cross-validate with a loss as objective and metric, each fold with its own start score.
+
+    ``xgboost.cv`` takes an ``Objective`` too, but starts all folds at one score, and rounds what it measures to six
+    digits after the point.
+
+    Args:
+        loss, X, y, weight, rounds, params, categorical, feature_names, seed, hessian, classes: see ``train``.
+        folds: a number, a splitter of scikit-learn, or pairs of training and held-out rows. A number deals rows out at
+            random, of labels each class evenly.
+        patience: stop after that many rounds without a better mean over the folds.
+        models: whether to return the models of the folds too.
+
+    Returns:
+        As ``xgboost.cv`` calls them, ``"test-<loss>-mean"`` and ``"test-<loss>-std"``, a number a round, up to the best
+        one where there is ``patience``; and ``"models"``, if asked for.
+
+    Raises:
+        ParameterError, DomainError, EmptyError, ShapeError: see ``train``.
+    """
+    whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    given = settings(whole, params, seed)
+    made = Matrices(given, categorical, feature_names)
+    runs = []
+    for fit, held in dealt(whole, X, folds, seed):
+        objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
+        data, watch = made.of(objective, fit[0]), Watch(objective, objective.on(*held[1:]), None)
+        booster = xgboost.Booster({**given, **objective.params}, [data])
+        runs.append((objective, data, made.of(watch.held, held[0], data), watch, booster))
+    costs: list[list[float]] = []
+    for done in range(rounds):
+        costs.append([])
+        for objective, data, rest, watch, booster in runs:
+            booster.update(data, done, fobj=objective)
+            costs[-1].append(watch.metric(booster.predict(rest, output_margin=True))[1])
+        if best_round([float(np.mean(row)) for row in costs], patience)[1]:
+            break
+
+    def kept(best: int) -> list[Model]:
+        return [Model(first_rounds(booster, best), objective.head) for objective, _, _, _, booster in runs]
+
+    return summed_up(whole.metric.name, costs, patience, kept if models else None)
+
+
+def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:
+    """Return settings for ``xgboost.train``, with what the objective decides.
+
+    Raises:
+        ParameterError: where they decide it themselves.
+    """
+    if given := {"objective", "base_score", "num_class", "num_target", "eval_metric"} & set(params or {}):
+        raise ParameterError(f"params hold {', '.join(sorted(given))}, but the loss decides that; leave it out")
+    return {**DEFAULTS, "seed": seed, **(params or {}), **objective.params}
+
+
+class Matrices:
+    """Makes matrices of one kind: those that histograms are made of, unless ``tree_method`` is another.
+
+    Args:
+        params: settings of XGBoost.
+        categorical: indexes or names of columns that hold category codes.
+        feature_names: names of the columns.
+    """
+
+    def __init__(
+        self, params: Mapping[str, Any], categorical: Sequence[Any] = (), feature_names: Sequence[str] | None = None
+    ) -> None:
+        self._histograms = params["tree_method"] == "hist"
+        self._bins = {"max_bin": params["max_bin"]} if "max_bin" in params else {}
+        self._categorical, self._names = set(categorical), feature_names
+
+    def of(self, rows: Objective, X: Any, reference: xgboost.DMatrix | None = None) -> xgboost.DMatrix:
+        """Return the matrix of rows, whose bins are those of a reference if there is one."""
+        X = as_features(X)
+        given: dict[str, Any] = {"weight": rows.weight, "enable_categorical": True}
+        names: list[Any] = list(getattr(X, "columns", range(X.shape[1])) if self._names is None else self._names)
+        if self._names is not None:
+            given["feature_names"] = names
+        if self._categorical:
+            chosen = [place in self._categorical or name in self._categorical for place, name in enumerate(names)]
+            given["feature_types"] = ["c" if one else "q" for one in chosen]
+        if self._histograms:
+            return xgboost.QuantileDMatrix(X, rows.y, ref=reference, **self._bins, **given)
+        return xgboost.DMatrix(X, rows.y, **given)
+
+
+class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """The mean loss on the held-out rows of each round, in full precision, and when to stop.
+
+    XGBoost rounds metrics to six digits after the point, which is nothing for a loss of small numbers.
+
+    Args:
+        objective: of the training rows.
+        held: of the held-out rows; nothing is watched without.
+        patience: stop after that many rounds without a better one.
+    """
+
+    def __init__(self, objective: Objective, held: Objective | None, patience: int | None) -> None:
+        super().__init__()
+        self.held: Any = held
+        self.history: list[float] = []
+        self._patience = patience
+        self._start = np.inf if held is None else objective.metric(held.y, held.init_score, held.weight)
+
+    def metric(self, raw: Array, data: Any = None) -> tuple[str, float]:
+        """Return name and mean loss on the held-out rows, and keep it."""
+        self.history.append(self.held.metric(self.held.y, raw, self.held.weight))
+        return self.held.metric.name, self.history[-1]
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Return whether to stop."""
+        return self._patience is not None and len(self.history) - self._best >= self._patience
+
+    @property
+    def _best(self) -> int:
+        return int(np.argmin(self.history)) + 1
+
+    def best(self, rounds: int) -> int:
+        """Return how many rounds are best; none where no round beats the constant."""
+        if not self.history:
+            return rounds
+        return 0 if self._start <= min(self.history) else self._best

@@ -1,0 +1,54 @@
+"""What XGBoost and CatBoost are not to be trained with is refused before the first tree, by both alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_iris
+
+import lossmith as lm
+from lossmith import catboost, xgboost
+
+OVER_CLASSES = "sparse_categorical_cross_entropy"
+ROWS, LABELS = load_breast_cancer(return_X_y=True)
+IRIS, SPECIES = load_iris(return_X_y=True)
+BOTH = pytest.mark.parametrize("train", [xgboost.train, catboost.train], ids=["xgboost", "catboost"])
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("loss", "change", "error", "message"),
+    [
+        ("mean_error", lambda y: y, lm.ParameterError, "no best constant"),
+        ("perceptron", lambda y: y, lm.ParameterError, "zero for every row costs nothing"),
+        ("zero_one", lambda y: y, lm.ParameterError, "gradient is zero everywhere"),
+        ("triplet", lambda y: y, lm.ParameterError, "a loss of anchor, positive, negative"),
+        ("bce", lambda y: y * 0 + 1, lm.DomainError, "labels of one class"),
+        ("bce", lambda y: y * 2, lm.DomainError, r"y_true\[\d+\] is 2"),
+        ("mse", lambda y: y + np.nan, lm.DomainError, "y_true"),
+        ("poisson", lambda y: -y, lm.DomainError, r"y_true must be in \[0, inf\)"),
+        (OVER_CLASSES, lambda y: y * 2, lm.DomainError, "none with weight is of class 1"),
+        (OVER_CLASSES, lambda y: y * 0, lm.DomainError, "one class only"),
+        (OVER_CLASSES, lambda y: y + 0.5, lm.DomainError, "class indices must be whole numbers"),
+        ("hubber", lambda y: y, lm.LossNotFoundError, "Did you mean 'huber'"),
+    ],
+)
+def test_losses_and_targets(train: Callable, loss: str, change: Callable, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        train(loss, ROWS, change(LABELS.astype(float)))
+
+
+@BOTH
+def test_settings(train: Callable) -> None:
+    with pytest.raises(lm.ParameterError, match="'upper_bound'"):
+        train("bce", ROWS, LABELS, hessian="upper")
+    with pytest.raises(lm.ParameterError, match="patience needs validation"):
+        train("bce", ROWS, LABELS, patience=3)
+    with pytest.raises(lm.ParameterError, match="params hold eval_metric, objective, but the loss"):
+        train("bce", ROWS, LABELS, params={"objective": "Logloss", "eval_metric": "AUC"})
+    with pytest.raises(lm.DomainError, match="there are 2 classes, but y_true"):
+        train(OVER_CLASSES, IRIS, SPECIES, classes=2)
+    with pytest.raises(lm.EmptyError, match="weights sum to zero"):
+        train("mse", ROWS, LABELS, np.zeros(len(LABELS)))
