@@ -1,16 +1,16 @@
 """Probability repair: from the raw predictions of a model to probabilities, whatever loss and weights it learned by.
 
 A model that is trained well gives, for rows whose classes have probabilities p, the raw prediction with the least
-expected loss. There the slopes of the classes' losses, each times its p, balance. That is a linear equation in p, so
-p follows from the slopes alone, in closed form and for every loss: sharpened by focal loss, flattened by smoothing, moved
-by class weights (Elkan 2001, "The foundations of cost-sensitive learning"; for focal loss the result is that of
-Charoenphakdee et al. 2021, doi 10.1109/CVPR46437.2021.00517). Rows that were resampled by class are a change of the
-prior (Saerens et al. 2002, doi 10.1162/089976602753284446), which is undone like a weight.
+expected loss. There the slopes of the classes' losses, each times its p, balance. That is a linear equation in p, so p
+follows from the slopes alone, in closed form and for every loss, whatever it does to probabilities: focal loss flattens
+them (the result is that of Charoenphakdee et al. 2021, doi 10.1109/CVPR46437.2021.00517), smoothing too, and weights of
+classes move them (Elkan 2001, "The foundations of cost-sensitive learning"). Rows that were resampled by class are a
+change of the prior (Saerens et al. 2002, doi 10.1162/089976602753284446), which is undone like a weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.contract import numbers
+from lossmith.core.halving import jumps
 from lossmith.core.parameter import Vector
 from lossmith.errors import ParameterError, ShapeError
 
@@ -59,8 +60,8 @@ class Probable:
         is what is named here. Raw predictions beyond those of any probability, as smoothing has them, mean certainty.
 
         Args:
-            raw: logits or scores, finite: of any shape where the loss is of a yes or no, else with the classes along the
-                loss's ``class_axis``.
+            raw: logits or scores, finite: of any shape where the loss is of a yes or no, else with the classes along
+                the ``class_axis`` of the loss.
             class_weight: what the rows of each class, 0 first, were weighted by in training, besides the loss's own.
             sampling_rates: share of the rows of each class that were kept in training, or how often they were repeated.
             label_smoothing: share of each label of a yes or no that was spread evenly over both, as
@@ -161,9 +162,9 @@ def _refuse_untold(loss: Loss, classes: int, label_smoothing: float) -> None:
     gap = _gap(loss, classes, label_smoothing)
     if gap is not None:
         raise ParameterError(
-            f"{loss} does not tell probabilities: its best prediction is the same for all those between {gap[0]:.3g} and "
-            f"{gap[1]:.3g}. Train with a loss whose minimum tells them apart, such as a cross-entropy, or calibrate by "
-            "held-out rows"
+            f"{loss} does not tell probabilities: its best prediction is the same for all those between {gap[0]:.3g} "
+            f"and {gap[1]:.3g}. Train with a loss whose minimum tells them apart, as a cross-entropy does, or "
+            "calibrate by held-out rows"
         )
 
 
@@ -184,24 +185,8 @@ def _gap(loss: Loss, classes: int, label_smoothing: float) -> tuple[float, float
     places, known = places[~np.isnan(known)], known[~np.isnan(known)]
     if not known.size or np.ptp(known) <= _GAP:
         return 0.0, 1.0
-    low, high = _jumps(told, places, known)
+    low, high = jumps(told, places, known, _GAP)
     if not low.size:
         return None
     widest = int(np.argmax(high - low))
     return (float(low[widest]), float(high[widest])) if high[widest] - low[widest] > _GAP else None
-
-
-def _jumps(told: Callable[[Array], Array], places: Array, known: Array) -> tuple[Array, Array]:
-    """Return from where to where probabilities jump, each found by halving the way between two places."""
-    wide = np.flatnonzero(np.abs(np.diff(known)) > _GAP)
-    left, right, low, high = places[wide], places[wide + 1], known[wide], known[wide + 1]
-    for _ in range(64):
-        middle = left + (right - left) / 2
-        if not wide.size or np.all((middle == left) | (middle == right)):
-            break
-        here = told(middle)
-        here = np.where(np.isnan(here), low, here)
-        below = np.abs(here - low) >= np.abs(high - here)  # into the half with the larger part of the way
-        left, right = np.where(below, left, middle), np.where(below, middle, right)
-        low, high = np.where(below, low, here), np.where(below, here, high)
-    return np.minimum(low, high), np.maximum(low, high)
