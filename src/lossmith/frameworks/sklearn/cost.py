@@ -7,6 +7,7 @@ correlations of its columns allow. With several outputs they are a matrix, one c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from lossmith.core.loss import Loss
 
 Array = npt.NDArray[Any]
 
+_NUMBERS = 1 << 25  # of matrices of rows, a quarter of a gigabyte
+_STEP = 1e-5
 _CONSTANT = 1e-14  # a spread that small, relative to the size of the column, is rounding
 
 
@@ -88,7 +91,7 @@ class Bends:
     Attributes:
         value: the sum; infinite outside the domain.
         slopes: derivatives, of the shape of the place.
-        curvature: second derivatives, of that shape, or a matrix for each row where outputs couple.
+        curvature: second derivatives, of that shape.
     """
 
     value: float
@@ -97,9 +100,22 @@ class Bends:
 
     def times(self, change: Array) -> Array:
         """Return how slopes change along a change of the place."""
-        if self.curvature.ndim == self.slopes.ndim:
-            return np.asarray(self.curvature * change)
-        return np.asarray(np.einsum("nij,nj->ni", self.curvature, change))
+        return np.asarray(self.curvature * change)
+
+
+@dataclass
+class RowBends(Bends):
+    """The same where the numbers of a row couple.
+
+    Attributes:
+        along: ``change -> change of the slopes``.
+    """
+
+    along: Callable[[Array], Array]
+
+    def times(self, change: Array) -> Array:
+        """Return how slopes change along a change of the place."""
+        return self.along(change)
 
 
 class Function(Protocol):
@@ -122,23 +138,40 @@ class RowLosses:
         self.loss, self.y, self.weight = loss, y, weight
         domain = loss.domains["f"]
         self.low, self.high = domain.low, domain.high
-        self._second = "full_hessian" if loss._couples else "hessian"
 
     def at(self, place: Array) -> Bends:
         """Return value and derivatives at raw predictions, (rows, outputs)."""
         nothing = np.zeros(place.shape)
         if not (np.isfinite(place).all() and (place > self.low).all() and (place < self.high).all()):
             return Bends(np.inf, nothing, nothing)
-        raw = place if self.loss._couples else place[:, 0]
-        outputs = ("losses", "gradient", self._second)
-        losses, slopes, curvature = (self.loss.evaluate(self.y, raw, outputs, trusted=True)[name] for name in outputs)
-        value = float(self.weight @ losses)
-        if not (np.isfinite(value) and np.isfinite(slopes).all() and np.isfinite(curvature).all()):
+        couples = self.loss._couples
+        raw = place if couples else place[:, 0]
+        found = self.loss.evaluate(self.y, raw, ("losses", "gradient", "hessian"), trusted=True)
+        value = float(self.weight @ found["losses"])
+        if not (np.isfinite(value) and np.isfinite(found["gradient"]).all() and np.isfinite(found["hessian"]).all()):
             return Bends(np.inf, nothing, nothing)
-        w = self.weight.reshape(-1, *[1] * (place.ndim - 1))
-        if not self.loss._couples:
-            return Bends(value, w * slopes[:, None], w * curvature[:, None])
-        return Bends(value, w * slopes, w[..., None] * curvature)
+        w = self.weight[:, None]
+        slopes, curvature = (w * found[name].reshape(place.shape) for name in ("gradient", "hessian"))
+        if not couples:
+            return Bends(value, slopes, curvature)
+
+        return RowBends(value, slopes, curvature, self._along(place, w))
+
+    def _along(self, place: Array, w: Array) -> Callable[[Array], Array]:
+        """Return how slopes change along a change: by matrices, or by differences where there is no room for them."""
+        if place.size * place.shape[1] <= _NUMBERS:
+            full = self.loss.evaluate(self.y, place, ("full_hessian",), trusted=True)["full_hessian"]
+            return lambda change: w * np.einsum("nij,nj->ni", full, change)
+
+        def differences(change: Array) -> Array:
+            step = _STEP / max(float(np.abs(change).max()), np.finfo(float).tiny)
+            ahead, behind = (
+                self.loss.evaluate(self.y, place + side * step * change, ("gradient",), trusted=True)["gradient"]
+                for side in (1, -1)
+            )
+            return np.asarray(w * (ahead - behind) / (2 * step))
+
+        return differences
 
 
 class Squares:

@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 _FEW = 8  # targets that are looked at for kinks
 _AWAY = np.sinh(np.linspace(-12.0, 12.0, 121))  # in units of the spread of the targets
-_KINK = 1e-6  # of the steepest slope
+_KINK = 1e-6  # of the size of slopes
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,9 @@ def has_kinks(loss: Loss, y: Array) -> bool:
         places = np.unique(np.clip(middle + spread * _AWAY, *ends))
         known = slope(places)
         places, known = places[np.isfinite(known)], known[np.isfinite(known)]
-        near = np.abs(places - middle) <= spread  # further out a slope may be of any size
-        least = _KINK * float(np.max(np.abs(known[near]), initial=0.0))
-        low, high = jumps(slope, places, known, least)
-        if np.any(high - low > least):
+        size = float(np.max(np.abs(known[np.abs(places - middle) <= spread]), initial=0.0))
+        low, high = jumps(slope, places, known, _KINK * size)
+        # Further out slopes may be of any size, and steps from one number to the next with them.
+        if np.any(high - low > _KINK * np.maximum(size, np.maximum(np.abs(low), np.abs(high)))):
             return True
     return False

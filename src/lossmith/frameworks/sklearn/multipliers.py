@@ -162,7 +162,8 @@ class Envelope:
         wanted, rho, w = place + self.multipliers / self.strength, self.strength, self.function.weight
         near = self.function.near(wanted, rho)
         away = wanted - near.points
-        bends = np.where(np.isinf(near.curvature), rho, rho * near.curvature / (rho + near.curvature))
+        with np.errstate(divide="ignore"):
+            bends = rho / (1 + rho / near.curvature)
         return Bends(float(np.sum(w * (near.values + rho / 2 * away**2))), w * rho * away, w * bends)
 
     def moved(self, place: Array) -> tuple[Envelope, Array, float]:

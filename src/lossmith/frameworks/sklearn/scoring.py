@@ -13,6 +13,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import DomainError, ParameterError
+from lossmith.structures.composite import Sum
 
 Array = npt.NDArray[Any]
 Response = Literal["auto", "predict", "predict_proba", "decision_function"]
@@ -22,13 +23,20 @@ _CLASSES = ("binary", "categorical")
 
 
 def on_scale(loss: Loss) -> Loss | None:
-    """Return the loss declared on predictions of the target's scale, or ``None`` where it takes raw ones alone."""
+    """Return the loss declared on predictions of the target's scale, or ``None`` where it cannot be declared so."""
+    if isinstance(loss, Sum):
+        terms = [(weight, on_scale(term)) for weight, term in loss.parts]
+        known = [(weight, term) for weight, term in terms if term is not None]
+        return Sum(known) if len(known) == len(terms) else None
     option = loss._options.get("prediction")
     if option is not None and len(option.choices) > 1:
         return loss if loss.values["prediction"] != option.choices[0] else loss.replace(prediction=option.choices[1])
-    if loss.card.task in _CLASSES:
-        return None if loss.link.name == "identity" else loss
-    return loss
+    return loss if loss.link.name == "identity" and loss.card.task not in _CLASSES else None
+
+
+def takes_scale(loss: Loss) -> bool:
+    """Return whether predictions of the target's scale can be brought to the loss."""
+    return loss.link.name != "identity" or on_scale(loss) is not None
 
 
 class Metric:
@@ -98,11 +106,11 @@ class Scorer(_MetadataRequester):  # type: ignore[misc]  # scikit-learn has no t
             return self.response
         if self.loss.card.task not in _CLASSES:
             return "predict"
-        if on_scale(self.loss) is not None and hasattr(estimator, "predict_proba"):
+        if takes_scale(self.loss) and hasattr(estimator, "predict_proba"):
             return "predict_proba"
         if hasattr(estimator, "decision_function"):
             return "decision_function"
-        wanted = "raw predictions (decision_function)" if on_scale(self.loss) is None else "probabilities"
+        wanted = "probabilities" if takes_scale(self.loss) else "raw predictions (decision_function)"
         raise ParameterError(f"{self} judges {wanted}, and {type(estimator).__name__} gives none")
 
     def _labels(self, estimator: Any, y: Any) -> Any:
@@ -166,11 +174,10 @@ def _cost(loss: Loss, y: Any, answer: Array, weight: Any, *, scaled: bool) -> fl
     """Return the cost of answers on the target's scale, or of raw ones."""
     form = loss.raw_form
     if scaled:
-        known = on_scale(loss)
-        if known is None:
+        if not takes_scale(loss):
             raise ParameterError(f"{loss} takes raw predictions alone; probabilities say nothing to it")
-        takes_raw = known == form and known.link.name != "identity" and "prediction" not in known.values
-        form, answer = known, known.link.forward(answer) if takes_raw else answer
+        known = on_scale(loss)
+        form, answer = (form, loss.link.forward(answer)) if known is None else (known, answer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LossmithWarning)  # what the answers are is known
         return float(form.cost(y, answer, weight=weight))
