@@ -30,7 +30,8 @@ class Settings:
     Attributes:
         l1, l2: what absolute values and squares of slopes are multiplied by.
         intercept: whether there is one; it has no penalty.
-        tolerance: of gradient and duality gap, relative to the slopes of the losses at the start.
+        tolerance: of the gradient, relative to the slopes of the losses at the start, and of the duality gap, relative
+            to those times the typical distance from the best predictions.
         most: Newton steps at most.
     """
 
@@ -89,10 +90,11 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
         _refuse_flat(loss, y, raw)
         slopes, intercepts = design.coefficients(start)
         return Fit(slopes, intercepts, 0, True, math.nan)
+    distance = 1.0 if loss._couples else _distance(loss, y, weight, raw)
     smooth: list[tuple[Any, Function]] = []
     kinked: list[tuple[Any, Kinked, Array]] = []
     if has_kinks(loss, y):
-        firm = unit / _distance(loss, y, weight, raw)
+        firm = unit / distance
         kinked.append((design, KinkedLosses(loss, y, weight), np.full(place.shape, firm)))
     else:
         firm = float(np.mean(np.abs(first["hessian"]))) or 1.0
@@ -106,12 +108,12 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
         found = minimum(Cost(smooth, start.shape, unit), start.ravel(), settings.tolerance, settings.most)
         slopes, intercepts = design.coefficients(found.vector.reshape(start.shape))
         return Fit(slopes, intercepts, found.steps, found.gradient <= settings.tolerance, math.nan)
-    solved = solution(smooth, kinked, start, unit, settings.tolerance, settings.most)
+    solved = solution(smooth, kinked, start, unit, unit * distance, settings.tolerance, settings.most)
     slopes, intercepts = design.coefficients(solved.vector.reshape(start.shape))
     if settings.l1:
         slopes = solved.points[-1].T  # with exact zeros
     converged = max(abs(solved.gap), solved.gradient) <= settings.tolerance
-    return Fit(slopes, intercepts, solved.steps, converged, solved.gap * unit)
+    return Fit(slopes, intercepts, solved.steps, converged, solved.gap * unit * distance)
 
 
 def _best_constant(loss: Loss, y: Array, weight: Array) -> Any:

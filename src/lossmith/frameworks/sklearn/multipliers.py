@@ -184,7 +184,7 @@ class Solution:
         vector: the parameters.
         points: the proximal points of each function with kinks.
         steps: Newton steps taken.
-        gap: how far the cost can lie above its minimum, if it is convex, in units of the cost.
+        gap: how far the cost can lie above its minimum, if it is convex, in the size of costs.
         gradient: largest entry of the gradient of the bound, in units of the cost.
     """
 
@@ -200,6 +200,7 @@ def solution(
     kinked: list[tuple[Any, Kinked, Array]],
     start: Array,
     unit: float,
+    size: float,
     tolerance: float,
     most: int,
 ) -> Solution:
@@ -209,7 +210,8 @@ def solution(
         smooth: maps from parameters and functions.
         kinked: maps, functions with kinks and first strengths.
         start: parameters, (parameters, outputs).
-        unit: what costs are divided by.
+        unit: what costs are divided by to have slopes of the size of 1.
+        size: of costs, which the gap is told in.
         tolerance: of gap and gradient.
         most: Newton steps at most.
     """
@@ -221,7 +223,7 @@ def solution(
         vector, steps = found.vector, steps + found.steps
         theta = vector.reshape(start.shape)
         moved = [(way, *envelope.moved(way.predict(theta))) for way, envelope in envelopes]
-        gap = sum(above for *_, above in moved) / unit
+        gap = sum(above for *_, above in moved) / size
         if steps >= most or (abs(gap) <= tolerance and found.gradient <= tolerance):
             break
         envelopes = [(way, envelope) for way, envelope, *_ in moved]

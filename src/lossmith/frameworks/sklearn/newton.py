@@ -47,24 +47,36 @@ def minimum(cost: Cost, start: Array, tolerance: float, most: int) -> Minimum:
         tolerance: how large entries of the gradient may be.
         most: steps at most.
     """
-    _, gradient = cost(start)
-    if np.abs(gradient).max(initial=0.0) <= tolerance:
-        return Minimum(start, 0, float(np.abs(gradient).max(initial=0.0)))
-    with np.errstate(all="ignore"):
-        found = minimize(
-            cost,
-            start,
-            jac=True,
-            hessp=cost.product,
-            method="trust-ncg",
-            options={
-                "gtol": max(tolerance, _ROUGH) / 2,
-                "maxiter": most,
-                "initial_trust_radius": _first_radius(cost, start, gradient),
-                "max_trust_radius": np.inf,
-            },
-        )
-        return _polished(cost, Minimum(found.x, int(found.nit), 0.0), tolerance, most)
+    found = Minimum(start, 0, float(np.abs(cost(start)[1]).max(initial=0.0)))
+    rough = max(tolerance, _ROUGH)
+    # Where the curvature jumps, a Newton step can miss: then the trust region has to come closer first.
+    while found.gradient > tolerance and found.steps < most:
+        before = found.gradient
+        with np.errstate(all="ignore"):
+            found = _polished(cost, _near(cost, found, rough, most), tolerance, most)
+        if rough == tolerance or (found.gradient > before / 2 and rough < _ROUGH):
+            break
+        rough = max(tolerance, rough / 100)
+    return found
+
+
+def _near(cost: Cost, found: Minimum, gradient: float, most: int) -> Minimum:
+    """Return where a trust region comes to from a place, with a gradient of that size."""
+    _, slope = cost(found.vector)
+    done = minimize(
+        cost,
+        found.vector,
+        jac=True,
+        hessp=cost.product,
+        method="trust-ncg",
+        options={
+            "gtol": gradient / 2,
+            "maxiter": most - found.steps,
+            "initial_trust_radius": _first_radius(cost, found.vector, slope),
+            "max_trust_radius": np.inf,
+        },
+    )
+    return Minimum(done.x, found.steps + int(done.nit), 0.0)
 
 
 def _first_radius(cost: Cost, start: Array, gradient: Array) -> float:
