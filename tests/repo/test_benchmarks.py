@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = {
     "kernels": ["--only", "huber", "--only", "kl_divergence", "--calls", "2"],
     "switch": ["--only", "huber"],
+    "linear": ["--rows", "300", "--rounds", "1"],
     "cpu": [
         "--quick",
         "--only",

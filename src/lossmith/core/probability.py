@@ -58,6 +58,8 @@ class Probable:
 
         What the loss itself does to probabilities (focus, weights of classes, smoothing, adjustments) is undone, and so
         is what is named here. Raw predictions beyond those of any probability, as smoothing has them, mean certainty.
+        Labels are taken to be drawn by the probabilities; nothing is estimated, so what a model has not learned, this
+        does not know.
 
         Args:
             raw: logits or scores, finite: of any shape where the loss is of a yes or no, else with the classes along

@@ -47,7 +47,11 @@ def _balanced(parts: Sequence[tuple[float, Rows]], z: Array) -> Array:
     matrix[rows, largest] = 1.0
     wanted = np.zeros((*z.shape, 1))
     wanted[rows, largest] = 1.0
-    p = np.maximum((np.linalg.pinv(matrix) @ wanted)[..., 0], 0.0)
+    try:
+        found = np.linalg.solve(matrix, wanted)
+    except np.linalg.LinAlgError:  # probabilities of some classes do not matter
+        found = np.linalg.pinv(matrix) @ wanted
+    p = np.maximum(found[..., 0], 0.0)
     return p / p.sum(axis=-1, keepdims=True)
 
 

@@ -125,7 +125,8 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
             alpha / 2.
         strength: of the penalty, in the place of its own.
         fit_intercept: whether there is an intercept.
-        tol: how small the gradient, relative to the losses' slopes at the start, and the duality gap must get.
+        tol: how small the gradient must get, relative to the slopes of the losses at the start, and the duality gap,
+            relative to the size of the cost there.
         max_iter: Newton steps at most.
 
     Attributes:
