@@ -61,7 +61,7 @@ class _Linear(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         strength: float | None = None,
         fit_intercept: bool = True,
         tol: float = 1e-10,
-        max_iter: int = 300,
+        max_iter: int = 1000,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -146,7 +146,7 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         strength: float | None = None,
         fit_intercept: bool = True,
         tol: float = 1e-10,
-        max_iter: int = 300,
+        max_iter: int = 1000,
     ) -> None:
         super().__init__(loss, penalty, strength=strength, fit_intercept=fit_intercept, tol=tol, max_iter=max_iter)
 
@@ -216,7 +216,7 @@ class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         strength: float | None = None,
         fit_intercept: bool = True,
         tol: float = 1e-10,
-        max_iter: int = 300,
+        max_iter: int = 1000,
     ) -> None:
         super().__init__(loss, penalty, strength=strength, fit_intercept=fit_intercept, tol=tol, max_iter=max_iter)
 

@@ -25,8 +25,8 @@ from lossmith.frameworks.sklearn.newton import minimum
 
 Array = npt.NDArray[Any]
 
-_ROUNDS = 60
-_FIRM = 4.0  # by which strengths grow from round to round
+_ROUNDS = 100
+_FIRM = 2.0  # by which strengths grow from round to round
 _HALVINGS = 80
 _ROUNDING = 1e-15
 _CLOSE = 1e-6  # slopes that differ by more are of the two sides of a kink
