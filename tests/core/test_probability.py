@@ -31,6 +31,7 @@ UNTOLD = ["hinge", "perceptron", "zero_one", "asymmetric(gamma_negative=0)", "cr
           "generalised_cross_entropy(q=1)"]  # fmt: skip
 NO, YES = 0.02, 0.97
 KNOWN = np.array([NO, 0.1, 0.5, 0.7, YES])
+MILD = np.array([[0.32, 0.33, 0.35]])
 ROWS = np.array([[0.2, 0.3, 0.5], [0.3, 0.3, 0.4], [0.5, 0.1, 0.4]])
 
 
@@ -56,6 +57,16 @@ def test_losses_of_labels(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_losses_of_classes(name: str) -> None:
     tells_what_is_known(lm.parse(name), ROWS)
+
+
+@pytest.mark.parametrize("name", [*lm.names("binary"), *lm.names("categorical")])
+def test_every_loss_of_labels_and_classes_tells_or_is_refused(name: str) -> None:
+    loss = lm.get(name)
+    if name in UNTOLD:
+        with pytest.raises(lm.ParameterError, match="does not tell"):
+            loss.to_probability(np.zeros(3) if loss.elementwise else np.zeros((1, 3)))
+    else:
+        tells_what_is_known(loss, KNOWN[1:-1] if loss.elementwise else MILD)
 
 
 def test_formulas_and_functions() -> None:

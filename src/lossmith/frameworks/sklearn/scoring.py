@@ -151,7 +151,8 @@ def scorer(loss: Loss | str, *, response: Response = "auto") -> Scorer:
     """Return a loss as a scorer for ``cross_val_score``, ``GridSearchCV`` and ``cross_validate``: minus the cost.
 
     What the estimator is asked for follows from the loss: values and rates from ``predict``; of labels and classes
-    probabilities from ``predict_proba`` where the loss takes those, else ``decision_function``. Whether the loss was
+    probabilities from ``predict_proba`` where the loss takes those, repaired ones if that is what the estimator gives,
+    else ``decision_function``. Whether the loss was
     declared on logits or probabilities, on a rate or its logarithm, does not matter. Weights come by metadata routing:
     ``scorer(loss).set_score_request(sample_weight=True)``.
 
