@@ -115,7 +115,7 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
     It minimises Σ w loss(y, f) / Σ w + penalty(coef), where f = X @ coef + intercept is the raw prediction: the
     logarithm of a rate where the loss has a log link. Smooth losses are minimised by SciPy's trust region with exact
     gradients and products of the exact Hessian; losses with kinks and L1 penalties by the method of multipliers, to a
-    duality gap. Losses that are not convex give a minimum near the best constant, where the fit starts.
+    duality gap. The fit starts from the best constant; losses that are not convex give one of their minima.
 
     Args:
         loss: a loss or its text, such as ``"quantile(level=0.9)"``; a formula of your own.

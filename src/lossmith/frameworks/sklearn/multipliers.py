@@ -101,8 +101,7 @@ class KinkedLosses:
         wanted, rho = place[:, 0], strength[:, 0]
         points = np.clip(wanted, self._low, self._high)
         rows = np.arange(points.size)
-        pull, _ = self._pull(rows, points, wanted, rho)
-        ends = np.clip(points - pull / rho, self._low, self._high)
+        ends = self._beyond(points, wanted, rho)
         low, high = np.minimum(points, ends), np.maximum(points, ends)
         # Most kinks are where the loss is least: two places around that leave nothing between them to look through.
         reach = 4 * np.spacing(np.abs(self._best))
@@ -126,8 +125,22 @@ class KinkedLosses:
         found = self.loss.evaluate(self.y, points, ("losses", "gradient", "hessian"), trusted=True)
         slope = rho * (wanted - points)
         kink = np.abs(slope - found["gradient"]) > _CLOSE * (np.abs(slope) + np.abs(found["gradient"]))
-        curvature = np.where(kink, np.inf, np.maximum(found["hessian"], 0.0))
+        curvature = np.where(kink, np.inf, np.maximum(found["hessian"], -rho / 2))
         return Near(points[:, None], found["losses"][:, None], curvature[:, None])
+
+    def _beyond(self, points: Array, wanted: Array, rho: Array) -> Array:
+        """Return places on the other side of the proximal points; the first try is that of convex losses."""
+        rows, ends = np.arange(points.size), points.copy()
+        pull, _ = self._pull(rows, points, wanted, rho)
+        step = -pull / rho
+        for _ in range(_HALVINGS):
+            ends[rows] = np.clip(points[rows] + step[rows], self._low, self._high)
+            there, _ = self._pull(rows, ends[rows], wanted, rho)
+            rows = rows[there * pull[rows] > _ROUNDING * pull[rows] ** 2]
+            if not rows.size:
+                break
+            step[rows] *= 2
+        return ends
 
     def _pull(self, rows: Array, here: Array, wanted: Array, rho: Array) -> tuple[Array, Array]:
         found = self.loss.evaluate(self.y[rows], here, ("gradient", "hessian"), trusted=True)
