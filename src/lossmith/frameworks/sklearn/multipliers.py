@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 _ROUNDS = 100
 _FIRM = 2.0  # by which strengths grow from round to round
 _HALVINGS = 80
+_REACH = 4  # units in the last place on either side of a kink
 _ROUNDING = 1e-15
 _CLOSE = 1e-6  # slopes that differ by more are of the two sides of a kink
 
@@ -104,14 +105,14 @@ class KinkedLosses:
         ends = self._beyond(points, wanted, rho)
         low, high = np.minimum(points, ends), np.maximum(points, ends)
         # Most kinks are where the loss is least: two places around that leave nothing between them to look through.
-        reach = 4 * np.spacing(np.abs(self._best))
+        reach = _REACH * np.spacing(np.abs(self._best))
         for here in (self._best - reach, self._best + reach):
             inside = np.flatnonzero((here > low) & (here < high))
             self._narrow(inside, here[inside], low, high, wanted, rho)
         points = low + (high - low) / 2
         for _ in range(_HALVINGS):
             width = high[rows] - low[rows]
-            rows = rows[width > 2 * np.spacing(np.maximum(np.abs(low[rows]), np.abs(high[rows])))]
+            rows = rows[width > 2 * _REACH * np.spacing(np.maximum(np.abs(low[rows]), np.abs(high[rows])))]
             if not rows.size:
                 break
             here = points[rows]
