@@ -78,8 +78,24 @@ def test_the_story_of_learning_is_true(tmp_path: Path) -> None:
     assert shares[-1] == 12.5
 
 
+def test_a_cost_in_money_beats_squared_error(tmp_path: Path) -> None:
+    rows = re.findall(
+        r"^(.{14}) +([\d,]+) +([\d,]+) +([\d,]+) +(-?[\d,]+) to ([\d,]+) +(\d+)%, (\d+)%$",
+        printed("asymmetric_business_cost.py", tmp_path),
+        re.MULTILINE,
+    )
+    assert [name.strip() for name, *_ in rows] == ["LightGBM", "linear model"]
+    for _, *numbers in rows:
+        usual, own, saved, low, high, often, seldom = (float(number.replace(",", "")) for number in numbers)
+        assert saved == pytest.approx(usual - own, abs=1.5)
+        assert saved > 0.1 * usual
+        assert 0 < low < saved < high
+        assert seldom < often
+
+
 def test_every_example_is_run_here_and_short() -> None:
     assert SCRIPTS == [
+        "asymmetric_business_cost.py",
         "how_loss_guides_learning.py",
         "recipe_jax.py",
         "recipe_numpy.py",

@@ -1,7 +1,8 @@
-"""The best prediction of losses without a closed form, one target at a time: where the gradient changes sign."""
+"""Halving: the best prediction of losses without a closed form, one target at a time, and where functions jump."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,3 +149,26 @@ class _Search:
             rises = self.rises(between)
             left, right = np.where(rises, left, between), np.where(rises, between, right)
         return np.where(self.losses(right) < self.losses(here), right, here)
+
+
+def jumps(function: Callable[[Array], Array], places: Array, values: Array, least: float) -> tuple[Array, Array]:
+    """Return from where to where a function jumps, each found by halving the way between two of some places.
+
+    Args:
+        function: from places to values, which may be unknown (NaN) at single places.
+        places: in ascending order.
+        values: the function there, all known.
+        least: steps between neighbours that are no larger are not looked into.
+    """
+    wide = np.flatnonzero(np.abs(np.diff(values)) > least)
+    left, right, low, high = places[wide], places[wide + 1], values[wide], values[wide + 1]
+    for _ in range(_HALVINGS):
+        middle = left + (right - left) / 2
+        if np.all((middle == left) | (middle == right)):
+            break
+        here = function(middle)
+        here = np.where(np.isnan(here), low, here)
+        below = np.abs(here - low) >= np.abs(high - here)  # into the half with the larger part of the way
+        left, right = np.where(below, left, middle), np.where(below, middle, right)
+        low, high = np.where(below, low, here), np.where(below, here, high)
+    return np.minimum(low, high), np.maximum(low, high)

@@ -24,6 +24,7 @@ from lossmith.core.fill import fill
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol, written
+from lossmith.core.probability import Probable
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.section import Section
 from lossmith.core.state import CostState, Tally, divisor, reduced
@@ -41,7 +42,7 @@ Plain = Callable[..., tuple[float, Any] | None]
 """``(y_true, y_pred, named, *, gradient, mean, out) -> (cost, gradient)``; nothing for a call that is not as plain."""
 
 
-class Loss(Traceable, Summable, Configured):
+class Loss(Traceable, Summable, Probable, Configured):
     """Base of all losses. Instances are immutable, comparable, hashable and picklable."""
 
     aliases: ClassVar[tuple[str, ...]] = ()

@@ -29,7 +29,7 @@ from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import NoConstantError, ParameterError
 from lossmith.program import Program, trace
 from lossmith.program.ops import Ops, Value
-from lossmith.structures import row_constant
+from lossmith.structures import row_constant, row_labels
 from lossmith.structures.rows import Rows
 
 Array = npt.NDArray[Any]
@@ -200,6 +200,10 @@ class Sum(Loss):
         if self.paired and self._couples:
             raise NoConstantError(f"{self} has no best constant: each of its terms asks for a row of its own")
         return None
+
+    def _label_shares(self, raw: Array, label_smoothing: float) -> Array:
+        parts = self._rows
+        return super()._label_shares(raw, label_smoothing) if parts is None else row_labels.shares(parts, raw)
 
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from lossmith.core.traceable import NONE, Counting
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError
 from lossmith.program import Program
-from lossmith.structures import row_constant
+from lossmith.structures import row_constant, row_labels
 from lossmith.structures.lines import along_true_class
 
 Array = Any
@@ -335,6 +335,14 @@ class Rows(Loss):
             raise EmptyError(f"{self}: no example with weight to choose a constant for")
         found, places = np.unique(batch.inputs["y"][w > 0], axis=0, return_inverse=True)
         return found, classes, np.bincount(places.reshape(-1), weights=w[w > 0])
+
+    @property
+    def unanchored(self) -> Self:
+        """The same loss without what only says where logits are."""
+        return self
+
+    def _label_shares(self, raw: Array, label_smoothing: float) -> Array:
+        return row_labels.shares([(1.0, self)], raw)
 
     def _is_vector(self, name: str) -> bool:
         return isinstance(self._values[name], tuple)

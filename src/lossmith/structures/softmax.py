@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from lossmith.engines.llvm.row_call import Prepared
 
 Array = Any
+
+
+_CERTAIN = 700.0  # -log p beyond this has no p in float64
 
 
 class Softmax(Written, Rows):
@@ -114,6 +117,24 @@ class Softmax(Written, Rows):
 
     def _offsets(self, classes: int) -> Array:
         return np.asarray(self.shifted(REFERENCE, np.zeros((1, classes)))[0])
+
+    @property
+    def unanchored(self) -> Self:
+        """The same loss without its z-loss."""
+        return self if self.z_loss is None else self.replace(z_loss=None)
+
+    @np.errstate(divide="ignore", invalid="ignore")
+    def _label_shares(self, raw: Array, label_smoothing: float) -> Array:
+        """Return class probabilities: here slopes of classes differ but by a factor, so each has its own equation."""
+        u = np.minimum(rows.softmax(REFERENCE.xp, self.shifted(REFERENCE, raw)).u, _CERTAIN)
+        slopes = REFERENCE.run(self, "formula", ["gradient:u"], [u])["gradient:u"]
+        logs = -u - np.log(np.maximum(slopes, 0.0))
+        top = logs.max(axis=-1, keepdims=True)
+        t = np.where(np.isinf(top), logs == top, np.exp(logs - top))
+        # Smoothing leaves each class a share that says nothing.
+        rest = np.maximum(t / t.sum(axis=-1, keepdims=True) - (self.label_smoothing or 0.0) / t.shape[-1], 0.0)
+        p = rest if self.class_weight is None else rest / self._weight_by_class(t.shape[-1])
+        return p / p.sum(axis=-1, keepdims=True)
 
     def _centred(self, z: Array) -> Array:
         return z if self.z_loss is not None else super()._centred(z)

@@ -1,0 +1,1 @@
+"""What lossmith.sklearn is made of."""
