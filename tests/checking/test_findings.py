@@ -18,6 +18,8 @@ WRONG = [
     ("log(f)", {}, "finite", "error", "The value is not a number inside the domain"),
     ("1/abs(f - y)", {}, "finite", "error", "The value is infinite inside the domain"),
     ("(f/y - 1)**2", {}, "finite", "error", "not a number"),
+    ("abs(sqrt(f - y)/(y/f))", {}, "finite", "error", "not a number"),
+    ("max(y, (f - y)**-1)", {}, "finite", "error", "infinite"),
     ("y - f", {}, "minimum", "error", "Unbounded below"),
     ("-(y - f)**2", {}, "minimum", "error", "Unbounded below"),
     ("exp(-(f - y)**2)", {}, "minimum", "error", "Greatest at f = y: the sign is turned around"),
