@@ -84,6 +84,12 @@ def test_a_wrong_derivative_by_one_of_several_inputs_is_an_error() -> None:
     assert lm.check("gaussian_nll")["derivatives"].severity == "ok"
 
 
+@pytest.mark.parametrize("trait", ["convex", "lipschitz"])
+def test_a_claim_about_several_inputs_is_held_against_what_is_seen(trait: str) -> None:
+    (found,) = lm.check(claiming("gaussian_nll", **{trait: True})).errors
+    assert found.evidence.startswith(f"The card claims the trait {trait}.")
+
+
 @lm.loss(predicted={"v": "(0, inf)"})
 def unsure(ops: Ops, y: Value, f: Value, v: Value) -> Value:
     """A loss of two predicted inputs with a hole."""
