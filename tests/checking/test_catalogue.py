@@ -13,7 +13,7 @@ from lossmith.checking import several, single
 from lossmith.checking.ground import Ground
 from lossmith.program import Ops, Value
 
-EXACT = ("huber", "binary_cross_entropy", "poisson", "tukey", "quantile", "zero_one", "mean_error")
+EXACT = ("huber", "binary_cross_entropy", "zero_one")
 """Held against sixty digits too; the laws do that for every loss."""
 
 
@@ -21,10 +21,10 @@ EXACT = ("huber", "binary_cross_entropy", "poisson", "tukey", "quantile", "zero_
 def test_no_loss_of_the_catalogue_has_an_error(name: str) -> None:
     loss = lm.get(name)
     if loss.elementwise:
-        findings = list(single.examine(Ground(loss, None, exact=name in EXACT)))
+        findings = single.examine(Ground(loss, None, exact=name in EXACT))
         assert findings[-1].title == "What its card claims holds"
     else:
-        findings = list(several.examine(loss, exact=name in ("gaussian_nll", "multi_quantile", "triplet")))
+        findings = several.examine(loss, exact=name in ("gaussian_nll", "multi_quantile"))
         assert findings[-1].topic == "left_out"
     assert [finding for finding in findings if finding.severity == "error"] == []
 

@@ -25,8 +25,9 @@ _SIZES = (1e-4, 1e-2, 1.0, 1e2, 1e4)
 Data = dict[str, Any]
 
 
-def examine(loss: Loss, *, exact: bool) -> Iterator[Finding]:
-    """Yield what is found out about a loss of rows, of several predicted inputs, or of other inputs."""
+@np.errstate(all="ignore")
+def examine(loss: Loss, *, exact: bool) -> tuple[Finding, ...]:
+    """Return what is found out about a loss of rows, of several predicted inputs, or of other inputs."""
     data: Data = {**sample(loss, _ROWS)}
     outputs = loss.evaluate(outputs=("losses", "gradient", "hessian"), trusted=True, **data)
     form = loss.raw_form
@@ -37,9 +38,7 @@ def examine(loss: Loss, *, exact: bool) -> Iterator[Finding]:
         _bounded(form),
         _sizes(outputs),
     ]
-    yield from findings
-    yield from _claims(loss, findings)
-    yield _left_out(loss)
+    return (*findings, *_claims(loss, findings), _left_out(loss))
 
 
 def _finite(outputs: Data) -> Finding:
