@@ -87,7 +87,8 @@ def test_the_numbers_are_true() -> None:
     assert reach["float32"] == pytest.approx(math.sqrt(math.log(np.finfo("f4").max)), rel=0.02)
     around = single.examine(Ground(lm.parse("max(abs(f - y) - 0.37, 0)"), None, exact=False))
     (stretch,) = (finding.facts["minima"] for finding in around if finding.topic == "minimum")
-    assert [(each["low"] - each["y"], each["high"] - each["y"]) for each in stretch] == [pytest.approx((-0.37, 0.37))] * 6
+    for each in stretch:
+        assert (each["low"] - each["y"], each["high"] - each["y"]) == pytest.approx((-0.37, 0.37))
     assert lm.check("huber(delta=2)")["robust"].facts == {"lipschitz": True, "bound": 2.0, "grows": [], "fades": []}
     assert lm.check("welsch")["robust"].facts["fades"] == ["below", "above"]
 
