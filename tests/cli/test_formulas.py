@@ -81,13 +81,14 @@ def declared(*words: str) -> Any:
 def test_options_declare_what_a_formula_takes() -> None:
     text = "k*price*(f - y)**2/v + log(v)"
     words = ["--parameter", "k=4 in (0, inf)", "--input", "price", "--predicted", "v in (0, inf)"]
-    words += ["--targets", "[0, 9]", "--task", "counts", "--link", "identity"]
+    words += ["--targets", "[0, 9]", "--predictions", "[0, 5]", "--task", "counts", "--link", "identity"]
     assert declared(text, *words) == lm.formula(
         text,
         parameters={"k": (4.0, "(0, inf)")},
         inputs={"price": "(-inf, inf)"},
         predicted={"v": "(0, inf)"},
         target="[0, 9]",
+        prediction="[0, 5]",
         task="counts",
         link="identity",
     )

@@ -39,7 +39,8 @@ def _search(loss: Loss, y: float, low: mpf, high: mpf, at_low: Any, at_high: Any
 
 
 def _choices(loss: Loss, y: float, f: mpf) -> Any:
-    return oracle.choices(loss, y, f, _WIDTH)
+    # What is no number differs from itself, and would flip everywhere.
+    return tuple(None if choice != choice else choice for choice in oracle.choices(loss, y, f, _WIDTH))
 
 
 @cache

@@ -16,7 +16,6 @@ from lossmith.errors import ParameterError
 __all__ = ["Finding", "Report", "check"]
 
 
-@np.errstate(all="ignore")
 def check(
     loss: Loss | str,
     y_true: npt.ArrayLike | None = None,
@@ -67,13 +66,13 @@ def check(
                     else np.broadcast_to(np.asarray(weight) > 0, np.shape(y_true))
                 )
                 data = Data(y, w, np.asarray(y_pred, dtype=np.float64)[counts])
-        findings = tuple(examine(Ground(found, data, _has_mpmath())))
+        findings = examine(Ground(found, data, _has_mpmath()))
     else:
         if y_true is not None:
             raise ParameterError(f"{found} is examined at data of its own: leave y_true out")
         from lossmith.checking import several
 
-        findings = tuple(several.examine(found, exact=_has_mpmath()))
+        findings = several.examine(found, exact=_has_mpmath())
     return Report(str(found), _about(found), findings)
 
 

@@ -88,6 +88,9 @@ def bottom(loss: Callable[[Array], Array], f: Array, values: Array, wide: float)
         at = int(np.searchsorted(x, here))
         low, high = float(x[max(at - 1, 0)]), float(x[min(at + 1, len(x) - 1)])
     slack = 4e-15 * abs(lowest) + 1e-15 * float(np.quantile(np.abs(values), 0.05))
+    sides = np.array([here - wide / 2, here + wide / 2])
+    if not np.any(loss(sides) <= lowest + slack):
+        return here, here, lowest
     low, high = (
         _reach(loss, here, x[order * (x - here) > 0][::order], lowest + slack) for order, x in ((-1, f), (1, f))
     )
@@ -106,14 +109,11 @@ def _reach(loss: Callable[[Array], Array], here: float, outward: Array, level: f
 
 def _edge(loss: Callable[[Array], Array], inner: float, outer: float, level: float) -> float:
     """Return how far from an inner place, towards an outer one, a function stays below a level."""
-    for _ in range(60):
-        middle = inner + (outer - inner) / 2
-        if middle in (inner, outer):
-            break
-        if loss(np.array([middle]))[0] <= level:
-            inner = middle
-        else:
-            outer = middle
+    for _ in range(_ZOOMS + 2):
+        between = np.linspace(inner, outer, _POINTS)
+        above = ~(loss(between) <= level)
+        first = int(np.argmax(above[1:])) + 1  # the outer end is
+        inner, outer = float(between[first - 1]), float(between[first])
     return inner
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,22 +19,26 @@ _POINTS = 801
 _ULPS = 64.0
 _SLACK = 1e-9
 _GROWS = 30.0
+_MANY = 256
+_SIZES = (1e-4, 1e-2, 1.0, 1e2, 1e4)
 
 Data = dict[str, Any]
 
 
-def examine(loss: Loss, *, exact: bool) -> Iterator[Finding]:
-    """Yield what is found out about a loss of rows, of several predicted inputs, or of other inputs."""
+@np.errstate(all="ignore")
+def examine(loss: Loss, *, exact: bool) -> tuple[Finding, ...]:
+    """Return what is found out about a loss of rows, of several predicted inputs, or of other inputs."""
     data: Data = {**sample(loss, _ROWS)}
     outputs = loss.evaluate(outputs=("losses", "gradient", "hessian"), trusted=True, **data)
-    yield _finite(outputs)
-    yield _derivatives(loss, data, exact=exact)
     form = loss.raw_form
-    lines = [_line(form, seed) for seed in range(_LINES)]
-    yield _convex(form, lines)
-    yield _bounded(form)
-    yield _sizes(outputs)
-    yield _left_out(loss)
+    findings = [
+        _finite(outputs),
+        _derivatives(loss, data, exact=exact),
+        _convex(form),
+        _bounded(form),
+        _sizes(outputs),
+    ]
+    return (*findings, *_claims(loss, findings), _left_out(loss))
 
 
 def _finite(outputs: Data) -> Finding:
@@ -91,29 +95,36 @@ def _row(loss: Loss, name: str, array: Any, row: int) -> Any:
     return np.take(array, row, axis=1 if of_rows and axis_of(loss) == 0 else 0)
 
 
-def _line(loss: Loss, seed: int, far: float = 1.0) -> tuple[Data, Data]:
-    """Return many points on a line through the predicted inputs, and how far each input moves along it."""
+def _line(loss: Loss, seed: int, far: float = 1.0) -> Data:
+    """Return many points on a line through what is predicted, ``far`` times as large as ordinary; the rest is held."""
+    # Of a divergence only q learns.
     moving = {loss.focus.name} if loss.card.task == "distributions" else {item.name for item in loss.predicted}
     start, end = sample(loss, 1, seed=2 * seed + 1), sample(loss, 1, seed=2 * seed + 2)
-    steps = np.linspace(0, 1, _POINTS)
-    points, way = {}, {}
-    for name, array in start.items():
-        step = (
-            far * (end[name] - array)[0] * (name in moving) if name in moving else np.zeros_like(array[0], dtype=float)
-        )
-        here = array[0] * (far if name in moving else 1)
-        shape = (-1, *(1,) * np.ndim(here))
-        points[name] = (
-            here + steps.reshape(shape) * step if name in moving else np.broadcast_to(here, (_POINTS, *np.shape(here)))
-        )
-        way[name] = step
-    return points, {name: way[name] for name in moving}
+    points: Data = {}
+    for name, (here,) in start.items():
+        if name in moving:
+            steps = np.linspace(0, 1, _POINTS).reshape(-1, *(1,) * np.ndim(here))
+            points[name] = far * (here + steps * (end[name][0] - here))
+        else:
+            points[name] = np.broadcast_to(here, (_POINTS, *np.shape(here)))
+    return points
 
 
-def _convex(loss: Loss, lines: list[tuple[Data, Data]]) -> Finding:
-    for points, _ in lines:
-        values = np.asarray(loss.evaluate(outputs=("losses",), trusted=True, **points)["losses"])
-        over = values[1:-1] - (values[:-2] + values[2:]) / 2
+def _convex(loss: Loss) -> Finding:
+    """Look for a negative second derivative, and for a chord below the curve on lines through several predictions."""
+    title = "Not convex in what is predicted, taken together"
+    data: Data = {**sample(loss, _MANY)}
+    found = loss.evaluate(outputs=("hessian",), trusted=True, **data)["hessian"]
+    for name, bends in found.items() if isinstance(found, dict) else [("y_pred", found)]:
+        if np.min(bends) < -_SLACK * np.max(np.abs(bends)):
+            row = int(np.argmin(bends))
+            low, where = number(float(np.min(bends))), ""
+            if bends.ndim == 1:
+                where = f", at {', '.join(f'{key} = {number(float(array[row]))}' for key, array in data.items())}"
+            text = f"The second derivative by {name} is {low} at one of {_MANY} ordinary examples{where}."
+            return Finding("convex", "note", title, text, facts={"convex": False})
+    for seed in range(_LINES):
+        values = np.asarray(loss.evaluate(outputs=("losses",), trusted=True, **_line(loss, seed))["losses"])
         for stride in (1, 40):
             v = values[::stride]
             over = v[1:-1] - (v[:-2] + v[2:]) / 2
@@ -121,26 +132,40 @@ def _convex(loss: Loss, lines: list[tuple[Data, Data]]) -> Finding:
             if over[at] > _SLACK * max(1.0, float(np.max(np.abs(v)))):
                 shown = ", ".join(number(float(x)) for x in v[at : at + 3])
                 text = f"On a line through ordinary predictions it is {shown} at three places of equal distance."
-                facts = {"convex": False, "losses": v[at : at + 3]}
-                return Finding("convex", "note", "Not convex in what is predicted, taken together", text, facts=facts)
-    text = f"No chord along {len(lines)} lines through ordinary predictions lies below the curve."
+                return Finding("convex", "note", title, text, facts={"convex": False, "losses": v[at : at + 3]})
+    text = f"No second derivative is negative, and no chord along {_LINES} lines lies below the curve."
     return Finding("convex", "ok", "Convex in what is predicted, as far as seen", text, facts={"convex": True})
 
 
 def _bounded(loss: Loss) -> Finding:
-    if any(math.isfinite(domain.low) and math.isfinite(domain.high) for symbol, domain in loss.domains.items()
-           if symbol in {item.symbol for item in loss.predicted}):  # fmt: skip
-        return Finding("robust", "note", "How far gradients grow was not looked at", "Predictions are bounded here.")
+    domains = [loss.domains[item.symbol] for item in loss.predicted]
+    if any(math.isfinite(domain.low) and math.isfinite(domain.high) for domain in domains):
+        text = "Predictions lie between two ends here."
+        return Finding("robust", "note", "How far gradients grow was not looked at", text, facts={"lipschitz": True})
     sizes = []
-    for far in (1.0, 100.0, 1e4):
-        data = _line(loss, 3, far)[0]
-        gradient = loss.evaluate(outputs=("gradient",), trusted=True, **data)["gradient"]
+    for far in _SIZES:
+        gradient = loss.evaluate(outputs=("gradient",), trusted=True, **_line(loss, 3, far))["gradient"]
         sizes.append(max(float(np.max(np.abs(part))) for part in _each(gradient)))
     told = ", ".join(map(number, sizes))
-    text = f"With predictions 1, 100 and 10,000 times as large the largest gradient is {told}."
-    if not sizes[2] <= _GROWS * sizes[1]:
+    text = f"With predictions {', '.join(map(number, _SIZES))} times as large the largest gradient is {told}."
+    middle = len(sizes) // 2
+    if not max(sizes[0], sizes[-1]) <= _GROWS * max(sizes[middle - 1 : middle + 2]):
         return Finding("robust", "note", "The gradient has no bound", text, facts={"lipschitz": False})
     return Finding("robust", "ok", "The gradient is bounded, as far as seen", text, facts={"lipschitz": True})
+
+
+def _claims(loss: Loss, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Hold what the card says of convexity and bounds against what was found; it speaks of default options."""
+    options = loss.options()
+    if not loss.card.references or any(loss.values[name] != option.default for name, option in options.items()):
+        return
+    facts = {name: value for finding in findings for name, value in finding.facts.items()}
+    for trait, topic in (("convex", "convex"), ("lipschitz", "robust")):
+        if getattr(loss.card.traits, trait) and not facts.get(trait, True):
+            shown = next(finding for finding in findings if finding.topic == topic)
+            text = f"The card claims the trait {trait}. {shown.evidence}"
+            advice = "Correct the card, or the formula."
+            yield Finding("claims", "error", "The card claims what is not so", text, advice)
 
 
 def _sizes(outputs: Data) -> Finding:

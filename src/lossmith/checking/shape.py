@@ -18,6 +18,7 @@ _CURVES = 3
 _SAME = 1e-9
 _INFINITE = 1e15
 _SLACK = 1e-9
+_UNKNOWN = (AssertionError, ArithmeticError, ValueError)  # of the oracle: nothing agrees, a pole, no number
 _WORK = 1500  # instructions times kinks that are followed to their place
 _TINY = 1e-300
 
@@ -106,7 +107,11 @@ def _corners(ground: Ground, curve: Curve) -> Iterator[Corner]:
     seen: list[float] = []
     most = max(3, _WORK // ground.steps)
     for low, high in itertools.pairwise(grid):
-        for place in switches(ground.loss, curve.y, mpf(low), mpf(high)):
+        try:
+            places = switches(ground.loss, curve.y, mpf(low), mpf(high))
+        except _UNKNOWN:
+            continue  # a pole, which is told of elsewhere
+        for place in places:
             at = float(place) if abs(place) > _SAME**3 else 0.0
             # A kink on a point of the grid is met from both sides.
             if not any(abs(at - other) <= _SAME * max(ground.unit, abs(at)) for other in seen):
@@ -120,7 +125,6 @@ def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]
     from lossmith.certify import oracle
     from lossmith.certify.jumps import NAMES, jumping
 
-    unknown = (oracle.Undecided, ArithmeticError, ValueError)
     try:
         what = jumping(ground.loss, y, place)
         if not what:
@@ -131,13 +135,13 @@ def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]
         if all(map(math.isfinite, sides)):
             yield Corner(y, at, what, *sides)
             return
-    except unknown:
+    except _UNKNOWN:
         pass
     # A slope without limit leaves nothing to compare: does it grow on the way?
     try:
         away = ground.unit * np.array([1e-6, 1e-12])
         slopes = [[float(oracle.truth(ground.loss, y, at + side * x, 1)) for x in away] for side in (-1, 1)]
-    except unknown:
+    except _UNKNOWN:
         return
     grows = [math.isfinite(far) and abs(near) > 2 * abs(far) for far, near in slopes]
     if any(grows):

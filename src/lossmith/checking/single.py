@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from lossmith.checking.claims import claims, owned
 from lossmith.checking.derivatives import derivatives
 from lossmith.checking.finite import finite, overflow, scale
@@ -15,11 +17,11 @@ from lossmith.checking.shape import convex, kinks
 from lossmith.checking.statistic import estimates, samples
 
 
-def examine(ground: Ground) -> Iterator[Finding]:
-    """Yield what is found out about a loss."""
+@np.errstate(all="ignore")
+def examine(ground: Ground) -> tuple[Finding, ...]:
+    """Return what is found out about a loss."""
     findings = [owned(ground.loss.card, finding) for finding in _found(ground)]
-    yield from findings
-    yield from claims(ground, findings)
+    return (*findings, *claims(ground, findings))
 
 
 def _found(ground: Ground) -> Iterator[Finding]:

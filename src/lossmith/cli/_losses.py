@@ -183,12 +183,13 @@ def takes_a_formula(command: F) -> F:
         click.option("--predicted", type=Symbol(has_value=False), multiple=True, callback=_by_name,
                      metavar="TEXT", help="A further input that is predicted, likewise."),
         click.option("--targets", "target", metavar="DOMAIN", help="Where targets of a formula lie, as '(0, inf)'."),
+        click.option("--predictions", "prediction", metavar="DOMAIN", help="Where f may lie, likewise."),
         click.option("--task", type=click.Choice(get_args(Task)), metavar="NAME",
                      help="What a formula is for: regression, counts, binary, ... By default regression."),
         click.option("--link", type=click.Choice(("identity", "log", "logistic")),
                      help="What leads from a prediction to f. By default that of the task."),
     )  # fmt: skip
-    words = ("parameters", "inputs", "predicted", "target", "task", "link")
+    words = ("parameters", "inputs", "predicted", "target", "prediction", "task", "link")
 
     @functools.wraps(command)
     def together(*args: Any, **options: Any) -> Any:
