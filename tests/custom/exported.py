@@ -65,6 +65,31 @@ FORMS = list(dict.fromkeys([*LOSSES, *(type(loss)(**form) for loss in PLAIN for 
 )]))  # fmt: skip
 
 
+SOFTMAX = [
+    lm.SparseCategoricalCrossEntropy(),
+    lm.SparseCategoricalCrossEntropy(label_smoothing=0.1),
+    lm.CategoricalCrossEntropy(label_smoothing=0.2),
+    lm.SoftmaxFocal(),
+    lm.GeneralisedCrossEntropy(q=0.5),
+    lm.SoftmaxPolyOne(),
+    lm.SymmetricCrossEntropy(),
+    lm.LogitAdjusted(prior=(0.5, 0.3, 0.2)),
+]
+ROW_LOSSES: list[lm.Loss] = [
+    *SOFTMAX, lm.KLDivergence(), lm.ReverseKLDivergence(), lm.JensenShannon(), lm.TotalVariation(), lm.GeneralisedKL(),
+    lm.SquaredHellinger(), lm.AlphaDivergence(), lm.MultiQuantile(), lm.MultiQuantile(levels=(0.2, 0.8)),
+]  # fmt: skip
+
+
+def rows(loss: lm.Loss) -> Arrays:
+    """Return rows, those of logits from small to large ones."""
+    if loss not in SOFTMAX:
+        return sample(loss, 60)
+    z = np.random.default_rng(0).normal(0, 5, (60, 3)) * np.repeat([1, 10, 100], 20)[:, None]
+    y = np.arange(60) % 3
+    return {"y_true": y if loss.indices else np.eye(3)[y] * 0.7 + 0.1, "y_pred": z}
+
+
 @cache
 def data(loss: lm.Loss) -> Arrays:
     """Return typical points, tails and kinks, for a loss of several inputs typical ones alone."""

@@ -90,7 +90,8 @@ def sheet_of(loss: Loss) -> Sheet:
     if not isinstance(loss, Pointwise):
         raise ParameterError(
             f"{loss} computes with whole rows or vectors, and code is exported of losses of one example's numbers, "
-            "such as huber; softmax losses of logits go to numpy, torch, jax and keras, and every loss goes to latex"
+            "such as huber; softmax losses of logits, divergences of probabilities and multi_quantile go to numpy, "
+            "torch, jax and keras, and every loss goes to latex"
         )
     first, second = loss.wrt, [(a, b) for place, a in enumerate(loss.wrt) for b in loss.wrt[place:]]
     outputs = ["value", *(f"gradient:{a}" for a in first), *(f"hessian:{a},{b}" for a, b in second), "valid"]
