@@ -57,13 +57,19 @@ OWN = [
     odd_names(),
     0.5 * lm.Huber(delta=2) + lm.AbsoluteError() + 0.25 * lm.Huber(delta=0.5),
 ]
+CHOICES = [  # made by a parameter
+    lm.Tweedie(power=2),
+    lm.Barron(alpha=0),
+    lm.Barron(alpha=-np.inf),
+    lm.BinaryCrossEntropy(prediction="probabilities", eps=1e-3),
+]
 LOSSES: list[lm.Loss] = [*PLAIN, *OWN]
-FORMS = list(dict.fromkeys([*LOSSES, *(type(loss)(**form) for loss in PLAIN for form in combinations(type(loss))), *(
-    # choices by a parameter
-    lm.Barron(alpha=0), lm.Barron(alpha=-2), lm.Barron(alpha=2), lm.Barron(alpha=-np.inf), lm.Tweedie(power=1),
-    lm.Tweedie(power=2), lm.Focal(gamma=0.5, alpha=0.25), lm.BinaryCrossEntropy(prediction="probabilities", eps=1e-3),
-)]))  # fmt: skip
-
+"""What every target is tried with."""
+FORMS = list(dict.fromkeys([
+    *LOSSES, *CHOICES, *(type(loss)(**form) for loss in PLAIN for form in combinations(type(loss))), lm.Barron(alpha=-2),
+    lm.Barron(alpha=2), lm.Tweedie(power=1), lm.Focal(gamma=0.5, alpha=0.25),
+]))  # fmt: skip
+"""What NumPy alone is tried with, since options change the formula and not how it is printed."""
 
 SOFTMAX = [
     lm.SparseCategoricalCrossEntropy(),

@@ -18,7 +18,21 @@ from lossmith.custom.export import BOOSTING, TARGETS
 from lossmith.custom.export.sheet import sheet_of
 from lossmith.engines.numpy import run as run_program
 from lossmith.program import Program
-from tests.custom.exported import FORMS, LOSSES, OWN, PLAIN, ROW_LOSSES, ROWS, apart, data, right, rows, run, single
+from tests.custom.exported import (
+    CHOICES,
+    FORMS,
+    LOSSES,
+    OWN,
+    PLAIN,
+    ROW_LOSSES,
+    ROWS,
+    apart,
+    data,
+    right,
+    rows,
+    run,
+    single,
+)
 
 
 def by_pairs(loss: lm.Loss, hessian: object) -> dict[str, np.ndarray]:
@@ -140,7 +154,7 @@ def parameters_of(loss: lm.Loss) -> list[float]:
 
 def test_onnx_runs_and_says_what_the_loss_says() -> None:
     said = []
-    for loss in (loss for loss in FORMS if loss.name != "two_inputs"):
+    for loss in (loss for loss in (*LOSSES, *CHOICES) if loss.name != "two_inputs"):
         arrays = single(data(loss))
         if loss.name == "squared_log_error":
             arrays["y_true"], arrays["y_pred"] = (np.maximum(x, np.float32(-0.9)) for x in arrays.values())

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import lossmith as lm
-from tests.custom.exported import FORMS, LOSSES, OWN, ROW_LOSSES, apart, data, in_order, right, rows, run
+from tests.custom.exported import CHOICES, LOSSES, OWN, ROW_LOSSES, apart, data, in_order, right, rows, run
 
 
 def made(loss: lm.Loss, target: str) -> Any:
@@ -24,7 +24,7 @@ def made(loss: lm.Loss, target: str) -> Any:
 
 def test_pytorch_says_what_the_loss_says() -> None:
     said = []
-    for loss in FORMS:
+    for loss in (*LOSSES, *CHOICES):
         arrays, predicted = data(loss), [item.name for item in loss.predicted]
         tensors = {name: torch.tensor(x, requires_grad=name in predicted) for name, x in arrays.items()}
         losses = made(loss, "torch")(reduction="none")(*(tensors[name] for name in in_order(loss)))
@@ -74,7 +74,7 @@ def packed(arrays: list[np.ndarray] | list[torch.Tensor], like: torch.Tensor) ->
 
 def test_keras_says_what_the_loss_says() -> None:
     said = []
-    for loss in (loss for loss in FORMS if loss.name != "two_inputs"):
+    for loss in (loss for loss in (*LOSSES, *CHOICES) if loss.name != "two_inputs"):
         arrays = data(loss)
         slopes = {item.name: torch.tensor(arrays[item.name], requires_grad=True) for item in loss.predicted}
         y_pred = packed(list(slopes.values()), torch.zeros(1))
@@ -108,7 +108,7 @@ def test_a_model_of_keras_is_trained_and_loaded_with_it(tmp_path: Path) -> None:
 def test_jax_says_what_the_loss_says() -> None:
     said = []
     with jax.enable_x64(True), jax.disable_jit():  # or most of the time goes to compiling what is called once
-        for loss in (*LOSSES, lm.Tweedie(power=2), lm.Barron(alpha=-np.inf)):
+        for loss in (*LOSSES, *CHOICES):
             arrays, order, predicted = data(loss), in_order(loss), [item.name for item in loss.predicted]
             losses = run(lm.export(loss, "jax"))["loss"]
             value, pull = jax.vjp(losses, *(jnp.asarray(arrays[name]) for name in order))
