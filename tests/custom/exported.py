@@ -57,12 +57,43 @@ OWN = [
     odd_names(),
     0.5 * lm.Huber(delta=2) + lm.AbsoluteError() + 0.25 * lm.Huber(delta=0.5),
 ]
+CHOICES = [  # made by a parameter
+    lm.Tweedie(power=2),
+    lm.Barron(alpha=0),
+    lm.Barron(alpha=-np.inf),
+    lm.BinaryCrossEntropy(prediction="probabilities", eps=1e-3),
+]
 LOSSES: list[lm.Loss] = [*PLAIN, *OWN]
-FORMS = list(dict.fromkeys([*LOSSES, *(type(loss)(**form) for loss in PLAIN for form in combinations(type(loss))), *(
-    # choices by a parameter
-    lm.Barron(alpha=0), lm.Barron(alpha=-2), lm.Barron(alpha=2), lm.Barron(alpha=-np.inf), lm.Tweedie(power=1),
-    lm.Tweedie(power=2), lm.Focal(gamma=0.5, alpha=0.25), lm.BinaryCrossEntropy(prediction="probabilities", eps=1e-3),
-)]))  # fmt: skip
+"""What every target is tried with."""
+FORMS = list(dict.fromkeys([
+    *LOSSES, *CHOICES, *(type(loss)(**form) for loss in PLAIN for form in combinations(type(loss))),
+    lm.Barron(alpha=-2), lm.Barron(alpha=2), lm.Tweedie(power=1), lm.Focal(gamma=0.5, alpha=0.25),
+]))  # fmt: skip
+"""What NumPy alone is tried with, since options change the formula and not how it is printed."""
+
+SOFTMAX = [
+    lm.SparseCategoricalCrossEntropy(),
+    lm.SparseCategoricalCrossEntropy(label_smoothing=0.1),
+    lm.CategoricalCrossEntropy(label_smoothing=0.2),
+    lm.SoftmaxFocal(),
+    lm.GeneralisedCrossEntropy(q=0.5),
+    lm.SoftmaxPolyOne(),
+    lm.SymmetricCrossEntropy(),
+    lm.LogitAdjusted(prior=(0.5, 0.3, 0.2)),
+]
+ROW_LOSSES: list[lm.Loss] = [
+    *SOFTMAX, lm.KLDivergence(), lm.ReverseKLDivergence(), lm.JensenShannon(), lm.TotalVariation(), lm.GeneralisedKL(),
+    lm.SquaredHellinger(), lm.AlphaDivergence(), lm.MultiQuantile(),
+]  # fmt: skip
+
+
+def rows(loss: lm.Loss) -> Arrays:
+    """Return rows, those of logits from small to large ones."""
+    if loss not in SOFTMAX:
+        return sample(loss, 60)
+    z = np.random.default_rng(0).normal(0, 5, (60, 3)) * np.repeat([1, 10, 100], 20)[:, None]
+    y = np.arange(60) % 3
+    return {"y_true": y if loss.indices else np.eye(3)[y] * 0.7 + 0.1, "y_pred": z}
 
 
 @cache

@@ -18,18 +18,21 @@ from lossmith.custom.export import BOOSTING, TARGETS
 from lossmith.custom.export.sheet import sheet_of
 from lossmith.engines.numpy import run as run_program
 from lossmith.program import Program
-from tests.custom.exported import FORMS, LOSSES, OWN, PLAIN, ROWS, apart, data, right, run, single
-
-SOFTMAX = [
-    lm.SparseCategoricalCrossEntropy(),
-    lm.SparseCategoricalCrossEntropy(label_smoothing=0.1),
-    lm.CategoricalCrossEntropy(label_smoothing=0.2),
-    lm.SoftmaxFocal(),
-    lm.GeneralisedCrossEntropy(q=0.5),
-    lm.SoftmaxPolyOne(),
-    lm.SymmetricCrossEntropy(),
-    lm.LogitAdjusted(prior=(0.5, 0.3, 0.2)),
-]
+from tests.custom.exported import (
+    CHOICES,
+    FORMS,
+    LOSSES,
+    OWN,
+    PLAIN,
+    ROW_LOSSES,
+    ROWS,
+    apart,
+    data,
+    right,
+    rows,
+    run,
+    single,
+)
 
 
 def by_pairs(loss: lm.Loss, hessian: object) -> dict[str, np.ndarray]:
@@ -63,22 +66,21 @@ def test_a_wrong_formula_is_found() -> None:
     assert len(apart(loss, found, right(loss, arrays))) == 1
 
 
-def test_numpy_says_what_softmax_losses_say() -> None:
+def test_numpy_says_what_losses_of_rows_say() -> None:
     said = []
-    z = np.random.default_rng(0).normal(0, 5, (60, 3)) * np.repeat([1, 10, 100], 20)[:, None]
-    y = np.arange(60) % 3
-    for loss in SOFTMAX:
-        target = y if loss.indices else np.eye(3)[y] * 0.7 + 0.1
-        names = run(lm.export(loss, "numpy"))
-        found = {"losses": names["loss"](target, z), "y_pred": names["gradient"](target, z)}
-        said += apart(loss, found, right(loss, {"y_true": target, "y_pred": z}))
+    for loss in ROW_LOSSES:
+        names, arrays = run(lm.export(loss, "numpy")), rows(loss)
+        slopes = names["gradient"](*arrays.values())
+        slopes = slopes if isinstance(slopes, dict) else {"y_pred": slopes}
+        said += apart(loss, {"losses": names["loss"](*arrays.values()), **slopes}, right(loss, arrays))
+        assert names["cost"](*arrays.values()) == pytest.approx(loss.cost(**arrays), rel=1e-9), loss
     assert said == []
 
 
 def test_python_is_formatted_and_clean(tmp_path: Path) -> None:
     number = count()
     for target in ("numpy", "torch", "keras", "jax", *BOOSTING):
-        for loss in SOFTMAX if target not in BOOSTING else ():
+        for loss in ROW_LOSSES if target not in BOOSTING else ():
             (tmp_path / f"{target}_{next(number)}.py").write_text(lm.export(loss, target), encoding="utf-8")
         for loss in LOSSES if target not in BOOSTING else (lm.Huber(), lm.Focal(), OWN[0], lm.Poisson()):
             (tmp_path / f"{target}_{next(number)}.py").write_text(lm.export(loss, target), encoding="utf-8")
@@ -152,7 +154,7 @@ def parameters_of(loss: lm.Loss) -> list[float]:
 
 def test_onnx_runs_and_says_what_the_loss_says() -> None:
     said = []
-    for loss in (loss for loss in FORMS if loss.name != "two_inputs"):
+    for loss in (loss for loss in (*LOSSES, *CHOICES) if loss.name != "two_inputs"):
         arrays = single(data(loss))
         if loss.name == "squared_log_error":
             arrays["y_true"], arrays["y_pred"] = (np.maximum(x, np.float32(-0.9)) for x in arrays.values())
@@ -197,8 +199,10 @@ BAD = [
     (lambda: lm.export(lm.Huber(), None), lm.ParameterError, "to=None is not known"),
     (lambda: lm.export("hubr", "c"), lm.LossNotFoundError, "Did you mean 'huber'"),
     (lambda: lm.export("y +* f", "c"), lm.FormulaError, "column"),
-    (lambda: lm.export(lm.SparseCategoricalCrossEntropy(), "c"), lm.ParameterError, "softmax losses of logits go to"),
-    (lambda: lm.export(lm.KLDivergence(), "torch"), lm.ParameterError, "whole rows"),
+    (lambda: lm.export(lm.SparseCategoricalCrossEntropy(), "c"), lm.ParameterError, "softmax losses of logits"),
+    (lambda: lm.export(lm.KLDivergence(q_kind="logits"), "torch"), lm.ParameterError, "of probabilities"),
+    (lambda: lm.export(lm.MultiQuantile(prediction="increments"), "jax"), lm.ParameterError, "quantiles as they are"),
+    (lambda: lm.export(lm.KLDivergence(), "c"), lm.ParameterError, "whole rows"),
     (lambda: lm.export(lm.SoftmaxFocal(z_loss=0.1), "torch"), lm.ParameterError, "z_loss=None"),
     (lambda: lm.export(lm.SoftmaxFocal(prediction="probabilities"), "jax"), lm.ParameterError, "prediction='logits'"),
     (lambda: lm.export(lm.GaussianNLL(), "lightgbm"), lm.ParameterError, "one number a row"),

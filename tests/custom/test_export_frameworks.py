@@ -13,8 +13,7 @@ import pytest
 import torch
 
 import lossmith as lm
-from tests.custom.exported import FORMS, LOSSES, OWN, apart, data, in_order, right, run
-from tests.custom.test_export import SOFTMAX
+from tests.custom.exported import CHOICES, LOSSES, OWN, ROW_LOSSES, apart, data, in_order, right, rows, run
 
 
 def made(loss: lm.Loss, target: str) -> Any:
@@ -23,28 +22,22 @@ def made(loss: lm.Loss, target: str) -> Any:
     return names["WeightedSum" if hasattr(loss, "parts") else type(loss).__name__]
 
 
-def rows(loss: lm.Loss) -> tuple[np.ndarray, np.ndarray]:
-    z = np.random.default_rng(0).normal(0, 5, (60, 3)) * np.repeat([1, 10, 100], 20)[:, None]
-    y = np.arange(60) % 3
-    return (y if loss.indices else np.eye(3)[y] * 0.7 + 0.1), z
-
-
 def test_pytorch_says_what_the_loss_says() -> None:
     said = []
-    for loss in FORMS:
+    for loss in (*LOSSES, *CHOICES):
         arrays, predicted = data(loss), [item.name for item in loss.predicted]
         tensors = {name: torch.tensor(x, requires_grad=name in predicted) for name, x in arrays.items()}
         losses = made(loss, "torch")(reduction="none")(*(tensors[name] for name in in_order(loss)))
         losses.sum().backward()
         found = {"losses": losses.detach(), **{name: tensors[name].grad for name in predicted}}
         said += apart(loss, found, right(loss, arrays))
-    for loss in SOFTMAX:
-        y, z = rows(loss)
-        logits = torch.tensor(z, requires_grad=True)
-        losses = made(loss, "torch")(reduction="none")(logits, torch.tensor(y))
+    for loss in ROW_LOSSES:
+        arrays, predicted = rows(loss), [item.name for item in loss.predicted]
+        tensors = {name: torch.tensor(x, requires_grad=name in predicted) for name, x in arrays.items()}
+        losses = made(loss, "torch")(reduction="none")(*(tensors[name] for name in in_order(loss)))
         losses.sum().backward()
-        found = {"losses": losses.detach(), "y_pred": logits.grad}
-        said += apart(loss, found, right(loss, {"y_true": y, "y_pred": z}))
+        found = {"losses": losses.detach(), **{name: tensors[name].grad for name in predicted}}
+        said += apart(loss, found, right(loss, arrays))
     assert said == []
 
 
@@ -81,7 +74,7 @@ def packed(arrays: list[np.ndarray] | list[torch.Tensor], like: torch.Tensor) ->
 
 def test_keras_says_what_the_loss_says() -> None:
     said = []
-    for loss in (loss for loss in FORMS if loss.name != "two_inputs"):
+    for loss in (loss for loss in (*LOSSES, *CHOICES) if loss.name != "two_inputs"):
         arrays = data(loss)
         slopes = {item.name: torch.tensor(arrays[item.name], requires_grad=True) for item in loss.predicted}
         y_pred = packed(list(slopes.values()), torch.zeros(1))
@@ -90,13 +83,14 @@ def test_keras_says_what_the_loss_says() -> None:
         losses.sum().backward()
         found = {"losses": losses.detach(), **{name: x.grad for name, x in slopes.items()}}
         said += apart(loss, found, right(loss, arrays))
-    for loss in SOFTMAX:
-        y, z = rows(loss)
-        logits = torch.tensor(z, requires_grad=True)
-        losses = made(loss, "keras")(reduction=None, dtype="float64")(torch.tensor(y), logits)
+    for loss in ROW_LOSSES:
+        arrays, names = rows(loss), [item.name for item in loss.inputs]
+        y_true, y_pred = (torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays.values())
+        losses = made(loss, "keras")(reduction=None, dtype="float64")(y_true, y_pred)
         losses.sum().backward()
-        found = {"losses": losses.detach(), "y_pred": logits.grad}
-        said += apart(loss, found, right(loss, {"y_true": y, "y_pred": z}))
+        slopes = dict(zip(names, (y_true.grad, y_pred.grad), strict=True))
+        found = {"losses": losses.detach(), **{item.name: slopes[item.name] for item in loss.predicted}}
+        said += apart(loss, found, right(loss, arrays))
     assert said == []
 
 
@@ -114,19 +108,25 @@ def test_a_model_of_keras_is_trained_and_loaded_with_it(tmp_path: Path) -> None:
 def test_jax_says_what_the_loss_says() -> None:
     said = []
     with jax.enable_x64(True), jax.disable_jit():  # or most of the time goes to compiling what is called once
-        for loss in (*LOSSES, lm.Tweedie(power=2), lm.Barron(alpha=-np.inf)):
+        for loss in (*LOSSES, *CHOICES):
             arrays, order, predicted = data(loss), in_order(loss), [item.name for item in loss.predicted]
             losses = run(lm.export(loss, "jax"))["loss"]
             value, pull = jax.vjp(losses, *(jnp.asarray(arrays[name]) for name in order))
             slopes = dict(zip(order, pull(jnp.ones_like(value)), strict=True))
             found = {"losses": value, **{name: slopes[name] for name in predicted}}
             said += apart(loss, found, right(loss, arrays))
-        for loss in SOFTMAX:
-            y, z = rows(loss)
+        for loss in ROW_LOSSES:
+            arrays, order = rows(loss), in_order(loss)
             losses = run(lm.export(loss, "jax"))["loss"]
-            value, pull = jax.vjp(lambda x, y=y, losses=losses: losses(x, y), z)
-            found = {"losses": value, "y_pred": pull(jnp.ones_like(value))[0]}
-            said += apart(loss, found, right(loss, {"y_true": y, "y_pred": z}))
+            whole = [place for place, name in enumerate(order) if name != "y_true"]
+            value, pull = jax.vjp(
+                lambda *given, losses=losses, arrays=arrays, order=order: losses(
+                    *given, *([arrays["y_true"]] if "y_true" in order else [])
+                ),
+                *(jnp.asarray(arrays[order[place]]) for place in whole),
+            )
+            slopes = dict(zip([order[place] for place in whole], pull(jnp.ones_like(value)), strict=True))
+            said += apart(loss, {"losses": value, **slopes}, right(loss, arrays))
     assert said == []
 
 

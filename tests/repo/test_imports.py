@@ -23,7 +23,7 @@ ROOMS = {
     "core": {"errors", "program", "engines"},
     "structures": {"errors", "program", "engines", "core"},
     "losses": {"errors", "program", "core", "structures"},
-    "custom": {"errors", "program", "engines", "core", "structures"},
+    "custom": {"errors", "program", "engines", "core", "structures", ""},
     "lightgbm": {"errors", "frameworks"},
     "xgboost": {"errors", "frameworks"},
     "catboost": {"errors", "frameworks"},

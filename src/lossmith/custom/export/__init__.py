@@ -8,11 +8,14 @@ from typing import Literal, get_args
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError, did_you_mean
+from lossmith.structures.divergence import Divergence
+from lossmith.structures.levels import Levels
 from lossmith.structures.softmax import Softmax
 
 Target = Literal["torch", "keras", "jax", "numpy", "c", "onnx", "latex", "json", "lightgbm", "xgboost", "catboost"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
+ARRAYS = ("numpy", "torch", "jax", "keras")
 BOOSTING = ("lightgbm", "xgboost", "catboost")
 
 
@@ -24,7 +27,8 @@ def export(loss: Loss | str, to: Target) -> str | bytes:
 
     Args:
         loss: a loss, its name, or a formula as text. Losses of one example's numbers go everywhere, weighted sums of
-            them too; softmax losses of logits go to ``numpy``, ``torch``, ``jax`` and ``keras``.
+            them too; softmax losses of logits, divergences of probabilities and several quantiles go to ``numpy``,
+            ``torch``, ``jax`` and ``keras``.
         to: ``numpy``, ``jax`` (functions); ``torch`` (a module), ``keras`` (a class, on every backend); ``c`` (a
             header of C99); ``onnx`` (a model in float32); ``lightgbm``, ``xgboost``, ``catboost`` (objective, metric,
             start score and link, on raw predictions); ``latex`` (for ``amsmath``) and ``json`` (the program as data).
@@ -44,9 +48,9 @@ def export(loss: Loss | str, to: Target) -> str | bytes:
     if to in BOOSTING:
         text: str = import_module(f"{__name__}.boosting").export(found, to)
         return text
-    rows = import_module(f"{__name__}.rows") if isinstance(found, Softmax) else None
-    if rows is not None and to in rows.TARGETS:
-        made: str = rows.export(found, to)
+    if to in ARRAYS and isinstance(found, Softmax | Divergence | Levels):
+        home = "rows" if isinstance(found, Softmax) else "along"
+        made: str = import_module(f"{__name__}.{home}").export(found, to)
         return made
     result: str | bytes = import_module(f"{__name__}.{to}").export(found)
     return result

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from importlib.metadata import version
 from typing import Any
 
+from lossmith import __version__
 from lossmith.core.loss import Loss
 from lossmith.custom.export.sheet import sheet_of
 from lossmith.program import TABLE
@@ -28,7 +28,7 @@ def export(loss: Loss) -> str:
     document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "lossmith": version("lossmith"),
+        "lossmith": __version__,
         "title": loss.card.title,
         "text": str(loss),
         "config": loss.to_config(),

@@ -28,8 +28,8 @@ def readable(program: Program, names: Sequence[str]) -> Program:
         args = [values[arg] for arg in step.args]
         if step.op == "mul0" and (all(arg in known for arg in step.args) or any(_counts(graph, arg) for arg in args)):
             values.append(_step(graph, "mul", args))
-        elif step.op == "div" and args[0].number == args[1].number and _is_held(program, step.args[1]):
-            values.append(graph.constant(1.0))  # what is held differs to derivatives alone, which are taken
+        elif step.op == "div" and args[0].number == args[1].number:
+            values.append(graph.constant(1.0))  # as over what is held, which differs to derivatives alone
         else:
             values.append(_step(graph, step.op, args))
     outputs = {name: values[program.output(name)] for name in names}
@@ -39,10 +39,6 @@ def readable(program: Program, names: Sequence[str]) -> Program:
 def _counts(graph: Graph, symbol: Symbol) -> bool:
     """Return whether a symbol is a number that neither wins over infinity nor is infinite."""
     return math.isfinite(graph.known(symbol) or math.inf)
-
-
-def _is_held(program: Program, number: int) -> bool:
-    return number >= program.first_step and program.steps[number - program.first_step].op == "hold"
 
 
 def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:

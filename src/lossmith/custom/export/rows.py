@@ -276,4 +276,3 @@ def _keras(sheet: _Rows, loss: Softmax) -> str:
 _TARGETS: Mapping[str, Callable[[_Rows, Softmax], str]] = {
     "numpy": _numpy, "torch": _torch, "jax": _jax, "keras": _keras,
 }  # fmt: skip
-TARGETS = tuple(_TARGETS)

@@ -85,14 +85,19 @@ def arguments_of(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
 
 
 def formulas(
-    sheet: Sheet, names: Mapping[str, str], arguments: list[str], language: Language, helpers: dict[str, None]
+    sheet: Sheet,
+    names: Mapping[str, str],
+    arguments: list[str],
+    language: Language,
+    helpers: dict[str, None],
+    heads: tuple[str, str] = ("losses", "gradient"),
 ) -> list[list[str]]:
     """Return the functions of losses and of their gradient, a tuple where there are several predicted inputs."""
     printer = Printer(language, names, helpers)
     lines, results = printer.body(sheet.program("value"))
     ended = [f"return {results['value']}"]
     text = '    """Return the loss of each example."""'
-    found = [[*listed("def losses(", arguments, "):"), text, *_within([*lines, *ended])]]
+    found = [[*listed(f"def {heads[0]}(", arguments, "):"), text, *_within([*lines, *ended])]]
     lines, results = printer.body(sheet.program(*sheet.gradients))
     by = " and ".join(names[symbol] for symbol in sheet.wrt)
     given = [results[output] for output in sheet.gradients]
@@ -100,7 +105,7 @@ def formulas(
     if len(ended[0]) > 84:
         ended = ["return (", *(f"    {text}," for text in given), ")"]
     text = f'    """Return the derivative of each loss by {by}."""'
-    found.append([*listed("def gradient(", arguments, "):"), text, *_within([*lines, *ended])])
+    found.append([*listed(f"def {heads[1]}(", arguments, "):"), text, *_within([*lines, *ended])])
     return found
 
 
