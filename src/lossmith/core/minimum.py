@@ -67,12 +67,13 @@ def minimise(loss: Loss, y: Array, w: Array) -> float:
         w: positive weights.
     """
     y, w = _distinct(y, w)
-    best = np.unique(loss.best_prediction(y))
-    if len(best) == 1:
-        return float(best[0])  # every row asks for the same, which may be infinite
+    best = loss.best_prediction(y)
+    ends = np.array([np.min(best), np.max(best)])
+    if ends[0] == ends[1]:
+        return float(ends[0])  # every row asks for the same, which may be infinite
     cost = _Cost(loss, y, w)
-    far = _FARTHEST if np.isinf(best).any() else math.inf
-    low, high = (float(end) for end in np.clip(best[[0, -1]], -far, far))
+    far = _FARTHEST if np.isinf(ends).any() else math.inf
+    low, high = (float(end) for end in np.clip(ends, -far, far))
     root, flat = root_of(cost.slope, low, high) if loss.card.traits.convex else _deepest(cost, low, high)
     if not flat:
         return root
@@ -83,6 +84,9 @@ def minimise(loss: Loss, y: Array, w: Array) -> float:
 
 def _distinct(y: Array, w: Array) -> tuple[Array, Array]:
     """Return the distinct targets in ascending order, with the sum of their weights."""
+    if np.min(w) == np.max(w) == 1:
+        y, counts = np.unique(y, return_counts=True)
+        return y, counts.astype(np.float64)
     order = np.argsort(y, kind="stable")
     y, w = y[order], w[order]
     first = np.flatnonzero(np.append(True, y[1:] != y[:-1]))

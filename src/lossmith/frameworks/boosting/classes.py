@@ -40,7 +40,12 @@ class Classes(Form):
         if y.ndim == 2:
             return y
         indices = y.astype(np.intp)
-        return np.eye(self.outputs, dtype=np.float32)[indices] if self.one_hot else indices
+        return np.eye(self.outputs)[indices] if self.one_hot else indices
+
+    def narrow(self, y: Array) -> Array:
+        """Return targets as ``fill`` takes them: distributions in float32."""
+        found = self.targets(y)
+        return found if found.ndim == 1 else found.astype(np.float32)
 
     def start(self, y: Array, weight: Array | None) -> Array:
         """Return the best constant row; a class without target begins where it is ruled out. See ``Form.start``.
@@ -49,7 +54,8 @@ class Classes(Form):
             DomainError: for one class alone, and for classes without target that nobody declared.
         """
         if y.ndim == 1:
-            self._refuse_missing(np.unique(y if weight is None else y[weight > 0]))
+            seen = np.unique(y if weight is None else y[weight > 0])
+            self._refuse_missing(seen[seen != self.loss.values.get("ignore_index")])
         try:
             found = np.asarray(self.loss.optimal_constant(self.targets(y), weight), np.float64)
         except NoConstantError:
@@ -105,7 +111,7 @@ class Classes(Form):
         """Write gradient and exact Hessian in float32, in the order in which the arrays lie.
 
         Args:
-            targets: of ``targets``.
+            targets: of ``narrow``.
             raw: logits, float32, in that order too.
             gradient, hessian: what is written.
         """

@@ -88,7 +88,7 @@ class Curvature:
             and (kind in ("exact", "floor") or (kind == "upper_bound" and form.twice))
         )
         self._best = form.best(y) if kind == "floor" and not self._softmax else None
-        self._targets = form.targets(y) if self._softmax and isinstance(form, Classes) else y
+        self._targets = form.narrow(y) if self._softmax and isinstance(form, Classes) else y
         self._total = float(len(y)) if weight is None else float(weight.sum())
         self._guess = 1.0
         self._least: float | None = None  # rows are not nearer than that, for all that is known

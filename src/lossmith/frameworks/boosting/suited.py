@@ -83,14 +83,15 @@ def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> tuple[int
     if y.ndim == 2:
         found = y.shape[1]
     else:
-        wrong = ~((y >= 0) & (y == np.floor(y)))
+        ignored = y == loss.values.get("ignore_index")
+        wrong = ~(ignored | ((y >= 0) & (y == np.floor(y))))
         if wrong.any():
             row = int(np.argmax(wrong))
             raise DomainError(
                 f"{loss}: class indices must be whole numbers from 0 up, but y_true[{row}] is {y[row]:g} "
                 f"({int(wrong.sum())} such of {y.size})"
             )
-        found = int(y.max(initial=0)) + 1
+        found = int(y[~ignored].max(initial=0)) + 1
     declared = next((len(v) for name, v in loss.values.items() if isinstance(v, tuple) and name != "terms"), None)
     wanted = outputs or declared or max(found, 2)
     if found > wanted or (y.ndim == 2 and found != wanted):

@@ -36,7 +36,8 @@ def train_dask(
 
     Each worker asks the objective for its own rows only. The start score is that of all of them: targets and weights
     are gathered by the caller, the features are not. With ``hessian="floor"`` derivatives are divided by the mean
-    Hessian at the start score, the same for all workers and rounds.
+    Hessian at the start score, the same for all workers and rounds, and what is near to a row's best prediction is
+    told by its worker's rows.
 
     Args:
         loss, rounds, params, seed, hessian, classes: see ``lossmith.lightgbm.train``.
