@@ -46,8 +46,13 @@ class Spy:
 
 def test_custom_objectives_get_raw_float32_from_one_half_and_no_weights() -> None:
     spy, weighted = Spy(), Spy()
-    xgboost.train(ONE, xgboost.DMatrix(X, Y), 1, obj=spy)
-    xgboost.train(ONE, xgboost.DMatrix(X, Y, weight=WEIGHT), 1, obj=weighted)
+    coarse = {**ONE, "max_bin": 8}
+    bare = xgboost.train(coarse, xgboost.DMatrix(X, Y), 1, obj=spy)
+    heavy = xgboost.train(coarse, xgboost.DMatrix(X, Y, weight=WEIGHT), 1, obj=weighted)
+    same = xgboost.train(coarse, xgboost.DMatrix(X, Y, weight=np.full(len(Y), 9.0)), 1, obj=weighted)
+    rows = xgboost.DMatrix(X)
+    np.testing.assert_array_equal(bare.predict(rows), same.predict(rows))  # weights left to the objective
+    assert not np.array_equal(bare.predict(rows), heavy.predict(rows))  # but bins see them
     assert spy.seen[0].dtype == np.float32
     assert np.all(spy.seen[0] == 0.5)
     several = Spy(outputs=3)
