@@ -184,6 +184,12 @@ def test_training_lowers_the_own_cost(text: str) -> None:
     assert model.predict(rows).shape == form.shape(len(y))
 
 
+def test_a_mean_moves_whatever_the_unit_of_its_variance() -> None:
+    # XGBoost's lambda and least weight of a child are in units of the Hessian, and a mean in hundreds has a tiny one.
+    model = train("gaussian_nll(scale='log_variance')", X, Y, rounds=30, params=ONE)
+    assert np.corrcoef(model.predict(X)[:, 0], Y)[0, 1] > 0.8
+
+
 def test_a_function_of_ones_own_trains_and_its_file_asks_for_it(tmp_path: Path) -> None:
     @lm.loss(task="regression")
     def late(ops, y, f):
