@@ -46,8 +46,13 @@ class Spy:
 
 def test_custom_objectives_get_raw_float32_from_one_half_and_no_weights() -> None:
     spy, weighted = Spy(), Spy()
-    xgboost.train(ONE, xgboost.DMatrix(X, Y), 1, obj=spy)
-    xgboost.train(ONE, xgboost.DMatrix(X, Y, weight=WEIGHT), 1, obj=weighted)
+    coarse = {**ONE, "max_bin": 8}
+    bare = xgboost.train(coarse, xgboost.DMatrix(X, Y), 1, obj=spy)
+    heavy = xgboost.train(coarse, xgboost.DMatrix(X, Y, weight=WEIGHT), 1, obj=weighted)
+    same = xgboost.train(coarse, xgboost.DMatrix(X, Y, weight=np.full(len(Y), 9.0)), 1, obj=weighted)
+    rows = xgboost.DMatrix(X)
+    np.testing.assert_array_equal(bare.predict(rows), same.predict(rows))  # weights left to the objective
+    assert not np.array_equal(bare.predict(rows), heavy.predict(rows))  # but bins see them
     assert spy.seen[0].dtype == np.float32
     assert np.all(spy.seen[0] == 0.5)
     several = Spy(outputs=3)
@@ -177,6 +182,12 @@ def test_training_lowers_the_own_cost(text: str) -> None:
     form = model.head.form
     assert form.losses(y, model.predict_raw(rows)).mean() < form.losses(y, model.head.constant(len(y))).mean()
     assert model.predict(rows).shape == form.shape(len(y))
+
+
+def test_a_mean_moves_whatever_the_unit_of_its_variance() -> None:
+    # XGBoost's lambda and least weight of a child are in units of the Hessian, and a mean in hundreds has a tiny one.
+    model = train("gaussian_nll(scale='log_variance')", X, Y, rounds=30, params=ONE)
+    assert np.corrcoef(model.predict(X)[:, 0], Y)[0, 1] > 0.8
 
 
 def test_a_function_of_ones_own_trains_and_its_file_asks_for_it(tmp_path: Path) -> None:

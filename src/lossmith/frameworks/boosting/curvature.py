@@ -11,7 +11,8 @@ decides how far a model moves, and whether it moves at all. Each kind has a name
     10.1080/03610927708827533). A best prediction at infinity counts as a logit of 37, which is certainty in float64.
     Rows nearer to their minimum than half the typical distance get the difference of gradients across that half
     instead: at a kink the gradient of an exact fit is zero, and yet moving it away has a price. Both derivatives are
-    divided by the mean Hessian, so that regularisation of the booster means the same whatever the unit of the loss.
+    divided by the mean Hessian, so that regularisation of the booster means the same whatever the unit of the loss;
+    of several predicted inputs each by its own.
 ``exact``
     The true second derivative, of several outputs the diagonal. It vanishes for robust losses and is negative for
     some others.
@@ -199,14 +200,18 @@ class Curvature:
             factor: Any = 1.0
             if self.weight is not None:
                 factor = self.weight if found.ndim == 1 else self.weight[:, None]
-            if self.kind == "floor":
-                mean = curvature if curvature.ndim == 1 else curvature.mean(axis=1)
-                total = float(mean.sum() if self.weight is None else self.weight @ mean)
-                factor = factor / (self.scale or self._mean("hessian", total, self._total))
-            elif self.scale:
-                factor = factor / self.scale
+            if self.kind == "floor" or self.scale:
+                factor = factor / (self.scale or self._means(curvature))
             np.multiply(found, factor, out=gradient, casting="same_kind")
             np.multiply(curvature, factor, out=hessian, casting="same_kind")
+
+    def _means(self, hessian: Array) -> Array:
+        """Return the mean Hessian, or one of each column where those have units of their own."""
+        totals = np.atleast_1d(hessian.sum(axis=0) if self.weight is None else self.weight @ hessian)
+        if not self.form.units:
+            totals = totals.mean(keepdims=True)
+        found = [self._mean(f"hessian {place}", float(total), self._total) for place, total in enumerate(totals)]
+        return np.array(found)
 
     def _two(self, raw: Array) -> Derivatives:
         gradient, exact = self.form.derivatives(self._y, raw)

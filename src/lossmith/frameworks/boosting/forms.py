@@ -35,7 +35,10 @@ class Form(ABC):
     Attributes:
         loss: the loss, on raw predictions.
         outputs: raw predictions of a row.
+        units: whether each of them has a unit of its own.
     """
+
+    units = False
 
     def __init__(self, loss: Loss, outputs: int) -> None:
         self.loss, self.outputs = loss, outputs
@@ -138,6 +141,8 @@ class OneNumber(Form):
 
 class Columns(Form):
     """A column of raw predictions for each predicted input of a loss, such as a mean and a log-variance."""
+
+    units = True
 
     def __init__(self, loss: Loss) -> None:
         super().__init__(loss, len(loss.predicted))

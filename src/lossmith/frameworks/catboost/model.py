@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +24,7 @@ _SUFFIX = ".cbm"
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Trained):
     """A trained model, with start score and link inside.
 
     Attributes:
@@ -37,37 +38,16 @@ class Model:
     history: tuple[float, ...] = ()
 
     @property
-    def loss(self) -> Loss:
-        """What it was trained with, in raw form."""
-        return self.head.loss
-
-    @property
-    def start(self) -> Any:
-        """The raw prediction that the trees add to: a number, or an array of one an output."""
-        return self.head.start if self.head.outputs > 1 else float(self.head.start[0])
-
-    @property
     def rounds(self) -> int:
         """Number of rounds in use: the best number where training stopped early."""
         return 0 if self.booster is None else int(self.booster.tree_count_)
 
     def predict_raw(self, X: Any) -> Array:
-        """Return raw predictions, of shape (n,) or (n, outputs): logits, log rates, or predictions themselves.
-
-        Args:
-            X: features, rows by columns, as ``train`` takes them.
-        """
+        """Return the raw prediction of each row; see ``Trained``."""
         if self.rounds == 0:
             return self.head.constant(np.shape(X)[0])
         rows = pool(X, cat_features=self.booster.get_cat_feature_indices())
         return np.asarray(self.booster.predict(rows, prediction_type="RawFormulaVal"), np.float64)
-
-    def predict(self, X: Any) -> Array:
-        """Return predictions on the target's scale: values, rates, probabilities, quantiles that ascend.
-
-        Scores of margin losses stay scores: they are no probabilities.
-        """
-        return self.head.predict(self.predict_raw(X))
 
     def importance(self) -> Array:
         """Return how much the prediction changes with each feature, in percent; empty where there are no trees."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.trained import Trained
 from lossmith.frameworks.lightgbm.library import library, table
 
 Array = npt.NDArray[Any]
@@ -22,7 +23,7 @@ _LAST = "pandas_categorical:"
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Trained):
     """A trained model, with start score and link inside.
 
     Attributes:
@@ -37,33 +38,12 @@ class Model:
     rounds: int
     history: tuple[float, ...] = ()
 
-    @property
-    def loss(self) -> Loss:
-        """What it was trained with, in raw form."""
-        return self.head.loss
-
-    @property
-    def start(self) -> Any:
-        """Raw prediction that the trees add to: a number, or one for each of several outputs."""
-        return self.head.start if self.head.outputs > 1 else float(self.head.start[0])
-
     def predict_raw(self, X: Any) -> Array:
-        """Return the raw prediction of each row, of shape (n,) or (n, outputs).
-
-        That is a logit, a log rate, or the prediction itself; K logits, or quantiles as the trees have them.
-        """
+        """Return the raw prediction of each row; see ``Trained``."""
         rows = table(X)
         if self.rounds == 0 or self.booster is None:
             return self.head.constant(rows.shape[0])
         return self.head.raw(self.booster.predict(rows, num_iteration=self.rounds, raw_score=True))
-
-    def predict(self, X: Any) -> Array:
-        """Return the prediction of each row on the target's scale: a probability, a rate, a value.
-
-        Several outputs are probabilities of classes in the order of their indices, or quantiles, put in ascending
-        order. Scores of margin losses stay scores: they are no probabilities.
-        """
-        return self.head.predict(self.predict_raw(X))
 
     def importance(self) -> Array:
         """Return the total gain of each feature's splits; empty where no feature could be split."""

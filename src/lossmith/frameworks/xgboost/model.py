@@ -14,6 +14,7 @@ import xgboost
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +24,7 @@ _SUFFIXES = (".ubj", ".json")
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Trained):
     """A trained model, with start score and link inside.
 
     Attributes:
@@ -37,35 +38,14 @@ class Model:
     history: tuple[float, ...] = ()
 
     @property
-    def loss(self) -> Loss:
-        """What it was trained with, in raw form."""
-        return self.head.loss
-
-    @property
-    def start(self) -> Any:
-        """The raw prediction that the trees add to: a number, or an array of one an output."""
-        return self.head.start if self.head.outputs > 1 else float(self.head.start[0])
-
-    @property
     def rounds(self) -> int:
         """Number of rounds in use: the best number where training stopped early."""
         return int(self.booster.num_boosted_rounds())
 
     def predict_raw(self, X: Any) -> Array:
-        """Return raw predictions, of shape (n,) or (n, outputs): logits, log rates, or predictions themselves.
-
-        Args:
-            X: features, rows by columns, as ``train`` takes them.
-        """
+        """Return the raw prediction of each row; see ``Trained``."""
         found = self.booster.inplace_predict(as_features(X), predict_type="margin")
         return np.asarray(found, np.float64)
-
-    def predict(self, X: Any) -> Array:
-        """Return predictions on the target's scale: values, rates, probabilities, quantiles that ascend.
-
-        Scores of margin losses stay scores: they are no probabilities.
-        """
-        return self.head.predict(self.predict_raw(X))
 
     def importance(self) -> Array:
         """Return the total gain of each feature's splits."""
