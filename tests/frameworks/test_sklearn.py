@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -284,6 +285,14 @@ def test_it_is_searched_cloned_and_pickled() -> None:
     np.testing.assert_array_equal(model.predict(X), search.predict(X))
     again = clone(LinearRegressor(lm.Huber(2.0), lm.L2(0.1)))
     assert repr(again) == "LinearRegressor(loss=Huber(delta=2), penalty=L2(strength=0.1))"
+
+
+def test_columns_of_a_data_frame_are_known_by_name() -> None:
+    frame = pd.DataFrame(DIABETES[0][:, :2], columns=["age", "sex"])
+    model = LinearRegressor("huber").fit(frame, DIABETES[1])
+    assert list(model.feature_names_in_) == ["age", "sex"]
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[["sex", "age"]])
 
 
 def test_a_fit_that_stops_early_says_so() -> None:
