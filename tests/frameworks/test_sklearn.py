@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -286,6 +287,14 @@ def test_it_is_searched_cloned_and_pickled() -> None:
     assert repr(again) == "LinearRegressor(loss=Huber(delta=2), penalty=L2(strength=0.1))"
 
 
+def test_columns_of_a_data_frame_are_known_by_name() -> None:
+    frame = pd.DataFrame(DIABETES[0][:, :2], columns=["age", "sex"])
+    model = LinearRegressor("huber").fit(frame, DIABETES[1])
+    assert list(model.feature_names_in_) == ["age", "sex"]
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[["sex", "age"]])
+
+
 def test_a_fit_that_stops_early_says_so() -> None:
     with pytest.warns(ConvergenceWarning, match="stopped after 2 steps.*raise max_iter"):
         LinearRegressor("cauchy(scale=0.1)", max_iter=2).fit(*DIABETES)
@@ -304,7 +313,7 @@ def test_a_constant_target_is_met() -> None:
         (LinearRegressor("bce"), None, lm.ParameterError, "use LinearClassifier"),
         (LinearRegressor("gaussian_nll"), None, lm.ParameterError, "take a loss of y_true and y_pred"),
         (LinearRegressor("multi_quantile"), None, lm.ParameterError, "one number a row"),
-        (LinearRegressor("mean_error"), None, lm.ParameterError, "no best constant"),
+        (LinearRegressor("mean_error"), None, lm.ParameterError, "falls without bound"),
         (LinearRegressor("poisson"), lambda y: -y, lm.DomainError, r"y_true must be in \[0, inf\)"),
         (LinearRegressor("poisson"), lambda y: 0 * y, lm.DomainError, "ask for the same extreme"),
         (LinearRegressor(penalty="l3"), None, lm.ParameterError, "penalty='l3' is not known"),
@@ -316,6 +325,7 @@ def test_a_constant_target_is_met() -> None:
         (LinearClassifier("huber"), lambda y: y > 1, lm.ParameterError, "use LinearRegressor"),
         (LinearClassifier("zero_one"), lambda y: y > 1, lm.ParameterError, "gradient is zero everywhere"),
         (LinearClassifier("perceptron"), lambda y: y > 1, lm.ParameterError, "such as Hinge"),
+        (LinearClassifier("perceptron", fit_intercept=False), lambda y: y > 1, lm.ParameterError, "such as Hinge"),
         (LinearClassifier("crammer_singer"), lambda y: y > 1, lm.ParameterError, "kinks in several predictions"),
         (LinearClassifier(), lambda y: 0 * y, lm.DomainError, "one class"),
     ],

@@ -65,6 +65,13 @@ RATES, LABELS = lm.formula("exp(f) - y*f", task="counts"), lm.formula("softplus(
             lambda: lm.parse("logit_adjusted(prior=(0.5, 0.3, 0.2))")(KINDS, CLASSES.decision_function(LEAVES)),
         ),
         (0.5 * lm.SquaredError() + lm.AbsoluteError(), LINE, X, Y, lambda: np.mean(OFF**2 / 2 + np.abs(OFF))),
+        (
+            0.5 * lm.BinaryCrossEntropy() + lm.Brier(),
+            LOGIT,
+            CANCER,
+            SICK,
+            lambda: log_loss(SICK, LOGIT.predict_proba(CANCER)) / 2 - scorer("brier")(LOGIT, CANCER, SICK),
+        ),
         (RATES, RATE, X, Y, lambda: np.mean(RATE.predict(X) - Y * np.log(RATE.predict(X)))),
         (LABELS, LOGIT, CANCER, SICK, lambda: log_loss(SICK, LOGIT.predict_proba(CANCER))),
     ],

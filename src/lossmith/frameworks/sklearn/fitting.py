@@ -76,6 +76,7 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
         ParameterError: for a loss without a minimum, or one that no gradient leads to.
         DomainError: for targets outside the domain, or that all ask for the same extreme.
     """
+    _refuse_aimless(loss)
     counts = weight > 0
     X, y, weight = X[counts], y[counts], weight[counts] / weight.sum()
     design = Design(X, weight, settings.intercept)
@@ -90,10 +91,11 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
         _refuse_flat(loss, y, raw)
         slopes, intercepts = design.coefficients(start)
         return Fit(slopes, intercepts, 0, True, math.nan)
-    distance = 1.0 if loss._couples else _distance(loss, y, weight, raw)
     smooth: list[tuple[Any, Function]] = []
     kinked: list[tuple[Any, Kinked, Array]] = []
-    if has_kinks(loss, y):
+    kinks = has_kinks(loss, y)
+    distance = _distance(loss, y, weight, raw) if kinks or settings.l1 else 1.0
+    if kinks:
         firm = unit / distance
         kinked.append((design, KinkedLosses(loss, y, weight), np.full(place.shape, firm)))
     else:
@@ -123,17 +125,23 @@ def _best_constant(loss: Loss, y: Array, weight: Array) -> Any:
         if loss._couples:
             return 0.0  # some rows of classes have none and yet are fitted
         raise ParameterError(f"{loss} cannot be fitted: {error}") from None
-    if loss.card.estimates == "zero":
-        raise ParameterError(
-            f"{loss} cannot be fitted: zero for every row costs nothing, whatever the targets, so its minimum says "
-            "nothing about them; take a loss with a margin, such as Hinge()"
-        )
     if not np.isfinite(found).all():
         raise DomainError(
             f"{loss}: the best constant for these {y.shape[0]} targets is {found}: all of them ask for the same "
             "extreme, as labels of one class and counts of zero do, so there is nothing to fit"
         )
     return found
+
+
+def _refuse_aimless(loss: Loss) -> None:
+    """Refuse a loss whose minimum says nothing about targets, or that has none."""
+    if loss.card.estimates == "zero":
+        raise ParameterError(
+            f"{loss} cannot be fitted: zero for every row costs nothing, whatever the targets, so its minimum says "
+            "nothing about them; take a loss with a margin, such as Hinge()"
+        )
+    if loss.card.estimates == "nothing":
+        raise ParameterError(f"{loss} cannot be fitted: its cost falls without bound as predictions move")
 
 
 def _refuse_flat(loss: Loss, y: Array, raw: Array) -> None:
@@ -144,7 +152,9 @@ def _refuse_flat(loss: Loss, y: Array, raw: Array) -> None:
 
 
 def _distance(loss: Loss, y: Array, weight: Array, raw: Array) -> float:
-    """Return how far predictions typically are from the best ones."""
+    """Return how far predictions typically are from the best ones; rows of classes are of the size of 1."""
+    if loss._couples:
+        return 1.0
     best = np.asarray(loss.best_prediction(y), dtype=float)
     best = np.where(np.isinf(best), np.copysign(FARTHEST, best), best)
     return float(weight @ np.abs(best - raw)) or 1.0

@@ -93,9 +93,9 @@ class KinkedLosses:
 
     def values(self, place: Array) -> Array:
         """Return the losses; infinite outside the domain."""
-        if not (place > self._low).all() or not (place < self._high).all():
+        if not ((place > self._low).all() and (place < self._high).all()):
             return np.full(place.shape, np.inf)
-        return np.asarray(self.loss.losses(self.y, place[:, 0])[:, None])
+        return np.asarray(self.loss.evaluate(self.y, place[:, 0], ("losses",), trusted=True)["losses"][:, None])
 
     def near(self, place: Array, strength: Array) -> Near:
         """Return the proximal points, by Newton steps between two places where the slope has both signs."""
