@@ -138,7 +138,7 @@ def _falls(
     if np.isneginf(found).any():
         return "bottomless", last
     steps = np.diff(found[np.isfinite(found)])
-    if len(steps) < 2 or last > lowest - 0.0 or np.any(steps > _TOLERANCE * size):
+    if len(steps) < 2 or last > lowest or np.any(steps > _TOLERANCE * size):
         return None
     if last < lowest - size and steps[-1] <= 0.5 * steps[-2] < 0:
         return "bottomless", last
