@@ -42,9 +42,9 @@ def test_exit_codes_and_json() -> None:
 
 
 def test_a_minus_begins_a_formula_and_no_option() -> None:
-    for command in ("check", "plot"):
-        done = CliRunner().invoke(root, [command, "-(y - f)**2 + 2*f**2"])
-        assert "formula('-(y - f)**2 + 2*f**2')" in done.stdout
+    for words in (["check"], ["plot"], ["export", "--to", "json"]):
+        done = CliRunner().invoke(root, [*words, "-(y - f)**2 + 2*f**2"])
+        assert "-(y - f)**2 + 2*f**2" in done.stdout
     assert CliRunner().invoke(root, ["check", "-j"]).exit_code == 2
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from lossmith.cli import terminal
-from lossmith.cli._losses import LossName, parse_loss, takes_a_formula
+from lossmith.cli._losses import LossCommand, LossName, parse_loss, takes_a_formula
 from lossmith.custom.export import TARGETS, Target
 
 
-@click.command("export", short_help="Turn a loss into code that stands alone.")
+@click.command("export", cls=LossCommand, short_help="Turn a loss into code that stands alone.")
 @click.argument("loss", type=LossName())
 @click.option("--to", type=click.Choice(TARGETS), help="What to make of it; has to be said.")
 @click.option(
