@@ -8,8 +8,8 @@ leaves the weights to it, and does not know the link. ``Objective`` carries all 
 alone, and examines itself by finite differences on the data before the first tree. ``train`` and ``cv`` use it, and
 ``Regressor`` and ``Classifier`` are estimators of scikit-learn.
 
-CatBoost calls Python for blocks of rows, and where each row has several predictions for each row, about 20 microseconds
-each time: classes and quantiles of a million rows are a job for the other libraries.
+CatBoost calls Python for blocks of rows, and where each row has several predictions for each single row, which is slow:
+classes and quantiles of a million rows are a job for the other libraries.
 
 Which second derivative a leaf is divided by is chosen by ``hessian=``; robust losses have none, so the default
 ``floor`` takes, for each row, the larger of the exact Hessian and the secant slope |gradient| / |distance to the row's

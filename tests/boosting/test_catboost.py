@@ -270,6 +270,15 @@ def test_weights_are_applied_once_and_belong_to_both() -> None:
         fitted(Objective("mse", Y), Mean(), pool=catboost.Pool(X, Y, weight=WEIGHT))
 
 
+def test_weights_of_several_predictions_a_row_belong_to_both_too() -> None:
+    objective = Objective("multi_quantile", Y, WEIGHT)
+    with pytest.raises(catboost.CatBoostError, match="the objective has weights that the pool has not"):
+        fitted(objective.loss_function, objective.eval_metric, 1, catboost.Pool(X, objective.label))
+    bare = Objective("multi_quantile", Y)
+    with pytest.raises(catboost.CatBoostError, match="the pool has weights that the objective has not"):
+        fitted(bare.loss_function, bare.eval_metric, 1, objective.pool(X))
+
+
 def test_means_are_those_of_the_last_pass_in_whatever_order() -> None:
     means, other = Means(4), Means(4)
     assert means("root", 3.0, 2.0) == 1.5

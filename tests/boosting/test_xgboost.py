@@ -285,6 +285,17 @@ def test_early_stopping_keeps_the_best_round_however_small_the_loss() -> None:
         assert cost == pytest.approx(min(model.history), rel=1e-6)
 
 
+def test_a_loss_whose_name_begins_like_a_score_is_stopped_at_its_least() -> None:
+    # XGBoost takes "pre" for precision, and would keep the round with the greatest loss.
+    objective = Objective(lm.formula("(f - y)**2", name="precise"), Y)
+    data = objective.matrix(X)
+    booster = xgboost.train(
+        {**ONE, **objective.params}, data, 5, obj=objective, custom_metric=objective.eval_metric,
+        evals=[(data, "all")], early_stopping_rounds=2, verbose_eval=False,
+    )  # fmt: skip
+    assert objective.model(booster).rounds == 5
+
+
 def test_what_helps_nothing_leaves_the_constant(tmp_path: Path) -> None:
     model = train("mae", X[:200], Y[:200], rounds=5, validation=(X[200:], 1000 - Y[200:] * 9), params=ONE)
     assert model.rounds == 0

@@ -67,6 +67,7 @@ class Objective(boosting.Objective):
         self._mean = Means(len(y))
         self._blocks: dict[tuple[int, int], Block] = {}
         self._known: dict[bytes, int] = {}
+        self._weighted = False
         self._slopes = self._bends = np.zeros(0)
 
     @property
@@ -153,6 +154,8 @@ class Objective(boosting.Objective):
             else:
                 slope, bend = self._slopes[place], self._bends[place]
             if weight != 1:
+                self._weighted = True
+                self._check(True)
                 slope, bend = slope * weight, bend * weight
             return slope.tolist(), bend.tolist()
 
@@ -176,11 +179,13 @@ class Objective(boosting.Objective):
         CatBoost asks for those row by row, and finds them by what it asks with.
         """
         with self._keeping_errors():
+            if self.outputs > 1 and self.weight is not None and np.any(self.weight != 1):
+                self._check(self._weighted)
             trees, label = np.stack(approxes, axis=-1), np.stack(labels, axis=-1)
             y = self._targets(label)
             raw = trees + self.head.start
             losses = self.form.losses(y, raw if self.outputs > 1 else raw[:, 0])
-            if self.outputs > 1 and np.array_equal(np.sort(label, axis=0), np.sort(self.label, axis=0)):
+            if self.outputs > 1 and np.array_equal(np.sort(label[:, 0]), np.sort(self.label[:, 0])):
                 self._prepare(trees, label)  # in whatever order
             if weights is None:
                 return float(losses.sum()), float(len(losses))

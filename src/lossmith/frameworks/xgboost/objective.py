@@ -23,6 +23,7 @@ from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 Array = npt.NDArray[Any]
 
 _DEFAULT_START = 0.5  # where XGBoost starts a custom objective
+_GREATER = ("auc", "pre", "map", "ndcg")  # metrics whose names begin so are stopped at their greatest
 _LEAST_GAIN = 1e-6  # XGBoost's kRtEps
 
 
@@ -180,7 +181,7 @@ class Evaluation:
 
     def __init__(self, metric: boosting.Metric) -> None:
         self.metric = metric
-        self.__name__ = metric.name
+        self.__name__ = f"mean_{metric.name}" if metric.name.startswith(_GREATER) else metric.name
 
     def __call__(self, first: Array, second: Any, sample_weight: Any = None) -> Any:
         """Return name and value, or the value alone where ``second`` is no matrix; arguments as of ``Objective``."""
