@@ -1,7 +1,8 @@
 """Each lane is a row, so that a vector holds one class of several rows: for few classes, or where classes lie apart.
 
 Where rows lie one after the other in memory, tiles of them, as many rows as a vector has lanes, are turned over in
-registers on the way in and on the way out, by ``row_tiles``. Else vectors are read and written as they lie; see ``row_across``.
+registers on the way in and on the way out, by ``row_tiles``. Else vectors are read and written as they lie; see
+``row_across``.
 """
 
 from __future__ import annotations
