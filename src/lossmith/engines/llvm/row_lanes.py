@@ -1,7 +1,8 @@
 """Each lane is a row, so that a vector holds one class of several rows: for few classes, or where classes lie apart.
 
 Where rows lie one after the other in memory, tiles of them, as many rows as a vector has lanes, are turned over in
-registers on the way in and on the way out. Else vectors are read and written as they lie; see ``row_across``.
+registers on the way in and on the way out, by ``row_tiles``. Else vectors are read and written as they lie; see
+``row_across``.
 """
 
 from __future__ import annotations
@@ -15,16 +16,39 @@ from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole
 from lossmith.engines.llvm.row_frame import RowForm
-from lossmith.engines.llvm.row_tiles import Regions, turn_rows
+from lossmith.engines.llvm.row_text import single
+from lossmith.engines.llvm.row_tiles import turn_rows
 
 
-class Turn(Regions):
+class Turn:
     """The text of one turn of a loop over classes."""
 
     def __init__(self, form: RowForm, width: int, prefix: str) -> None:
-        super().__init__(form.kind, width, prefix)
         self.form = form
+        self.body = Body(form.kind, width, prefix)
+        self.number = f"%{prefix}_k"
         self.end = f"{prefix}_loop"  # the block of the text in which the turn ends
+
+    def _at(self, region: str) -> str:
+        return self.body.write("ptr", f"getelementptr {self.body.real}, ptr %lanes_{region}, i64 {self.number}").name
+
+    def kept(self, region: str) -> Lanes:
+        """Return the vector that scratch holds for a class."""
+        at = self._at(region)
+        return self.body.write(self.body.real, f"load {self.body.real}, ptr {at}, align {self._align}")
+
+    def keep(self, value: Lanes, region: str) -> None:
+        """Write the vector that scratch shall hold for a class."""
+        at = self._at(region)
+        self.body.lines.append(f"  store {value.type} {value.name}, ptr {at}, align {self._align}")
+
+    @property
+    def _align(self) -> int:
+        return self.form.size * self.body.width
+
+    def spread(self, element: str, value: str) -> Lanes:
+        """Return a single number in every lane."""
+        return single(self.body, element, value)
 
     def taken(self, array: str, region: str) -> Lanes:
         """Return the vector of a class as it came in."""

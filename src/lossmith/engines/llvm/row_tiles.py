@@ -13,44 +13,6 @@ from lossmith.engines.llvm.row_frame import lane_numbers
 from lossmith.engines.llvm.row_text import single
 
 
-class Regions:
-    """The text of one turn of a loop over classes, or over tiles of as many, with what scratch holds for them.
-
-    Args:
-        kind: type of a number.
-        width: lanes.
-        prefix: what the names of its values begin with.
-    """
-
-    def __init__(self, kind: Kind, width: int, prefix: str) -> None:
-        self.body = Body(kind, width, prefix)
-        self.number = f"%{prefix}_k"
-
-    def _at(self, region: str, place: str) -> str:
-        return self.body.write("ptr", f"getelementptr {self.body.real}, ptr %lanes_{region}, i64 {place}").name
-
-    @property
-    def _align(self) -> int:
-        return SIZES[self.body.kind] * self.body.width
-
-    def kept(self, region: str, place: str = "") -> Lanes:
-        """Return the vector that scratch holds for a class."""
-        at = self._at(region, place or self.number)
-        return self.body.write(self.body.real, f"load {self.body.real}, ptr {at}, align {self._align}")
-
-    def keep(self, value: Lanes, region: str, place: str = "") -> None:
-        """Write the vector that scratch shall hold for a class."""
-        at = self._at(region, place or self.number)
-        self.body.lines.append(f"  store {value.type} {value.name}, ptr {at}, align {self._align}")
-
-    def spread(self, element: str, value: str) -> Lanes:
-        """Return a single number in every lane."""
-        b, type_ = self.body, self.body.vector(element)
-        first = b.write(type_, f"insertelement {type_} zeroinitializer, {element} {value}, i32 0").name
-        zeros = f"{b.vector('i32')} zeroinitializer"
-        return b.write(type_, f"shufflevector {type_} {first}, {type_} zeroinitializer, {zeros}")
-
-
 def turn_rows(
     array: str, region: str, kind: Kind, width: int, *, element: str = "", out: bool = False
 ) -> tuple[str, set[str]]:
