@@ -1,4 +1,4 @@
-"""What XGBoost and CatBoost are not to be trained with is refused before the first tree, by both alike."""
+"""What boosters are not to be trained with is refused before the first tree, by all of them alike."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import lossmith as lm
-from lossmith import catboost, xgboost
+from lossmith import catboost, lightgbm, xgboost
 
 OVER_CLASSES = "sparse_categorical_cross_entropy"
 ROWS, LABELS = load_breast_cancer(return_X_y=True)
 IRIS, SPECIES = load_iris(return_X_y=True)
-BOTH = pytest.mark.parametrize("train", [xgboost.train, catboost.train], ids=["xgboost", "catboost"])
+LIBRARIES = (catboost, lightgbm, xgboost)
+EACH = pytest.mark.parametrize("train", [library.train for library in LIBRARIES], ids=lambda train: train.__module__)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("loss", "change", "error", "message"),
     [
@@ -40,15 +41,19 @@ def test_losses_and_targets(train: Callable, loss: str, change: Callable, error:
         train(loss, ROWS, change(LABELS.astype(float)))
 
 
-@BOTH
+@EACH
 def test_settings(train: Callable) -> None:
     with pytest.raises(lm.ParameterError, match="'upper_bound'"):
         train("bce", ROWS, LABELS, hessian="upper")
     with pytest.raises(lm.ParameterError, match="patience needs validation"):
         train("bce", ROWS, LABELS, patience=3)
-    with pytest.raises(lm.ParameterError, match="params hold eval_metric, objective, but the loss"):
+    with pytest.raises(lm.ParameterError, match="params hold .*objective, but the loss"):
         train("bce", ROWS, LABELS, params={"objective": "Logloss", "eval_metric": "AUC"})
     with pytest.raises(lm.DomainError, match="there are 2 classes, but y_true"):
         train(OVER_CLASSES, IRIS, SPECIES, classes=2)
     with pytest.raises(lm.EmptyError, match="weights sum to zero"):
         train("mse", ROWS, LABELS, np.zeros(len(LABELS)))
+    with pytest.raises(lm.ShapeError, match="X has 568 rows, but there are 569 targets"):
+        train("mse", ROWS[1:], LABELS)
+    with pytest.raises(lm.ShapeError, match="X has 568 rows, but there are 569 targets"):
+        train("mse", ROWS, LABELS, validation=(ROWS[1:], LABELS))

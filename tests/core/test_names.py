@@ -70,3 +70,8 @@ def test_what_it_says_to_take_is_there() -> None:
 def test_a_misspelt_name_still_gets_a_suggestion() -> None:
     with pytest.raises(lm.LossNotFoundError, match=r"no loss is called 'hubr'\. Did you mean 'huber'"):
         lm.get("hubr")
+
+
+def test_what_is_no_text_names_no_loss() -> None:
+    with pytest.raises(lm.ParameterError, match="a text that names one, got int"):
+        lm.parse(3)

@@ -115,6 +115,8 @@ def parse(text: str | Loss) -> Loss:
     """
     if isinstance(text, Loss):
         return text
+    if not isinstance(text, str):
+        raise ParameterError(f"a loss is a loss of Lossmith or a text that names one, got {type(text).__name__}")
     if is_formula(text):
         stated: Loss = import_module("lossmith.custom.text").formula(text.strip())
         return stated

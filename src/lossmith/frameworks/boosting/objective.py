@@ -126,6 +126,17 @@ class Objective:
         """The start score of every row, of shape (n,) or (n, outputs)."""
         return self.head.constant(len(self.y))
 
+    def fitting(self, X: Any) -> Any:
+        """Return features of the rows, as they are.
+
+        Raises:
+            ShapeError: for another number of rows.
+        """
+        rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        if rows != len(self.y):
+            raise ShapeError(f"{self.loss}: X has {rows} rows, but there are {len(self.y)} targets")
+        return X
+
     def gradient_and_hessian(self, raw: Array, *, order: Order = "C") -> tuple[Array, Array]:
         """Return gradient and Hessian of the loss, weighted, at the raw predictions of all rows.
 

@@ -97,7 +97,7 @@ class Objective(boosting.Objective):
             settings: of ``catboost.Pool``, such as ``cat_features``.
         """
         rows = self if y is None else self.on(y, weight)
-        return pool(X, label=rows.label, weight=rows.weight, **settings)
+        return pool(rows.fitting(X), label=rows.label, weight=rows.weight, **settings)
 
     def model(self, booster: catboost.CatBoost) -> Model:
         """Return a booster that was trained with this objective as a model, and put the start score into it."""

@@ -69,12 +69,12 @@ class Objective(boosting.Objective):
             X: features, rows by columns: an array, a data frame or a sparse matrix.
             settings: of ``lightgbm.Dataset``, such as ``categorical_feature``.
         """
-        return self._dataset(X, self.y, self.weight, settings)
+        return self._dataset(self.fitting(X), self.y, self.weight, settings)
 
     def validation(self, X: Any, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, **settings: Any) -> Any:
         """Return a ``lightgbm.Dataset`` of other rows, with the same start score; see ``dataset``."""
         other = self.on(y, weight)
-        data = self._dataset(X, other.y, other.weight, settings)
+        data = self._dataset(other.fitting(X), other.y, other.weight, settings)
         self.validated(data, other.y, other.weight)
         return data
 

@@ -94,7 +94,7 @@ class Objective(boosting.Objective):
         """
         rows = self if y is None else self.on(y, weight)
         return xgboost.QuantileDMatrix(
-            as_features(X), rows.y, weight=rows.weight, **{"enable_categorical": True, **settings}
+            as_features(rows.fitting(X)), rows.y, weight=rows.weight, **{"enable_categorical": True, **settings}
         )
 
     def model(self, booster: xgboost.Booster, rounds: int | None = None) -> Model:

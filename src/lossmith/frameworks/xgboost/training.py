@@ -179,7 +179,7 @@ class Matrices:
 
     def of(self, rows: Objective, X: Any, reference: xgboost.DMatrix | None = None) -> xgboost.DMatrix:
         """Return the matrix of rows, whose bins are those of a reference if there is one."""
-        X = as_features(X)
+        X = as_features(rows.fitting(X))
         given: dict[str, Any] = {"weight": rows.weight, "enable_categorical": True}
         names: list[Any] = list(getattr(X, "columns", range(X.shape[1])) if self._names is None else self._names)
         if self._names is not None:
