@@ -223,7 +223,6 @@ def test_wrong_settings_are_refused(binary) -> None:
 
 
 def test_an_objective_says_what_it_carries() -> None:
-    assert (
-        repr(Objective("huber(delta=2)", [1.0, 2.0, 3.0]))
-        == "Objective(Huber(delta=2), start=2, link=identity, hessian='floor')"
-    )
+    carried = "Huber(delta=2), start=2, link=identity, hessian='floor'"
+    assert repr(Objective("huber(delta=2)", [1.0, 2.0, 3.0])) == f"Objective({carried})"
+    assert repr(train("huber(delta=2)", [[0.0], [1.0], [2.0]], [1.0, 2.0, 3.0])) == f"Model({carried})"

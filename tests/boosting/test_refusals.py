@@ -47,7 +47,7 @@ def test_settings(train: Callable) -> None:
         train("bce", ROWS, LABELS, hessian="upper")
     with pytest.raises(lm.ParameterError, match="patience needs validation"):
         train("bce", ROWS, LABELS, patience=3)
-    with pytest.raises(lm.ParameterError, match="params hold .*objective, but the loss"):
+    with pytest.raises(lm.ParameterError, match=r"params hold .*objective, but the loss"):
         train("bce", ROWS, LABELS, params={"objective": "Logloss", "eval_metric": "AUC"})
     with pytest.raises(lm.DomainError, match="there are 2 classes, but y_true"):
         train(OVER_CLASSES, IRIS, SPECIES, classes=2)

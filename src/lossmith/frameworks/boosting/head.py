@@ -35,6 +35,11 @@ class Head:
     start: Array
     hessian: Kind
 
+    def __str__(self) -> str:
+        start = ", ".join(f"{number:.6g}" for number in self.start)
+        start = start if self.outputs == 1 else f"[{start}]"
+        return f"{self.loss}, start={start}, link={self.loss.link.name}, hessian={self.hessian!r}"
+
     @property
     def loss(self) -> Loss:
         """The loss, in raw form."""

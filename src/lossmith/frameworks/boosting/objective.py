@@ -234,11 +234,7 @@ class Objective:
         return self  # boosters copy their settings, and the data shall not go with them
 
     def __repr__(self) -> str:
-        start = ", ".join(f"{number:.6g}" for number in self.head.start)
-        start = start if self.outputs == 1 else f"[{start}]"
-        return (
-            f"{type(self).__name__}({self.loss}, start={start}, link={self.loss.link.name}, hessian={self.hessian!r})"
-        )
+        return f"{type(self).__name__}({self.head})"
 
 
 def _aligned(shape: tuple[int, ...], order: Order) -> Array:

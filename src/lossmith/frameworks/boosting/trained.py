@@ -22,6 +22,9 @@ class Trained(ABC):
 
     head: Head
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.head})"
+
     @property
     def loss(self) -> Loss:
         """What it was trained with, in raw form."""

@@ -22,7 +22,7 @@ _MARK = "lossmith:"
 _LAST = "pandas_categorical:"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model(Trained):
     """A trained model, with start score and link inside.
 

@@ -23,7 +23,7 @@ _HISTORY = "lossmith_history"
 _SUFFIXES = (".ubj", ".json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model(Trained):
     """A trained model, with start score and link inside.
 
