@@ -17,6 +17,15 @@ from lossmith import catboost as for_catboost
 from lossmith import xgboost as for_xgboost
 
 XGBOOST = {"learning_rate": 0.1, "max_depth": 6, "tree_method": "hist", "verbosity": 1, "seed": 0}
+_LESS = float(np.exp(-0.7))
+DAMPED = {
+    "learning_rate": 0.1 * _LESS,
+    "reg_lambda": _LESS,
+    "min_child_weight": _LESS,
+    "max_delta_step": 0.7 / _LESS,
+}
+"""XGBoost's Poisson multiplies its Hessian by exp(0.7) and bounds leaves to 0.7."""
+
 CATBOOST = {
     "learning_rate": 0.1,
     "depth": 6,
@@ -30,7 +39,11 @@ CATBOOST = {
 }
 
 
-def _of_xgboost(loss: str, hessian: str, kind: str, own: dict[str, Any]) -> Training:
+def _of_xgboost(
+    loss: str, hessian: str, kind: str, own: dict[str, Any], same: dict[str, Any] | None = None
+) -> Training:
+    """Return the training of a loss; ``same`` are the settings with which ours is the library's own."""
+
     def data(X: np.ndarray, y: np.ndarray) -> Any:
         return xgboost.QuantileDMatrix(X, y)
 
@@ -40,7 +53,9 @@ def _of_xgboost(loss: str, hessian: str, kind: str, own: dict[str, Any]) -> Trai
     def mine(binned: Any, y: np.ndarray, trees: int) -> Any:
         classes = own.get("num_class")
         objective = for_xgboost.Objective(loss, y, hessian=hessian, classes=classes)  # type: ignore[arg-type]
-        return objective.model(xgboost.train({**XGBOOST, **objective.params}, binned, trees, obj=objective))
+        return objective.model(
+            xgboost.train({**XGBOOST, **(same or {}), **objective.params}, binned, trees, obj=objective)
+        )
 
     def raw(model: Any, X: np.ndarray) -> np.ndarray:
         if isinstance(model, for_xgboost.Model):
@@ -74,7 +89,7 @@ def _of_catboost(loss: str, hessian: str, kind: str, own: dict[str, Any]) -> Tra
 
 TRAININGS = (
     _of_xgboost("binary_cross_entropy", "exact", "labels", {"objective": "binary:logistic"}),
-    _of_xgboost("poisson", "exact", "counts", {"objective": "count:poisson", "max_delta_step": 0}),
+    _of_xgboost("poisson", "exact", "counts", {"objective": "count:poisson"}, DAMPED),
     _of_xgboost("half_squared_error", "exact", "numbers", {"objective": "reg:squarederror"}),
     _of_xgboost("pseudo_huber", "exact", "numbers", {"objective": "reg:pseudohubererror"}),
     _of_xgboost("quantile(level=0.9)", "floor", "numbers", {"objective": "reg:quantileerror", "quantile_alpha": 0.9}),

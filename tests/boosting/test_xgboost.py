@@ -259,6 +259,14 @@ def test_another_start_and_another_shape_are_noticed() -> None:
         xgboost.train(ONE, xgboost.DMatrix(IRIS, SPECIES), 1, obj=Objective(OVER_CLASSES, SPECIES))
 
 
+def test_a_step_that_overshoots_to_infinity_names_its_row_and_what_mends_it() -> None:
+    y = np.where(np.arange(442) == 7, 5000.0, Y > 150)
+    settings = {**ONE, "learning_rate": 1.0}
+    with pytest.raises(lm.DomainError, match=r"at row 7 the gradient is inf .*single precision.*hessian='floor'"):
+        train("poisson", X, y, rounds=5, hessian="exact", params=settings)
+    assert np.isfinite(train("poisson", X, y, rounds=5, params=settings).predict(X)).all()
+
+
 def test_objectives_written_by_hand_are_examined() -> None:
     def honest(raw, data):
         weight = data.get_weight() if data.get_weight().size else 1

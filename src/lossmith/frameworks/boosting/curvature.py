@@ -194,7 +194,7 @@ class Curvature:
     def _plain(self, raw: Array, gradient: Array, hessian: Array) -> None:
         with np.errstate(all="ignore"):
             found, curvature = self._two(raw)
-            valid = np.isfinite(found) & np.isfinite(curvature)
+            valid = (np.abs(found) < fused.LARGEST) & (np.abs(curvature) < fused.LARGEST)
             if not valid.all():
                 self._refuse(raw, int(np.argmin(valid.reshape(len(raw), -1).all(axis=1))))
             factor: Any = 1.0
@@ -269,10 +269,11 @@ class Curvature:
                     f"{loss}: the raw prediction of row {at + row} is {f[row]:g}, outside {domain}; {domain.hint}"
                 )
         with np.errstate(all="ignore"):
-            gradient, hessian = self.form.derivatives(y, f)
+            gradient, hessian = (array.astype(np.float32) for array in self.form.derivatives(y, f))
         good = (np.isfinite(gradient) & np.isfinite(hessian)).reshape(len(f), -1).all(axis=1)
         row = int(np.argmin(good))
+        safer = "" if self.kind == "floor" else "; hessian='floor' (the default) takes steps that overshoot no target"
         raise DomainError(
             f"{loss}: at row {at + row} the gradient is {gradient[row]} and the Hessian {hessian[row]}, which must be "
-            f"finite; the target is {y[row]} and the raw prediction {f[row]}"
+            f"finite in single precision; the target is {y[row]} and the raw prediction {f[row]}{safer}"
         )

@@ -25,6 +25,8 @@ from lossmith.program import Ops, Program, Value, trace
 Array = npt.NDArray[Any]
 
 TINY = 1e-16
+LARGEST = float(np.finfo(np.float32).max)
+"""What boosters keep of a derivative is at most this."""
 
 _NARROW = (np.uint8, np.int8, np.float32)
 
@@ -207,8 +209,8 @@ def _at(loss: Loss, ops: Ops, s: Mapping[str, Value], f: Value) -> dict[str, Val
 
 
 def _checked(loss: Loss, ops: Ops, f: Value, gradient: Value, hessian: Value) -> dict[str, Value]:
-    """Return both derivatives, and whether they are finite numbers of a prediction in its domain."""
+    """Return both derivatives, and whether they are finite in single precision, at a prediction in its domain."""
     valid = loss.domains["f"].contains(ops, f)
     for number in (gradient, hessian):
-        valid = ops.both(valid, ops.both(ops.lt(-math.inf, number), ops.lt(number, math.inf)))
+        valid = ops.both(valid, ops.both(ops.lt(-LARGEST, number), ops.lt(number, LARGEST)))
     return {"gradient": gradient, "hessian": hessian, "valid": valid}
