@@ -197,6 +197,17 @@ def test_estimators_go_through_pipelines_searches_and_clones() -> None:
     assert search.best_params_ == {"regressor__loss": "mse"}
 
 
+def test_classifiers_undo_what_a_loss_does_to_probabilities() -> None:
+    groups = np.repeat(np.arange(3), 2000)
+    rates = np.array([0.05, 0.3, 0.9])
+    labels = np.random.default_rng(0).random(groups.size) < rates[groups]
+    model = Classifier("focal(gamma=2, alpha=0.9)", n_estimators=60, n_jobs=1).fit(groups[:, None], labels)
+    found = model.predict_proba([[0], [1], [2]])[:, 1]
+    seen = [labels[groups == group].mean() for group in range(3)]
+    np.testing.assert_allclose(found, seen, atol=0.01)
+    assert abs(model.model_.predict([[0]])[0] - seen[0]) > 0.2  # which is what the link says
+
+
 def test_classifiers_keep_labels_and_names() -> None:
     rows = pd.DataFrame(IRIS, columns=["a", "b", "c", "d"])
     names = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
@@ -207,7 +218,7 @@ def test_classifiers_keep_labels_and_names() -> None:
     np.testing.assert_allclose(model.predict_proba(rows).sum(axis=1), 1)
     two = Classifier("hinge", n_estimators=5, n_jobs=1).fit(IRIS, SPECIES > 0)
     assert two.decision_function(IRIS).shape == (150,)
-    with pytest.raises(lm.ParameterError, match="scores, not probabilities"):
+    with pytest.raises(lm.ParameterError, match="does not tell probabilities"):
         two.predict_proba(IRIS)
     with pytest.raises(lm.ParameterError, match="a loss of two classes, and y has 3"):
         Classifier("focal").fit(IRIS, SPECIES)

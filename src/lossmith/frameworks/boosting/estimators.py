@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -12,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from lossmith.core.loss import Loss
+from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
 
@@ -165,18 +167,16 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, of shape (n, classes), in the order of ``classes_``.
 
+        What the loss does to probabilities, as focus and weights of classes do, is undone; see ``Loss.to_probability``.
+
         Raises:
-            ParameterError: where the loss gives scores, as those of margins do.
+            ParameterError: where the loss does not tell probabilities, as those of margins do not.
         """
         raw = self._raw(X)
-        loss = self.model_.loss
-        if loss.elementwise and loss.link.name == "logistic":
-            positive = self.model_.head.predict(raw)
-            return np.column_stack([1 - positive, positive])
-        if loss.card.activation != "softmax":
-            raise ParameterError(f"{loss} gives scores, not probabilities; use decision_function")
-        found: Array = self.model_.head.predict(raw)
-        return found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LossmithWarning)  # logits are known to be some, wherever they lie
+            found = self.model_.loss.to_probability(raw)
+        return np.column_stack([1 - found, found]) if found.ndim == 1 else found
 
     def decision_function(self, X: Any) -> Array:
         """Return raw scores: of two classes a number a row, above 0 for the second; of more a score for each."""
