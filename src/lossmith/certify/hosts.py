@@ -50,8 +50,6 @@ class Host:
         roots: nothing is promised where an input or a truth other than 0 is so small or large that its square is no
             normal number, nor for the sign of -0.0. So it is with XLA, which takes what is below the normal range
             for 0 and computes a / b / b as a / (b * b), and with the threads of TensorFlow, which also flush to 0.
-        bent: whether an infinite second derivative comes out as one. JAX transposes the products that derivatives
-            are made of, and an infinite one times 0 is no number.
         pace: what a quick run asks of it: of every loss ``all`` types, or one of them in ``turns``; where that takes
             long, since functions or single operations are compiled, of one loss in four (``some``), or nothing
             (``never``).
@@ -61,7 +59,6 @@ class Host:
     answers: Answers | str
     tolerance: Mapping[str, float]
     roots: bool = False
-    bent: bool = True
     pace: Literal["all", "turns", "some", "never"] = "all"
 
     @property
@@ -107,8 +104,8 @@ HOSTS: dict[str, Host] = {
     "torch": Host(("torch",), f"{_TORCH}:eager", REFERENCE),
     "torch-operations": Host(("torch",), f"{_TORCH}:in_operations", ARRAYS),
     "torch-compiled": Host(("torch",), f"{_TORCH}:compiled", ARRAYS, pace="never"),
-    "jax": Host(("jax",), f"{_JAX}:eager", ARRAYS, roots=True, bent=False, pace="some"),
-    "jax-jit": Host(("jax",), f"{_JAX}:compiled", ARRAYS, roots=True, bent=False, pace="some"),
+    "jax": Host(("jax",), f"{_JAX}:eager", ARRAYS, roots=True, pace="some"),
+    "jax-jit": Host(("jax",), f"{_JAX}:compiled", ARRAYS, roots=True, pace="some"),
     "tensorflow": Host(("tensorflow",), f"{_TENSORFLOW}:eager", ARRAYS, roots=True, pace="turns"),
     "tensorflow-xla": Host(("tensorflow",), f"{_TENSORFLOW}:compiled", ARRAYS, roots=True, pace="some"),
 }

@@ -182,21 +182,6 @@ def by_symbol(loss: Any, inputs: Sequence[Array]) -> dict[str, Array]:
     return {item.symbol: array for item, array in zip(loss.inputs, inputs, strict=True)}
 
 
-def finite_product(xp: Any, factor: Array, slope: Array) -> Array:
-    """Return a product in which a factor of zero wins, whatever the slope.
-
-    It is linear in the factor, and so can be transposed: an infinite slope is a product of large numbers.
-
-    Args:
-        xp: its functions.
-        factor: what is zero where nothing counts.
-        slope: a derivative, which may be infinite.
-    """
-    finite, one, most = xp.isfinite(slope), xp.ones_like(slope), xp.most(slope)
-    more = xp.where(finite, one, most)
-    return factor * xp.where(finite, slope, xp.where(slope < 0, -most * one, most * one)) * more * more
-
-
 class Tracing:
     """A library that may be tracing what is done to its arrays.
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from lossmith.engines._jax_product import product
 from lossmith.engines.arrays import Arrays, Formula, log1p_by_halves
-from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, finite_product, functions
+from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
 from lossmith.errors import ProgramError
 
 Array = Any
@@ -109,7 +110,7 @@ def _output_changes(
         name = formula.derivative(output, place)
         if name is None:
             raise ProgramError("a loss has first and second derivatives, and no third one")
-        change = change + along(tangent, _evaluate(formula, name, *inputs))
+        change = change + product(tangent, _evaluate(formula, name, *inputs))
     return found, change
 
 
@@ -160,17 +161,12 @@ def _losses_changes(
     slopes = loss.marked(DIFFERENTIABLE, by_symbol(loss, inputs), list(changed))
     change = jnp.zeros_like(found)
     for name, tangent in changed.items():
-        term = along(tangent, slopes[name])
+        term = product(tangent, slopes[name])
         change = change + (term if loss.row_axis is None else term.sum(-1))
     return found, change
 
 
 losses.defjvp(_losses_changes, symbolic_zeros=True)
-
-
-def along(tangent: Array, slope: Array) -> Array:
-    """Return a product in which a tangent of zero wins, whatever the slope: what does not count has no derivative."""
-    return finite_product(FUNCTIONS, tangent, slope)
 
 
 @jax.custom_jvp
@@ -183,7 +179,7 @@ def times(share: Array, losses: Array) -> Array:
 def _times_changes(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     (share, losses), (share_change, losses_change) = primals, tangents
     kept = jnp.where(share == 0, 0, losses_change * share)
-    return times(share, losses), kept + along(share_change, losses)
+    return times(share, losses), kept + product(share_change, losses)
 
 
 def total(a: Array) -> Array:

@@ -21,8 +21,9 @@ from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import parse
 from lossmith.core.state import CostState, ExactSum
+from lossmith.engines._jax_product import product
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.jax import FUNCTIONS, PLAIN, along, losses, times, total
+from lossmith.engines.jax import FUNCTIONS, PLAIN, losses, times, total
 from lossmith.errors import MergeError, ParameterError
 from lossmith.frameworks.calls import JAX, aligned, outside, settled
 from lossmith.frameworks.jax.arguments import as_array, checked, held, kind_of, masks, weights
@@ -211,7 +212,7 @@ def _numbers(found: Array, valid: Array) -> Array:
 @_numbers.defjvp
 def _numbers_changes(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
     found, valid = primals
-    return _numbers(found, valid), along(tangents[0], jnp.where(valid, jnp.ones_like(found), jnp.nan))
+    return _numbers(found, valid), product(tangents[0], jnp.where(valid, jnp.ones_like(found), jnp.nan))
 
 
 def _wide() -> Any:
