@@ -119,7 +119,6 @@ def test_a_wrong_loss_is_found(loss: Loss, other: Loss) -> None:
 @pytest.mark.parametrize(
     ("name", "loss", "change"),
     [
-        ("jax", lm.Poisson(), {"bent": True}),
         ("jax", lm.Cauchy(), {"roots": False}),
         ("tensorflow", lm.Cauchy(), {"roots": False}),
     ],
