@@ -21,9 +21,8 @@ from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import parse
 from lossmith.core.state import CostState, ExactSum
-from lossmith.engines._jax_product import product
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.jax import FUNCTIONS, PLAIN, losses, times, total
+from lossmith.engines.jax import FUNCTIONS, PLAIN, losses, product, times, total
 from lossmith.errors import MergeError, ParameterError
 from lossmith.frameworks.calls import JAX, aligned, outside, settled
 from lossmith.frameworks.jax.arguments import as_array, checked, held, kind_of, masks, weights
