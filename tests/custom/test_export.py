@@ -6,6 +6,7 @@ import ctypes
 import json
 import re
 import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -85,9 +86,8 @@ def test_python_is_formatted_and_clean(tmp_path: Path) -> None:
         for loss in LOSSES if target not in BOOSTING else (lm.Huber(), lm.Focal(), OWN[0], lm.Poisson()):
             (tmp_path / f"{target}_{next(number)}.py").write_text(lm.export(loss, target), encoding="utf-8")
     for command in (["format", "--check"], ["check"]):
-        done = subprocess.run(
-            ["ruff", *command, "--isolated", "--no-cache", str(tmp_path)], capture_output=True, text=True, check=False
-        )
+        ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", str(tmp_path)]
+        done = subprocess.run(ruff, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
 
 
