@@ -53,12 +53,13 @@ class Objective(boosting.Objective):
 
     no_jit = True  # CatBoost would hand it to Numba, which cannot compile it, and warns where there is none
     error: Exception | None = None
+    _mean: Means
 
     def __init__(self, loss: Any, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, **options: Any) -> None:
         super().__init__(loss, y, weight, **options)
         if self.outputs == 1:
             self._curvature.into(self.init_score, *np.empty((2, len(self.y)), np.float32))
-            self._mean.seen(len(self.y))  # type: ignore[attr-defined]
+            self._mean.seen(len(self.y))
         else:
             self._prepare(np.zeros(self.form.shape(len(self.y))), self.label)
 
@@ -118,7 +119,7 @@ class Objective(boosting.Objective):
         """
         with self._keeping_errors():
             found = self._block(targets, weights).derivatives(approxes)
-            self._mean.seen(len(approxes))  # type: ignore[attr-defined]
+            self._mean.seen(len(approxes))
             return found
 
     def _block(self, targets: Array, weights: Array | None) -> Block:
@@ -126,7 +127,7 @@ class Objective(boosting.Objective):
         at = (targets.__array_interface__["data"][0], len(targets))
         if at not in self._blocks or not self._blocks[at].holds(targets, weights):
             self._check(weights is not None)
-            self._blocks[at] = Block(self.head, targets, weights, self._mean)  # type: ignore[arg-type]
+            self._blocks[at] = Block(self.head, targets, weights, self._mean)
         return self._blocks[at]
 
     def _check(self, weighted: bool) -> None:
@@ -193,7 +194,7 @@ class Objective(boosting.Objective):
 
     def _prepare(self, approxes: Array, labels: Array) -> None:
         self._slopes, self._bends = self._rows(approxes, labels)
-        self._mean.seen(len(labels))  # type: ignore[attr-defined]
+        self._mean.seen(len(labels))
         trees, given = _bytes_of(approxes), _bytes_of(labels)
         self._known = {a + b: place for place, (a, b) in enumerate(zip(trees, given, strict=True))}
 
