@@ -10,7 +10,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.engines import choice
-from lossmith.frameworks.boosting import KINDS, Head, Objective
+from lossmith.frameworks.boosting import KINDS, Head, Objective, curvature
 from lossmith.lightgbm import check
 
 ROWS = 5000  # of which kernels take some, and none of an examination
@@ -192,6 +192,30 @@ def test_a_row_without_finite_derivatives_is_named() -> None:
     raw[4321] = -2.0
     with pytest.raises(lm.DomainError, match="row 4321 is -2, outside"):
         objective.gradient_and_hessian(raw)
+
+
+@pytest.mark.parametrize("name", ["huber", "binary_cross_entropy"])
+def test_means_of_many_rows_are_those_of_some(name: str, monkeypatch) -> None:
+    rows = 10 * curvature.SAMPLE
+    rng = np.random.default_rng(5)
+    y = (rng.random(rows) < 0.4) * 1.0
+    weight = np.where(np.arange(rows) % 32 < 24, 0.0, rng.uniform(0.5, 2, rows))  # most runs of rows have none
+    raw = rng.normal(0, 0.7, rows)
+    alone = 3292  # between the rows that means are taken over: at its best prediction, or far out
+    raw[alone] = 36.9 * (2 * y[alone] - 1)
+    few = Objective(name, y, weight).gradient_and_hessian(raw)
+    again = Objective(name, y, weight)
+    again.gradient_and_hessian(raw + 1)
+    np.testing.assert_array_equal(few, again.gradient_and_hessian(raw))  # what came before makes no difference
+    part = np.where((np.arange(rows) > 20) & (np.arange(rows) < 140), weight, 0)
+    of_part = Objective(name, y, part).gradient_and_hessian(raw)
+    monkeypatch.setattr(curvature, "SAMPLE", rows)
+    np.testing.assert_allclose(of_part, Objective(name, y, part).gradient_and_hessian(raw), rtol=1e-6)
+    every = Objective(name, y, weight).gradient_and_hessian(raw)
+    ratio = few[0][alone] / every[0][alone]
+    assert 0 < abs(ratio - 1) < 0.02
+    np.testing.assert_allclose(few[0], ratio * every[0], rtol=1e-6)
+    np.testing.assert_allclose(few[1], ratio * every[1], rtol=0.02)
 
 
 # --- what it carries --------------------------------------------------------------------------------

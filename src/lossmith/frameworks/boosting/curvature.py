@@ -12,7 +12,8 @@ decides how far a model moves, and whether it moves at all. Each kind has a name
     Rows nearer to their minimum than half the typical distance get the difference of gradients across that half
     instead: at a kink the gradient of an exact fit is zero, and yet moving it away has a price. Both derivatives are
     divided by the mean Hessian, so that regularisation of the booster means the same whatever the unit of the loss;
-    of several predicted inputs each by its own.
+    of several predicted inputs each by its own. What is typical, and that mean, are taken over all rows of a few, and
+    else over 32,768 rows from all over, so that one pass over the rows is enough.
 ``exact``
     The true second derivative, of several outputs the diagonal. It vanishes for robust losses and is negative for
     some others.
@@ -47,7 +48,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 NEAR = 0.5
 """Share of the typical distance to the best prediction within which rows count as being there."""
 
-_WIDER = 1.1  # than what was near in the round before
+SAMPLE, RUN = 2**15, 16
+"""Rows that means are taken over where there are more, and how many of them lie side by side, as in a line of cache."""
 
 _AGREES = 1e-6
 
@@ -91,14 +93,13 @@ class Curvature:
         self._best = form.best(y) if kind == "floor" and not self._softmax else None
         self._targets = form.narrow(y) if self._softmax and isinstance(form, Classes) else y
         self._total = float(len(y)) if weight is None else float(weight.sum())
-        self._guess = 1.0
-        self._least: float | None = None  # rows are not nearer than that, for all that is known
         if self._fuses:
             self._apart = self._best is not None and not np.array_equal(self._best, y)
-            self._held = fused.narrowed(y)
-            best = fused.narrowed(self._best) if self._apart and self._best is not None else self._held
-            self._inputs = {"y": self._held, "best": best}
+            held = fused.narrowed(y)
+            best = fused.narrowed(self._best) if self._apart and self._best is not None else held
+            self._inputs = {"y": held, "best": best}
             self._parameters = form.loss.free_parameters
+            self._some = _some(len(y), weight) if kind == "floor" else None
 
     @property
     def _fuses(self) -> bool:
@@ -124,38 +125,50 @@ class Curvature:
     def _fused(self, raw: Array, gradient: Array, hessian: Array) -> None:
         loss, into = self.form.loss, (gradient, hessian)
         inputs = {**self._inputs, "f": np.ascontiguousarray(raw)}
+        precise = loss.link.name == "identity" and raw.dtype == np.float64
         if self.kind != "floor":
             run = fused.exact(loss) if self.kind == "exact" else fused.bounded(loss)
-            precise = loss.link.name == "identity" and raw.dtype == np.float64
             _, wrong = run.run(inputs, self._parameters, into, self.weight, self.scale or 1.0, precise=precise)
             self._refuse(raw, wrong)
             return
-        if self._least is None:
-            self._least = _WIDER * NEAR * float(np.mean(np.abs(raw - inputs["best"])))
-        roots, nearer = fused.distances().run(inputs, {"least": self._least})
-        near = self._near(self._mean("root", roots, float(len(raw))))
+        few, heavy = inputs, self.weight
+        if self._some is not None:
+            few = {name: array[self._some] for name, array in inputs.items()}
+            heavy = None if self.weight is None else self.weight[self._some]
+        distance = np.abs(np.subtract(few["f"], few["best"], dtype=np.float64))
+        share = 1.0 if self._some is None else len(distance) / len(raw)
+        near = self._near(self._mean("root", float(np.sqrt(distance).sum()) / share, float(len(raw))))
         # Where labels are certain, no row comes near to its best prediction, and one gradient is enough.
-        met, self._least = nearer is not None or near > self._least, _WIDER * near
-        run = fused.floored(loss, apart=self._apart, met=met)
-        sums, wrong = run.run(inputs, {**self._parameters, "near": near}, into, self.weight, self._guess)
+        met, parameters = bool(distance.min(initial=np.inf) < near), {**self._parameters, "near": near}
+        floored = fused.floored(loss, apart=self._apart, met=met).run
+        if self._some is None:
+            sums, wrong = floored(inputs, parameters, into, self.weight, precise=precise)
+            self._refuse(raw, wrong)
+            factor = np.float32(1 / self._scale_of(sums))
+            for array in into:
+                array *= factor
+            return
+        room = np.empty((2, len(distance)), np.float32)
+        sums, wrong = floored(few, parameters, (room[0], room[1]), heavy, precise=precise)
+        share = share if heavy is None else float(heavy.sum()) / self._total
+        scale = self._scale_of(sums / share) if wrong is None else 1.0
+        _, wrong = floored(inputs, parameters, into, self.weight, scale, precise=precise)
+        if wrong is not None and not met:  # a row that is near was not among the few
+            floored = fused.floored(loss, apart=self._apart).run
+            _, wrong = floored(inputs, parameters, into, self.weight, scale, precise=precise)
         self._refuse(raw, wrong)
-        self._divide(sums, into)
 
     @staticmethod
     def _near(mean_root: float) -> float:
         # Mean of roots, squared: a few rows far out do not set the scale.
         return max(NEAR * mean_root**2, fused.TINY)
 
-    def _divide(self, sums: float, into: tuple[Array, Array]) -> None:
-        """Divide what was written, over the guess, by the mean Hessian; the next guess is the power of 2 near that."""
+    def _scale_of(self, sums: float) -> float:
+        """Return the mean Hessian from its sum over all rows."""
         scale = self.scale or self._mean("hessian", sums, self._total)
         if not (0 < scale < np.inf):
             raise DomainError(f"{self.form.loss}: the mean Hessian is {scale:g}; rescale the targets")
-        factor = self._guess / scale
-        if factor != 1:
-            for array in into:
-                array *= np.float32(factor)
-        self._guess = float(2.0 ** np.round(np.log2(scale)))
+        return scale
 
     @np.errstate(all="ignore")
     def _over_classes(self, raw: Array, gradient: Array, hessian: Array) -> None:
@@ -277,3 +290,18 @@ class Curvature:
             f"{loss}: at row {at + row} the gradient is {gradient[row]} and the Hessian {hessian[row]}, which must be "
             f"finite in single precision; the target is {y[row]} and the raw prediction {f[row]}{safer}"
         )
+
+
+def _some(rows: int, weight: Array | None) -> npt.NDArray[np.intp] | None:
+    """Return which rows means are taken over; nothing where these are all.
+
+    Rows without weight are none of them, since a sample of those alone would have no mean.
+    """
+    if rows <= SAMPLE:
+        return None
+    counted = np.arange(rows) if weight is None else np.flatnonzero(weight > 0)
+    if len(counted) <= SAMPLE:
+        return counted
+    begins = np.linspace(0, len(counted) - RUN, SAMPLE // RUN).astype(np.intp)
+    found: npt.NDArray[np.intp] = counted[(begins[:, None] + np.arange(RUN)).ravel()]
+    return found

@@ -3,8 +3,7 @@
 Scores are read where the booster holds them, float64 or float32, and float32 results are written; targets are held
 in the narrowest type that keeps them, since a pass is as slow as the bytes that it moves. Residuals of float64
 scores are float64, since two large numbers may leave a small one. Logits and log rates are small numbers: their
-arithmetic is float32, as the results are, and so is all that begins with float32 scores. A floor is made of
-differences of gradients, which need float64.
+arithmetic is float32, as the results are, and so is all that begins with float32 scores.
 """
 
 from __future__ import annotations
@@ -142,20 +141,6 @@ def bounded(loss: Loss) -> Pass:
     return Pass(trace(outputs, ("y", "f"), _parameters(loss)))
 
 
-@lru_cache(maxsize=1)
-def distances() -> Pass:
-    """Return the pass that sums roots of distances to the best predictions; its inputs are ``f`` and ``best``.
-
-    A row is invalid where it is nearer than the parameter ``least``.
-    """
-
-    def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-        distance = ops.abs(s["f"] - s["best"])
-        return {"value": ops.pow(distance, 0.5), "valid": ops.le(s["least"], distance)}
-
-    return Pass(trace(outputs, ("f", "best"), ("least",)))
-
-
 @lru_cache(maxsize=256)
 def floored(loss: Loss, *, apart: bool, met: bool = True) -> Pass:
     """Return the pass of gradient and Hessian with a floor, which is summed; see ``lossmith.frameworks.boosting``.
@@ -165,7 +150,7 @@ def floored(loss: Loss, *, apart: bool, met: bool = True) -> Pass:
     Args:
         loss: the loss.
         apart: whether best predictions are an input of their own.
-        met: whether some rows are nearer to theirs than ``near``.
+        met: whether some rows are nearer to theirs than ``near``; if none is to be, rows that are count as invalid.
     """
 
     def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
@@ -176,7 +161,10 @@ def floored(loss: Loss, *, apart: bool, met: bool = True) -> Pass:
         if met:
             floor = ops.max(floor, ops.where(distance < near, _across(loss, ops, s), 0.0))
         hessian = ops.max(found["hessian:f,f"], floor)
-        return {"value": hessian, **_checked(loss, ops, f, gradient, hessian)}
+        checked = _checked(loss, ops, f, gradient, hessian)
+        if not met:
+            checked["valid"] = ops.both(checked["valid"], ops.le(near, distance))
+        return {"value": hessian, **checked}
 
     symbols = ("y", "f", "best") if apart else ("y", "f")
     return Pass(trace(outputs, symbols, (*_parameters(loss), "near")))
