@@ -11,7 +11,7 @@ import pytest
 from mpmath import mp, mpf
 
 import lossmith as lm
-from lossmith.certify.oracle import Exact
+from lossmith.certify.meaning import Exact
 from lossmith.custom.functions import evaluate
 from lossmith.custom.grammar import parse
 from lossmith.custom.rewriting import ROWS

@@ -12,6 +12,7 @@ import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.exactness import OUTPUTS, misses
 from lossmith.certify.points import kinds, points
+from tests.laws.grid import CASES
 
 pytestmark = pytest.mark.engines
 
@@ -104,16 +105,15 @@ def test_asymmetric_without_a_shift_is_focal_and_cross_entropy(gamma: float) -> 
 SIGNED = [kind for kind in kinds() if "labels" in kind.options()]
 
 
+@pytest.mark.engines("numpy")  # one formula is compared with another, and each has many kernels
 @pytest.mark.parametrize("kind", SIGNED, ids=lambda kind: kind.name)
 def test_signed_labels_are_the_same_loss(kind: type[Loss]) -> None:
     scores = np.linspace(-3, 3, 13)
-    for prediction in kind.options()["prediction"].choices:
-        places = scores if prediction == "logits" else 1 / (1 + np.exp(-scores))
-        soft = not kind(prediction=prediction).domains["y"].values
-        for label in (0.0, 0.25, 0.5, 1.0) if soft else (0.0, 1.0):
+    for loss in (case for case in CASES if type(case) is kind and case.labels == "binary"):
+        places = scores if loss.prediction == "logits" else 1 / (1 + np.exp(-scores))
+        for label in loss.domains["y"].values or (0.0, 0.25, 0.5, 1.0):
             y = np.full(len(scores), label)
-            binary = kind(prediction=prediction).evaluate(y, places)
-            signed = kind(prediction=prediction, labels="signed").evaluate(2 * y - 1, places)
+            binary, signed = loss.evaluate(y, places), loss.replace(labels="signed").evaluate(2 * y - 1, places)
             for output in OUTPUTS:
                 np.testing.assert_allclose(signed[output], binary[output], rtol=1e-13, atol=1e-15)
     assert kind(labels="signed").optimal_constant([-1, 1, 1]) == kind().optimal_constant([0, 1, 1])

@@ -7,7 +7,8 @@ import pytest
 from mpmath import mp, mpf
 
 import lossmith as lm
-from lossmith.certify import oracle
+from lossmith.certify import meaning, oracle
+from lossmith.certify.points import targets
 from lossmith.program import TABLE
 
 
@@ -16,13 +17,23 @@ def same(got: mpf, want: mpf) -> bool:
 
 
 def test_every_instruction_has_a_meaning() -> None:
-    assert oracle.CHOOSE.keys() == oracle.FOLLOW.keys()
-    assert oracle.MEANING.keys() | oracle.CHOOSE.keys() == TABLE.keys()
-    assert not oracle.MEANING.keys() & oracle.CHOOSE.keys()
+    assert meaning.CHOOSE.keys() == meaning.FOLLOW.keys()
+    assert meaning.MEANING.keys() | meaning.CHOOSE.keys() == TABLE.keys()
+    assert not meaning.MEANING.keys() & meaning.CHOOSE.keys()
 
 
 def test_what_makes_choices_is_what_has_a_kink() -> None:
-    assert {name for name, row in TABLE.items() if row.kink} == set(oracle.CHOOSE)
+    assert {name for name, row in TABLE.items() if row.kink} == set(meaning.CHOOSE)
+
+
+def test_notes_of_a_formula_say_what_it_says(kind: type[lm.Loss]) -> None:
+    for y in targets(loss := kind())[:3]:
+        for f in (0.3, 0.9):
+            exact = meaning.Exact()
+            with mp.workdps(60):
+                twin = loss.symbolic({name: mpf(value) for name, value in loss.free_parameters.items()})
+                want = twin.written(exact.ops, mpf(y), mpf(f))
+                assert same(oracle.evaluate(loss, y, f)[0], want)
 
 
 @pytest.mark.parametrize("x", ["0.3", "-4", "1e-30", "-1e-300", "60", "1e20"])

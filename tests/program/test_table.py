@@ -9,7 +9,7 @@ import pytest
 import sympy
 from mpmath import mp, mpf
 
-from lossmith.certify import oracle
+from lossmith.certify import meaning
 from lossmith.engines.numpy import IMPLEMENTATION
 from lossmith.errors import ProgramError
 from lossmith.program import TABLE, Instruction, Ops, Program, derive, trace
@@ -78,9 +78,9 @@ def test_derivative_rule_agrees_with_numerical_differentiation(row: Instruction,
     with mp.workdps(60):
         for point in POINTS:
             at = [mpf(x) for x in point]
-            value, chosen = call(row), oracle.Exact()
+            value, chosen = call(row), meaning.Exact()
             value.evaluate(chosen.ops, at, {})  # what is held while the numbers move
-            got = program.evaluate(oracle.Exact().ops, at, {})
+            got = program.evaluate(meaning.Exact().ops, at, {})
             for name in free(row):
                 place = "ab".index(name)
 
@@ -93,7 +93,7 @@ def test_derivative_rule_agrees_with_numerical_differentiation(row: Instruction,
                 ) -> mpf:
                     moved = [*at]
                     moved[place] = x
-                    return value.evaluate(oracle.Exact(held).ops, moved, {})["value"]
+                    return value.evaluate(meaning.Exact(held).ops, moved, {})["value"]
 
                 truth = mp.diff(along, at[place], order)
                 assert abs(mpf(got[key.format(name)]) - truth) <= mpf(10) ** -15 * (1 + abs(truth))
@@ -129,7 +129,7 @@ def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_conventions_at_kinks(name: str, at: tuple[float, ...], slope: float) -> None:
     program = derive(call(TABLE[name]), ("a",), 1)
-    got = program.evaluate(oracle.Exact().ops, [mpf(at[0]), mpf(at[-1])], {})["gradient:a"]
+    got = program.evaluate(meaning.Exact().ops, [mpf(at[0]), mpf(at[-1])], {})["gradient:a"]
     assert float(got) == slope
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from mpmath import mp, mpf
 
-from lossmith.certify.oracle import Exact
+from lossmith.certify.meaning import Exact, noted
 from lossmith.certify.samples import kind_of
 from lossmith.core.loss import Loss
 from lossmith.structures.composite import Sum
@@ -85,8 +85,7 @@ def _definition(loss: Loss) -> Callable[..., mpf]:
 
 
 def _formula(loss: Any, exact: Exact, *inputs: Any) -> mpf:
-    twin = loss.symbolic({name: mpf(value) for name, value in loss.free_parameters.items()})
-    return mp.convert(twin.written(exact.ops, *inputs))
+    return noted(loss, len(inputs)).run(exact, *inputs)
 
 
 def _single(loss: Loss, exact: Exact, *given: Numbers) -> mpf:

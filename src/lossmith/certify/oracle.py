@@ -1,7 +1,7 @@
 """The truth: formulas evaluated with mpmath, to as many digits as a question needs.
 
-Nothing here is shared with an engine or with the rule table. Each instruction is written from
-its mathematical meaning, and derivatives are numerical: differences of the value itself, taken
+Nothing here is shared with an engine or with the rule table. ``meaning`` says what each instruction
+is, and derivatives are numerical: differences of the value itself, taken
 with a step so small and a precision so high that what is left is exact for every float.
 
 A formula is analytic except where a *choice* flips: the sign that ``abs`` and ``sign`` see, the
@@ -21,7 +21,7 @@ from typing import Any
 import mpmath
 from mpmath import mp, mpf
 
-from lossmith.program import Ops
+from lossmith.certify.meaning import Exact, noted
 
 DIGITS = 25
 """Digits that two computations at different precision must share before a truth is believed."""
@@ -36,153 +36,6 @@ class Undecided(AssertionError):
     """Two precisions never agreed: the oracle does not know."""
 
 
-# --- instructions, by their meaning -------------------------------------------------------------
-
-
-def _log(a: mpf) -> mpf:
-    return -mpmath.inf if a == 0 else mp.log(a) if a > 0 else mp.nan
-
-
-def _log1p(a: mpf) -> mpf:
-    return -mpmath.inf if a == -1 else mp.log1p(a) if a > -1 else mp.nan
-
-
-def _softplus(a: mpf) -> mpf:
-    return mp.log1p(mp.exp(a))
-
-
-def _pow(a: mpf, b: mpf) -> mpf:
-    if a == 0:
-        return mpmath.inf if b < 0 else mpf(b == 0)
-    return mp.power(a, b) if a > 0 or b == int(b) else mp.nan
-
-
-@cache
-def _lgamma(a: mpf) -> mpf:
-    # Slow, so to one precision: enough for a value, and a term without a derivative drops out of differences.
-    with mp.workdps(250):
-        return mpmath.inf if a == 0 else mp.loggamma(a) if a > 0 else mp.nan
-
-
-@cache
-def _log_factorial(a: mpf) -> mpf:
-    with mp.workdps(250):  # to which 1 + a may be 1
-        return mp.loggamma(1 + a) if a > mpf(10) ** -100 else a * (a * mp.pi**2 / 12 - mp.euler)
-
-
-def _mul0(a: mpf, b: mpf) -> mpf:
-    return mpf(0) if a == 0 or b == 0 else a * b
-
-
-def _below_normal(z: mpf) -> mpf:
-    return mp.sqrt(2 / mp.pi) * mp.exp(-z * z / 2) - 1 / mp.sqrt(mp.pi)
-
-
-def _bowl(a: mpf, b: mpf) -> mpf:
-    return mp.log1p(a * a) / 2 if b == 0 else mp.expm1(b / 2 * mp.log1p(a * a)) / b
-
-
-MEANING: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b if b else (mp.nan if a == 0 else mp.sign(a) * mpmath.inf),
-    "neg": lambda a: -a,
-    "pow": _pow,
-    "exp": mp.exp,
-    "log": _log,
-    "log1p": _log1p,
-    "tanh": mp.tanh,
-    "sigmoid": lambda a: 1 / (1 + mp.exp(-a)),
-    "softplus": _softplus,
-    "logcosh": lambda a: mp.log1p(2 * mp.sinh(a / 2) ** 2),
-    "sech2": lambda a: mp.sech(a) ** 2,
-    "lgamma": _lgamma,
-    "expm1": mp.expm1,
-    "bell": lambda a: mp.exp(-a * a / 2),
-    "bell_bowl": lambda a, b: -b * b * mp.expm1(-((a / b) ** 2) / 2),
-    "bell_slope": lambda a, b: a * mp.exp(-((a / b) ** 2) / 2),
-    "bell_curvature": lambda a, b: (1 - (a / b) ** 2) * mp.exp(-((a / b) ** 2) / 2),
-    "log1p_excess": lambda a: a - mp.log1p(a),
-    "biweight": lambda a, b: b * b * (1 - (1 - (a / b) ** 2) ** 3) / 6,
-    "biweight_slope": lambda a, b: a * (1 - (a / b) ** 2) ** 2,
-    "biweight_curvature": lambda a, b: (1 - (a / b) ** 2) * (1 - 5 * (a / b) ** 2),
-    "log1p_bowl": lambda a, b: b * (a - b * mp.log1p(a / b)),
-    "harmonic": lambda a, b: a * b / (a + b),
-    "log1p_difference": lambda a, b: _log1p(a) - _log1p(b),
-    "hypot": mp.hypot,
-    "log1p_ratio2": lambda a, b: mp.log1p((a / b) ** 2),
-    "lgamma_half": lambda a: _lgamma(a + mpf(0.5)) - _lgamma(a),
-    "normal_within": lambda a: mp.erf(a / mp.sqrt(2)),
-    "crps_normal": lambda a, b: a * mp.erf(a / b / mp.sqrt(2)) + b * _below_normal(a / b),
-    "bowl": _bowl,
-    "bowl_slope": lambda a, b: a * mp.power(1 + a * a, b / 2 - 1),
-    "bowl_curvature": lambda a, b: (1 + (b - 1) * a * a) * mp.power(1 + a * a, b / 2 - 2),
-    "expm1_excess": lambda a: mp.expm1(a) - a,
-    "log_factorial_excess": lambda a: _log_factorial(a) - _mul0(a, _log(a)) + a,
-    "sloped": lambda a, b, c: a,
-    "alike": lambda a, b, c: b,
-    "mul_exp": lambda a, b: a * mp.exp(b),
-    "mul0": _mul0,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "equal": lambda a, b: a == b,
-    "both": lambda a, b: a and b,
-    "either": lambda a, b: a or b,
-}
-"""Each instruction that makes no choice, from its meaning alone."""
-
-CHOOSE: dict[str, Callable[..., Any]] = {
-    "abs": mp.sign,
-    "sign": mp.sign,
-    "min": lambda a, b: a <= b,
-    "max": lambda a, b: b <= a,
-    "where": lambda condition, a, b: bool(condition),
-    "hold": lambda a: a,
-}
-"""What an instruction that makes a choice decides; a tie goes to the first argument."""
-
-FOLLOW: dict[str, Callable[..., Any]] = {
-    "abs": lambda sign, a: sign * a,
-    "sign": lambda sign, a: sign,
-    "min": lambda first, a, b: a if first else b,
-    "max": lambda first, a, b: a if first else b,
-    "where": lambda first, condition, a, b: a if first else b,
-    "hold": lambda held, a: held,
-}
-"""The result, once the choice is made."""
-
-
-QUICK = frozenset(("add", "sub", "mul", "div", "neg", "mul0", "sloped", "alike", "lt", "le", "equal", "both", "either"))
-"""Instructions that take no longer than looking them up."""
-
-
-@lru_cache(maxsize=20_000)
-def _meaning(name: str, values: tuple[Any, ...], precision: int) -> Any:
-    """Compute an instruction; what depends on the target or a parameter alone comes back many times."""
-    return MEANING[name](*values)
-
-
-class Exact:
-    """A namespace of instructions for mpmath numbers that records its choices, or repeats given ones."""
-
-    def __init__(self, repeat: tuple[Any, ...] | None = None) -> None:
-        self.choices: list[Any] = []
-        self._repeat = repeat
-        self.ops = Ops(self.apply)
-
-    def apply(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """Return what an instruction gives."""
-        values = [value if type(value) in (mpf, bool) else mp.convert(value) for value in arguments]
-        if name in QUICK:
-            return MEANING[name](*values)
-        if name in MEANING:
-            return _meaning(name, tuple(values), mp.prec)
-        choice = CHOOSE[name](*values) if self._repeat is None else self._repeat[len(self.choices)]
-        self.choices.append(choice)
-        return FOLLOW[name](choice, *values)
-
-
 # --- a loss at a point ----------------------------------------------------------------------------
 
 
@@ -190,8 +43,7 @@ def evaluate(loss: Any, y: Any, f: Any, repeat: tuple[Any, ...] | None = None) -
     """Return the value and the choices of a loss, at the precision that holds now."""
     exact, total = Exact(repeat), mpf(0)
     for weight, part in getattr(loss, "parts", ((1, loss),)):  # a sum has them
-        twin = part.symbolic({name: mpf(value) for name, value in part.free_parameters.items()})
-        total += mpf(weight) * mp.convert(twin.written(exact.ops, mp.convert(y), mp.convert(f)))
+        total += mpf(weight) * noted(part, 2).run(exact, mp.convert(y), mp.convert(f))
     return total, tuple(exact.choices)
 
 

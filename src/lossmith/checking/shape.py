@@ -46,7 +46,7 @@ def kinks(ground: Ground) -> Iterator[Finding]:
         text = "What the formula holds is another number at every prediction, so no choice of it can be followed."
         yield Finding("kinks", "note", "Kinks were not looked for", text)
         return
-    from lossmith.certify.oracle import CHOOSE
+    from lossmith.certify.meaning import CHOOSE
 
     # What makes no choice is analytic.
     curves = _some(ground)[:: 1 if ground.steps < _WORK // 10 else _CURVES] if ground.operations & CHOOSE.keys() else ()
