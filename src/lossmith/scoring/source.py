@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -77,15 +78,17 @@ class Table:
 
     @classmethod
     def _open_pipe(cls, name: str, pipe: IO[bytes]) -> Self:
-        handle, spool = tempfile.mkstemp(prefix="lossmith-", suffix=".csv")
+        # Its name is known before the file is there: an interrupt at any moment leaves none.
+        spool = os.path.join(tempfile.gettempdir(), f"lossmith-{secrets.token_hex(16)}.csv")
         try:
-            with os.fdopen(handle, "wb") as copy:
+            with open(spool, "xb", opener=partial(os.open, mode=0o600)) as copy:
                 shutil.copyfileobj(pipe, copy, 1 << 20)
             if os.path.getsize(spool) == 0:
                 raise TableError(f"{_shown(name)} is empty.")
             return cls._open_file(name, spool, "csv", spool)
         except BaseException:
-            os.unlink(spool)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(spool)
             raise
 
     @classmethod
