@@ -25,7 +25,7 @@ from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol, written
 from lossmith.core.probability import Probable
-from lossmith.core.reduction import check_empty, check_reduction
+from lossmith.core.reduction import POLICIES, SUMMED, check_empty, check_reduction
 from lossmith.core.section import Section
 from lossmith.core.state import CostState, Tally, divisor, reduced
 from lossmith.core.sums import Summable
@@ -278,11 +278,11 @@ class Loss(Traceable, Summable, Probable, Configured):
         Raises:
             ShapeError, KindError, DomainError, EmptyError, ParameterError
         """
-        chosen, policy = check_reduction(reduction), check_empty(empty)
-        if (plain := self._plain) and weight is None and mask is None and chosen != "none":
-            short = plain(y_true, y_pred, named, gradient=False, mean=chosen != "sum")
+        if weight is None and mask is None and reduction in SUMMED and empty in POLICIES and (plain := self._plain):
+            short = plain(y_true, y_pred, named, gradient=False, mean=reduction != "sum")
             if short is not None:
                 return short[0]
+        chosen, policy = check_reduction(reduction), check_empty(empty)
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         if chosen == "none":
             fill(self, batch, {"losses": (result := batch.room("losses"))})
@@ -326,12 +326,11 @@ class Loss(Traceable, Summable, Probable, Configured):
             The cost, and the gradient of that very cost: with ``mean`` it carries w/Σw. An input
             that was spread over the examples gets the sum of its gradients, in its own shape.
         """
-        chosen, policy, keys = check_reduction(reduction), check_empty(empty), self._parts["gradient"]
-        plain = None if weight is not None or mask is not None else self._plain
-        if plain and chosen != "none":
-            short = plain(y_true, y_pred, named, gradient=True, mean=chosen != "sum", out=out)
+        if weight is None and mask is None and reduction in SUMMED and empty in POLICIES and (plain := self._plain):
+            short = plain(y_true, y_pred, named, gradient=True, mean=reduction != "sum", out=out)
             if short is not None:
                 return short
+        chosen, policy, keys = check_reduction(reduction), check_empty(empty), self._parts["gradient"]
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         given = written(type(self).__name__, None if out is None else {"gradient": out}, ("gradient",), self.predicted)
         flat = {key: batch.rows_of(given[key], key, own=True) if given else batch.room(key) for key in keys}

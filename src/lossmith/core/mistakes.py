@@ -10,7 +10,9 @@ import numpy as np
 
 from lossmith.core.contract import Batch
 
-_FEW_LOGITS = 16
+FEW_LOGITS = 16
+"""Logits that are no evidence; of more, so many places are looked at first."""
+
 _BETWEEN = ("lossmith", "numpy", "torch", "jax", "keras", "tensorflow")  # whose code calls ours
 
 
@@ -46,7 +48,7 @@ def warn_if_probabilities(batch: Batch, symbol: str, *, offered: bool = True) ->
 def are_no_probabilities(logits: Any) -> bool:
     """Return whether flat logits are few, or show at one of some places, as nearly all do, that they are logits."""
     size = len(logits)
-    return size < _FEW_LOGITS or any(not 0 <= value <= 1 for value in logits[:: size // _FEW_LOGITS])
+    return size < FEW_LOGITS or any(not 0 <= value <= 1 for value in logits[:: size // FEW_LOGITS])
 
 
 def warn(text: str) -> None:

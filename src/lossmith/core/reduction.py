@@ -13,7 +13,9 @@ Empty = Literal["error", "zero", "nan"]
 """What the mean over no examples is."""
 
 _REDUCTIONS = get_args(Reduction)
-_POLICIES = get_args(Empty)
+POLICIES = get_args(Empty)
+SUMMED = ("mean", "count_mean", "sum")
+"""Those that give one number."""
 
 
 def check_reduction(name: str) -> Reduction:
@@ -35,6 +37,6 @@ def check_empty(name: str) -> Empty:
     Raises:
         ParameterError: when the name is none of ``error``, ``zero`` and ``nan``.
     """
-    if name in _POLICIES:
+    if name in POLICIES:
         return name  # type: ignore[return-value]  # the comparison narrows it
     raise ParameterError(f"empty={name!r} is not known; it is one of 'error', 'zero', 'nan'")

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.outputs import gather
+from lossmith.core.mistakes import FEW_LOGITS
+from lossmith.engines import choice
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import SMALLEST, NoKernel, compiled_rows
 from lossmith.structures import looks
+from lossmith.structures.entries import Entries
 from lossmith.structures.looks import Look
 
 if TYPE_CHECKING:
@@ -54,9 +56,12 @@ class Plain(ABC):
 
     def __init__(self, loss: Loss) -> None:
         self._names = tuple(item.name for item in loss.inputs)
-        self._paired, self._predicted = loss.paired, loss.predicted
-        self.lead = self._names.index(self._predicted[0].name)
-        self._slopes = tuple(f"gradient:{item.symbol}" for item in self._predicted)
+        self._paired = loss.paired
+        self.lead = self._names.index(loss.predicted[0].name)
+        self._slopes = tuple(f"gradient:{item.symbol}" for item in loss.predicted)
+        self._gradients = tuple(item.name for item in loss.predicted)
+        self._single = len(self._slopes) == 1
+        self._entries = Entries(self.lead, self._looked_at)
 
     def __call__(
         self,
@@ -83,41 +88,51 @@ class Plain(ABC):
         if given is None:
             return None
         f = given[self.lead]
-        if type(f) is not np.ndarray or f.dtype not in _COMPUTED or not 0 < f.size <= LARGEST:
+        if type(f) is not np.ndarray or not 0 < f.size <= LARGEST:
             return None
-        columns = self.columns(given, f)
-        if columns is None:
-            return None
-        if not gradient:
-            cost = self._compute(columns, (), mean)
-            return None if cost is None else (cost, None)
-        outs = () if out is None else self._outs(out, f)
+        outs = self._outs(out, f) if gradient else ()
         if outs is None:
             return None
-        at_once = bool(outs) and _are_apart(outs, columns)
-        if outs and not at_once and (f.size > engine.BLOCK or len(outs) > 1):
+        if f.size <= engine.BLOCK:
+            for entry in self._entries.known.get((gradient, mean, choice._forced), ()):
+                cost = entry(*given, *outs)
+                if cost is not None:
+                    return cost, self._gathered(outs)
+        return self._by_columns(given, f, outs, mean, new=out is None)
+
+    def _by_columns(
+        self, given: Sequence[Any], f: Array, outs: Sequence[Array], mean: bool, *, new: bool
+    ) -> tuple[float, Any] | None:
+        """Return the same of arrays that no entry took, whose outputs may be new."""
+        columns = self.columns(given, f) if f.dtype in _COMPUTED else None
+        if columns is None or not all(_takes(array, f) for array in outs):
             return None
-        made = outs if at_once else [np.empty(f.shape, f.dtype) for _ in self._slopes]
+        at_once = new or _are_apart(outs, columns)
+        if not at_once and (f.size > engine.BLOCK or len(outs) > 1):
+            return None
+        made = outs if at_once else [np.empty(f.shape, f.dtype)]
         into = made if f is columns[self.lead] else [slope.reshape(columns[self.lead].shape) for slope in made]
         cost = self._compute(columns, into, mean)
         if cost is None:
             return None
-        if outs and not at_once:
-            outs[0][...], made = made[0], outs
-        if len(made) == 1:
-            return cost, made[0]
-        return cost, gather("gradient", self._predicted, dict(zip(self._slopes, made, strict=True)))
+        if not at_once:
+            outs[0][...] = made[0]
+        return cost, self._gathered(outs)
 
-    def _outs(self, out: Any, like: Array) -> Sequence[Array] | None:
-        """Return the arrays that gradients are to be written into, or nothing where that is not as plain."""
-        names = [item.name for item in self._predicted]
-        if len(names) == 1:
-            outs = [out]
-        elif isinstance(out, dict) and out.keys() == set(names):
-            outs = [out[name] for name in names]
-        else:
-            return None
-        return outs if all(_takes(array, like) for array in outs) else None
+    def _outs(self, out: Any, like: Array) -> Sequence[Any] | None:
+        """Return what gradients are to be written into, or nothing where that is not told as it should be."""
+        if out is None:
+            return [np.empty(like.shape, like.dtype) for _ in self._slopes]
+        if self._single:
+            return (out,)
+        names = self._gradients
+        return [out[name] for name in names] if isinstance(out, dict) and out.keys() == set(names) else None
+
+    def _gathered(self, outs: Sequence[Array]) -> Any:
+        """Return gradients as callers get them."""
+        if self._single or not outs:
+            return outs[0] if outs else None
+        return dict(zip(self._gradients, outs, strict=True))
 
     def _in_order(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
         if y_true is not None or y_pred is not None:
@@ -125,6 +140,10 @@ class Plain(ABC):
             named = {**named, **places}
         given = tuple(map(named.get, self._names))  # what is missing is no array
         return given if len(named) == len(given) else None
+
+    @abstractmethod
+    def _looked_at(self, f: Array) -> Mapping[int, int]:
+        """Return what functions look at besides the kernel, by the place of an input; see ``entry.Held``."""
 
     @abstractmethod
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
@@ -162,7 +181,7 @@ class PlainNumbers(Plain):
     def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
         super().__init__(loss)
         self._loss, self._clear = loss, clear
-        self._kernels: dict[tuple[str, bool], Callable[..., float | None]] = {}
+        self._kernels: dict[tuple[str, bool], Ready] = {}
 
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         """Return the inputs, flat, if they agree; see ``Plain.columns``."""
@@ -181,12 +200,13 @@ class PlainNumbers(Plain):
         size = columns[0].size
         rows = compiled_rows(size, engine.BLOCK, calls=self._loss._calls)
         run = self._by_kernel if rows else self._by_reference
-        return run(columns, into, size if mean else 1) if rows in (0, size) else None
+        return run(columns, into, mean) if rows in (0, size) else None
 
     @np.errstate(all="ignore")
-    def _by_reference(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
+    def _by_reference(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         if columns[0].size > engine.TILE:
             return None
+        divisor = columns[0].size if mean else 1
         parts = ("losses", *self._slopes) if into else ("losses",)
         losses, *slopes, valid = self._loss._runner(parts, columns[self.lead].dtype).whole(columns)
         total = float(np.add.reduce(losses, dtype=np.float64))
@@ -196,21 +216,29 @@ class PlainNumbers(Plain):
             np.divide(slope, divisor, array)
         return total / divisor
 
-    def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], divisor: int) -> float | None:
-        kind = columns[self.lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
+    def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
+        size = columns[0].size
+        kind = columns[self.lead].dtype if size < SMALLEST else None  # few have one kernel for all types
         columns = [_straight(array, kind) for array in columns]
         key = (kind.char * len(columns) if kind else "".join([array.dtype.char for array in columns]), bool(into))
-        run = self._kernels.get(key)
-        if run is None:
+        ready = self._kernels.get(key)
+        if ready is None:
             try:
-                run = self._kernels[key] = self._kernel(columns, into)
+                ready = self._ready(columns, dict(zip(self._slopes, into, strict=False)))
             except NoKernel:
                 return None
-        total = run(columns, into, 1 / divisor)
+            self._kernels[key] = ready
+        if size <= engine.BLOCK:
+            sizes = (1, SMALLEST - 1) if kind else (SMALLEST, engine.BLOCK)
+            entry = self._entries.of((*key, sizes), ready, (*columns, *into), len(into), sizes, mean=mean)
+            if entry:
+                return entry(*columns, *into)
+        divisor = size if mean else 1
+        total = ready.plain(columns, into, 1 / divisor)
         return None if total is None else total / divisor
 
-    def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
-        return self._ready(columns, dict(zip(self._slopes, into, strict=False))).plain
+    def _looked_at(self, f: Array) -> Mapping[int, int]:
+        return {self.lead: -FEW_LOGITS} if self._clear else {}
 
     def _ready(self, columns: Sequence[Array], into: Mapping[str, Array], *, in_place: bool = False) -> Ready:
         from lossmith.engines.llvm import kernel
@@ -242,7 +270,7 @@ class PlainRows(Plain):
         super().__init__(loss)
         self._loss, self._labels, self._axis = loss, labels, loss.class_axis
         self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
-        self._kernels: dict[tuple[int, str, bool], Callable[[Sequence[Array], float], float | None]] = {}
+        self._kernels: dict[tuple[int, str, bool], RowCall] = {}
 
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         """Return the inputs, with one axis before the classes, if they agree; see ``Plain.columns``."""
@@ -269,18 +297,24 @@ class PlainRows(Plain):
         if compiled_rows(rows, block, classes) != rows:
             return None
         key = (classes, "".join([array.dtype.char for array in columns]), bool(into))
-        run = self._kernels.get(key)
-        if run is None:
+        call = self._kernels.get(key)
+        if call is None:
             try:
-                run = self._kernels[key] = self._kernel(columns, into)
+                call = self._ready(columns, dict(zip(self._slopes, into, strict=False)))
             except NoKernel:
                 return None
+            self._kernels[key] = call
+        arrays = (*columns, *into)
+        if rows <= block and self._axis == -1:  # another is the last of some arrays alone
+            entry = self._entries.of(key, call, arrays, len(into), (1, block * classes), mean=mean)
+            if entry:
+                return entry(*arrays)
         divisor = rows if mean else 1
-        total = run([*columns, *into], 1 / divisor)
+        total = call.plain(arrays, 1 / divisor)
         return None if total is None else total / divisor
 
-    def _kernel(self, columns: Sequence[Array], into: Sequence[Array]) -> Callable[..., float | None]:
-        return self._ready(columns, dict(zip(self._slopes, into, strict=False))).plain
+    def _looked_at(self, f: Array) -> Mapping[int, int]:
+        return dict.fromkeys(self._logits, min(looks.FIRST, f.shape[-1]))
 
     def _ready(self, columns: Sequence[Array], into: Mapping[str, Array]) -> RowCall:
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)

@@ -169,7 +169,12 @@ def function(text: str, name: str, signature: Callable[[int], F]) -> F:
         name: what it calls the function.
         signature: its type, as ``ctypes`` makes it; it is called with the address.
     """
-    loaded = Loaded(cache.fetch(f"{host()} {VERSION}\n{text}", lambda: build(text)))
-    made = signature(loaded.address(name))
-    made.code = loaded  # which lives as long as the function
+    code = loaded(text)
+    made = signature(code.address(name))
+    made.code = code  # which lives as long as the function
     return made
+
+
+def loaded(text: str) -> Loaded:
+    """Return a module in memory; what was compiled before comes from the disk."""
+    return Loaded(cache.fetch(f"{host()} {VERSION}\n{text}", lambda: build(text)))

@@ -15,6 +15,7 @@ from lossmith.engines import numpy as reference
 from lossmith.engines.choice import SMALLEST, Findings
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import records, threads
+from lossmith.engines.llvm.entry import Target
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import Form, pointwise
@@ -143,6 +144,11 @@ class Ready:
             return table, (given, self._fixed, filled, None, None, left, 1.0, 0, 0, 1), self._constants
 
         return OneBlock(self._call, layout, range(inputs + outputs), factor=6, rows=7)
+
+    @property
+    def target(self) -> Target:
+        """The kernel as functions of Python call it."""
+        return Target(self._call, self, constants=self._fixed)
 
 
 def element_of(array: Array) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import records, threads
+from lossmith.engines.llvm.entry import Target
 from lossmith.engines.llvm.kernel import address
 from lossmith.engines.llvm.one_block import OneBlock
 from lossmith.engines.llvm.row_places import Places
@@ -113,6 +114,15 @@ class RowCall:
 
         places = [self._place[name] for name in self._brought]
         return OneBlock(self._kernel, layout, places, factor=1, rows=4, leaves=self._leaves)
+
+    @property
+    def target(self) -> Target:
+        """The kernel as functions of Python call it, with arrays in the order of what is brought."""
+        return Target(
+            self._kernel, self, leaves=self._leaves, table=self._fixed, at=[self._place[x] for x in self._brought],
+            record=self._place["records"], scratch=self._place["scratch"], scratch_bytes=self._scratch,
+            numbers=self._numbers, sizes=self._sizes,
+        )  # fmt: skip
 
     def _filled(self, given: Pointers) -> tuple[ctypes.Array[ctypes.c_void_p], Array]:
         """Return the table of a thread, and the scratch that it points to, which has to live as long."""

@@ -1,0 +1,74 @@
+"""Kernels of a loss as functions that take small plain calls at once; see ``lossmith.engines.llvm.entry``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from lossmith.engines import choice
+
+if TYPE_CHECKING:
+    from lossmith.engines.llvm.entry import Entry
+    from lossmith.engines.llvm.kernel import Ready
+    from lossmith.engines.llvm.row_call import RowCall
+
+Array = npt.NDArray[Any]
+Kind = tuple[bool, bool, choice.Name]
+"""Whether a call asks for the gradient, whether its cost is a mean, and which engine is asked for."""
+
+MOST = 4
+"""Functions that are tried one after the other; arrays of more kinds than that seldom come in turns."""
+
+
+class Entries:
+    """The functions of a loss.
+
+    Args:
+        lead: the place of its first predicted input.
+        looks: tells what is looked at besides, by the place of an input, given that one; see ``entry.Held``.
+
+    Attributes:
+        known: those that are tried, by kind of call.
+    """
+
+    def __init__(self, lead: int, looks: Callable[[Array], Mapping[int, int]]) -> None:
+        self._lead, self._looks = lead, looks
+        self._made: dict[tuple[Any, Kind], Entry | None] = {}
+        self.known: dict[Kind, tuple[Entry, ...]] = {}
+
+    def of(
+        self,
+        key: Any,
+        call: Ready | RowCall,
+        arrays: Sequence[Array],
+        written: int,
+        sizes: tuple[int, int],
+        *,
+        mean: bool,
+    ) -> Entry | None:
+        """Return the function of a kernel, which from now on takes calls at once, where there can be one.
+
+        Args:
+            key: what tells the kernel from the others of the loss.
+            call: the kernel.
+            arrays: what lies as the arrays of a call do, the last of which are written.
+            written: how many are.
+            sizes: the least and the most numbers in an array.
+            mean: whether the cost is a mean, and no sum.
+        """
+        kind = (written > 0, mean, choice._forced)
+        if (key, kind) not in self._made:
+            from lossmith.engines.llvm.entry import Held, entry
+
+            f, read = arrays[self._lead], len(arrays) - written
+            looks = self._looks(f)
+            held = [
+                Held(array.dtype, written=place >= read, labels=array.ndim < f.ndim, looked_at=looks.get(place, 0))
+                for place, array in enumerate(arrays)
+            ]
+            made = self._made[key, kind] = entry(call.target, held, self._lead, *sizes, mean=mean)
+            if made:
+                self.known[kind] = (made, *self.known.get(kind, ()))[:MOST]
+        return self._made[key, kind]
