@@ -29,16 +29,19 @@ class Head:
         form: the loss, as a booster sees it.
         start: the raw prediction of each output that the trees add to.
         hessian: the kind of Hessian that it was trained with.
+        own: the library's name of its own objective, where that is the same and trained the model.
     """
 
     form: Form
     start: Array
     hessian: Kind
+    own: str = ""
 
     def __str__(self) -> str:
         start = ", ".join(f"{number:.6g}" for number in self.start)
         start = start if self.outputs == 1 else f"[{start}]"
-        return f"{self.loss}, start={start}, link={self.loss.link.name}, hessian={self.hessian!r}"
+        own = f", trained by {self.own!r}" if self.own else ""
+        return f"{self.loss}, start={start}, link={self.loss.link.name}, hessian={self.hessian!r}{own}"
 
     @property
     def loss(self) -> Loss:
@@ -74,6 +77,7 @@ class Head:
             "start": [float(number) for number in self.start],
             "link": self.loss.link.name,
             "hessian": self.hessian,
+            **({"own": self.own} if self.own else {}),
         }
 
     def to_json(self) -> str:
@@ -108,7 +112,7 @@ class Head:
                 ) from None
         elif loss.raw_form.to_config() != described:
             raise ParameterError(f"the model was trained with {described}, and not with {loss}")
-        return cls(form_again(loss.raw_form, outputs), start, config["hessian"])
+        return cls(form_again(loss.raw_form, outputs), start, config["hessian"], config.get("own", ""))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Model(Trained):
     """A trained model, with start score and link inside.
 
     Attributes:
-        booster: CatBoost's own model, whose bias is the start score; ``None`` where no feature could be split.
+        booster: CatBoost's own model, whose bias is the start score; ``None`` where there was nothing to split for.
         head: loss, start score and link.
         history: mean loss on the validation rows after each round, when there were any.
     """

@@ -98,6 +98,8 @@ class Objective(boosting.Objective):
             settings: of ``catboost.Pool``, such as ``cat_features``.
         """
         rows = self if y is None else self.on(y, weight)
+        if self.head.own:
+            settings["baseline"] = rows.init_score
         return pool(rows.fitting(X), label=rows.label, weight=rows.weight, **settings)
 
     def model(self, booster: catboost.CatBoost) -> Model:
@@ -184,7 +186,7 @@ class Objective(boosting.Objective):
                 self._check(self._weighted)
             trees, label = np.stack(approxes, axis=-1), np.stack(labels, axis=-1)
             y = self._targets(label)
-            raw = trees + self.head.start
+            raw = trees if self.head.own else trees + self.head.start
             losses = self.form.losses(y, raw if self.outputs > 1 else raw[:, 0])
             if self.outputs > 1 and np.array_equal(np.sort(label[:, 0]), np.sort(self.label[:, 0])):
                 self._prepare(trees, label)  # in whatever order

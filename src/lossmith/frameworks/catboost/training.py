@@ -14,6 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
+from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.catboost.model import Model
 from lossmith.frameworks.catboost.objective import Objective
 
@@ -29,7 +30,21 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Settings that ``train`` uses unless told otherwise; names are CatBoost's, and so are all other defaults."""
 
-_NO_FEATURE = "All features are either constant or ignored"
+_ONE_STEP = {
+    "leaf_estimation_method": "Newton",
+    "leaf_estimation_iterations": 1,
+    "leaf_estimation_backtracking": "No",
+}
+OWN = (
+    *squared_errors("RMSE", **_ONE_STEP),
+    Own("CrossEntropy", "binary_cross_entropy", ("exact",), _ONE_STEP),
+    Own("Poisson", "poisson", ("exact",), _ONE_STEP),
+    Own("Tweedie", "tweedie", ("exact",), _ONE_STEP, {"variance_power": "power"}),
+    Own("Huber", "huber", ("exact",), _ONE_STEP, {"delta": "delta"}),
+)
+"""CatBoost's objectives that are the same as a loss."""
+
+_NOTHING_TO_LEARN = ("All features are either constant or ignored", "All train targets are equal")
 
 
 def train(
@@ -47,6 +62,7 @@ def train(
     seed: int = 0,
     hessian: Kind = "floor",
     classes: int | None = None,
+    built_in: bool = True,
     callbacks: Sequence[Any] = (),
 ) -> Model:
     """Train a CatBoost model with a loss as its objective.
@@ -68,6 +84,9 @@ def train(
         hessian: ``floor``, ``exact``, ``upper_bound`` or ``gauss_newton``; see
             ``lossmith.frameworks.boosting.curvature``.
         classes: number of classes, for losses over classes; by default as many as the targets tell.
+        built_in: whether CatBoost may train with its own objective where that is the same, which is quicker; the model
+            says so. It is for the squared error, and with ``hessian="exact"`` for binary cross-entropy and the Poisson,
+            Tweedie and Huber losses.
         callbacks: CatBoost's.
 
     Raises:
@@ -78,6 +97,11 @@ def train(
         raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given: dict[str, Any] = {**settings(objective, params, seed), "iterations": rounds}
+    if built_in and (told := run_by_library(OWN, objective, params)) is not None:
+        own, numbers = objective.head.own, ";".join(f"{name}={number!r}" for name, number in told[1].items())
+        given |= {**told[0], "loss_function": f"{own}:{numbers}" if numbers else own}
+        if validation is None:
+            del given["eval_metric"]  # which CatBoost would take of the training rows too
     if validation is not None:
         stopping = {} if patience is None else {"od_type": "Iter", "od_wait": patience}
         given |= {"use_best_model": True, **stopping}
@@ -85,7 +109,7 @@ def train(
     booster = _fitted(objective, given, columns, X, validation, callbacks)
     if booster is None:
         return Model(None, objective.head)
-    history = () if validation is None else _history(booster)
+    history = () if validation is None else _history(booster, objective)
     if validation is not None and _start_cost(objective, *validation[1:]) <= min(history):
         booster.shrink(0)  # no tree beats the constant
     return replace(objective.model(booster), history=history)
@@ -135,7 +159,8 @@ def cv(
         given = {**settings(objective, params, seed), "iterations": rounds, "use_best_model": False}
         booster = _fitted(objective, given, columns, fit[0], held, ())
         runs.append((objective, booster))
-        histories.append([_start_cost(objective, *held[1:])] * rounds if booster is None else _history(booster))
+        constant = booster is None
+        histories.append([_start_cost(objective, *held[1:])] * rounds if constant else _history(booster, objective))
     costs = [list(row) for row in zip(*histories, strict=False)]
     means = [float(np.mean(row)) for row in costs]
     last = next((done for done in range(1, len(means)) if best_round(means[:done], patience)[1]), len(means))
@@ -159,7 +184,7 @@ def _fitted(
     validation: Rows | None,
     callbacks: Sequence[Any],
 ) -> catboost.CatBoost | None:
-    """Return the trained booster; nothing where no feature can be split."""
+    """Return the trained booster; nothing where no feature can be split, or there is one target only."""
     held = None if validation is None else objective.pool(*validation, **columns)
     booster = catboost.CatBoost(dict(given))
     try:
@@ -167,15 +192,15 @@ def _fitted(
     except catboost.CatBoostError as error:
         if objective.error is not None:
             raise objective.error from None
-        if _NO_FEATURE in str(error):
+        if any(text in str(error) for text in _NOTHING_TO_LEARN):
             return None
         raise
     return booster
 
 
-def _history(booster: catboost.CatBoost) -> tuple[float, ...]:
+def _history(booster: catboost.CatBoost, objective: Objective) -> tuple[float, ...]:
     """Return the mean loss on the held-out rows after each round."""
-    return tuple(*booster.evals_result_["validation"].values())
+    return tuple(booster.evals_result_["validation"][type(objective.eval_metric).__name__])
 
 
 def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.own import run_by_library, squared_errors
 from lossmith.frameworks.lightgbm.library import library
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
@@ -32,6 +33,11 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Settings that ``train`` uses unless told otherwise; names are LightGBM's."""
 
+OWN = squared_errors("regression", reg_sqrt=False, boosting="gbdt")
+"""LightGBM's objectives that are the same as a loss, and whose model of trees alone gives raw predictions."""
+
+_ROUNDED = 1e-5  # of the typical distance from the median
+
 
 def train(
     loss: Loss | str,
@@ -48,6 +54,7 @@ def train(
     seed: int = 0,
     hessian: Kind = "floor",
     classes: int | None = None,
+    built_in: bool = True,
     callbacks: Sequence[Callable[..., Any]] = (),
 ) -> Model:
     """Train a LightGBM model with a loss as its objective.
@@ -70,6 +77,8 @@ def train(
         hessian: ``floor``, ``exact``, ``upper_bound`` or ``gauss_newton``; see
             ``lossmith.frameworks.boosting.curvature``.
         classes: number of classes, for losses over classes; by default as many as the targets tell.
+        built_in: whether LightGBM may train with its own objective where that is the same, which is quicker; the
+            model says so. It is for the squared error, of targets that single precision holds.
         callbacks: LightGBM's.
 
     Raises:
@@ -82,6 +91,8 @@ def train(
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     chosen = settings(objective, params, seed)
     data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names))
+    if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, params)) is not None:
+        chosen = {**chosen, **told[0], **told[1], "objective": objective.head.own}
     data.construct()
     if not any(data.feature_num_bin(column) for column in range(data.num_feature())):
         return Model(None, objective.head, 0)  # no feature can be split: the constant is all there is
@@ -97,6 +108,12 @@ def train(
         callbacks=[*callbacks, watch],
     )
     return Model(booster, objective.head, watch.best(booster), tuple(watch.history))
+
+
+def _kept(y: Array) -> bool:
+    """Return whether targets lose nothing that matters in single precision, in which LightGBM keeps them."""
+    rounded = np.abs(y - y.astype(np.float32)).max()
+    return bool(rounded <= _ROUNDED * np.abs(y - np.median(y)).mean())
 
 
 def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
+from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
 
@@ -22,6 +23,12 @@ Rows = tuple[Any, ...]
 
 DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "tree_method": "hist", "verbosity": 1}
 """Settings that ``train`` uses unless told otherwise; names are XGBoost's, and so are all other defaults."""
+
+OWN = (
+    *squared_errors("reg:squarederror"),
+    Own("reg:pseudohubererror", "pseudo_huber", ("exact",), parameters={"huber_slope": "delta"}),
+)
+"""XGBoost's objectives that are the same as a loss, and whose ``predict`` gives raw predictions."""
 
 
 def train(
@@ -39,6 +46,7 @@ def train(
     seed: int = 0,
     hessian: Kind = "floor",
     classes: int | None = None,
+    built_in: bool = True,
     callbacks: Sequence[xgboost.callback.TrainingCallback] = (),
 ) -> Model:
     """Train an XGBoost model with a loss as its objective.
@@ -60,6 +68,8 @@ def train(
         hessian: ``floor``, ``exact``, ``upper_bound`` or ``gauss_newton``; see
             ``lossmith.frameworks.boosting.curvature``.
         classes: number of classes, for losses over classes; by default as many as the targets tell.
+        built_in: whether XGBoost may train with its own objective where that is the same, which is quicker; the
+            model says so. It is for the squared error, and with ``hessian="exact"`` for the pseudo-Huber loss.
         callbacks: XGBoost's.
 
     Raises:
@@ -70,15 +80,19 @@ def train(
         raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(objective, params, seed)
+    if built_in and (told := run_by_library(OWN, objective, params)) is not None:
+        given = {**given, **told[0], **told[1], "objective": objective.head.own}
     made = Matrices(given, categorical, feature_names)
     data = made.of(objective, X)
+    if objective.head.own:
+        objective(objective.init_score.astype(np.float32), data)  # what it looks at and warns of
     watch = Watch(objective, None if validation is None else objective.on(*validation[1:]), patience)
     evals = [] if validation is None else [(made.of(watch.held, validation[0], data), "validation")]
     booster = xgboost.train(
         given,
         data,
         rounds,
-        obj=objective,
+        obj=None if objective.head.own else objective,
         evals=evals,
         custom_metric=watch.metric,
         callbacks=[*callbacks, watch],

@@ -1,0 +1,67 @@
+"""The library's own objectives that are the same as a loss with a kind of Hessian, and so may run in its place.
+
+A library's own objective is quicker: it knows where its Hessian is constant, fills the arrays that trees read, and
+calls no Python. Each entry of a face's table is held, model by model, to what our derivatives train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lossmith.core.registry import parse
+from lossmith.frameworks.boosting.curvature import KINDS
+from lossmith.frameworks.boosting.forms import Kind
+from lossmith.frameworks.boosting.objective import Objective
+
+
+@dataclass(frozen=True)
+class Own:
+    """An objective of a library.
+
+    Attributes:
+        name: what the library calls it.
+        loss: the loss that it is, with options as they are by default.
+        kinds: kinds of Hessian with which its derivatives are those of the library.
+        settings: what the library has to be told besides; whoever sets one of these means something else.
+        parameters: of the loss, by the library's names.
+    """
+
+    name: str
+    loss: str
+    kinds: tuple[Kind, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def numbers(self, objective: Objective) -> dict[str, Any] | None:
+        """Return the loss's parameters by the library's names; nothing where it is another loss or Hessian."""
+        loss, mine = objective.loss, parse(self.loss).raw_form
+        if type(loss) is not type(mine) or objective.hessian not in self.kinds:
+            return None
+        found = {name: loss.values[ours] for name, ours in self.parameters.items()}
+        same = loss == mine.replace(**{ours: loss.values[ours] for ours in self.parameters.values()})
+        return found if same else None
+
+
+def squared_errors(name: str, **settings: Any) -> tuple[Own, Own]:
+    """Return a library's squared error, whose gradient is the residual and whose Hessian is 1.
+
+    Over its mean Hessian, every multiple of it is.
+    """
+    return Own(name, "half_squared_error", KINDS, settings), Own(name, "squared_error", ("floor",), settings)
+
+
+def run_by_library(
+    table: Iterable[Own], objective: Objective, params: Mapping[str, Any] | None
+) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Let a library train by itself, where it can, and return its settings and the parameters of the loss.
+
+    The objective's head says so from then on: its ``own`` is the name.
+    """
+    for own in table:
+        numbers = own.numbers(objective)
+        if numbers is not None and not {*own.settings, *numbers} & set(params or {}):
+            objective.head = replace(objective.head, own=own.name)
+            return own.settings, numbers
+    return None
