@@ -57,3 +57,22 @@ def test_settings(train: Callable) -> None:
         train("mse", ROWS[1:], LABELS)
     with pytest.raises(lm.ShapeError, match="X has 568 rows, but there are 569 targets"):
         train("mse", ROWS, LABELS, validation=(ROWS[1:], LABELS))
+    with pytest.raises(lm.ParameterError, match=r"validation_1 must be \(X, y\) or \(X, y, weight\), got 1 parts"):
+        train("mse", ROWS, LABELS, validation=[(ROWS, LABELS), (ROWS,)])
+    with pytest.raises(lm.ParameterError, match=r"new must be .*, got ndarray"):
+        train("mse", ROWS, LABELS, validation={"new": ROWS})
+    with pytest.raises(lm.ParameterError, match="patience must be at least 1 round, got 0"):
+        train("mse", ROWS, LABELS, validation=(ROWS, LABELS), patience=0)
+
+
+@EACH
+def test_of_several_sets_the_one_decides_that_does_in_the_library(train: Callable) -> None:
+    fit, rest, far = slice(300), slice(300, 450), slice(450, None)
+    sets = {"rest": (ROWS[rest], LABELS[rest]), "far": (ROWS[far], LABELS[far], np.arange(119.0))}
+    given = {"rounds": 12, "built_in": False}
+    several = train("mse", ROWS[fit], LABELS[fit], validation=sets, **given)
+    decides = sets["rest" if train is lightgbm.train else "far"]
+    one = train("mse", ROWS[fit], LABELS[fit], validation=decides, **given)
+    assert several.history == one.history
+    assert several.rounds == one.rounds
+    assert train("mse", ROWS[fit], LABELS[fit], validation=[*sets.values()], **given).history == one.history

@@ -212,7 +212,7 @@ def test_classifiers_keep_labels_and_names() -> None:
     rows = pd.DataFrame(IRIS, columns=["a", "b", "c", "d"])
     names = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
     model = Classifier("softmax_focal", n_estimators=50, early_stopping_rounds=5, n_jobs=1)
-    model.fit(rows, names, eval_set=(rows, names))
+    model.fit(rows, names, eval_set=[(rows, names)])
     assert model.score(rows, names) > 0.95
     assert list(model.feature_names_in_) == ["a", "b", "c", "d"]
     np.testing.assert_allclose(model.predict_proba(rows).sum(axis=1), 1)

@@ -16,11 +16,9 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting.held import Validation, by_name
 
 Array = npt.NDArray[Any]
-Rows = tuple[Any, ...]
-"""Features, targets, and weights if there are any."""
-
 _TWO = 2
 
 
@@ -43,7 +41,7 @@ class Boosted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         X: Any,
         y: Array,
         weight: Any,
-        eval_set: Rows | None,
+        eval_set: Validation | None,
         callbacks: Sequence[Any],
         classes: int | None = None,
     ) -> Self:
@@ -103,7 +101,7 @@ class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
         y: Any,
         sample_weight: Any = None,
         *,
-        eval_set: Rows | None = None,
+        eval_set: Validation | None = None,
         callbacks: Sequence[Any] = (),
     ) -> Self:
         """Train on features and targets.
@@ -112,7 +110,7 @@ class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
             X: features: an array, a data frame or a sparse matrix.
             y: targets, a number a row.
             sample_weight: weights of the rows.
-            eval_set: features, targets and optionally weights that decide when to stop.
+            eval_set: features, targets and optionally weights that decide when to stop; or several, see ``train``.
             callbacks: those of the library.
         """
         X, y = self._checked(X, y=y, y_numeric=True)
@@ -134,7 +132,7 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
         y: Any,
         sample_weight: Any = None,
         *,
-        eval_set: Rows | None = None,
+        eval_set: Validation | None = None,
         callbacks: Sequence[Any] = (),
     ) -> Self:
         """Train on features and labels; arguments as of a regressor.
@@ -153,7 +151,8 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
                 "'sparse_categorical_cross_entropy' or 'softmax_focal'"
             )
         if eval_set is not None:
-            eval_set = (eval_set[0], self._indices(eval_set[1]), *eval_set[2:])
+            sets = by_name(eval_set)
+            eval_set = {name: (rows[0], self._indices(rows[1]), *rows[2:]) for name, rows in sets.items()}
         classes = None if loss.elementwise else max(len(self.classes_), _TWO)
         return self._fit(_with_labels(loss), X, indices, sample_weight, eval_set, callbacks, classes)
 

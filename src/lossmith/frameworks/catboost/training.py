@@ -14,12 +14,10 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
+from lossmith.frameworks.boosting.held import Rows, Validation, by_name
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.catboost.model import Model
 from lossmith.frameworks.catboost.objective import Objective
-
-Rows = tuple[Any, ...]
-"""Features, targets, and weights if there are any."""
 
 DEFAULTS: Mapping[str, Any] = {
     "learning_rate": 0.1,
@@ -55,7 +53,7 @@ def train(
     *,
     rounds: int = 200,
     params: Mapping[str, Any] | None = None,
-    validation: Rows | None = None,
+    validation: Validation | None = None,
     patience: int | None = None,
     categorical: Sequence[int] | Sequence[str] = (),
     feature_names: Sequence[str] | None = None,
@@ -76,7 +74,8 @@ def train(
         weight: weights of the rows; they are applied, once.
         rounds: number of rounds, a tree each, at most.
         params: further settings of CatBoost, over ``DEFAULTS``.
-        validation: features, targets and optionally weights that decide when to stop.
+        validation: features, targets and optionally weights that decide when to stop; or a list of several such sets,
+            or a mapping by name, of which the last decides, as always in CatBoost.
         patience: stop after that many rounds without a better mean loss on ``validation``.
         categorical: indexes or names of columns that hold categories.
         feature_names: names of the columns; those of a data frame are found.
@@ -93,24 +92,24 @@ def train(
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``; also for settings that the loss
             decides.
     """
-    if patience is not None and validation is None:
-        raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
+    sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given: dict[str, Any] = {**settings(objective, params, seed), "iterations": rounds}
     if built_in and (told := run_by_library(OWN, objective, params)) is not None:
         own, numbers = objective.head.own, ";".join(f"{name}={number!r}" for name, number in told[1].items())
         given |= {**told[0], "loss_function": f"{own}:{numbers}" if numbers else own}
-        if validation is None:
+        if not sets:
             del given["eval_metric"]  # which CatBoost would take of the training rows too
-    if validation is not None:
+    if sets:
         stopping = {} if patience is None else {"od_type": "Iter", "od_wait": patience}
         given |= {"use_best_model": True, **stopping}
     columns: dict[str, Any] = {"cat_features": list(categorical) or None, "feature_names": feature_names}
-    booster = _fitted(objective, given, columns, X, validation, callbacks)
+    held = list(sets.values())
+    booster = _fitted(objective, given, columns, X, held, callbacks)
     if booster is None:
         return Model(None, objective.head)
-    history = () if validation is None else _history(booster, objective)
-    if validation is not None and _start_cost(objective, *validation[1:]) <= min(history):
+    history = _history(booster, objective) if held else ()
+    if held and _start_cost(objective, *held[-1][1:]) <= min(history):
         booster.shrink(0)  # no tree beats the constant
     return replace(objective.model(booster), history=history)
 
@@ -157,7 +156,7 @@ def cv(
     for fit, held in dealt(whole, X, folds, seed):
         objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
         given = {**settings(objective, params, seed), "iterations": rounds, "use_best_model": False}
-        booster = _fitted(objective, given, columns, fit[0], held, ())
+        booster = _fitted(objective, given, columns, fit[0], [held], ())
         runs.append((objective, booster))
         constant = booster is None
         histories.append([_start_cost(objective, *held[1:])] * rounds if constant else _history(booster, objective))
@@ -181,14 +180,14 @@ def _fitted(
     given: Mapping[str, Any],
     columns: Mapping[str, Any],
     X: Any,
-    validation: Rows | None,
+    held: Sequence[Rows],
     callbacks: Sequence[Any],
 ) -> catboost.CatBoost | None:
     """Return the trained booster; nothing where no feature can be split, or there is one target only."""
-    held = None if validation is None else objective.pool(*validation, **columns)
+    pools = [objective.pool(*rows, **columns) for rows in held]
     booster = catboost.CatBoost(dict(given))
     try:
-        booster.fit(objective.pool(X, **columns), eval_set=held, callbacks=list(callbacks) or None)
+        booster.fit(objective.pool(X, **columns), eval_set=pools or None, callbacks=list(callbacks) or None)
     except catboost.CatBoostError as error:
         if objective.error is not None:
             raise objective.error from None
@@ -199,8 +198,9 @@ def _fitted(
 
 
 def _history(booster: catboost.CatBoost, objective: Objective) -> tuple[float, ...]:
-    """Return the mean loss on the held-out rows after each round."""
-    return tuple(booster.evals_result_["validation"][type(objective.eval_metric).__name__])
+    """Return the mean loss on the last set of held-out rows after each round."""
+    costs = list(booster.evals_result_.values())[-1]  # that of training comes first
+    return tuple(costs[type(objective.eval_metric).__name__])
 
 
 def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:

@@ -11,15 +11,13 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.held import Rows, Validation, by_name
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
 from lossmith.frameworks.lightgbm.library import library
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
 
 Array = npt.NDArray[Any]
-Rows = tuple[Any, ...]
-"""Features, targets, and weights if there are any."""
-
 DEFAULTS: Mapping[str, Any] = {
     "learning_rate": 0.1,
     "num_leaves": 31,
@@ -47,7 +45,7 @@ def train(
     *,
     rounds: int = 200,
     params: Mapping[str, Any] | None = None,
-    validation: Rows | Mapping[str, Rows] | None = None,
+    validation: Validation | None = None,
     patience: int | None = None,
     categorical: Sequence[int] | Sequence[str] = (),
     feature_names: Sequence[str] | None = None,
@@ -67,8 +65,8 @@ def train(
         weight: weights of the rows; they are applied.
         rounds: number of rounds, at most: a tree each, or a tree for each of several outputs.
         params: further settings of LightGBM, over ``DEFAULTS``.
-        validation: features, targets and optionally weights that decide when to stop; or several of them by name, of
-            which the first decides.
+        validation: features, targets and optionally weights that decide when to stop; or a list of several such sets,
+            or a mapping by name, of which the first decides.
         patience: stop after that many rounds without a better mean loss on ``validation``.
         categorical: indexes or names of columns that hold category codes; those of a data frame of categories are
             found.
@@ -86,8 +84,7 @@ def train(
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
     """
     lightgbm = library()
-    if patience is not None and validation is None:
-        raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
+    sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     chosen = settings(objective, params, seed)
     data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names))
@@ -96,7 +93,6 @@ def train(
     data.construct()
     if not any(data.feature_num_bin(column) for column in range(data.num_feature())):
         return Model(None, objective.head, 0)  # no feature can be split: the constant is all there is
-    sets = validation if isinstance(validation, Mapping) else {} if validation is None else {"validation": validation}
     watch = _Watch(objective, next(iter(sets.items()), None), patience)
     booster = lightgbm.train(
         chosen,

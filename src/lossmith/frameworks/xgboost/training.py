@@ -13,14 +13,12 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
+from lossmith.frameworks.boosting.held import Validation, by_name
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
 
 Array = npt.NDArray[Any]
-Rows = tuple[Any, ...]
-"""Features, targets, and weights if there are any."""
-
 DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "tree_method": "hist", "verbosity": 1}
 """Settings that ``train`` uses unless told otherwise; names are XGBoost's, and so are all other defaults."""
 
@@ -39,7 +37,7 @@ def train(
     *,
     rounds: int = 200,
     params: Mapping[str, Any] | None = None,
-    validation: Rows | None = None,
+    validation: Validation | None = None,
     patience: int | None = None,
     categorical: Sequence[int] | Sequence[str] = (),
     feature_names: Sequence[str] | None = None,
@@ -59,7 +57,8 @@ def train(
         weight: weights of the rows; they are applied, once.
         rounds: number of rounds, at most: a tree each, or a tree for each of several outputs.
         params: further settings of XGBoost, over ``DEFAULTS``.
-        validation: features, targets and optionally weights that decide when to stop.
+        validation: features, targets and optionally weights that decide when to stop; or a list of several such sets,
+            or a mapping by name, of which the last decides, as always in XGBoost.
         patience: stop after that many rounds without a better mean loss on ``validation``.
         categorical: indexes or names of columns that hold category codes; those of a data frame of categories are
             found.
@@ -76,8 +75,7 @@ def train(
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``; also for settings that the loss
             decides.
     """
-    if patience is not None and validation is None:
-        raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
+    sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(objective, params, seed)
     if built_in and (told := run_by_library(OWN, objective, params)) is not None:
@@ -86,8 +84,10 @@ def train(
     data = made.of(objective, X)
     if objective.head.own:
         objective(objective.init_score.astype(np.float32), data)  # what it looks at and warns of
-    watch = Watch(objective, None if validation is None else objective.on(*validation[1:]), patience)
-    evals = [] if validation is None else [(made.of(watch.held, validation[0], data), "validation")]
+    held = {name: objective.on(*rows[1:]) for name, rows in sets.items()}
+    watch = Watch(objective, next(reversed(held.values()), None), patience)
+    evals = [(made.of(held[name], rows[0], data), name) for name, rows in sets.items()]
+    watch.others = [(matrix, held[name]) for matrix, name in evals[:-1]]
     booster = xgboost.train(
         given,
         data,
@@ -215,17 +215,24 @@ class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         objective: of the training rows.
         held: of the held-out rows; nothing is watched without.
         patience: stop after that many rounds without a better one.
+
+    Attributes:
+        others: matrices that are measured too, but decide nothing, with their rows.
     """
 
     def __init__(self, objective: Objective, held: Objective | None, patience: int | None) -> None:
         super().__init__()
         self.held: Any = held
         self.history: list[float] = []
+        self.others: list[tuple[Any, Objective]] = []
         self._patience = patience
         self._start = np.inf if held is None else objective.metric(held.y, held.init_score, held.weight)
 
     def metric(self, raw: Array, data: Any = None) -> tuple[str, float]:
-        """Return name and mean loss on the held-out rows, and keep it."""
+        """Return name and mean loss on the held-out rows, and keep it, unless the data are others."""
+        for matrix, rows in self.others:
+            if matrix is data:
+                return rows.metric.name, rows.metric(rows.y, raw, rows.weight)
         self.history.append(self.held.metric(self.held.y, raw, self.held.weight))
         return self.held.metric.name, self.history[-1]
 

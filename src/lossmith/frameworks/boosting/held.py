@@ -1,0 +1,47 @@
+"""Held-out rows: how they are given to a training, one set or several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lossmith.errors import ParameterError
+
+Rows = tuple[Any, ...]
+"""Features, targets, and weights if there are any."""
+
+Validation = Rows | Sequence[Rows] | Mapping[str, Rows]
+"""One set of rows, several of them, or several by name."""
+
+_PARTS = (2, 3)
+
+
+def by_name(validation: Validation | None, patience: int | None = None) -> dict[str, Rows]:
+    """Return sets of rows by name: ``validation``, or ``validation_0`` and so on of several without names.
+
+    Args:
+        validation: what a user gave.
+        patience: rounds without a better mean loss before training stops, if any.
+
+    Raises:
+        ParameterError: where something is no pair of features and targets, with weights or without; for patience
+            without a set, and below 1.
+    """
+    if isinstance(validation, Mapping):
+        sets: dict[str, Any] = dict(validation)
+    elif isinstance(validation, list) and all(isinstance(rows, tuple) for rows in validation):
+        sets = {f"validation_{place}": rows for place, rows in enumerate(validation)}
+    else:
+        sets = {} if validation is None else {"validation": validation}
+    for name, rows in sets.items():
+        if not isinstance(rows, tuple | list) or len(rows) not in _PARTS:
+            came = f"{len(rows)} parts" if isinstance(rows, tuple | list) else type(rows).__name__
+            raise ParameterError(
+                f"{name} must be (X, y) or (X, y, weight), got {came}; several sets are a list of such pairs, or a "
+                "mapping of them by name"
+            )
+    if patience is not None and patience < 1:
+        raise ParameterError(f"patience must be at least 1 round, got {patience}")
+    if patience is not None and not sets:
+        raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
+    return sets
