@@ -213,7 +213,7 @@ def comes_back_from_text_data_and_pickle(loss: Loss) -> None:
     for back in (
         lm.parse(str(loss)),
         lm.parse(str(loss).replace("'", "")),
-        lm.from_config(json.loads(json.dumps(loss.to_config()))),
+        lm.from_config(json.loads(json.dumps(loss.to_config(), allow_nan=False))),
         *(pickle.loads(pickle.dumps(loss, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)),
         copy.copy(loss),
         copy.deepcopy(loss),

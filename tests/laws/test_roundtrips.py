@@ -35,7 +35,7 @@ def goes_through_configurations(loss: Loss) -> None:
     """A configuration is plain JSON and turns back into the loss."""
     config = loss.to_config()
     survives(loss, lm.from_config(config))
-    survives(loss, lm.from_config(json.loads(json.dumps(config))))
+    survives(loss, lm.from_config(json.loads(json.dumps(config, allow_nan=False))))
 
 
 def goes_through_its_text(loss: Loss) -> None:
@@ -137,9 +137,29 @@ def test_every_value_of_a_parameter_survives(
     except lm.ParameterError:
         assert name == "eps"  # margins have no probabilities to keep off the ends
         return
-    for other in (lm.parse(repr(loss)), lm.from_config(json.loads(json.dumps(loss.to_config())))):
+    for other in (lm.parse(repr(loss)), lm.from_config(json.loads(json.dumps(loss.to_config(), allow_nan=False)))):
         assert other == loss
         assert getattr(other, name).hex() == getattr(loss, name).hex()
+
+
+INFINITE = [
+    *(
+        cls(**{name: end})
+        for cls, name, parameter in PARAMETERS
+        for end in (-math.inf, math.inf)
+        if parameter.domain.includes(end)
+    ),
+    lm.formula("k*(y - f)**2 + 1/m", parameters={"k": (2.0, "(0, inf]"), "m": (math.inf, "(0, inf]")}).replace(
+        k=math.inf
+    ),
+    0.5 * lm.Barron(alpha=-math.inf) + lm.Huber(),
+]
+
+
+def test_infinite_parameters_are_standard_json() -> None:
+    assert len(INFINITE) > 3
+    for loss in INFINITE:
+        assert lm.from_config(json.loads(json.dumps(loss.to_config(), allow_nan=False))) == loss
 
 
 @pytest.mark.parametrize(

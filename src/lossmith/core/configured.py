@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
-from lossmith.core.parameter import Integer, Option, Parameter, Vector
+from lossmith.core.parameter import Integer, Option, Parameter, Vector, plain
 from lossmith.errors import ParameterError, did_you_mean
 
 T = TypeVar("T")
@@ -120,9 +120,8 @@ class Configured(ABC):
         return type(self)(**{**self._values, **changes})
 
     def to_config(self) -> dict[str, Any]:
-        """Return this as plain data, which ``lossmith.from_config`` turns back into it."""
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in self._values.items()}
-        return {"loss": self.name, "parameters": plain}
+        """Return this as data of standard JSON, which ``lossmith.from_config`` turns back into it."""
+        return {"loss": self.name, "parameters": {name: plain(value) for name, value in self._values.items()}}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Configured) and self._values == other._values

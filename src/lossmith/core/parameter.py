@@ -31,6 +31,21 @@ class Declaration:
         return self if loss is None else loss._values[self.name]
 
 
+_INFINITIES = {"inf": math.inf, "-inf": -math.inf}
+
+
+def plain(value: Any) -> Any:
+    """Return the value of a parameter, an option or a vector as data of JSON, which knows no infinity: a text is it."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def unplain(value: Any) -> Any:
+    """Return the number where it is infinity as ``plain`` writes it, and anything else as it is."""
+    return _INFINITIES.get(value, value) if isinstance(value, str) else value
+
+
 class Parameter(Declaration):
     """A number that shapes a loss.
 
@@ -66,19 +81,20 @@ class Parameter(Declaration):
         return self.default is None
 
     def validate(self, owner: str, value: Any) -> float | None:
-        """Return the value as a float, or ``None`` where that is allowed.
+        """Return the value as a float, or ``None`` where that is allowed. Infinity may come as ``plain`` writes it.
 
         Raises:
             ParameterError: for what is no real number, or lies outside the domain.
         """
         if value is None and self.optional:
             return None
+        value = unplain(value)
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise ParameterError(
                 f"{owner}({self.name}={value!r}): {self.name} must be a number in {self.domain}, "
                 f"got {type(value).__name__}"
             )
-        number = float(value)
+        number = float(value) + 0.0  # a zero without a sign, which texts would lose
         if math.isnan(number) or not self.domain.includes(number):
             raise ParameterError(f"{owner}({self.name}={number:g}): {self.name} must lie in {self.domain} ({self.doc})")
         return number

@@ -16,7 +16,7 @@ from lossmith.core.domain import Domain
 from lossmith.core.inputs import PREDICTION, TARGET, Input
 from lossmith.core.link import LINKS
 from lossmith.core.loss import Loss
-from lossmith.core.parameter import Parameter
+from lossmith.core.parameter import Parameter, unplain
 from lossmith.errors import ParameterError, did_you_mean
 from lossmith.program import Value
 from lossmith.structures.pointwise import Pointwise
@@ -167,6 +167,7 @@ def pair(owner: str, name: str, given: Any) -> tuple[float, str]:
         ParameterError: for anything else.
     """
     default, domain = given if isinstance(given, tuple | list) and len(given) == 2 else (given, REAL_LINE)
+    default = unplain(default)
     if isinstance(default, bool) or not isinstance(default, numbers.Real) or not isinstance(domain, str):
         raise ParameterError(
             f"{owner}: {name} is declared by its default, or by default and domain, such as {name}=(1.0, '(0, inf)'); "

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
+from lossmith.core.parameter import plain
 from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, settled
 from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node, evaluate
 from lossmith.custom.grammar import parse
@@ -57,11 +58,11 @@ class Text(Pointwise):
     rewrites: ClassVar[tuple[tuple[str, str], ...]]
 
     def to_config(self) -> dict[str, Any]:
-        """Return this as plain data, which ``lossmith.from_config`` turns back into it anywhere."""
-        plain = asdict(self.declaration)
-        plain["parameters"] = {name: list(given) for name, given in plain["parameters"]}
-        plain["inputs"], plain["predicted"] = dict(plain["inputs"]), dict(plain["predicted"])
-        return {"loss": "formula", "parameters": {**plain, "values": dict(self._values)}}
+        """Return this as data of standard JSON, which ``lossmith.from_config`` turns back into it anywhere."""
+        words = asdict(self.declaration)
+        words["parameters"] = {name: plain(given) for name, given in words["parameters"]}
+        words["inputs"], words["predicted"] = dict(words["inputs"]), dict(words["predicted"])
+        return {"loss": "formula", "parameters": {**words, "values": super().to_config()["parameters"]}}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return from_config, (self.to_config()["parameters"],)

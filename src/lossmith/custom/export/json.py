@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from lossmith import __version__
 from lossmith.core.loss import Loss
+from lossmith.core.parameter import plain
 from lossmith.custom.export.sheet import sheet_of
 from lossmith.program import TABLE
 
@@ -46,7 +46,7 @@ def export(loss: Loss) -> str:
             for item in loss.inputs
         ],
         "parameters": {
-            name: {"value": value, "domain": str(sheet.declared[name].domain), "doc": sheet.declared[name].doc}
+            name: {"value": plain(value), "domain": str(sheet.declared[name].domain), "doc": sheet.declared[name].doc}
             for name, value in sheet.parameters.items()
         },
         "program": json.loads(program.to_json()),
@@ -56,13 +56,4 @@ def export(loss: Loss) -> str:
             for name in used
         },
     }
-    return json.dumps(_strict(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _strict(value: Any) -> Any:
-    """Return data in JSON's own types, which know no infinity: it is a text."""
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return str(value) if isinstance(value, float) and math.isinf(value) else value
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
