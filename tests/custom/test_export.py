@@ -30,7 +30,6 @@ from tests.custom.exported import (
     apart,
     data,
     right,
-    rows,
     run,
     single,
 )
@@ -65,17 +64,6 @@ def test_a_wrong_formula_is_found() -> None:
     names, arrays = run(text.replace("0.5 *", "0.501 *")), data(loss)
     found = {"losses": names["loss"](**arrays), "y_pred": names["gradient"](**arrays)}
     assert len(apart(loss, found, right(loss, arrays))) == 1
-
-
-def test_numpy_says_what_losses_of_rows_say() -> None:
-    said = []
-    for loss in ROW_LOSSES:
-        names, arrays = run(lm.export(loss, "numpy")), rows(loss)
-        slopes = names["gradient"](*arrays.values())
-        slopes = slopes if isinstance(slopes, dict) else {"y_pred": slopes}
-        said += apart(loss, {"losses": names["loss"](*arrays.values()), **slopes}, right(loss, arrays))
-        assert names["cost"](*arrays.values()) == pytest.approx(loss.cost(**arrays), rel=1e-9), loss
-    assert said == []
 
 
 def test_python_is_formatted_and_clean(tmp_path: Path) -> None:
@@ -199,17 +187,10 @@ BAD = [
     (lambda: lm.export(lm.Huber(), None), lm.ParameterError, "to=None is not known"),
     (lambda: lm.export("hubr", "c"), lm.LossNotFoundError, "Did you mean 'huber'"),
     (lambda: lm.export("y +* f", "c"), lm.FormulaError, "column"),
-    (lambda: lm.export(lm.SparseCategoricalCrossEntropy(), "c"), lm.ParameterError, "softmax losses of logits"),
-    (lambda: lm.export(lm.KLDivergence(q_kind="logits"), "torch"), lm.ParameterError, "of probabilities"),
-    (lambda: lm.export(lm.MultiQuantile(prediction="increments"), "jax"), lm.ParameterError, "quantiles as they are"),
-    (lambda: lm.export(lm.KLDivergence(), "c"), lm.ParameterError, "whole rows"),
-    (lambda: lm.export(lm.SoftmaxFocal(z_loss=0.1), "torch"), lm.ParameterError, "z_loss=None"),
-    (lambda: lm.export(lm.SoftmaxFocal(prediction="probabilities"), "jax"), lm.ParameterError, "prediction='logits'"),
     (lambda: lm.export(lm.GaussianNLL(), "lightgbm"), lm.ParameterError, "one number a row"),
     (lambda: lm.export(lm.SoftmaxFocal(), "xgboost"), lm.ParameterError, "one number a row"),
     (lambda: lm.export(lm.MeanError(), "catboost"), lm.ParameterError, "no minimum"),
     (lambda: lm.export(lm.ZeroOne(), "lightgbm"), lm.ParameterError, "no slope"),
-    (lambda: lm.export(0.5 * lm.SoftmaxFocal() + lm.SoftmaxPolyOne(), "numpy"), lm.ParameterError, "whole rows"),
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import lossmith as lm
-from tests.custom.exported import CHOICES, LOSSES, OWN, ROW_LOSSES, apart, data, in_order, right, rows, run
+from tests.custom.exported import CHOICES, FEW_ROWS, LOSSES, OWN, ROW_LOSSES, apart, data, in_order, right, rows, run
 
 
 def made(loss: lm.Loss, target: str) -> Any:
@@ -83,12 +83,13 @@ def test_keras_says_what_the_loss_says() -> None:
         losses.sum().backward()
         found = {"losses": losses.detach(), **{name: x.grad for name, x in slopes.items()}}
         said += apart(loss, found, right(loss, arrays))
-    for loss in ROW_LOSSES:
+    for loss in FEW_ROWS:
         arrays, names = rows(loss), [item.name for item in loss.inputs]
-        y_true, y_pred = (torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays.values())
+        tensors = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays.values()]
+        y_true, y_pred = tensors if len(names) == 2 else (torch.zeros(1), torch.stack(tensors, -2))
         losses = made(loss, "keras")(reduction=None, dtype="float64")(y_true, y_pred)
         losses.sum().backward()
-        slopes = dict(zip(names, (y_true.grad, y_pred.grad), strict=True))
+        slopes = dict(zip(names, (x.grad for x in tensors), strict=True))
         found = {"losses": losses.detach(), **{item.name: slopes[item.name] for item in loss.predicted}}
         said += apart(loss, found, right(loss, arrays))
     assert said == []
@@ -115,17 +116,17 @@ def test_jax_says_what_the_loss_says() -> None:
             slopes = dict(zip(order, pull(jnp.ones_like(value)), strict=True))
             found = {"losses": value, **{name: slopes[name] for name in predicted}}
             said += apart(loss, found, right(loss, arrays))
-        for loss in ROW_LOSSES:
+        for loss in FEW_ROWS:
             arrays, order = rows(loss), in_order(loss)
             losses = run(lm.export(loss, "jax"))["loss"]
-            whole = [place for place, name in enumerate(order) if name != "y_true"]
-            value, pull = jax.vjp(
-                lambda *given, losses=losses, arrays=arrays, order=order: losses(
-                    *given, *([arrays["y_true"]] if "y_true" in order else [])
-                ),
-                *(jnp.asarray(arrays[order[place]]) for place in whole),
-            )
-            slopes = dict(zip([order[place] for place in whole], pull(jnp.ones_like(value)), strict=True))
+            predicted = [name for name in order if name in {item.name for item in loss.predicted}]
+
+            def of(*given, losses=losses, arrays=arrays, order=order, predicted=predicted):
+                known = arrays | dict(zip(predicted, given, strict=True))
+                return losses(*(known[name] for name in order))
+
+            value, pull = jax.vjp(of, *(jnp.asarray(arrays[name]) for name in predicted))
+            slopes = dict(zip(predicted, pull(jnp.ones_like(value)), strict=True))
             said += apart(loss, {"losses": value, **slopes}, right(loss, arrays))
     assert said == []
 

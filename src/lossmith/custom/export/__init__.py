@@ -8,9 +8,6 @@ from typing import Literal, get_args
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError, did_you_mean
-from lossmith.structures.divergence import Divergence
-from lossmith.structures.levels import Levels
-from lossmith.structures.softmax import Softmax
 
 Target = Literal["torch", "keras", "jax", "numpy", "c", "onnx", "latex", "json", "lightgbm", "xgboost", "catboost"]
 
@@ -26,9 +23,8 @@ def export(loss: Loss | str, to: Target) -> str | bytes:
     lies outside the domains, which the text of the code states, gives whatever it gives.
 
     Args:
-        loss: a loss, its name, or a formula as text. Losses of one example's numbers go everywhere, weighted sums of
-            them too; softmax losses of logits, divergences of probabilities and several quantiles go to ``numpy``,
-            ``torch``, ``jax`` and ``keras``.
+        loss: a loss, its name, or a formula as text, and weighted sums of such. Boosting takes losses of one target and
+            one prediction.
         to: ``numpy``, ``jax`` (functions); ``torch`` (a module), ``keras`` (a class, on every backend); ``c`` (a
             header of C99); ``onnx`` (a model in float32); ``lightgbm``, ``xgboost``, ``catboost`` (objective, metric,
             start score and link, on raw predictions); ``latex`` (for ``amsmath``) and ``json`` (the program as data).
@@ -48,9 +44,5 @@ def export(loss: Loss | str, to: Target) -> str | bytes:
     if to in BOOSTING:
         text: str = import_module(f"{__name__}.boosting").export(found, to)
         return text
-    if to in ARRAYS and isinstance(found, Softmax | Divergence | Levels):
-        home = "rows" if isinstance(found, Softmax) else "along"
-        made: str = import_module(f"{__name__}.{home}").export(found, to)
-        return made
     result: str | bytes = import_module(f"{__name__}.{to}").export(found)
     return result

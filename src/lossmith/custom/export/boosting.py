@@ -11,7 +11,8 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.custom.export.numpy import NUMPY, derivatives, docstring, module
 from lossmith.custom.export.printer import definitions
-from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
+from lossmith.custom.export.sheet import PointSheet, Sheet, point_sheet_of
+from lossmith.custom.export.words import about, called
 from lossmith.errors import ParameterError
 
 _TINY = 1e-16
@@ -39,7 +40,7 @@ def export(loss: Loss, to: str) -> str:
             f"{loss} cannot be exported for boosting, whose models predict one number a row for one target; "
             "it takes losses of y_true and y_pred, such as huber; softmax is an objective of those libraries"
         )
-    sheet, booster = sheet_of(loss.raw_form), _BOOSTERS[to]
+    sheet, booster = point_sheet_of(loss.raw_form, to), _BOOSTERS[to]
     if loss.card.estimates in ("nothing", "zero") or _is_zero(sheet, sheet.gradients[0]):
         raise ParameterError(
             f"{loss} cannot be an objective of boosting: the cost has no minimum that says anything of the targets, "
@@ -70,18 +71,15 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
 
 
 def _document(sheet: Sheet, names: Mapping[str, str], booster: _Booster, filled: Mapping[str, str]) -> list[str]:
-    parameters = [(names[name], value, sheet.declared[name]) for name, value in sheet.parameters.items()]
     usage = textwrap.indent(_filled(booster.usage, filled).strip("\n"), "    ").splitlines()
     return docstring([
-        f"{sheet.loss.card.title} for {booster.library}.",
-        "",
-        *about(sheet.loss, names, parameters),
+        *about(sheet, names, f" for {booster.library}"),
         "",
         *usage,
     ])  # fmt: skip
 
 
-def _is_zero(sheet: Sheet, output: str) -> bool:
+def _is_zero(sheet: PointSheet, output: str) -> bool:
     """Return whether a derivative is 0 for every example."""
     program = sheet.program(output)
     number = program.output(output) - len(program.inputs) - len(program.parameters)

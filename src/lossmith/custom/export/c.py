@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lossmith.core.loss import Loss
+from lossmith.custom.export import c_rows
+from lossmith.custom.export.c_rows import head
 from lossmith.custom.export.printer import Language, Printer, definitions
-from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
+from lossmith.custom.export.sheet import PointSheet, RowSheet, Sheet, sheet_of
+from lossmith.custom.export.words import about, called, wrapped
 
 _KEYWORDS = frozenset((
     "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float",
@@ -77,44 +80,41 @@ def export(loss: Loss) -> str:
     name = f"{sheet.name}_loss"
     names = called(sheet, C.reserved | {sheet.name})
     language, helpers = _language(sheet), dict[str, None]()
-    functions = [
+    if isinstance(sheet, RowSheet):
+        functions, notes = c_rows.functions(sheet, name, names, language, helpers), c_rows.NOTES
+    else:
+        assert isinstance(sheet, PointSheet)
+        functions, notes = _functions(sheet, name, names, language, helpers), _NOTES
+    small = ["\n".join(lines) for lines in definitions(language, helpers)]
+    lists = [f"static const double {key}[] = {{{', '.join(map(C.number, x))}}};" for key, x in sheet.lists.items()]
+    guard = f"{name.upper()}_H"
+    comment = [*about(sheet, names), "", *wrapped(notes.format(name=name))]
+    return "\n".join([
+        *["/*", *(f" * {line}".rstrip().replace("*/", "* /") for line in comment), " */"],
+        *["", f"#ifndef {guard}", f"#define {guard}", "", "#include <math.h>", "#include <stddef.h>", ""],
+        "\n\n".join([*lists, *small, *functions]),
+        *["", "#endif", ""],
+    ])  # fmt: skip
+
+
+_NOTES = (
+    "{name}_each and {name}_mean loop over arrays of double; with an f at the end they loop over arrays of float, and "
+    "compute in double. For a compiler of C99; link with -lm."
+)
+
+
+def _functions(
+    sheet: PointSheet, name: str, names: Mapping[str, str], language: Language, helpers: dict[str, None]
+) -> list[str]:
+    found = [
         text
         for what in _outputs(sheet, names)
         for text in _function(sheet, name, names, Printer(language, names, helpers), *what)
     ]
-    small = ["\n".join(lines) for lines in definitions(language, helpers)]
-    code = "\n\n".join([*small, *functions, *_loops(sheet, name, names)])
-    guard = f"{name.upper()}_H"
-    return "\n".join(
-        [
-            *_comment(sheet, names, name),
-            "",
-            f"#ifndef {guard}",
-            f"#define {guard}",
-            "",
-            "#include <math.h>",
-            "#include <stddef.h>",
-            "",
-            code,
-            "",
-            "#endif",
-            "",
-        ]
-    )
+    return [*found, *_loops(sheet, name, names)]
 
 
-def _comment(sheet: Sheet, names: Mapping[str, str], name: str) -> list[str]:
-    parameters = [(names[key], value, sheet.declared[key]) for key, value in sheet.parameters.items()]
-    lines = [f"{sheet.loss.card.title}.", "", *about(sheet.loss, names, parameters), ""]
-    lines += [
-        f"{name}_each and {name}_mean loop over arrays of double;",
-        "with an f at the end they loop over arrays of float, and compute in double.",
-        "For a compiler of C99; link with -lm.",
-    ]
-    return ["/*", *(f" * {line}".rstrip().replace("*/", "* /") for line in lines), " */"]
-
-
-def _outputs(sheet: Sheet, names: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _outputs(sheet: PointSheet, names: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return output, name and meaning of each function of one example."""
     found = [("value", "", "The loss of one example.")]
     single = len(sheet.wrt) == 1
@@ -129,7 +129,7 @@ def _outputs(sheet: Sheet, names: Mapping[str, str]) -> list[tuple[str, str, str
 
 
 def _function(
-    sheet: Sheet, name: str, names: Mapping[str, str], printer: Printer, output: str, ending: str, text: str
+    sheet: PointSheet, name: str, names: Mapping[str, str], printer: Printer, output: str, ending: str, text: str
 ) -> list[str]:
     program = sheet.program(output)
     lines, results = printer.body(program)
@@ -140,7 +140,7 @@ def _function(
         "\n".join(
             [
                 f"/* {text} */",
-                *_head(f"static inline double {name}{ending}(", [f"double {key}" for key in every]),
+                *head(f"static inline double {name}{ending}(", [f"double {key}" for key in every]),
                 "{",
                 *(f"    (void)({key});" for key in unused),
                 *(f"    {line}" for line in lines),
@@ -151,14 +151,7 @@ def _function(
     ]
 
 
-def _head(head: str, arguments: Sequence[str]) -> list[str]:
-    line = f"{head}{', '.join(arguments)})"
-    if len(line) <= 88:
-        return [line]
-    return [head, *(f"    {item}," for item in arguments[:-1]), f"    {arguments[-1]})"]
-
-
-def _loops(sheet: Sheet, name: str, names: Mapping[str, str]) -> list[str]:
+def _loops(sheet: PointSheet, name: str, names: Mapping[str, str]) -> list[str]:
     inputs = [names[item.symbol] for item in sheet.inputs]
     numbers = [names[key] for key in sheet.parameters]
     given = ", ".join([*(f"{key}[i]" for key in inputs), *numbers])
@@ -178,7 +171,7 @@ def _loops(sheet: Sheet, name: str, names: Mapping[str, str]) -> list[str]:
                 [
                     "/* Losses and derivatives of n examples, times weight. Where weight is NULL it is 1;",
                     "   results that are NULL are left out. */",
-                    *_head(
+                    *head(
                         f"static inline void {name}_each{mark}(",
                         [*first, *(f"{kind} *{result[1:]}" for result in results)],
                     ),
@@ -195,7 +188,7 @@ def _loops(sheet: Sheet, name: str, names: Mapping[str, str]) -> list[str]:
             "\n".join(
                 [
                     "/* The mean loss of n examples, by weight unless that is NULL. */",
-                    *_head(f"static inline double {name}_mean{mark}(", first),
+                    *head(f"static inline double {name}_mean{mark}(", first),
                     "{",
                     "    double sum = 0.0, total = 0.0;",
                     "    for (size_t i = 0; i < n; i++) {",

@@ -9,8 +9,9 @@ from lossmith.core.loss import Loss
 from lossmith.custom.export import numpy
 from lossmith.custom.export.numpy import define, docstring, listed
 from lossmith.custom.export.printer import Language, definitions
-from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
-from lossmith.custom.export.torch import formulas
+from lossmith.custom.export.sheet import PointSheet, RowSheet, Sheet, sheet_of
+from lossmith.custom.export.torch import formulas, moved
+from lossmith.custom.export.words import about, called
 
 
 def _side(name: str) -> list[str]:
@@ -33,10 +34,37 @@ KERAS = Language(
     },
     define=define,
     where="ops.where({0}, {1}, {2})",
+    rows={
+        "sum": "ops.sum({0}, axis=-1, keepdims=True)",
+        "total": "ops.sum({0}, axis=-1)",
+        "argmax": "ops.argmax({0}, axis=-1, keepdims=True)",
+        "pick": "ops.take_along_axis({0}, {1}, axis=-1)",
+        "lookup": "ops.take(ops.array({list}, {like}.dtype), {0}, axis=0)",
+        "place": "ops.where({0} == {number}, 0, {0})",
+        "log_sum_exp": "ops.logsumexp({0}, axis=-1, keepdims=True)",
+        "log_softmax": "ops.log_softmax({0}, axis=-1)",
+        "cumsum": "running_sum({0})",
+        "places": "ops.arange({like}.shape[-1])",
+        "numbers": "ops.array({list}, {like}.dtype)",
+        "width": "{like}.shape[-1]",
+        "begin": "ops.expand_dims({0}, -1)",
+        "end": "ops.squeeze({0}, -1)",
+        "axis": "ops.moveaxis({0}, {1}, {2})",
+    },
     where_numbers="ops.where({0}, ops.full_like({3}, {1}), {2})",
     with_number={"hypot": "hypot({0}, ops.full_like({0}, {1}))"},
-    # ops.maximum and ops.minimum round to single precision on some backends
+    # ops.maximum, ops.minimum and ops.cumsum round to single precision on some backends
     own={
+        "cumsum": (
+            "running_sum",
+            [
+                "def running_sum(a):",
+                '    """Return the sums of the entries up to each."""',
+                "    size = a.shape[-1]",
+                "    upto = ops.cast(ops.tril(ops.ones((size, size))), a.dtype)",
+                "    return ops.sum(a[..., None, :] * upto, axis=-1)",
+            ],
+        ),
         "min": ("smaller", [*_side("smaller"), "    return ops.where(a > b, b, a)"]),
         "max": ("larger", [*_side("larger"), "    return ops.where(a < b, b, a)"]),
     },
@@ -51,30 +79,39 @@ KERAS = Language(
 def export(loss: Loss) -> str:
     """Return a module of Python with one class, a ``keras.losses.Loss``."""
     sheet = sheet_of(loss)
-    names = called(sheet, KERAS.reserved)
+    pair = [item.name for item in sheet.inputs]
+    words = {}
+    if isinstance(sheet, RowSheet) and len(pair) == 2:
+        words = dict(zip(pair, ("y_true", "y_pred"), strict=True))  # the first of two distributions is the truth
+    names = called(sheet, KERAS.reserved, words)
     helpers: dict[str, None] = {}
     arguments = [*(names[item.symbol] for item in sheet.inputs), *(names[name] for name in sheet.parameters)]
     functions = formulas(sheet, names, arguments, KERAS, helpers)
     return numpy.module(
         _document(sheet, names),
-        [*definitions(KERAS, helpers), *functions, class_of(sheet, names, _body(sheet, names, arguments))],
+        [
+            *numpy.constants(sheet),
+            *definitions(KERAS, helpers),
+            *functions,
+            _class_of(sheet, names, _body(sheet, names, arguments)),
+        ],
         ["import keras", "from keras import ops"],
     )
 
 
 def _packed(sheet: Sheet, names: Mapping[str, str]) -> dict[str, list[str]]:
     """Return what the two arrays of Keras hold: several inputs lie along the last axis of one."""
-    predicted = [names[item.symbol] for item in sheet.inputs if item.predicted]
-    others = [names[item.symbol] for item in sheet.inputs if not item.predicted]
-    return {"y_true": others, "y_pred": predicted}
+    every = [(names[item.symbol], item.predicted) for item in sheet.inputs]
+    predicted = [name for name, is_so in every if is_so and name != "y_true"]
+    return {"y_true": [name for name, _ in every if name not in predicted], "y_pred": predicted}
 
 
 def _document(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
-    parameters = [(names[name], value, sheet.declared[name]) for name, value in sheet.parameters.items()]
-    lines = [f"{sheet.loss.card.title}.", "", *about(sheet.loss, names, parameters), ""]
+    lines = [*about(sheet, names), ""]
     for array, held in _packed(sheet, names).items():
         if len(held) > 1:
-            lines += [f"{array} holds them along its last axis: {', '.join(held)}.", ""]
+            axis = "last but one" if isinstance(sheet, RowSheet) else "last"
+            lines += [f"{array} holds them along its {axis} axis: {', '.join(held)}.", ""]
         elif not held:
             lines += [f"{array} is not looked at.", ""]
     return docstring([*lines, f'    model.compile("adam", loss={sheet.class_name}())'])
@@ -83,12 +120,13 @@ def _document(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
 def _body(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
     """Return what ``call`` does."""
     packed = _packed(sheet, names)
-    by = packed["y_pred"]
+    by = [names[symbol] for symbol in sheet.wrt]
     taken = []
     for array, held in packed.items():
         if len(held) > 1:
-            columns = [f"{array}[..., {place}]" for place in range(len(held))]
-            taken.append(f"{', '.join(held)} = {', '.join(columns)}")
+            columns = ", ".join(f"{array}[..., {place}]" for place in range(len(held)))
+            rows = isinstance(sheet, RowSheet)
+            taken.append(f"{', '.join(held)} = {f'ops.unstack({array}, axis=-2)' if rows else columns}")
         elif held and held[0] != array:
             taken.append(f"{held[0]} = {array}")
     numbers = [names[name] for name in sheet.parameters]
@@ -96,17 +134,24 @@ def _body(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[
         # a tensor, since not all backends have functions of plain numbers
         *(f"{name} = ops.convert_to_tensor(self.{name}, y_pred.dtype)" for name in numbers),
         *taken,
-        *differentiable(by, arguments),
+        *moved(sheet, names, KERAS),
+        *(f'{names[symbol]} = ops.cast({names[symbol]}, "int32")' for symbol in _places(sheet)),
+        *_differentiable(sheet, by, arguments),
         f"return differentiable({', '.join(by)})",
     ]
 
 
-def differentiable(by: Sequence[str], arguments: Sequence[str]) -> list[str]:
+def _places(sheet: Sheet) -> tuple[str, ...]:
+    return sheet.recipe.places if isinstance(sheet, RowSheet) else ()
+
+
+def _differentiable(sheet: Sheet, by: Sequence[str], arguments: Sequence[str]) -> list[str]:
     """Return the lines of a function of what is differentiated by, with the gradient as its rule."""
-    grad = listed("return upstream * gradient(", arguments, ")", 72)
+    upstream = "upstream" if isinstance(sheet, PointSheet) else "ops.expand_dims(upstream, -1)"
+    grad = listed(f"return {upstream} * gradient(", arguments, ")", 72)
     if len(by) > 1:
         grad = listed("slopes = gradient(", arguments, ")", 72)
-        grad.append("return tuple(upstream * slope for slope in slopes)")
+        grad.append(f"return tuple({upstream} * slope for slope in slopes)")
     return [
         "",
         "@ops.custom_gradient",
@@ -120,7 +165,7 @@ def differentiable(by: Sequence[str], arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def class_of(sheet: Sheet, names: Mapping[str, str], body: Sequence[str]) -> list[str]:
+def _class_of(sheet: Sheet, names: Mapping[str, str], body: Sequence[str]) -> list[str]:
     """Return the class, given what ``call`` does."""
     numbers = {names[name]: value for name, value in sheet.parameters.items()}
     config = [f'"{name}": self.{name}' for name in numbers]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from lossmith.core.loss import Loss
 from lossmith.custom.export.printer import Language, Printer, definitions
-from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
+from lossmith.custom.export.sheet import PointSheet, RowSheet, Sheet, sheet_of
+from lossmith.custom.export.words import about, called
 from lossmith.program import Program
 
 ERRSTATE = '@np.errstate(all="ignore")'
@@ -50,25 +51,67 @@ NUMPY = Language(
                 '    """Return erf(a/sqrt(2))."""',
                 "    return np.vectorize(math.erf, otypes=[float])(a * math.sqrt(0.5))",
             ],
-        )
+        ),
+        "log_softmax": (
+            "log_softmax",
+            [
+                "def log_softmax(logits):",
+                '    """Return the logarithms of the probabilities."""',
+                "    moved = logits - logits.max(axis=-1, keepdims=True)",
+                "    return moved - np.log(np.exp(moved).sum(axis=-1, keepdims=True))",
+            ],
+        ),
+        "log_sum_exp": (
+            "log_sum_exp",
+            [
+                "def log_sum_exp(logits):",
+                '    """Return the logarithm of the sum of the exponentials of each row."""',
+                "    largest = logits.max(axis=-1, keepdims=True)",
+                "    return largest + np.log(np.exp(logits - largest).sum(axis=-1, keepdims=True))",
+            ],
+        ),
+    },
+    rows={
+        "sum": "np.sum({0}, axis=-1, keepdims=True)",
+        "total": "np.sum({0}, axis=-1)",
+        "argmax": "np.argmax({0}, axis=-1, keepdims=True)",
+        "pick": "np.take_along_axis({0}, {1}, axis=-1)",
+        "lookup": "np.array({list})[{0}]",
+        "place": "np.where({0} == {number}, 0, {0})",
+        "log_sum_exp": "log_sum_exp({0})",
+        "log_softmax": "log_softmax({0})",
+        "cumsum": "np.cumsum({0}, axis=-1)",
+        "places": "np.arange({like}.shape[-1])",
+        "numbers": "np.array({list})",
+        "width": "{like}.shape[-1]",
+        "begin": "np.asarray({0})[..., None]",
+        "end": "{0}[..., 0]",
+        "axis": "np.moveaxis({0}, {1}, {2})",
     },
     reserved=frozenset(("np", "math", "loss", "gradient", "hessian", "cost", "weight", *keyword.kwlist)),
 )
 
 
 def export(loss: Loss) -> str:
-    """Return a module with ``loss``, ``gradient``, ``hessian`` and ``cost``."""
+    """Return a module with ``loss``, ``gradient``, ``hessian`` (not of rows) and ``cost``."""
     sheet = sheet_of(loss)
     names = called(sheet, NUMPY.reserved)
     helpers: dict[str, None] = {}
     functions = derivatives(sheet, names, helpers)
-    return module(document(sheet, names), [*definitions(NUMPY, helpers), *functions, _cost(sheet, names)])
+    blocks = [*constants(sheet), *definitions(NUMPY, helpers), *functions, _cost(sheet, names)]
+    return module(docstring(about(sheet, names)), blocks)
 
 
-def document(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
-    """Return the text that the module begins with."""
-    parameters = [(names[name], value, sheet.declared[name]) for name, value in sheet.parameters.items()]
-    return docstring([f"{sheet.loss.card.title}.", "", *about(sheet.loss, names, parameters)])
+def constants(sheet: Sheet) -> list[list[str]]:
+    """Return the lists of numbers, such as class weights."""
+    found = []
+    for name, numbers in sheet.lists.items():
+        items = ", ".join(map(NUMPY.number, numbers))
+        whole = f"{name} = [{items}]"
+        found.append(
+            [whole] if len(whole) <= 88 else [f"{name} = [", *(f"    {NUMPY.number(x)}," for x in numbers), "]"]
+        )
+    return found
 
 
 def docstring(lines: Sequence[str]) -> list[str]:
@@ -89,7 +132,39 @@ def module(document: Sequence[str], functions: Sequence[Sequence[str]], imports:
 
 
 def derivatives(sheet: Sheet, names: Mapping[str, str], helpers: dict[str, None]) -> list[list[str]]:
-    """Return the functions ``loss``, ``gradient`` and ``hessian``."""
+    """Return the functions ``loss``, ``gradient`` and, where there is one, ``hessian``."""
+    assert isinstance(sheet, PointSheet | RowSheet)
+    return _of_rows(sheet, names, helpers) if isinstance(sheet, RowSheet) else _of_points(sheet, names, helpers)
+
+
+def _of_rows(sheet: RowSheet, names: Mapping[str, str], helpers: dict[str, None]) -> list[list[str]]:
+    by = [names[symbol] for symbol in sheet.wrt]
+    axis, entries = sheet.class_axis, [names[x] for x in sheet.recipe.entries]
+    moved = [f"{name} = {NUMPY.rows['axis'].format(name, axis, -1)}" for name in entries if axis != -1]
+    found = []
+    slopes = f"Return the derivatives of each row's loss by {' and '.join(by)}."
+    what = {"loss": ("Return the loss of each row.", ["value"]), "gradient": (slopes, list(sheet.gradients))}
+    for name, (text, outputs) in what.items():
+        lines, results = sheet.written(NUMPY, names, helpers, *outputs)
+        given = [results[output] for output in outputs]
+        if axis != -1 and name == "gradient":
+            given = [NUMPY.rows["axis"].format(item, -1, axis) for item in given]
+        ended = [f"return {given[0]}"]
+        if len(given) > 1:
+            ended = ["return {", *(f'    "{key}": {item},' for key, item in zip(by, given, strict=True)), "}"]
+        body = [*moved, *lines, *ended]
+        found.append([ERRSTATE, *signature(name, sheet, names), f'    """{text}"""', *(f"    {line}" for line in body)])
+    if sheet.counts:
+        target = names["y"]
+        lines, results = sheet.written(NUMPY, names, helpers, "weight")
+        moved = [line for line in moved if line.startswith(f"{target} ")]
+        body = [*moved, *lines, f"return {results['weight']}"]
+        text = '    """Return what each row counts, by its target."""'
+        found.append([f"def row_weight({target}):", text, *(f"    {line}" for line in body)])
+    return found
+
+
+def _of_points(sheet: PointSheet, names: Mapping[str, str], helpers: dict[str, None]) -> list[list[str]]:
     single = len(sheet.wrt) == 1
     by = [names[symbol] for symbol in sheet.wrt]
     pairs = [f"({names[a.symbol]!r}, {names[b.symbol]!r})" for a, b in sheet.pairs]
@@ -155,9 +230,16 @@ def listed(head: str, items: Sequence[str], tail: str, wide: int = 88) -> list[s
 def _cost(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
     values = [*(names[item.symbol] for item in sheet.inputs)]
     values += [f"{names[name]}={names[name]}" for name in sheet.parameters]
-    return [
+    head = [
         *signature("cost", sheet, names, ["weight=None"]),
         '    """Return the mean loss, by weight where there is one."""',
         *listed("    losses = loss(", values, ")"),
-        "    return np.average(losses, weights=weight)",
+    ]
+    if not sheet.counts:
+        return [*head, "    return np.average(losses, weights=weight)"]
+    return [
+        *head,
+        f"    counts = row_weight({names['y']})",
+        "    weight = 1.0 if weight is None else np.asarray(weight)",
+        "    return np.sum(weight * losses) / np.sum(weight * counts)",
     ]

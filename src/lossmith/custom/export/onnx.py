@@ -7,8 +7,10 @@ from typing import Any
 
 from lossmith.core.loss import Loss
 from lossmith.custom.export.helpers import HELPERS, helper
-from lossmith.custom.export.sheet import about, called, sheet_of
-from lossmith.errors import MissingDependencyError, ProgramError
+from lossmith.custom.export.rowwise import Statement
+from lossmith.custom.export.sheet import PointSheet, RowSheet, sheet_of
+from lossmith.custom.export.words import about, called
+from lossmith.errors import MissingDependencyError, ParameterError, ProgramError
 from lossmith.program import Program
 
 OPSET = 18
@@ -24,48 +26,55 @@ _NODES: Mapping[str, str] = {
 def export(loss: Loss) -> bytes:
     """Return a serialised ``ModelProto`` with outputs ``losses`` and ``gradient`` (``gradient_x`` where several).
 
-    Parameters are initialisers under their names.
+    Parameters are initialisers under their names. Where rows count by their targets, that is the output ``weight``.
 
     Raises:
+        ParameterError: for classes along a third axis.
         MissingDependencyError: where ``onnx`` is not installed.
     """
     sheet = sheet_of(loss)
+    if isinstance(sheet, RowSheet) and sheet.class_axis not in (-2, -1, 0, 1):
+        raise ParameterError(f"{loss}: a model of ONNX takes rows and classes alone, so class_axis is -1 or 0")
     try:
         import onnx
     except ImportError:
         raise MissingDependencyError("export to ONNX needs onnx: pip install 'lossmith[onnx]'") from None
-    names = called(sheet, frozenset(("losses", "gradient", *(f"gradient_{item.name}" for item in sheet.inputs))))
+    names = called(sheet, frozenset(("losses", "gradient", "weight", *(f"gradient_{x.name}" for x in sheet.inputs))))
     builder = _Builder(onnx)
-    program = sheet.program("value", *sheet.gradients)
-    leaves = [names[name] for name in (*program.inputs, *program.parameters)]
-    results = builder.written(program, leaves)
-    inputs = [names[symbol] for symbol in program.inputs]
     outputs = {"value": "losses"}
     for symbol in sheet.wrt:
         outputs[f"gradient:{symbol}"] = "gradient" if len(sheet.wrt) == 1 else f"gradient_{names[symbol]}"
-    for output, name in outputs.items():
-        builder.finish(results[output], name, names[sheet.wrt[0]])
-    helper_ = onnx.helper
-    kind = onnx.TensorProto.FLOAT
+    if isinstance(sheet, RowSheet):
+        inputs, shapes = builder.rows(sheet, names, outputs | ({"weight": "weight"} if sheet.counts else {}))
+    else:
+        assert isinstance(sheet, PointSheet)
+        inputs, shapes = builder.points(sheet, names, outputs)
+    helper_, kinds = onnx.helper, onnx.TensorProto
 
-    def arrays(found: Sequence[str]) -> list[Any]:
-        return [helper_.make_tensor_value_info(name, kind, ["n"]) for name in found]
+    def arrays(found: Mapping[str, Sequence[str]], whole: Sequence[str] = ()) -> list[Any]:
+        return [
+            helper_.make_tensor_value_info(name, kinds.INT64 if name in whole else kinds.FLOAT, shape)
+            for name, shape in found.items()
+        ]
 
-    numbers = [helper_.make_tensor(names[name], kind, [], [value]) for name, value in sheet.parameters.items()]
-    parameters = [(names[name], value, sheet.declared[name]) for name, value in sheet.parameters.items()]
+    places = [names[symbol] for symbol in sheet.recipe.places] if isinstance(sheet, RowSheet) else []
+    numbers = [helper_.make_tensor(names[name], kinds.FLOAT, [], [value]) for name, value in sheet.parameters.items()]
     graph = helper_.make_graph(
         builder.nodes,
         sheet.name,
-        arrays(inputs),
-        arrays(list(outputs.values())),
+        arrays(inputs, places),
+        arrays(shapes),
         [*numbers, *builder.constants.values()],
-        doc_string="\n".join([f"{sheet.loss.card.title}.", "", *about(sheet.loss, names, parameters)]),
+        doc_string="\n".join(about(sheet, names)),
     )
     model = helper_.make_model(graph, producer_name="lossmith", opset_imports=[helper_.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     found: bytes = model.SerializeToString()
     return found
+
+
+Shapes = dict[str, Sequence[str]]
 
 
 class _Builder:
@@ -75,6 +84,84 @@ class _Builder:
         self.onnx = onnx
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+
+    def points(self, sheet: PointSheet, names: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[Shapes, Shapes]:
+        """Add what a loss of one example's numbers takes, and return the shapes of inputs and outputs."""
+        program = sheet.program(*outputs)
+        results = self.written(program, [names[name] for name in (*program.inputs, *program.parameters)])
+        for output, name in outputs.items():
+            self.finish(results[output], name, names[sheet.wrt[0]])
+        return {names[symbol]: ["n"] for symbol in program.inputs}, {name: ["n"] for name in outputs.values()}
+
+    def rows(self, sheet: RowSheet, names: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[Shapes, Shapes]:
+        """Add what a loss of rows takes, and return the same."""
+        recipe, like = sheet.recipe, names[sheet.wrt[0]]
+        turned = sheet.class_axis in (-2, 0)
+        axes = ["n", sheet.entries][:: -1 if turned else 1]
+        known = {name: names[name] for name in (*recipe.entries, *recipe.parameters)}
+        if turned:
+            known |= {name: self._node("Transpose", [names[name]]) for name in recipe.entries}
+            like = known[sheet.wrt[0]]
+        last = self._whole([-1])
+        known |= {name: self._node("Unsqueeze", [names[name], last]) for name in recipe.wholes}
+        indices = {name for name, item in recipe.statements.items() if item.kind in ("places", "place", "argmax")}
+        for name, statement in recipe.needed(*outputs).items():
+            given = [known[item] for item in statement.of]
+            if statement.program is not None:
+                leaves = [
+                    self._node("Cast", [known[item]], to=self.onnx.TensorProto.FLOAT)
+                    if item in recipe.places or item in indices
+                    else known[item]
+                    for item in (*statement.program.inputs, *statement.program.parameters)
+                ]
+                known[name] = self.written(statement.program, leaves)["value"]
+            else:
+                known[name] = self._gathered(statement, given, like)
+        shapes: Shapes = {}
+        for output, name in outputs.items():
+            made, whole = str(recipe.outputs[output]), recipe.whole(str(recipe.outputs[output]))
+            kind = "Squeeze" if whole else "Transpose" if turned else "Identity"
+            self.nodes.append(self.onnx.helper.make_node(kind, [known[made], *([last] if whole else [])], [name]))
+            shapes[name] = ["n"] if whole else axes
+        entries = {names[x]: axes for x in recipe.entries}
+        return {item: entries.get(item, ["n"]) for item in (names[x.symbol] for x in sheet.inputs)}, shapes
+
+    def _gathered(self, statement: Statement, given: Sequence[str], like: str) -> str:
+        """Return the value of a statement of rows that is no formula."""
+        kind = statement.kind
+        if kind == "place":
+            mark = self._whole([int(statement.numbers[0])])
+            return self._node("Where", [self._node("Equal", [given[0], mark]), self._whole([0]), given[0]])
+        if kind in ("lookup", "numbers"):
+            listed = self._list(statement.numbers)
+            return self._node("Gather", [listed, given[0]]) if kind == "lookup" else listed
+        if kind in ("places", "width"):
+            width = self._node("Squeeze", [self._node("Shape", [like], start=-1), self._whole([0])])
+            if kind == "width":
+                return self._node("Cast", [width], to=self.onnx.TensorProto.FLOAT)
+            return self._node("Range", [self._whole([], 0), width, self._whole([], 1)])
+        if kind == "pick":
+            return self._node("GatherElements", given, axis=-1)
+        if kind == "argmax":
+            return self._node("ArgMax", given, axis=-1)
+        if kind == "log_softmax":
+            return self._node("LogSoftmax", given, axis=-1)
+        if kind == "cumsum":
+            return self._node("CumSum", [given[0], self._whole([], 1)])
+        return self._node({"sum": "ReduceSum", "log_sum_exp": "ReduceLogSumExp"}[kind], [given[0], self._whole([-1])])
+
+    def _whole(self, values: Sequence[int], single: int | None = None) -> str:
+        """Return the name of whole numbers, or of a single one without an axis."""
+        name = f"whole_{single if single is not None else values[0]}{'' if single is None else '_alone'}"
+        if name not in self.constants:
+            shape, found = ([len(values)], values) if single is None else ([], [single])
+            self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.INT64, shape, found)
+        return name
+
+    def _list(self, values: Sequence[float]) -> str:
+        name = f"numbers_{len(self.constants)}"
+        self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.FLOAT, [len(values)], values)
+        return name
 
     def written(self, program: Program, leaves: Sequence[str]) -> dict[str, str]:
         """Add what a program takes, and return the name of each output's value."""
@@ -104,7 +191,7 @@ class _Builder:
             raise ProgramError(f"instruction {op!r} is not known to ONNX")
         return self.written(helper(op), args)["value"]
 
-    def _node(self, kind: str, args: Sequence[str]) -> str:
+    def _node(self, kind: str, args: Sequence[str], **attributes: int) -> str:
         name = f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(kind, list(args), [name]))
+        self.nodes.append(self.onnx.helper.make_node(kind, list(args), [name], **attributes))
         return name

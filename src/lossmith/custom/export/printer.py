@@ -52,6 +52,8 @@ class Language:
         wide: what makes a parameter a number that may be divided by 0, where plain ones may not.
         prefix: what names of small functions begin with.
         assign: how a value gets a name, and a condition, where that is written in another way.
+        rows: what statements of rows are in a library of arrays: see ``rowwise``, and ``begin``, ``end``, ``axis`` for
+            a number of a row that gets an axis for entries and loses it, and for an axis that becomes the last.
         with_number: calls of which one argument is a number, by instruction: ``{0}`` is the other, ``{1}`` the number.
     """
 
@@ -64,6 +66,7 @@ class Language:
     own: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
     with_number: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, str] = field(default_factory=dict)
     wide: str = ""
     prefix: str = ""
     assign: tuple[str, str] = ("{0} = {1}", "{0} = {1}")
@@ -103,15 +106,18 @@ class Printer:
     Args:
         language: the target.
         names: what inputs and parameters are called.
-
-    Attributes:
-        helpers: the instructions that were written as small functions.
+        helpers: gets the instructions that are written as small functions.
+        like: an array of the type of results; by default the first input of a program.
     """
 
-    def __init__(self, language: Language, names: Mapping[str, str], helpers: dict[str, None]) -> None:
+    def __init__(
+        self, language: Language, names: Mapping[str, str], helpers: dict[str, None], like: str | None = None
+    ) -> None:
         self.language = language
         self.names = names
         self.helpers = helpers
+        self.like = like
+        self.taken = {*names.values(), *language.reserved, *HELPERS}
 
     def body(self, program: Program) -> tuple[list[str], dict[str, str]]:
         """Return the lines that a program takes, and the expression of each output."""
@@ -145,7 +151,7 @@ class _Body:
         self.printer, self.language, self.program = printer, printer.language, program
         self.lines = self._widened()
         self.made: dict[int, list[Term]] = {}
-        self.taken = {*printer.names.values(), *self.language.reserved, *HELPERS}
+        self.taken = printer.taken if printer.like else {*printer.taken}
         self.uses = Counter(arg for step in program.steps for arg in step.args)
         self.uses.update({number for _, number in program.outputs})
         leaves = [printer.names[name] for name in program.inputs + program.parameters]
@@ -214,7 +220,7 @@ class _Body:
         language = self.language
         if op == "where":
             both = language.where_numbers and all(_is_number(text) for text in texts[1:])
-            first = self.printer.names[self.program.inputs[0]]
+            first = self.printer.like or self.printer.names[self.program.inputs[0]]
             return str(language.where_numbers if both else language.where).format(*texts, first)
         if op == "pow" and texts[1] == "0.5" and "sqrt" in language.calls:
             return language.calls["sqrt"].format(texts[0])

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from lossmith.core.loss import Loss
 from lossmith.custom.export import numpy
 from lossmith.custom.export.numpy import define, docstring, listed
-from lossmith.custom.export.printer import Language, Printer, definitions
-from lossmith.custom.export.sheet import Sheet, about, called, sheet_of
+from lossmith.custom.export.printer import Language, definitions
+from lossmith.custom.export.sheet import PointSheet, RowSheet, Sheet, sheet_of
+from lossmith.custom.export.words import about, called
 
 WORDS: Mapping[str, str] = {"y_pred": "input", "y_true": "target"}
 
@@ -33,6 +34,24 @@ TORCH = Language(
     },
     define=define,
     where="torch.where({0}, {1}, {2})",
+    where_numbers="torch.where({0}, torch.full_like({3}, {1}), {2})",
+    rows={
+        "sum": "{0}.sum(dim=-1, keepdim=True)",
+        "total": "{0}.sum(dim=-1)",
+        "argmax": "{0}.argmax(dim=-1, keepdim=True)",
+        "pick": "{0}.gather(-1, {1})",
+        "lookup": "{like}.new_tensor({list})[{0}]",
+        "place": "torch.where({0} == {number}, 0, {0})",
+        "log_sum_exp": "torch.logsumexp({0}, dim=-1, keepdim=True)",
+        "log_softmax": "torch.log_softmax({0}, dim=-1)",
+        "cumsum": "{0}.cumsum(dim=-1)",
+        "places": "torch.arange({like}.shape[-1], device={like}.device)",
+        "numbers": "{like}.new_tensor({list})",
+        "width": "{like}.shape[-1]",
+        "begin": "{0}.unsqueeze(-1)",
+        "end": "{0}.squeeze(-1)",
+        "axis": "{0}.movedim({1}, {2})",
+    },
     with_number={
         "min": "torch.clamp({0}, max={1})",
         "max": "torch.clamp({0}, min={1})",
@@ -40,7 +59,7 @@ TORCH = Language(
     },
     reserved=frozenset((
         "torch", "nn", "math", "losses", "gradient", "ctx", "grad_output", "self", "weight", "reduction",
-        "training", "forward", "apply", "u",
+        "training", "forward", "counts", "row_weight", "apply", "u",
         *keyword.kwlist,
     )),
 )  # fmt: skip
@@ -52,36 +71,30 @@ def export(loss: Loss) -> str:
     names = called(sheet, TORCH.reserved, WORDS)
     helpers: dict[str, None] = {}
     arguments = arguments_of(sheet, names)
+    given = arguments[: len(sheet.inputs)]
     functions = formulas(sheet, names, arguments, TORCH, helpers)
     return numpy.module(
-        _document(sheet, names),
+        docstring([
+            *about(sheet, names),
+            "",
+            f"    cost = {sheet.class_name}()({', '.join(given)})",
+            "    cost.backward()",
+        ]),
         [
+            *numpy.constants(sheet),
             *definitions(TORCH, helpers),
             *functions,
-            function(sheet, names, arguments),
-            module(sheet, names, arguments[: len(sheet.inputs)], body(sheet, names, arguments)),
+            _function(sheet, names, arguments),
+            _module(sheet, names, given, _body(sheet, names, arguments)),
         ],
         ["import torch", "from torch import nn"],
-    )
-
-
-def _document(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
-    parameters = [(names[name], value, sheet.declared[name]) for name, value in sheet.parameters.items()]
-    example = f"{sheet.class_name}()({', '.join(arguments_of(sheet, names)[: len(sheet.inputs)])})"
-    return docstring([
-        f"{sheet.loss.card.title}.",
-        "",
-        *about(sheet.loss, names, parameters),
-        "",
-        f"    cost = {example}",
-        "    cost.backward()",
-    ])  # fmt: skip
+    )  # fmt: skip
 
 
 def arguments_of(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
-    """Return what functions take: predictions first, then targets, then other inputs and parameters."""
-    first = sorted(sheet.inputs, key=lambda item: {"y_pred": 0, "y_true": 1}.get(item.name, 2))
-    return [*(names[item.symbol] for item in first), *(names[name] for name in sheet.parameters)]
+    """Return the names of inputs, those of y_pred and y_true first in this order, and of parameters."""
+    inputs = sorted(sheet.inputs, key=lambda item: {"y_pred": 0, "y_true": 1}.get(item.name, 2))
+    return [*(names[item.symbol] for item in inputs), *(names[name] for name in sheet.parameters)]
 
 
 def formulas(
@@ -90,22 +103,25 @@ def formulas(
     arguments: list[str],
     language: Language,
     helpers: dict[str, None],
-    heads: tuple[str, str] = ("losses", "gradient"),
 ) -> list[list[str]]:
     """Return the functions of losses and of their gradient, a tuple where there are several predicted inputs."""
-    printer = Printer(language, names, helpers)
-    lines, results = printer.body(sheet.program("value"))
+    lines, results = sheet.written(language, names, helpers, "value")
     ended = [f"return {results['value']}"]
     text = '    """Return the loss of each example."""'
-    found = [[*listed(f"def {heads[0]}(", arguments, "):"), text, *_within([*lines, *ended])]]
-    lines, results = printer.body(sheet.program(*sheet.gradients))
+    found = [[*listed("def losses(", arguments, "):"), text, *_within([*lines, *ended])]]
+    lines, results = sheet.written(language, names, helpers, *sheet.gradients)
     by = " and ".join(names[symbol] for symbol in sheet.wrt)
     given = [results[output] for output in sheet.gradients]
     ended = [f"return {', '.join(given)}"]
     if len(ended[0]) > 84:
         ended = ["return (", *(f"    {text}," for text in given), ")"]
     text = f'    """Return the derivative of each loss by {by}."""'
-    found.append([*listed(f"def {heads[1]}(", arguments, "):"), text, *_within([*lines, *ended])])
+    found.append([*listed("def gradient(", arguments, "):"), text, *_within([*lines, *ended])])
+    if sheet.counts:
+        lines, results = sheet.written(language, names, helpers, "weight")
+        text = '    """Return what each row counts, by its target."""'
+        given = arguments[: len(sheet.inputs)]
+        found.append([*listed("def row_weight(", given, "):"), text, *_within([*lines, f"return {results['weight']}"])])
     return found
 
 
@@ -113,11 +129,12 @@ def _within(lines: Sequence[str], indent: int = 4) -> list[str]:
     return [f"{' ' * indent}{line}" for line in lines]
 
 
-def function(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
+def _function(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> list[str]:
     """Return the autograd function."""
     by = [names[symbol] for symbol in sheet.wrt]
     each = [f"by_{name}" for name in by]
-    places = [f"grad_output * by_{name}" if name in by else "None" for name in arguments]
+    upstream = "grad_output" if isinstance(sheet, PointSheet) else "grad_output.unsqueeze(-1)"
+    places = [f"{upstream} * by_{name}" if name in by else "None" for name in arguments]
     ended = [f"return {', '.join(places)}"]
     if len(ended[0]) > 80:
         ended = ["return (", *(f"    {place}," for place in places), ")"]
@@ -142,7 +159,7 @@ def function(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> li
     ]
 
 
-def module(sheet: Sheet, names: Mapping[str, str], inputs: Sequence[str], body: Sequence[str]) -> list[str]:
+def _module(sheet: Sheet, names: Mapping[str, str], inputs: Sequence[str], body: Sequence[str]) -> list[str]:
     """Return the module, given the arrays that it takes and the lines that make ``losses`` of them."""
     numbers = {names[name]: value for name, value in sheet.parameters.items()}
     settings = [*(f"{name}={TORCH.number(value)}" for name, value in numbers.items()), 'reduction="mean"']
@@ -164,21 +181,37 @@ def module(sheet: Sheet, names: Mapping[str, str], inputs: Sequence[str], body: 
         *_within(body, 8),
         "        if weight is not None:",
         "            losses = losses * weight",
+        *(["            counts = counts * weight"] if sheet.counts else []),
         '        if self.reduction == "none":',
         "            return losses",
         '        if self.reduction == "sum":',
         "            return losses.sum()",
-        "        if weight is None:",
-        "            return losses.mean()",
-        "        return losses.sum() / weight.expand_as(losses).sum()",
+        *(["        return losses.sum() / counts.sum()"] if sheet.counts else _MEAN),
     ]
 
 
-def body(sheet: Sheet, names: Mapping[str, str], arguments: Sequence[str]) -> list[str]:
+_MEAN = [
+    "        if weight is None:",
+    "            return losses.mean()",
+    "        return losses.sum() / weight.expand_as(losses).sum()",
+]
+
+
+def _body(sheet: Sheet, names: Mapping[str, str], arguments: Sequence[str]) -> list[str]:
     """Return the lines of a module that make losses of the arrays that functions take."""
     first = names[sheet.wrt[0]]
     numbers = [names[name] for name in sheet.parameters]
     return [
+        *moved(sheet, names, TORCH),
         *(f"{name} = {first}.new_tensor(self.{name})" for name in numbers),
         *listed("losses = _Losses.apply(", arguments, ")", 80),
+        *([f"counts = row_weight({', '.join(arguments[: len(sheet.inputs)])})"] if sheet.counts else []),
     ]
+
+
+def moved(sheet: Sheet, names: Mapping[str, str], language: Language) -> list[str]:
+    """Return the lines that bring the classes to the last axis, where they lie along another."""
+    if not isinstance(sheet, RowSheet) or sheet.class_axis == -1:
+        return []
+    inputs = [names[symbol] for symbol in sheet.recipe.entries]
+    return [f"{name} = {language.rows['axis'].format(name, sheet.class_axis, -1)}" for name in inputs]
