@@ -23,7 +23,7 @@ class _Format:
     digits: int  # bits of the mantissa that are stored
     bias: int
     ln2: tuple[float, float]  # with room in the first for products with whole numbers
-    exp_low: float  # below it exp is 0
+    exp_low: float  # below it four times exp is 0
     exp_high: float  # above it exp overflows
     root_half: int  # the bits of √½
     least: float  # the least normal number
@@ -31,10 +31,11 @@ class _Format:
 
 _FORMATS = {
     "double": _Format(
-        52, 1023, (0.6931471803691238, 1.9082149292705877e-10), -745.2, 709.79, 0x3FE6A09E667F3BCD, 2.0**-1022
+        52, 1023, (0.6931471803691238, 1.9082149292705877e-10), -748.0, 709.79, 0x3FE6A09E667F3BCD, 2.0**-1022
     ),
-    "float": _Format(23, 127, (0.693145751953125, 1.42860682030941723e-06), -104.0, 88.73, 0x3F3504F3, 2.0**-126),
+    "float": _Format(23, 127, (0.693145751953125, 1.42860682030941723e-06), -106.0, 88.73, 0x3F3504F3, 2.0**-126),
 }
+_DENSITY, _DENSITY_REST = 0.7978845608028654, -4.98465440455546e-17  # √(2 / π) is the sum of the two
 LN2 = 0.6931471805599453
 _ROOT_2 = 1.4142135623730951
 LN2_REST = 2.3190468138462996e-17  # ln 2 is the sum of the two
@@ -77,24 +78,24 @@ def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     form = _format(b)
     # Beyond these ends, where a NaN goes through, what is scaled is 0 or infinite by itself.
     n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))
-    return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
+    return _scale(b, _expm1_near_zero(b, r if low is None else r + low) + 1.0, n)
 
 
 def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     """Return the same where it is an ordinary number, 0 below, and infinity or no number above."""
     n, r = _reduce(b, x if b.scales else b.within(x, _format(b).exp_low, _format(b).exp_high))
-    return _scale(b, _exp_near_zero(b, r if low is None else r + low), n)
+    return _scale(b, _expm1_near_zero(b, r if low is None else r + low) + 1.0, n)
 
 
-def _exp_near_zero(b: Body, r: Lanes) -> Lanes:
-    return b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r) + 1.0
+def _expm1_near_zero(b: Body, r: Lanes) -> Lanes:
+    return b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r)
 
 
 def expm1(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) - 1."""
     form = _format(b)
     n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does, to share its work
-    p = b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r)
+    p = _expm1_near_zero(b, r)
     # By half of 2 ** n, which does not overflow where the result does not.
     half = _scale(b, b.number(1.0), n - 1.0)
     found = b.fma(half, p, half - 0.5)
@@ -122,14 +123,18 @@ def _split(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     return 0.0 - k, m
 
 
-def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
-    """Return log(1 + f) - n ln 2 for small f."""
-    form = _format(b)
+def _log_parts(b: Body, n: Lanes, f: Lanes) -> tuple[Lanes, Lanes]:
+    """Return what log(1 + f) - n ln 2 is less than f, for small f: what of that f may be rounded with, and the rest."""
     s = f / (f + 2.0)
     z = s * s
     half = f * f * 0.5
-    share = b.fma(s, b.fma(z, b.polynomial(z, _table(b, "LOG")), half), n * -form.ln2[1])
-    return b.fma(n, -form.ln2[0], f - (half - share))
+    return half, b.fma(s, b.fma(z, b.polynomial(z, _table(b, "LOG")), half), n * -_format(b).ln2[1])
+
+
+def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
+    """Return log(1 + f) - n ln 2 for small f."""
+    half, share = _log_parts(b, n, f)
+    return b.fma(n, -_format(b).ln2[0], f - (half - share))
 
 
 def log(b: Body, x: Lanes) -> Lanes:
@@ -160,15 +165,20 @@ def log_inside(b: Body, x: Lanes) -> Lanes:
     n = b.convert("sitofp", b.shift_right(b.apply("sub", bits, one), form.digits), b.real)
     m = b.from_bits(b.apply("or", b.apply("and", bits, b.whole((1 << form.digits) - 1)), one))
     f = m - 1.0
-    return b.fma(n, LN2, f * b.horner(f, COEFFICIENTS["LOG1P", "float"]))
+    return b.fma(n, LN2, b.fma(f * f, b.horner(f, COEFFICIENTS["LOG1P", "float"]), f))
+
+
+def _split_one_more(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return n and f of 1 + x = (1 + f) / 2 ** n, with the digits of x; for n see ``_split``."""
+    n, _ = _split(b, x + 1.0)
+    unit = _scale(b, b.number(1.0), n)
+    return n, b.fma(x, unit, -(1.0 - unit))  # so signed that -0.0 stays
 
 
 def log1p(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + x)."""
-    n, _ = _split(b, x + 1.0)
-    unit = _scale(b, b.number(1.0), n)
-    found = _log_near_one(b, n, b.fma(x, unit, -(1.0 - unit)))  # so signed that -0.0 stays
-    return b.select(b.abs(n) < _INF, found, -n)
+    n, f = _split_one_more(b, x)
+    return b.select(b.abs(n) < _INF, _log_near_one(b, n, f), -n)
 
 
 def tanh(b: Body, x: Lanes) -> Lanes:
@@ -184,7 +194,7 @@ def tanh(b: Body, x: Lanes) -> Lanes:
 def exp_of_negative(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) of a number that is at most 0."""
     n, r = _reduce(b, b.at_least(x, _format(b).exp_low))
-    return _scale(b, _exp_near_zero(b, r), n)
+    return _scale(b, _expm1_near_zero(b, r) + 1.0, n)
 
 
 def _fall(b: Body, x: Lanes) -> Lanes:
@@ -197,9 +207,9 @@ def sigmoid(b: Body, x: Lanes) -> Lanes:
     e = _fall(b, x)
     u = e + 1.0
     upper = 1.0 / u
-    # The quotient e / u without a second division, and with what the product loses put back.
+    # The quotient of e without a second division, and with what the product loses put back.
     lower = e * upper
-    lower = b.fma(b.fma(-lower, u, e), upper, lower)
+    lower = b.fma(b.fma(-lower, e, e - lower), upper, lower)  # by the exact 1 + e: the difference is exact
     return b.select(x >= 0.0, upper, lower)
 
 
@@ -210,7 +220,7 @@ def softplus(b: Body, x: Lanes) -> Lanes:
 
 def _log1p_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
-    return e * b.horner(e, _table(b, "LOG1P"))
+    return b.fma(e * e, b.horner(e, _table(b, "LOG1P")), e)  # what is added to e is rounded where it is small
 
 
 def logcosh(b: Body, x: Lanes) -> Lanes:
@@ -224,10 +234,17 @@ def logcosh(b: Body, x: Lanes) -> Lanes:
 
 def sech2(b: Body, x: Lanes) -> Lanes:
     """Return 1 / cosh(x)²."""
-    e = _fall(b, x + x)
+    # exp(-2 |x|) is 2 ** n times an ordinary number p, of which it is known what rounding took.
+    n, r = _reduce(b, b.at_least(-b.abs(x + x), _format(b).exp_low))
+    rest = _expm1_near_zero(b, r)
+    p = rest + 1.0
+    e = _scale(b, p, n)
     u = e + 1.0
-    lost = e - (u - 1.0)
-    return (e * 4.0) / b.fma(u, u, (u + u) * lost)
+    half = u * 0.5
+    square = b.fma(half, half, half * (e - (u - 1.0)))
+    inverse = 1.0 / square
+    found = p * inverse
+    return _scale(b, b.fma(b.fma(-found, square, p) + (rest - (p - 1.0)), inverse, found), n)
 
 
 def bell(b: Body, x: Lanes) -> Lanes:
@@ -242,7 +259,11 @@ def bell(b: Body, x: Lanes) -> Lanes:
 def normal_within(b: Body, x: Lanes) -> Lanes:
     """Return what of the standard normal distribution lies between -x and x."""
     size = b.abs(x)
-    near = size * b.horner(b.smallest(size * size, 2.0), _table(b, "WITHIN"))
+    # The first coefficient, what it is rounded by, and the others, which are added where they are small.
+    first, *others = _table(b, "WITHIN")
+    square = b.smallest(size * size, 2.0)
+    rest = b.fma(square, b.horner(square, others), (_DENSITY - first) + _DENSITY_REST)
+    near = b.fma(size, first, size * rest)
     # Beyond, the tails are the density times a smooth function of this place.
     place = b.smallest(size, 9.0)
     tails = bell(b, x) * b.polynomial((place - 3.0) / (place + 3.0), _table(b, "BEYOND"))
@@ -253,8 +274,16 @@ def log1p_excess(b: Body, x: Lanes) -> Lanes:
     """Return x - log(1 + x)."""
     inside = b.smallest(b.largest(x, -0.5), 1.0)
     t, gap = atanh_gap(b, inside)
-    far = b.select(x < _INF, x - log1p(b, x), x)
-    return b.select((x > -0.5) & (x < 1.0), t * (inside - gap), far)
+    rest, more = inside - gap, inside + 2.0
+    left = b.fma(-t, more, inside) - t * (inside - (more - 2.0))  # of the division by the exact sum
+    near = b.fma(t, rest, left * b.fma(t, -0.5, 0.5) * rest)  # 1 / (2 + x) is (1 - t) / 2
+    n, f = _split_one_more(b, x)
+    half, share = _log_parts(b, n, f)
+    whole = n * _format(b).ln2[0]
+    both = whole + x
+    lost = b.select(n > 0.0, (whole - both) + x, (x - both) + whole)  # to rounding, by the larger of the two
+    far = b.select(b.abs(n) < _INF, (both - f) + ((half - share) + lost), b.abs(n))
+    return b.select((x > -0.5) & (x < 1.0), near, far)
 
 
 def atanh_gap(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
