@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 Task = Literal[
     "regression",
@@ -210,29 +211,47 @@ class Card:
     references: tuple[Reference, ...]
 
 
-def blank(title: str, task: Task = "regression", activation: str = "linear") -> Card:
-    """Return the card of a loss of which nobody has said more: what is not known to hold counts as not holding."""
+NOT_KNOWN = Traits(
+    convex=False, differentiable=False, smooth=False, lipschitz=False, symmetric=False, nonnegative=False
+)
+"""What counts as holding where nothing is known."""
+
+
+def blank(title: str, task: Task, activation: str, traits: Traits, estimates: Estimate) -> Card:
+    """Return the card of a loss of which nobody has said more than what is proved of it."""
     return Card(
         title=title,
         task=task,
         summary="A loss of your own.",
         picture="What its formula says.",
-        estimates="not known",
+        estimates=estimates,
         activation=activation,
         pros=(),
         cons=(),
         use_when=(),
         avoid_when=(),
-        traits=Traits(
-            convex=False, differentiable=False, smooth=False, lipschitz=False, symmetric=False, nonnegative=False
-        ),
+        traits=traits,
         examples=(),
         references=(),
     )
 
 
 class Blank:
-    """Stands where classes declare their cards, for those that declare none."""
+    """Stands where classes declare their cards, for those that declare none; what their formula proves holds.
 
-    def __get__(self, loss: Any, owner: type) -> Card:
-        return blank(owner.__name__)
+    Args:
+        title: by default the name of the class.
+        task, activation: those of the card.
+    """
+
+    def __init__(self, title: str = "", task: Task = "regression", activation: str = "linear") -> None:
+        self._said = title, task, activation
+        self._cards: WeakKeyDictionary[Any, Card] = WeakKeyDictionary()
+
+    def __get__(self, loss: Any, owner: Any) -> Card:
+        found = self._cards.get(owner)
+        if found is None:
+            title, task, activation = self._said
+            found = blank(title or owner.__name__, task, activation, *owner._proved())
+            self._cards[owner] = found
+        return found

@@ -39,8 +39,9 @@ def best_constant(loss: Loss, y: Array, w: Array) -> float:
         return float(loss.best_prediction(weighted_mean(y, w)))
     if estimates == "median":
         return weighted_quantile(y, w, 0.5)
-    if estimates == "quantile":
-        return weighted_quantile(y, w, float(loss.values["level"]))
+    level = float(loss.values["level"]) if estimates == "quantile" else loss._level
+    if level is not None:
+        return weighted_quantile(y, w, level)
     return minimise(loss, y, w)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.card import Blank, Card
+from lossmith.core.card import NOT_KNOWN, Blank, Card, Estimate, Traits
 from lossmith.core.configured import Configured
 from lossmith.core.constant import Context, best_constant, checked_targets
 from lossmith.core.contract import Batch, domain_error
@@ -46,6 +46,7 @@ class Loss(Traceable, Summable, Probable, Configured):
     """Base of all losses. Instances are immutable, comparable, hashable and picklable."""
 
     aliases: ClassVar[tuple[str, ...]] = ()
+    _level: float | None = None  # of the quantile that the best constant is proved to be
     card: ClassVar[Card] = Blank()  # type: ignore[assignment]  # it gives one
     link: Link = IDENTITY
 
@@ -93,6 +94,11 @@ class Loss(Traceable, Summable, Probable, Configured):
     @abstractmethod
     def program(self, order: int = 2) -> Program:
         """Return the loss as a program with outputs ``value`` and the derivatives up to ``order``."""
+
+    @classmethod
+    def _proved(cls) -> tuple[Traits, Estimate]:
+        """Return which traits are proved, and what is estimated, for a card that nobody wrote."""
+        return NOT_KNOWN, "not known"
 
     def best_prediction(self, y_true: npt.ArrayLike) -> Array:
         """Return the raw prediction with the least loss for each target; it may be infinite."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from lossmith.core.card import Task, blank
+from lossmith.core.card import Blank, Task
 from lossmith.core.domain import Domain
 from lossmith.core.inputs import PREDICTION, TARGET, Input
 from lossmith.core.link import LINKS
@@ -90,7 +90,7 @@ def declared(
         "target": domains["y"],
         "prediction_domain": domains["f"],
         "link": LINKS[link],
-        "card": blank(title, task, _ACTIVATIONS[link]),
+        "card": Blank(title, task, _ACTIVATIONS[link]),
         "formula": formula,
         **{key: _parameter(key, default, domain) for key, (default, domain) in parameters.items()},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -11,12 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.card import NOT_KNOWN, Estimate, Traits
 from lossmith.core.columns import head
 from lossmith.core.contract import Batch, prepare
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.fill import keeps
 from lossmith.core.halving import FARTHEST, least_between, searched
-from lossmith.core.link import LOGISTIC, Link
+from lossmith.core.link import IDENTITY, LOGISTIC, Link
 from lossmith.core.mistakes import are_no_probabilities, warn_if_probabilities
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
@@ -24,8 +26,9 @@ from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.engines.facts import shown
 from lossmith.engines.hosts import Host
-from lossmith.errors import ParameterError
+from lossmith.errors import LossmithError, ParameterError
 from lossmith.program import Ops, Value
+from lossmith.program.proofs import Proof, prove
 from lossmith.structures.lines import along_focus
 from lossmith.structures.plain import PASSED, Plain, PlainNumbers
 from lossmith.structures.written import Written
@@ -90,7 +93,48 @@ class Pointwise(Written):
         found = super().best_prediction(y_true)
         if self.card.estimates != "not known" or not self.paired:
             return found
+        if self._is_of_residuals:
+            shift: Array = searched(self, np.zeros(1), np.zeros(1))  # as far from every target
+            return np.asarray(found + shift[0])
         return searched(self.raw_form, np.asarray(y_true, dtype=float), found)
+
+    @cached_property
+    def _proof(self) -> Proof:
+        """What is proved of the formula, for all values of its parameters."""
+        if self.symbols[:2] != ("y", "f") or self.wrt != ("f",):
+            return Proof()
+        known = {**self.domains, **{name: item.domain for name, item in self.parameters().items()}}
+        return prove(self.part("value"), "f", "y", tuple((name, (item.low, item.high)) for name, item in known.items()))
+
+    @cached_property
+    def _level(self) -> float | None:  # type: ignore[override]  # nobody writes it
+        if not (self.card.estimates == "not known" and self._is_of_residuals and self._proof.scales):
+            return None
+        above, below = self.losses([0.0, 0.0], [1.0, -1.0]).tolist()
+        return below / (above + below) if above > 0 and below > 0 else None
+
+    @property
+    def _is_of_residuals(self) -> bool:
+        """Whether it is proved that residuals alone decide, and any target may be predicted."""
+        free = all(item.low == -math.inf and item.high == math.inf for item in self.domains.values())
+        return self.paired and free and self._proof.shifts
+
+    @classmethod
+    def _proved(cls) -> tuple[Traits, Estimate]:
+        try:
+            plain = cls()
+            proof = plain._proof
+        except (LossmithError, TypeError):  # no formula, or none that can be traced
+            return super()._proved()
+        traits = replace(
+            NOT_KNOWN,
+            convex=proof.convex,
+            differentiable=proof.smooth,
+            smooth=proof.smooth,
+            symmetric=proof.even,
+            nonnegative=proof.nonnegative,
+        )
+        return traits, "mean" if proof.square and plain.paired and plain.link is IDENTITY else "not known"
 
     def section(
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
