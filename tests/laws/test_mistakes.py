@@ -229,6 +229,7 @@ def test_logits_that_look_like_probabilities_give_a_warning_with_the_evidence(ca
         assert mend in str(caught[0].message)
 
 
+@pytest.mark.engines("numpy")  # warnings come before engines, and each has kernels to compile
 @every_logit_loss
 @pytest.mark.parametrize(
     "logits",
