@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossmith.engines import numpy as reference
+from lossmith.engines.facts import ARITHMETIC
 from lossmith.engines.llvm.frame import NOWHERE
 from lossmith.engines.llvm.kernel import Kernel, Ready
 from lossmith.engines.llvm.lanes import Kind
@@ -116,6 +117,10 @@ def differences(
             same = (got == expected) | (np.isnan(got) & np.isnan(expected)) | (apart <= ULPS.get(step.op, 8))
             most = np.finfo(dtype).max * (1 - 16 * np.finfo(dtype).eps)  # at the edge of overflow either is right
             same |= (np.abs(got) >= most) & (np.abs(expected) >= most) & (np.sign(got) == np.sign(expected))
+            if step.op in ARITHMETIC:  # whose bits are those of any engine, the signs of zeros too
+                same = ((got == expected) & (np.signbit(got) == np.signbit(expected))) | (
+                    np.isnan(got) & np.isnan(expected)
+                )
         if step.op in DOMAINS:
             same |= ~DOMAINS[step.op](*(np.broadcast_to(argument, (rows,)) for argument in arguments))
         if not same.all():

@@ -14,7 +14,7 @@ import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.samples import axis_of, sample
 from lossmith.engines import choice
-from lossmith.structures.plain import PlainRows
+from lossmith.structures.plain_rows import PlainRows
 from tests.laws.samples import EVERY, each_part, name_of
 from tests.structures.test_plain import both_ways, long_way
 

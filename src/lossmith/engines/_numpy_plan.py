@@ -145,7 +145,11 @@ def buffers(graph: Graph) -> dict[int, tuple[str, int]]:
 OWN = 25
 """What one of our own functions costs for a small array in calls of NumPy, about."""
 
-_FEW = {"where": 1, "alike": 1, "filled": 1, "mul0": 4}
+_CALLS = {
+    "where": 1, "alike": 1, "filled": 1, "mul0": 4,
+    **dict.fromkeys(("exp", "expm1", "hypot", "log", "log1p", "pow", "tanh"), 3),
+}  # fmt: skip
+"""What others cost; one call is a function of NumPy's that computes next to nothing."""
 
 
 @lru_cache(maxsize=512)
@@ -153,7 +157,7 @@ def calls(program: Program) -> int:
     """Return about how many calls of NumPy a program takes, which is what small arrays cost."""
     graph = Graph(program)
     kinds = [kind for node in graph.live if (kind := graph.nodes[node][0]) not in _LEAVES]
-    return sum(1 if isinstance(_FUNCTIONS[kind], np.ufunc) else _FEW.get(kind, OWN) for kind in kinds)
+    return sum(_CALLS.get(kind, 1 if isinstance(_FUNCTIONS[kind], np.ufunc) else OWN) for kind in kinds)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,19 @@ PASSING = frozenset({
 _CHOICES = ("where", "alike")
 
 
+ARITHMETIC = frozenset({
+    "abs", "add", "alike", "both", "div", "either", "equal", "hold", "le", "lt", "max", "min", "mul", "neg",
+    "sign", "sloped", "sub", "where",
+})  # fmt: skip
+"""Instructions that are exact, or rounded to the nearest number, or choices: all engines have the same bits."""
+
+
+def is_arithmetic(program: Program) -> bool:
+    """Return whether what a program computes of each example is arithmetic alone."""
+    steps = enumerate(program.steps, start=program.first_step)
+    return {step.op for number, step in steps if not program.uniform[number]} <= ARITHMETIC
+
+
 def shown(program: Program, place: int) -> frozenset[str]:
     """Return the outputs that are no number, for certain, wherever the input at a place is none."""
     nothing = {place}

@@ -29,7 +29,8 @@ from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.program import Ops, Program, Value
 from lossmith.structures import simplex_math as rows
 from lossmith.structures.lines import along_shares
-from lossmith.structures.plain import PASSED, Plain, PlainRows
+from lossmith.structures.plain import PASSED, Plain
+from lossmith.structures.plain_rows import PlainRows
 from lossmith.structures.written import Written
 
 if TYPE_CHECKING:

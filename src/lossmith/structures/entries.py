@@ -47,6 +47,7 @@ class Entries:
         sizes: tuple[int, int],
         *,
         mean: bool,
+        twin: bool = False,
     ) -> Entry | None:
         """Return the function of a kernel, which from now on takes calls at once, where there can be one.
 
@@ -57,6 +58,7 @@ class Entries:
             written: how many are.
             sizes: the least and the most numbers in an array.
             mean: whether the cost is a mean, and no sum.
+            twin: whether the kernel is one that takes the place of NumPy; see ``entry.entry``.
         """
         kind = (written > 0, mean, choice._forced)
         if (key, kind) not in self._made:
@@ -68,7 +70,8 @@ class Entries:
                 Held(array.dtype, written=place >= read, labels=array.ndim < f.ndim, looked_at=looks.get(place, 0))
                 for place, array in enumerate(arrays)
             ]
-            made = self._made[key, kind] = entry(call.target, held, self._lead, *sizes, mean=mean)
+            made = entry(call.target, held, self._lead, *sizes, mean=mean, twin=twin)
+            self._made[key, kind] = made
             if made:
                 self.known[kind] = (made, *self.known.get(kind, ()))[:MOST]
         return self._made[key, kind]

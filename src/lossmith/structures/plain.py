@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,19 +19,18 @@ import numpy.typing as npt
 from lossmith.core.mistakes import FEW_LOGITS
 from lossmith.engines import choice
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import SMALLEST, NoKernel, compiled_rows
+from lossmith.engines.choice import SMALLEST, NoKernel, compiled_is_available, compiled_rows
+from lossmith.engines.facts import is_arithmetic
 from lossmith.structures import looks
 from lossmith.structures.entries import Entries
 from lossmith.structures.looks import Look
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
+    from lossmith.engines.llvm.entry import Entry
     from lossmith.engines.llvm.kernel import Ready
     from lossmith.engines.llvm.one_block import OneBlock
-    from lossmith.engines.llvm.row_call import RowCall
-    from lossmith.structures.divergence import Divergence
     from lossmith.structures.pointwise import Pointwise
-    from lossmith.structures.softmax import Softmax
 
 Array = npt.NDArray[Any]
 
@@ -39,6 +39,9 @@ LARGEST = 8 * engine.BLOCK
 
 PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_refuse_invalid", "_prepared", "row")
 """What it goes past."""
+
+OFTEN = 1000
+"""Calls of few numbers after which an arithmetic formula gets a kernel: about then they took what one takes to make."""
 
 _COMPUTED = (np.dtype(np.float32), np.dtype(np.float64))
 _LABELS = "biu"
@@ -182,6 +185,7 @@ class PlainNumbers(Plain):
         super().__init__(loss)
         self._loss, self._clear = loss, clear
         self._kernels: dict[tuple[str, bool], Ready] = {}
+        self._called = 0
 
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         """Return the inputs, flat, if they agree; see ``Plain.columns``."""
@@ -202,10 +206,19 @@ class PlainNumbers(Plain):
         run = self._by_kernel if rows else self._by_reference
         return run(columns, into, mean) if rows in (0, size) else None
 
-    @np.errstate(all="ignore")
     def _by_reference(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         if columns[0].size > engine.TILE:
             return None
+        self._called += 1
+        if self._called > OFTEN and choice._forced == "auto" and self._has_twin:
+            straight = [_straight(array, columns[self.lead].dtype) for array in columns]
+            entry = self._twin(straight, into, mean)
+            if entry:
+                return entry(*straight, *into)
+        return self._steps(columns, into, mean)
+
+    @np.errstate(all="ignore")
+    def _steps(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         divisor = columns[0].size if mean else 1
         parts = ("losses", *self._slopes) if into else ("losses",)
         losses, *slopes, valid = self._loss._runner(parts, columns[self.lead].dtype).whole(columns)
@@ -215,6 +228,25 @@ class PlainNumbers(Plain):
         for slope, array in zip(slopes, into, strict=True):
             np.divide(slope, divisor, array)
         return total / divisor
+
+    @cached_property
+    def _has_twin(self) -> bool:
+        """Whether there may be a kernel that gives the bits of the reference."""
+        return is_arithmetic(self._loss.part("value", *self._slopes, "valid")) and compiled_is_available()
+
+    def _twin(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> Entry | None:
+        """Return the kernel that takes the place of the reference, if there is one."""
+        f = columns[self.lead]
+        key = (f"twin {f.dtype.char}", bool(into))
+        ready = self._kernels.get(key)
+        if ready is None:
+            written = dict(zip(("value", *self._slopes), (f, *into), strict=False))
+            try:
+                ready = self._kernels[key] = self._ready(columns, written, twin=True)
+            except NoKernel:
+                self._has_twin = False
+                return None
+        return self._entries.of(key, ready, (*columns, *into), len(into), (1, SMALLEST - 1), mean=mean, twin=True)
 
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size = columns[0].size
@@ -240,12 +272,17 @@ class PlainNumbers(Plain):
     def _looked_at(self, f: Array) -> Mapping[int, int]:
         return {self.lead: -FEW_LOGITS} if self._clear else {}
 
-    def _ready(self, columns: Sequence[Array], into: Mapping[str, Array], *, in_place: bool = False) -> Ready:
+    def _ready(
+        self, columns: Sequence[Array], into: Mapping[str, Array], *, twin: bool = False, in_place: bool = False
+    ) -> Ready:
         from lossmith.engines.llvm import kernel
 
         loss, kind = self._loss, kernel.kind_of(columns[self.lead])
-        program = loss.part(*into, "value", "valid")
-        return kernel.choose(program, columns, loss.free_parameters, into, kind, summed=True, in_place=in_place)
+        program = loss.part(*dict.fromkeys((*into, "value")), "valid")
+        return kernel.choose(
+            program, columns, loss.free_parameters, into, kind,
+            summed=not twin, divided=twin, in_place=in_place,
+        )  # fmt: skip
 
     def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
         """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
@@ -257,90 +294,11 @@ class PlainNumbers(Plain):
             yield looks.clear(self.lead, columns[self.lead], self._clear)
 
 
-class PlainRows(Plain):
-    """The plain calls of a loss of rows, which have a kernel.
-
-    Args:
-        loss: the loss.
-        labels: whether targets are class indices.
-        logits: symbols of the inputs that hold logits, which need a look for a likely mistake.
-    """
-
-    def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
-        super().__init__(loss)
-        self._loss, self._labels, self._axis = loss, labels, loss.class_axis
-        self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
-        self._kernels: dict[tuple[int, str, bool], RowCall] = {}
-
-    def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
-        """Return the inputs, with one axis before the classes, if they agree; see ``Plain.columns``."""
-        axes, dtype, shape = f.ndim, f.dtype, f.shape
-        if axes < 2 or self._axis not in (-1, axes - 1):
-            return None
-        for place, array in enumerate(given):
-            if type(array) is not np.ndarray or not _is_straight(array):
-                return None
-            if self._labels and place != self.lead:
-                if array.shape != shape[:-1] or array.dtype.kind not in "iu" or not array.dtype.isnative:
-                    return None
-            elif array.shape != shape or array.dtype is not dtype:
-                return None
-        columns = given if axes == 2 else [a.reshape(-1, shape[-1]) if a.ndim == axes else a.reshape(-1) for a in given]
-        for place in self._logits:
-            if not _are_logits(columns[place]):
-                return None
-        return columns
-
-    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        rows, classes = columns[self.lead].shape
-        block = max(1, engine.BLOCK // classes)
-        if compiled_rows(rows, block, classes) != rows:
-            return None
-        key = (classes, "".join([array.dtype.char for array in columns]), bool(into))
-        call = self._kernels.get(key)
-        if call is None:
-            try:
-                call = self._ready(columns, dict(zip(self._slopes, into, strict=False)))
-            except NoKernel:
-                return None
-            self._kernels[key] = call
-        arrays = (*columns, *into)
-        if rows <= block and self._axis == -1:  # another is the last of some arrays alone
-            entry = self._entries.of(key, call, arrays, len(into), (1, block * classes), mean=mean)
-            if entry:
-                return entry(*arrays)
-        divisor = rows if mean else 1
-        total = call.plain(arrays, 1 / divisor)
-        return None if total is None else total / divisor
-
-    def _looked_at(self, f: Array) -> Mapping[int, int]:
-        return dict.fromkeys(self._logits, min(looks.FIRST, f.shape[-1]))
-
-    def _ready(self, columns: Sequence[Array], into: Mapping[str, Array]) -> RowCall:
-        batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
-        return self._loss._prepared(batch.size, batch, into, summed=True).call
-
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
-        """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
-        return self._ready(columns, into).one_block
-
-    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
-        """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
-        for place in self._logits:
-            yield looks.logits(place, columns[place])
-
-
-def _are_logits(rows: Array) -> bool:
-    """Return whether the first of some rows shows at once that they hold no probabilities."""
-    first = rows[0, : looks.FIRST].tolist()
-    return not (min(first) >= 0 and max(first) <= 1)
-
-
 def _takes(out: Any, like: Array) -> bool:
     return type(out) is np.ndarray and out.dtype is like.dtype and out.shape == like.shape and out.flags.writeable
 
 
-def _is_straight(array: Array) -> bool:
+def is_straight(array: Array) -> bool:
     """Return whether an array lies as plain ones do."""
     flags = array.flags
     return flags.c_contiguous and flags.aligned
@@ -349,7 +307,7 @@ def _is_straight(array: Array) -> bool:
 def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
     """Return numbers as a kernel reads them, of a type if it matters."""
     dtype = array.dtype
-    if (dtype.isnative if kind is None else dtype is kind) and _is_straight(array):
+    if (dtype.isnative if kind is None else dtype is kind) and is_straight(array):
         return array
     return array.astype(kind or dtype.newbyteorder("="))
 
@@ -357,7 +315,7 @@ def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
 def _are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:
     """Return whether arrays lie as plain ones do, and none in another or in what is read."""
     for place, out in enumerate(outs):
-        if not _is_straight(out):
+        if not is_straight(out):
             return False
         for array in (*given, *outs[:place]):
             if np.may_share_memory(out, array):

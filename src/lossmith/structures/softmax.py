@@ -26,7 +26,8 @@ from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows
-from lossmith.structures.plain import PASSED, Plain, PlainRows
+from lossmith.structures.plain import PASSED, Plain
+from lossmith.structures.plain_rows import PlainRows
 from lossmith.structures.rows import Rows, are_indices
 from lossmith.structures.written import Written
 

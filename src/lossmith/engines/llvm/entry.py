@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.engines.choice import SMALLEST
+from lossmith.engines.choice import SMALLEST, NoKernel
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import pairwise
 from lossmith.engines.llvm.entry_layout import (
     AXES,
     CLASS,
@@ -111,7 +112,9 @@ class _Known(np.ndarray[Any, Any]):
     kept: Any
 
 
-def entry(target: Target, arrays: Sequence[Held], lead: int, least: int, most: int, *, mean: bool) -> Entry | None:
+def entry(
+    target: Target, arrays: Sequence[Held], lead: int, least: int, most: int, *, mean: bool, twin: bool = False
+) -> Entry | None:
     """Return the function of a kernel over one block, or nothing where arrays do not lie as is known.
 
     Args:
@@ -120,10 +123,17 @@ def entry(target: Target, arrays: Sequence[Held], lead: int, least: int, most: i
         lead: the place of the array whose shape the others must have.
         least, most: how many numbers that holds.
         mean: whether the cost is a mean, and no sum.
+        twin: whether it is a kernel of numbers that writes losses first, and divides derivatives; losses are then
+            summed in NumPy's order, so that all is the bits of the reference engine.
     """
-    if not _lie_as_known() or max(len(arrays), len(target.table)) > MOST or target.scratch_bytes > SCRATCH:
+    if not _lie_as_known() or max(2 * len(arrays), len(target.table)) > MOST or target.scratch_bytes > SCRATCH:
         return None
-    code = _code()
+    try:
+        code = _code()
+    except NoKernel:
+        return None
+    if twin and not _sums_as_numpy():
+        return None
     classes, block, group = (*target.sizes, 0, 0, 0)[:3]
     slots: dict[int, int] = {
         **_python(),
@@ -137,6 +147,7 @@ def entry(target: Target, arrays: Sequence[Held], lead: int, least: int, most: i
         Slot.MOST: most,
         Slot.MEAN: int(mean),
         Slot.LEAVES: -int(target.leaves),
+        Slot.LOSSES: arrays[lead].dtype.itemsize if twin else 0,
         Slot.SIZES: len(target.sizes),
         Slot.CLASSES: classes,
         Slot.BLOCK: block,
@@ -170,9 +181,23 @@ def entry(target: Target, arrays: Sequence[Held], lead: int, least: int, most: i
     return made
 
 
-@cache
+@compiler.kept(1)
 def _code() -> compiler.Loaded:
+    """Return what all functions share."""
     return compiler.loaded(text())
+
+
+@cache
+def _sums_as_numpy() -> bool:
+    """Return whether sums are taken in the order that NumPy takes here, which is looked up."""
+    signature = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_int64)
+    drawn = np.random.default_rng(0).normal(size=SMALLEST) * 10.0 ** np.arange(SMALLEST).clip(0, 9)
+    for kind, dtype in zip(pairwise.KINDS, (np.float32, np.float64), strict=True):
+        ours, numbers = signature(_code().address(pairwise.name(kind))), drawn.astype(dtype)
+        for count in (1, 2, 7, 8, 15, 16, 127, 128, 129, 137, 255, 256, 300, 1000, 2047, SMALLEST - 1):
+            if ours(numbers.ctypes.data, count) != np.add.reduce(numbers[:count], dtype=np.float64):
+                return False
+    return True
 
 
 @cache

@@ -31,6 +31,7 @@ class Slot(IntEnum):
     MOST = auto()
     MEAN = auto()  # whether the cost is a mean
     LEAVES = auto()  # whether the kernel counts what it leaves to the reference
+    LOSSES = auto()  # bytes of a number, where a kernel of numbers writes losses first, and divides
     SIZES = auto()  # of a kernel of rows, 2 or 3 of them
     BLOCK = auto()
     GROUP = auto()

@@ -259,6 +259,7 @@ def choose(
     masked: bool = False,
     summed: bool = False,
     in_place: bool = False,
+    divided: bool = False,
 ) -> Ready:
     """Return the kernel for such arrays, which reads all of them where they lie if that is asked for; see ``run``."""
     few = not in_place and len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
@@ -272,6 +273,7 @@ def choose(
         given=tuple(kind if few else element_of(array) or kind for array in inputs),
         taken=tuple(element_of(array) for array in outputs.values()),
         tame=all(map(math.isfinite, parameters.values())),
+        divided=divided,
     )
     return ready(program, form, tuple(parameters.items()))
 

@@ -44,6 +44,7 @@ class Form:
         given: what each input holds in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
         taken: what each stored output holds in memory, likewise.
         tame: whether all parameters are finite.
+        divided: whether derivatives are divided by what they are multiplied by else; there are no weights then.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Form:
     given: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     tame: bool = False
+    divided: bool = False
 
 
 class _Vector:
@@ -147,7 +149,8 @@ class _Vector:
             value = wide.take(value) if name == "value" else wide.take(value) * Lanes(b, wide.real, "%scale_wide")
             value = b.give(self._weighted(value, weight))
         elif name != "value":
-            value = value * Lanes(b, b.real, "%scale")
+            scale = Lanes(b, b.real, "%scale")
+            value = value / scale if self.form.divided else value * scale
         return b.select(counts, value, 0.0) if self.form.masked else value
 
     def _first(self, carried: dict[str, str], name: str, where: Lanes) -> None:
