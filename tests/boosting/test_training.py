@@ -235,10 +235,14 @@ def test_workers_train_one_model_from_one_start() -> None:
     rows, weight = rng.normal(size=(2000, 3)), rng.integers(1, 4, 2000).astype(float)
     y = rng.poisson(np.exp(rows[:, 0])).astype(float)
     parts = [array.from_array(a, chunks=(1000, *a.shape[1:])) for a in (rows, y, weight)]
+    held = (rows[:500] + rng.normal(size=(500, 3)) / 9, rng.poisson(np.exp(rows[:500, 0])).astype(float))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        model = train_dask("poisson", *parts, client=client, rounds=ROUNDS)
-    alone = train("poisson", rows, y, weight, rounds=ROUNDS, params=PARAMS)
+        settings = {"rounds": 60, "validation": held, "patience": 2}
+        model = train_dask("poisson", *parts, client=client, params={"learning_rate": 0.5}, **settings)
+    alone = train("poisson", rows, y, weight, params={**PARAMS, "learning_rate": 0.5}, **settings)
     assert model.start == alone.start
+    assert model.rounds + 2 == len(model.history) < 60
+    np.testing.assert_allclose(lm.Poisson().cost(held[1], model.predict_raw(held[0])), min(model.history))
     cost = lm.Poisson().cost
     assert cost(y, model.predict_raw(rows), weight) == pytest.approx(
         cost(y, alone.predict_raw(rows), weight), rel=0.05, abs=0.02

@@ -15,7 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
 import lossmith as lm
 from lossmith.core.mistakes import LossmithWarning
-from lossmith.xgboost import DEFAULTS, Classifier, Model, Objective, Regressor, check, cv, train, train_dask
+from lossmith.xgboost import DEFAULTS, Classifier, Model, Objective, Regressor, check, cv, train
 
 ROUNDS = 15
 OVER_CLASSES = "sparse_categorical_cross_entropy"
@@ -379,21 +379,3 @@ def test_estimators_keep_labels_names_and_settings() -> None:
     assert model.feature_importances_.shape == (4,)
     regressor = Regressor("quantile(level=0.9)", n_estimators=20, n_jobs=1, random_state=1).fit(X, Y, WEIGHT)
     assert (regressor.predict(X) >= Y).mean() == pytest.approx(0.9, abs=0.06)
-
-
-def test_a_cluster_trains_the_model_of_one_machine() -> None:
-    from dask import array  # which takes a second to import
-    from dask.distributed import Client, LocalCluster
-
-    rng = np.random.default_rng(0)
-    rows, weight = rng.integers(0, 50, (1000, 3)).astype(float), rng.integers(1, 4, 1000).astype(float)
-    y = rng.poisson(np.exp(rows[:, 0] / 50)).astype(float)
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        parts = [array.from_array(whole, chunks=(250, *whole.shape[1:])) for whole in (rows, y, weight)]
-        many = train_dask("mae", *parts, client=client, rounds=5)
-    one = train("mae", rows, y, weight, rounds=5)
-    assert many.start == one.start
-    np.testing.assert_allclose(many.predict(rows), one.predict(rows), atol=1e-5)

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from lossmith.core.loss import Loss
 from lossmith.frameworks.boosting import Head, Kind
-from lossmith.frameworks.lightgbm.library import library
+from lossmith.frameworks.boosting.held import Rows
+from lossmith.frameworks.boosting.staged import Staged, gathered
+from lossmith.frameworks.lightgbm.library import library, table
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
 from lossmith.frameworks.lightgbm.training import settings
@@ -28,6 +30,8 @@ def train_dask(
     client: Any = None,
     rounds: int = 200,
     params: Mapping[str, Any] | None = None,
+    validation: Rows | None = None,
+    patience: int | None = None,
     seed: int = 0,
     hessian: Kind = "floor",
     classes: int | None = None,
@@ -44,6 +48,9 @@ def train_dask(
         X: features, a Dask array or data frame.
         y: targets, a Dask array or series, in the same parts.
         weight: weights, likewise.
+        validation: features, targets and optionally weights that decide when to stop: in memory, or of Dask, from where
+            they are gathered. Every worker gets all of them, and each comes to the same decision.
+        patience: stop after that many rounds without a better mean loss on ``validation``.
         client: of ``dask.distributed``; by default the current one.
 
     Raises:
@@ -51,17 +58,44 @@ def train_dask(
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
     """
     on_dask = library("lightgbm.dask")
+    held = gathered(validation, patience)
     objective = Objective(
         loss, y.compute(), None if weight is None else weight.compute(), hessian=hessian, classes=classes
     )
     scale = objective.scale_at_start() if hessian == "floor" else None
     chosen = {**settings(objective, params, seed), "objective": OfWorker(type(objective), objective.head, scale)}
+    staged = [Staged(objective, *held, patience=patience, added=_added)] if held else []
     estimator = on_dask.DaskLGBMRegressor(client=client, n_estimators=rounds, **chosen)
     with warnings.catch_warnings():  # of a setting that its estimator always has
         warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
-        estimator.fit(X, y, sample_weight=weight, init_score=_starts(y, objective.head))
+        starts, watches = _starts(y, objective.head), [Watch(one) for one in staged]
+        estimator.fit(X, y, sample_weight=weight, init_score=starts, callbacks=watches or None)
     booster = estimator.booster_
+    for one in staged:  # what workers saw stays there
+        for _ in range(booster.current_iteration()):
+            one.goes_on(booster)
+        return Model(booster, objective.head, one.best, tuple(one.history))
     return Model(booster, objective.head, booster.current_iteration())
+
+
+def _added(booster: Any, X: Any, done: int) -> Any:
+    return booster.predict(table(X), start_iteration=done, num_iteration=1, raw_score=True)
+
+
+class Watch:
+    """Stops a worker, in the same round as all others."""
+
+    order = 25  # after those of LightGBM
+    before_iteration = False
+
+    def __init__(self, staged: Staged) -> None:
+        self._staged = staged
+
+    def __call__(self, env: Any) -> None:
+        """Look at the round that is done."""
+        if not self._staged.goes_on(env.model):
+            # As the best of all, since LightGBM sends no round home that comes after that.
+            raise library("lightgbm.callback").EarlyStopException(env.iteration, [])
 
 
 class OfWorker:

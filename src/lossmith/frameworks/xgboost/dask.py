@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import xgboost
+
 from lossmith.core.loss import Loss
 from lossmith.errors import MissingDependencyError
-from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.xgboost.model import Model
+from lossmith.frameworks.boosting import Head, Kind
+from lossmith.frameworks.boosting.held import Rows
+from lossmith.frameworks.boosting.staged import Staged, gathered
+from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
 from lossmith.frameworks.xgboost.training import settings
 
@@ -30,6 +35,8 @@ def train_dask(
     client: Any = None,
     rounds: int = 200,
     params: Mapping[str, Any] | None = None,
+    validation: Rows | None = None,
+    patience: int | None = None,
     seed: int = 0,
     hessian: Kind = "floor",
     classes: int | None = None,
@@ -45,6 +52,9 @@ def train_dask(
         X: features, a Dask array or data frame.
         y: targets, a Dask array or series, in the same parts.
         weight: weights, likewise.
+        validation: features, targets and optionally weights that decide when to stop: in memory, or of Dask, from where
+            they are gathered. Every worker gets all of them, and each comes to the same decision.
+        patience: stop after that many rounds without a better mean loss on ``validation``.
         client: of ``dask.distributed``; by default the current one.
 
     Raises:
@@ -52,11 +62,50 @@ def train_dask(
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
     """
     client = client or distributed.get_client()
+    held = gathered(validation, patience)
     objective = Objective(
         loss, y.compute(), None if weight is None else weight.compute(), hessian=hessian, classes=classes
     )
+    staged = [Staged(objective, *held, patience=patience, added=_Added(objective.head))] if held else []
     data = on_dask.DaskQuantileDMatrix(client, X, y, weight=weight)
+    given = settings(objective, params, seed)
     found = on_dask.train(
-        client, settings(objective, params, seed), data, num_boost_round=rounds, obj=objective.without_rows()
+        client,
+        given,
+        data,
+        num_boost_round=rounds,
+        obj=objective.without_rows(),
+        callbacks=[Watch(one) for one in staged],
     )
-    return Model(found["booster"], objective.head)
+    booster = found["booster"]
+    for one in staged:  # what workers saw stays there
+        for _ in range(booster.num_boosted_rounds()):
+            one.goes_on(booster)
+        if not one.best:
+            rows = xgboost.DMatrix(as_features(held[0]), enable_categorical=True)
+            return Model(xgboost.train(given, rows, 0), objective.head, tuple(one.history))
+        return Model(first_rounds(booster, one.best), objective.head, tuple(one.history))
+    return Model(booster, objective.head)
+
+
+class _Added:
+    """What a round adds: XGBoost adds the start score to any rounds."""
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+
+    def __call__(self, booster: Any, X: Any, done: int) -> Any:
+        found = booster.inplace_predict(as_features(X), iteration_range=(done, done + 1), predict_type="margin")
+        return found.astype(np.float64) - self._head.constant(len(found)).astype(np.float32)
+
+
+class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Stops a worker, in the same round as all others."""
+
+    def __init__(self, staged: Staged) -> None:
+        super().__init__()
+        self._staged = staged
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Return whether to stop."""
+        return not self._staged.goes_on(model)

@@ -1,0 +1,70 @@
+"""Early stopping on a cluster: every worker holds the held-out rows and the whole model, so all decide alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.frameworks.boosting.held import Rows, by_name
+from lossmith.frameworks.boosting.objective import Objective
+
+Array = npt.NDArray[Any]
+
+
+class Staged:
+    """The mean loss on held-out rows, as a model gets its rounds; it may be sent to workers, and begins anew there.
+
+    Args:
+        objective: of the training rows.
+        X, y, weight: the held-out rows.
+        patience: stop after that many rounds without a better mean loss.
+        added: ``booster, X, round`` to what that round adds to raw predictions.
+
+    Attributes:
+        history: the mean loss after each round.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        X: Any,
+        y: Any,
+        weight: Any = None,
+        *,
+        patience: int | None,
+        added: Callable[[Any, Any, int], Array],
+    ) -> None:
+        rows = objective.on(y, weight)
+        self._X, self._y, self._weight = rows.fitting(X), rows.y, rows.weight
+        self._metric, self._patience, self._added = objective.metric, patience, added
+        self._raw = rows.init_score
+        self._start = self._metric(self._y, self._raw, self._weight)
+        self.history: list[float] = []
+
+    def goes_on(self, booster: Any) -> bool:
+        """Take in the next round, and return whether more are worth it."""
+        self._raw = self._raw + self._added(booster, self._X, len(self.history))
+        self.history.append(self._metric(self._y, self._raw, self._weight))
+        return self._patience is None or len(self.history) - self._least < self._patience
+
+    @property
+    def _least(self) -> int:
+        return int(np.argmin(self.history)) + 1
+
+    @property
+    def best(self) -> int:
+        """How many rounds are best; none where no round beats the constant."""
+        return 0 if self._start <= min(self.history) else self._least
+
+
+def gathered(validation: Rows | None, patience: int | None) -> Rows:
+    """Return the held-out rows, brought together from a cluster; nothing where there are none.
+
+    Raises:
+        ParameterError: see ``by_name``.
+    """
+    by_name(validation, patience)
+    return tuple(part.compute() if hasattr(part, "compute") else part for part in validation or ())
