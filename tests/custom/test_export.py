@@ -169,18 +169,6 @@ def test_json_holds_the_loss() -> None:
     assert infinite["parameters"]["alpha"]["value"] == infinite["config"]["parameters"]["alpha"] == "-inf"
 
 
-@pytest.mark.parametrize(
-    "loss", [lm.Huber(), lm.GaussianNLL(), lm.SparseCategoricalCrossEntropy(), lm.Triplet(), OWN[0], OWN[-1]], ids=str
-)
-def test_latex_has_formula_gradient_and_parameters(loss: lm.Loss) -> None:
-    text = lm.export(loss, "latex")
-    assert text.count(r"\begin{") == text.count(r"\end{") >= 1
-    plain = re.sub(r"\\[{}]", "", text)
-    assert plain.count("{") == plain.count("}")
-    assert r"\ell &=" in text
-    assert ("tabular" in text) == ("=" in str(loss))
-
-
 BAD = [
     (lambda: lm.export(lm.Huber(), "cobol"), lm.ParameterError, "to='cobol' is not known"),
     (lambda: lm.export(lm.Huber(), "troch"), lm.ParameterError, "Did you mean 'torch'"),

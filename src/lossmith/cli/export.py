@@ -18,20 +18,29 @@ from lossmith.custom.export import TARGETS, Target
 @click.argument("loss", type=LossName())
 @click.option("--to", type=click.Choice(TARGETS), help="What to make of it; has to be said.")
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; by default standard output."
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; by default standard output."
 )
 @takes_a_formula
 def command(loss: str, to: Target | None, output: Path | None, declaration: Mapping[str, Any]) -> None:
     """Turn a loss into code that stands alone.
 
-    LOSS is a name, a name with values, a weighted sum of such, or a formula. The code needs nothing of Lossmith. A file
-    that is there already is written over.
+    LOSS is a name, a name with values, a weighted sum of such, or a formula. The code needs nothing of Lossmith, and
+    says at its head what its inputs are and how it is used. A file that is there already is written over.
+
+    \b
+    numpy, jax                    functions: loss, gradient, cost
+    torch, keras                  a module; a class, on every backend of Keras
+    c                             a header of C99
+    onnx                          a model in float32
+    lightgbm, xgboost, catboost   objective, metric, start score and link
+    latex, json                   formulas for amsmath; the program as data
 
     \b
     lossmith export huber --to torch
-    lossmith export "quantile(level=0.9)" --to lightgbm --output quantile.py
+    lossmith export "sparse_categorical_cross_entropy(class_weight=(1, 5))" --to c -o loss.h
+    lossmith export "quantile(level=0.9)" --to lightgbm -o quantile.py
     lossmith export "where(f < y, k*(y - f)**2, (y - f)**2)" --parameter "k=4 in (0, inf)" --to c
-    lossmith export gaussian_nll --to onnx --output gaussian_nll.onnx
+    lossmith export gaussian_nll --to onnx -o gaussian_nll.onnx
     """
     import lossmith as lm
 

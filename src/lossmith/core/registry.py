@@ -151,14 +151,18 @@ def is_formula(text: str) -> bool:
 def _parse_sum(text: str) -> Loss | None:
     """Return the loss behind ``0.7 * huber + 0.3 * mae``, or ``None`` when the text is no such sum."""
     try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
+        node: ast.expr = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError):
         return None
-    if not isinstance(node, ast.BinOp):
-        return None
-    if isinstance(node.op, ast.Add):
-        return parse(ast.unparse(node.left)) + parse(ast.unparse(node.right))
-    if isinstance(node.op, ast.Mult):
+    terms: list[ast.expr] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        terms.append(node.right)
+        node = node.left
+    if terms:
+        losses = [parse(ast.unparse(term)) for term in (node, *reversed(terms))]
+        added: Loss = import_module("lossmith.structures.composite").Sum((1.0, loss) for loss in losses)
+        return added
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         for factor, other in ((node.left, node.right), (node.right, node.left)):
             sign = -1 if isinstance(factor, ast.UnaryOp) and isinstance(factor.op, ast.USub) else 1
             number = factor.operand if isinstance(factor, ast.UnaryOp) else factor

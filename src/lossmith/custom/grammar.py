@@ -17,13 +17,16 @@ from typing import NoReturn
 from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node
 from lossmith.errors import FormulaError, did_you_mean
 
-LONGEST = 10_000
+LONGEST = 40_000
 """Characters of a formula at most."""
 
 DEEPEST = 100
 """Parts that may lie inside each other."""
 
-MOST = 1000
+LINE = 32
+"""Terms of a sum that are added one after the other; those of longer ones are added in pairs."""
+
+MOST = 8_000
 """Parts of a formula at most, where the middle of a chained comparison counts twice."""
 
 _TOKEN = re.compile(
@@ -166,6 +169,8 @@ class _Reader:
                 return self._number(source, value)
             case ast.Name():
                 return self._name(source)
+            case ast.BinOp(op=ast.Add() | ast.Sub()) if len(terms := _terms(source)) > LINE:
+                return self._paired(source, [(sign, self._real(term, depth + 1)) for sign, term in terms])[1]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return self._operation(
                     source, _BINARY[type(op)], self._real(left, depth + 1), self._real(right, depth + 1)
@@ -194,6 +199,17 @@ class _Reader:
             case ast.Tuple(elts=elements):
                 self.fail("a comma stands only between the arguments of a function", self._comma(elements))
         self.fail("this is no part of formulas", at)
+
+    def _paired(self, source: ast.expr, terms: list[tuple[int, Node]]) -> tuple[int, Node]:
+        """Return the sum of many terms with its sign, added in pairs, or they would lie as deep as they are many."""
+        if len(terms) == 1:
+            return terms[0]
+        half = len(terms) // 2
+        (one, left), (other, right) = self._paired(source, terms[:half]), self._paired(source, terms[half:])
+        if one == other:
+            return one, self._bounded(self._operation(source, "add", left, right))
+        first, second = (left, right) if one > 0 else (right, left)
+        return 1, self._bounded(self._operation(source, "sub", first, second))
 
     def _comma(self, elements: list[ast.expr]) -> int:
         return self.text.find(",", self._span(elements[0])[1]) if elements else 0
@@ -317,3 +333,12 @@ class _Reader:
         if name == "square":  # one form, so that what is recognised need not be written twice
             return self._node(source, "pow", args[0], Node("number", value=2.0))
         return self._node(source, name, *args)
+
+
+def _terms(source: ast.expr) -> list[tuple[int, ast.expr]]:
+    """Return the terms of a sum with their signs, in order."""
+    found: list[tuple[int, ast.expr]] = []
+    while isinstance(source, ast.BinOp) and isinstance(source.op, ast.Add | ast.Sub):
+        found.append((1 if isinstance(source.op, ast.Add) else -1, source.right))
+        source = source.left
+    return [(1, source), *reversed(found)]

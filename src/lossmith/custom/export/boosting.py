@@ -38,7 +38,8 @@ def export(loss: Loss, to: str) -> str:
     if not loss.paired or loss._couples:
         raise ParameterError(
             f"{loss} cannot be exported for boosting, whose models predict one number a row for one target; "
-            "it takes losses of y_true and y_pred, such as huber; softmax is an objective of those libraries"
+            "it takes losses of y_true and y_pred, such as huber. Losses over classes and levels are objectives of "
+            f"lossmith.{to}, and go to numpy as functions of their own"
         )
     sheet, booster = point_sheet_of(loss.raw_form, to), _BOOSTERS[to]
     if loss.card.estimates in ("nothing", "zero") or _is_zero(sheet, sheet.gradients[0]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 from lossmith.core import reading
@@ -9,7 +10,16 @@ from lossmith.core.loss import Loss
 from lossmith.core.parameter import Parameter
 from lossmith.errors import ProgramError
 
-_SPECIAL = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
+_SPECIAL = {
+    "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}", "^": r"\^{}",
+    "~": r"\~{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$", "|": "$|$",
+}  # fmt: skip
+_LETTERS = {
+    "Σ": r"$\sum$", "²": "$^2$", "³": "$^3$", "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$",
+    "ε": r"$\varepsilon$", "–": "--", "→": r"$\to$", "≥": r"$\ge$", "≤": r"$\le$", "≠": r"$\ne$",
+}  # fmt: skip
+_WIDE = 90
+"""Letters that a line of a formula may have; commands and braces are none."""
 
 
 def export(loss: Loss) -> str:
@@ -18,22 +28,23 @@ def export(loss: Loss) -> str:
     Raises:
         MissingDependencyError: where SymPy is not installed.
     """
-    rows = [rf"    \ell &= {reading.latex(loss)}"]
+    rows = [rf"    \ell &= {_broken(reading.latex(loss))}"]
     for symbol in (item.symbol for item in loss.predicted):
         with suppress(ProgramError):  # a structure that says nothing of it
-            rows.append(rf"    \frac{{\partial \ell}}{{\partial {symbol}}} &= {reading.latex_gradient(loss, symbol)}")
+            slope = _broken(reading.latex_gradient(loss, symbol))
+            rows.append(rf"    \frac{{\partial \ell}}{{\partial {symbol}}} &= {slope}")
     lines = [
-        f"% {loss.card.title}, from {loss}; needs \\usepackage{{amsmath}}",
+        f"% {_ascii(loss.card.title)}, from {_ascii(str(loss))}; needs \\usepackage{{amsmath}}",
         r"\begin{align*}",
         " \\\\\n".join(rows),
         r"\end{align*}",
-        "where " + ", ".join(f"${item.symbol}$ is {_plain(item.doc)}" for item in loss.inputs) + ".",
+        "Here " + "; ".join(f"${item.symbol}$, {_plain(item.name)}: {_plain(item.doc)}" for item in loss.inputs) + ".",
     ]
     declared = [found for _, part in getattr(loss, "parts", [(1.0, loss)]) for found in _declared(part)]
     if declared:
         lines += [
             "",
-            r"\begin{tabular}{llll}",
+            r"\begin{tabular}{lllp{0.5\textwidth}}",
             r"    parameter & value & domain & meaning \\",
             r"    \hline",
             *(
@@ -51,7 +62,34 @@ def _declared(loss: Loss) -> list[tuple[Parameter, float]]:
 
 
 def _plain(text: str) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+    return "".join(_SPECIAL.get(letter, _LETTERS.get(letter, _ascii(letter))) for letter in text)
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()
+
+
+def _broken(formula: str) -> str:
+    """Return a formula in several lines where it is wide, each of which begins with the sign of a sum."""
+    depth, start, terms = 0, 0, []
+    for found in re.finditer(r"\\left\b|\\right\b|\\begin\b|\\end\b|\\[{}]|[{}]| [+-] ", formula):
+        word = found[0]
+        depth += (word in ("{", r"\left", r"\begin")) - (word in ("}", r"\right", r"\end"))
+        if depth == 0 and word in (" + ", " - "):
+            terms.append(formula[start : found.start()])
+            start = found.start()
+    lines = [""]
+    for term in [*terms, formula[start:]]:
+        if lines[-1] and _width(lines[-1] + term) > _WIDE:
+            lines.append("")
+        lines[-1] += term
+    return " \\\\\n    &\\quad ".join(line.strip() for line in lines)
+
+
+def _width(formula: str) -> int:
+    """Return about how many letters of a formula stand beside each other."""
+    shown = re.sub(r"\\(left|right|begin|end|frac|text|operatorname|quad|:)\b|\{cases\}", "", formula)
+    return len(re.sub(r"[{}^_&\s]", "", re.sub(r"\\[a-zA-Z]+", "x", shown)))
 
 
 def _number(value: float) -> str:

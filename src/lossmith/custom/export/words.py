@@ -13,8 +13,11 @@ from lossmith.core.loss import Loss
 from lossmith.custom.export.helpers import HELPERS
 from lossmith.custom.export.sheet import Sheet
 from lossmith.errors import MissingDependencyError
+from lossmith.structures.composite import Sum
 
 TEXT_WIDTH = 84
+SHOWN = 8
+"""Terms of a sum whose formula is shown."""
 
 
 def called(sheet: Sheet, reserved: frozenset[str], words: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -58,7 +61,9 @@ def about(sheet: Sheet, names: Mapping[str, str], more: str = "") -> list[str]:
 
 @lru_cache(maxsize=256)
 def _formula(loss: Loss) -> str:
-    """Return the formula as text, as far as it can be shown here."""
+    """Return the formula as text, as far as it can be shown here; long sums are not, whose text says as much."""
+    if isinstance(loss, Sum) and len(loss.parts) > SHOWN:
+        return ""
     if text := getattr(loss, "text", ""):
         return "\n".join(wrapped(str(text), TEXT_WIDTH - 4))
     try:
