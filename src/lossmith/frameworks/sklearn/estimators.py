@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ Array = npt.NDArray[Any]
 
 _PENALTIES = {"l1": L1, "l2": L2, "elasticnet": ElasticNet}
 _CLASSES = ("binary", "categorical")
+_SEVERAL = "multi_quantile"
 
 
 def penalties(penalty: Regularizer | str | None, strength: float | None) -> tuple[float, float]:
@@ -130,8 +132,8 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         max_iter: Newton steps at most.
 
     Attributes:
-        coef_: (columns,).
-        intercept_: a number.
+        coef_: (columns,), or (levels, columns) for several quantiles, ``"multi_quantile"``.
+        intercept_: a number, or (levels,).
         loss_: the loss on raw predictions.
         n_iter_: Newton steps taken.
         dual_gap_: for losses with kinks and L1 penalties, how far a convex cost can lie above its minimum; else NaN.
@@ -163,13 +165,23 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
             DomainError: for targets outside the domain of the loss.
         """
         settings, loss = self._settings(), parse(self.loss).raw_form
-        if not loss.elementwise or loss.card.task in _CLASSES:
+        levels = loss.values["levels"] if loss.name == _SEVERAL and loss.values["prediction"] == "quantiles" else ()
+        if (not loss.elementwise and not levels) or loss.card.task in _CLASSES:
             mend = "use LinearClassifier" if loss.card.task in _CLASSES else "take a loss of y_true and y_pred"
             raise ParameterError(f"{loss} cannot be fitted to numbers by a line of one number a row; {mend}")
         X, y, weight = self._read(X, y, sample_weight, y_numeric=True)
-        found = fit(loss, X, np.asarray(y, dtype=np.float64), weight, settings)
-        self.loss_, self.coef_, self.intercept_ = loss, found.slopes[0], float(found.intercepts[0])
-        self._keep([found])
+        y = np.asarray(y, dtype=np.float64)
+        self.loss_ = loss
+        if levels:  # their mean is least where each is
+            shared = replace(settings, l1=settings.l1 * len(levels), l2=settings.l2 * len(levels))
+            fits = [fit(parse(f"quantile(level={level!r})"), X, y, weight, shared) for level in levels]
+        else:
+            fits = [fit(loss, X, y, weight, settings)]
+        slopes = np.concatenate([found.slopes for found in fits])
+        intercepts = np.concatenate([found.intercepts for found in fits])
+        self.coef_ = slopes if levels else slopes[0]
+        self.intercept_: Any = intercepts if levels else float(intercepts[0])
+        self._keep(fits)
         return self
 
     def predict_raw(self, X: Any) -> Array:
@@ -177,8 +189,9 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         return self._raw(X)
 
     def predict(self, X: Any) -> Array:
-        """Return the prediction of each row on the scale of the target."""
+        """Return the prediction of each row on the scale of the target; several quantiles in ascending order."""
         raw = self.predict_raw(X)
+        raw = raw if raw.ndim == 1 else np.sort(raw, axis=1)  # lines cross; sorted they are nearer to the truth
         return self.loss_.link.inverse(raw)
 
 
@@ -186,7 +199,7 @@ def _tells_probabilities(model: LinearClassifier) -> bool:
     loss = parse(model.loss).raw_form
     if loss.elementwise:
         loss.to_probability([0.0])  # says why not
-    return True
+    return loss.card.estimates != "class"
 
 
 class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from lossmith.core.halving import FARTHEST, jumps
 from lossmith.core.loss import Loss
 from lossmith.errors import DomainError, NoConstantError, ParameterError
 from lossmith.frameworks.sklearn.cost import Cost, Design, Function, RowLosses, Slopes, Squares
+from lossmith.frameworks.sklearn.margins import leads
 from lossmith.frameworks.sklearn.multipliers import Kinked, KinkedLosses, Sizes, solution
 from lossmith.frameworks.sklearn.newton import minimum
 
@@ -97,7 +98,8 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
     distance = _distance(loss, y, weight, raw) if kinks or settings.l1 else 1.0
     if kinks:
         firm = unit / distance
-        kinked.append((design, KinkedLosses(loss, y, weight), np.full(place.shape, firm)))
+        kind = leads(loss) or KinkedLosses
+        kinked.append((design, kind(loss, y, weight), np.full(place.shape, firm)))
     else:
         firm = float(np.mean(np.abs(first["hessian"]))) or 1.0
         smooth.append((design, RowLosses(loss, y, weight)))
@@ -164,13 +166,16 @@ def has_kinks(loss: Loss, y: Array) -> bool:
     """Return whether the slope of a loss jumps, by its card, or else as seen along predictions for some targets.
 
     Raises:
-        ParameterError: for kinks in several predictions of a row.
+        ParameterError: for kinks in several predictions of a row that nothing is known of.
     """
     if loss.card.traits.differentiable:
         return False
+    if leads(loss):
+        return True
     if loss._couples:
         raise ParameterError(
-            f"{loss} cannot be fitted: it has kinks in several predictions of a row together. A loss of one, such as "
+            f"{loss} cannot be fitted: it has kinks in several predictions of a row together, and only those of "
+            "CrammerSinger() and WestonWatkins() without smoothing are known. A loss of one prediction, such as "
             "Hinge(), is fitted for each class against the rest"
         )
     targets = np.unique(np.quantile(y, np.linspace(0, 1, _FEW), method="nearest"))

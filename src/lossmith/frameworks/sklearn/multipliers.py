@@ -13,6 +13,7 @@ above that bound is how far from the minimum it can be, and is the criterion to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
-from lossmith.frameworks.sklearn.cost import Bends, Cost, Function
+from lossmith.frameworks.sklearn.cost import Bends, Cost, Function, RowBends
 from lossmith.frameworks.sklearn.newton import minimum
 
 Array = npt.NDArray[Any]
@@ -41,15 +42,17 @@ class Near:
         points: of each place.
         values: the function there.
         curvature: its second derivative there, infinite at a kink.
+        along: where the numbers of a row couple, how the slopes there change along a change of the place.
     """
 
     points: Array
     values: Array
     curvature: Array
+    along: Callable[[Array], Array] | None = None
 
 
 class Kinked(Protocol):
-    """Functions of single numbers, one a row, each with a weight."""
+    """Functions of single numbers, or of the numbers of a row together, each with a weight."""
 
     weight: Array
 
@@ -176,17 +179,21 @@ class Envelope:
         wanted, rho, w = place + self.multipliers / self.strength, self.strength, self.function.weight
         near = self.function.near(wanted, rho)
         away = wanted - near.points
+        value = float(np.sum(w * near.values) + np.sum(w * (rho / 2 * away**2)))
+        if (along := near.along) is not None:
+            return RowBends(value, w * rho * away, near.curvature, lambda change: w * along(change))
         with np.errstate(divide="ignore"):
             bends = rho / (1 + rho / near.curvature)
-        return Bends(float(np.sum(w * (near.values + rho / 2 * away**2))), w * rho * away, w * bends)
+        return Bends(value, w * rho * away, w * bends)
 
     def moved(self, place: Array) -> tuple[Envelope, Array, float]:
         """Return the envelope of the next round, the proximal points, and how far the bound lies below."""
         wanted = place + self.multipliers / self.strength
         near = self.function.near(wanted, self.strength)
         slopes = self.strength * (wanted - near.points)
-        above = self.function.values(place) - near.values - slopes * (place - near.points)
-        gap = float(np.sum(self.function.weight * above))
+        w = self.function.weight
+        gap = float(np.sum(w * (self.function.values(place) - near.values)))
+        gap -= float(np.sum(w * (slopes * (place - near.points))))
         return Envelope(self.function, self.strength * _FIRM, slopes), near.points, gap
 
 
