@@ -48,7 +48,7 @@ TRUTHS: dict[str, tuple[Callable[[Any], Any], float]] = {
     "log1p": (lambda x: mp.log1p(x) if x > -1 else -mp.inf if x == -1 else mp.nan, 1.5),
     "tanh": (mp.tanh, 1.6),
     "sigmoid": (lambda x: 1 / (1 + mp.exp(-x)), 1.6),
-    "softplus": (lambda x: mp.log1p(mp.exp(x)), 1.9),
+    "softplus": (lambda x: mp.log1p(mp.exp(x)), 2.0),
     "logcosh": (lambda x: mp.log1p(2 * mp.sinh(x / 2) ** 2), 2.0),
     "sech2": (lambda x: mp.sech(x) ** 2, 1.9),
     "bell": (lambda x: mp.exp(-x * x / 2), 1.2),
