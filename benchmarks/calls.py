@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 import lossmith as lm
-from lossmith.engines.choice import Name, using
+from benchmarks import timing
+from lossmith.engines.choice import SMALLEST, Name, using
 
 Array = npt.NDArray[Any]
 Expression = Callable[..., Any]
@@ -57,6 +58,20 @@ def _less_one(p: Array, y: Array) -> Array:
     return p / len(y)
 
 
+def _log_loss(y: Array, p: Array) -> float:
+    return -float(np.mean(np.log(_at(p, y))))
+
+
+def _checked_log_loss(y: Array, p: Array) -> float:
+    if not (np.all(p >= 0) and np.all(np.abs(p.sum(axis=1) - 1) < 1e-4) and y.min() >= 0):
+        raise ValueError("these are no probabilities, or no classes")
+    return _log_loss(y, p)
+
+
+def _log_loss_gradient(y: Array, p: Array) -> Array:
+    return np.where(np.arange(CLASSES) == y[:, None], -1 / p, 0) / len(y)
+
+
 @dataclass(frozen=True)
 class Case:
     """A loss, what a NumPy user writes for its mean and the gradient of that, and what it takes; see ``data``."""
@@ -65,6 +80,12 @@ class Case:
     mean: Expression
     gradient: Expression
     targets: str = "numbers"
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return f"{self.loss}{self.note}"
 
 
 CASES = (
@@ -149,9 +170,16 @@ CASES = (
     ),
     Case(
         lm.SparseCategoricalCrossEntropy(prediction="probabilities"),
-        lambda y, p: -np.mean(np.log(_at(p, y))),
-        lambda y, p: np.where(np.arange(CLASSES) == y[:, None], -1 / p, 0) / len(y),
+        _log_loss,
+        _log_loss_gradient,
         "probabilities",
+    ),
+    Case(
+        lm.SparseCategoricalCrossEntropy(prediction="probabilities"),
+        _checked_log_loss,
+        _log_loss_gradient,
+        "probabilities",
+        ", where NumPy checks as well",
     ),
     Case(
         lm.KLDivergence(),
@@ -233,6 +261,7 @@ def main() -> None:
     parser.add_argument("--gradient", action="store_true", help="cost and gradient instead of the cost")
     parser.add_argument("--dtype", default="float64", choices=("float32", "float64"), help="type of the data")
     parser.add_argument("--engine", default="auto", choices=get_args(Name), help="engine that takes all rows")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="name of a loss; may be repeated")
     parser.add_argument("--json", type=Path, help="write the times there")
     options = parser.parse_args()
     rows: dict[str, dict[str, list[float]]] = {}
@@ -240,13 +269,17 @@ def main() -> None:
     print("| --- |" + " ---: |" * len(LENGTHS))
     with using(options.engine):
         for case in CASES:
+            if options.only and case.loss.name not in options.only:
+                continue
             found = {}
             for length in LENGTHS:
                 pair = contestants(case, data(case, length, options.dtype), gradient=options.gradient)
+                for _ in range(timing.SETTLED if length < SMALLEST else 0):
+                    pair[0]()
                 found[str(length)] = list(measure(*pair, options.rounds))
-            rows[case.loss.name] = found
+            rows[case.loss.name + case.note] = found
             cells = [f"{mine - theirs:+.1f} µs, {mine / theirs:.2f}x" for mine, theirs in found.values()]
-            print(f"| {case.loss} | " + " | ".join(cells) + " |", flush=True)
+            print(f"| {case.label} | " + " | ".join(cells) + " |", flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -14,14 +14,14 @@ import math
 import statistics
 from pathlib import Path
 
-from benchmarks import calls
+from benchmarks import calls, timing
 from benchmarks.cases import Case
 from benchmarks.groups import GROUPS
 from benchmarks.peers import OURS, Call, Contestant, by_lossmith, by_numpy
 
 NUMPY = "NumPy"
-SETTLED, FIRST = 3000, 20
-"""Calls of everybody before any is measured."""
+FIRST = 20
+"""Calls of everybody before the first ones are measured."""
 
 
 def pair(case: Case) -> tuple[Call, Call] | None:
@@ -40,7 +40,7 @@ def measure(case: Case, rounds: int, before: int) -> tuple[float, float] | None:
     for run in both:
         for _ in range(before):
             run()
-    if before == SETTLED:
+    if before == timing.SETTLED:
         return calls.measure(*both, rounds)
     best = [min(calls.burst(run, 20) for _ in range(30)) for run in both]
     return best[0], best[1]
@@ -57,7 +57,7 @@ def main() -> None:
     for case in GROUPS["small"][1](False):
         if options.only and case.name not in options.only:
             continue
-        found = measure(case, options.rounds, FIRST if options.first else SETTLED)
+        found = measure(case, options.rounds, FIRST if options.first else timing.SETTLED)
         if found:
             rows.setdefault(case.name, {})[f"{case.rows} {case.dtype}"] = found
         case.forget()

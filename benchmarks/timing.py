@@ -22,6 +22,9 @@ SHORTEST = 1e-3
 LONG = 2.0
 """Seconds from which on a call is timed once and no more: it has run before, when it was checked."""
 
+SETTLED = 3000
+"""Calls of few numbers that ours make before any is timed: simple formulas get a kernel after a thousand of them."""
+
 
 def set_threads(number: int) -> None:
     """Give every library the same threads; to be called before any is imported.
