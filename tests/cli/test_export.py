@@ -42,7 +42,7 @@ def test_a_file_is_written_and_told_of(tmp_path: Path, target: str) -> None:
         (["export", "huber", "--to", "fortran"], "'fortran' is not one of"),
         (["export", "huber"], "say what to make of the loss with --to: torch"),
         (["export", "hubber", "--to", "c"], "Did you mean 'huber'"),
-        (["export", "triplet", "--to", "xgboost"], "one number a row"),
+        (["export", "triplet", "--to", "xgboost"], "for one target"),
         (["export", "huber", "--parameter", "k=3", "--to", "c"], "is none"),
         (["export", "huber", "--to", "c", "--output", "/nowhere/at/all.h"], "No such file or directory"),
     ],

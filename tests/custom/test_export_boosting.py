@@ -131,3 +131,35 @@ def test_the_example_in_the_text_runs_as_it_stands(
     example = names["__doc__"][names["__doc__"].index("    start = ") :]
     exec(textwrap.dedent(example), names)
     assert loss.cost(y, names["predicted"], WEIGHT) < 0.8 * loss.cost(y, np.full(ROWS, names["start"]), WEIGHT)
+
+
+OVER_CLASSES = [
+    lm.SparseCategoricalCrossEntropy(class_weight=(1.0, 2.0, 0.5), label_smoothing=0.05),
+    lm.SoftmaxFocal(z_loss=0.01),
+    lm.MulticlassBrier(),
+]
+
+
+@pytest.mark.parametrize("loss", OVER_CLASSES, ids=str)
+@pytest.mark.parametrize("target", ["lightgbm", "xgboost"])
+def test_trees_for_each_class_are_trained(loss: lm.Loss, target: str) -> None:
+    names = run(lm.export(loss, target))
+    y = np.digitize(X[:, 0], [-0.5, 0.5])
+    raw = np.random.default_rng(3).normal(size=(ROWS, 3))
+    slope, bend = names["derivatives"](raw, y, WEIGHT)
+    wanted = {"slope": loss.gradient(y, raw), "bend": np.maximum(loss.hessian(y, raw), names["HESSIAN_FLOOR"])}
+    assert apart(loss, {"slope": slope / WEIGHT[:, None], "bend": bend / WEIGHT[:, None]}, wanted) == []
+    start = names["start_score"](y, 3, WEIGHT)
+    at_start = names["gradient"](y, np.tile(start, (ROWS, 1)))
+    np.testing.assert_allclose(np.average(at_start, axis=0, weights=WEIGHT), 0, atol=1e-6)
+    if target == "lightgbm":
+        data = lightgbm.Dataset(X, y, weight=WEIGHT, init_score=np.tile(start, (ROWS, 1)))
+        settings = {"objective": names["objective"], "num_class": 3, "metric": "none", "verbosity": -1}
+        booster = lightgbm.train(settings | {"min_data_in_leaf": 3}, data, 20)
+    else:
+        data = xgboost.DMatrix(X, y, weight=WEIGHT, base_margin=np.tile(start, (ROWS, 1)))
+        settings = {"num_class": 3, "disable_default_eval_metric": True, "min_child_weight": 0}
+        booster = xgboost.train(settings, data, 20, obj=names["objective"], custom_metric=names["metric"])
+    shares = names["predict"](booster, X, start)
+    assert shares.shape == (ROWS, 3)
+    assert np.mean(np.argmax(shares, axis=1) == y) > 0.9

@@ -24,7 +24,7 @@ def export(loss: Loss | str, to: Target) -> str | bytes:
 
     Args:
         loss: a loss, its name, or a formula as text, and weighted sums of such. Boosting takes losses of one target and
-            one prediction.
+            one prediction; LightGBM and XGBoost also those of class indices and logits.
         to: ``numpy``, ``jax`` (functions); ``torch`` (a module), ``keras`` (a class, on every backend); ``c`` (a
             header of C99); ``onnx`` (a model in float32); ``lightgbm``, ``xgboost``, ``catboost`` (objective, metric,
             start score and link, on raw predictions); ``latex`` (for ``amsmath``) and ``json`` (the program as data).

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossmith.core.loss import Loss
-from lossmith.custom.export.numpy import NUMPY, derivatives, docstring, module
+from lossmith.custom.export import boosting_rows
+from lossmith.custom.export.numpy import NUMPY, constants, derivatives, docstring, module
 from lossmith.custom.export.printer import definitions
 from lossmith.custom.export.sheet import PointSheet, Sheet, point_sheet_of
 from lossmith.custom.export.words import about, called
@@ -35,27 +36,33 @@ def export(loss: Loss, to: str) -> str:
     Raises:
         ParameterError: for a loss that trees of one number a row cannot be trained with.
     """
-    if not loss.paired or loss._couples:
+    booster, helpers = _BOOSTERS[to], dict[str, None]()
+    if not loss.paired:
         raise ParameterError(
-            f"{loss} cannot be exported for boosting, whose models predict one number a row for one target; "
-            "it takes losses of y_true and y_pred, such as huber. Losses over classes and levels are objectives of "
-            f"lossmith.{to}, and go to numpy as functions of their own"
+            f"{loss} cannot be exported for boosting, whose models predict for one target; it takes losses of y_true "
+            "and y_pred, such as huber"
         )
-    sheet, booster = point_sheet_of(loss.raw_form, to), _BOOSTERS[to]
-    if loss.card.estimates in ("nothing", "zero") or _is_zero(sheet, sheet.gradients[0]):
-        raise ParameterError(
-            f"{loss} cannot be an objective of boosting: the cost has no minimum that says anything of the targets, "
-            "or no slope that leads to it"
-        )
-    names = called(sheet, NUMPY.reserved, {"y_pred": "raw"})
-    helpers: dict[str, None] = {}
-    functions = derivatives(sheet, names, helpers)
+    sheet: Sheet
+    if loss._couples:
+        rows = sheet = boosting_rows.sheet(loss, to)
+        names = called(rows, NUMPY.reserved, {"y_pred": "raw"})
+        functions = boosting_rows.functions(rows, names, helpers)
+        usage, code = boosting_rows.CODES[to]
+        booster = _Booster(booster.library, booster.imports, usage, code)
+    else:
+        points = sheet = point_sheet_of(loss.raw_form, to)
+        if loss.card.estimates in ("nothing", "zero") or _is_zero(points, points.gradients[0]):
+            raise ParameterError(
+                f"{loss} cannot be an objective of boosting: the cost has no minimum that says anything of the "
+                "targets, or no slope that leads to it"
+            )
+        names = called(points, NUMPY.reserved, {"y_pred": "raw"})
+        functions = [*derivatives(points, names, helpers), _start_score(points), _prediction(points)]
     filled = {"name": sheet.name, "title": sheet.class_name}
     blocks = [
+        *constants(sheet),
         *definitions(NUMPY, helpers),
         *functions,
-        _start_score(sheet),
-        _prediction(sheet),
         *(block.splitlines() for block in _filled(booster.code, filled).strip("\n").split("\n\n\n")),
     ]
     text = module(_document(sheet, names, booster, filled), blocks, booster.imports)

@@ -98,7 +98,7 @@ def export(loss: Loss) -> str:
     names = called(sheet, NUMPY.reserved)
     helpers: dict[str, None] = {}
     functions = derivatives(sheet, names, helpers)
-    blocks = [*constants(sheet), *definitions(NUMPY, helpers), *functions, _cost(sheet, names)]
+    blocks = [*constants(sheet), *definitions(NUMPY, helpers), *functions, cost(sheet, names)]
     return module(docstring(about(sheet, names)), blocks)
 
 
@@ -227,7 +227,8 @@ def listed(head: str, items: Sequence[str], tail: str, wide: int = 88) -> list[s
     return [head, *(f"{indent}    {item}," for item in items), f"{indent}{tail}"]
 
 
-def _cost(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
+def cost(sheet: Sheet, names: Mapping[str, str]) -> list[str]:
+    """Return the function of the mean loss."""
     values = [*(names[item.symbol] for item in sheet.inputs)]
     values += [f"{names[name]}={names[name]}" for name in sheet.parameters]
     head = [
