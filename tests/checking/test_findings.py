@@ -151,3 +151,17 @@ def test_a_proper_loss_gives_back_the_probability(text: str, what: str) -> None:
     ground = Ground(lm.formula(text, task="binary"), None, exact=False)
     (found,) = single.estimates(ground, single.samples(ground))
     assert (found.facts["what"], found.severity == "ok") == (what, what == "probability")
+
+
+def test_labels_that_nobody_declared_are_asked_for() -> None:
+    undeclared = lm.check("log(1 + exp(-y*f))")["labels"]
+    assert "product of y and f" in undeclared.evidence
+    assert "'{-1, 1}'" in undeclared.advice
+    for loss in (lm.formula("log(1 + exp(-y*f))", target="{-1, 1}"), "(y - f)**2"):
+        assert "labels" not in [finding.topic for finding in lm.check(loss).findings]
+
+
+def test_what_is_proved_is_told_from_what_was_tried() -> None:
+    assert lm.check("abs(y - f)")["convex"].evidence.endswith("prove it for all.")
+    tried = lm.check("where(f > y, (f - y)**2, abs(f - y))")["convex"]
+    assert tried.facts == {"convex": True, "quasiconvex": True, "proved": False}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lossmith.checking.ground import Array, Curve, Ground
 from lossmith.checking.report import Finding, number, relation
+from lossmith.structures.pointwise import Pointwise
 
 _CURVES = 3
 _SAME = 1e-9
@@ -164,12 +165,14 @@ def convex(ground: Ground) -> Iterator[Finding]:
     chord = _worst(ground, _above_chord)
     if chord is None:
         count = sum(len(curve.f) for curve in ground.curves)
+        proved = isinstance(ground.loss, Pointwise) and ground.loss._proof.convex
         yield Finding(
             "convex",
             "ok",
             "Convex in the prediction",
-            f"No chord between {count:,} predictions for {len(ground.curves)} targets lies below the curve.",
-            facts={"convex": True, "quasiconvex": True},
+            f"No chord between {count:,} predictions for {len(ground.curves)} targets lies below the curve."
+            + (" The rules of convex composition prove it for all." if proved else ""),
+            facts={"convex": True, "quasiconvex": True, "proved": proved},
         )
         return
     y, (a, m, b), (la, lm, lb) = chord

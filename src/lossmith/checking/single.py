@@ -26,6 +26,7 @@ def examine(ground: Ground) -> tuple[Finding, ...]:
 
 def _found(ground: Ground) -> Iterator[Finding]:
     yield from _rewrites(ground)
+    yield from _labels(ground)
     yield from derivatives(ground)
     broken = list(finite(ground))
     yield from broken
@@ -51,3 +52,20 @@ def _rewrites(ground: Ground) -> Iterator[Finding]:
         told = "; ".join(f"{before} as {after}" for before, after in done)
         text = f"As written it overflows or loses digits, and is computed in another way: {told}."
         yield Finding("rewrites", "note", "Parts are computed in a stable form", text, facts={"rewrites": done})
+
+
+_SOME = np.array([0.7, 1.3, -2.0, 3.0]), np.array([0.4, -1.1, 0.3, 2.0])
+
+
+def _labels(ground: Ground) -> Iterator[Finding]:
+    """Say so where targets are taken for labels of -1 and 1 that nobody declared."""
+    domain = ground.loss.domains["y"]
+    if domain.values or domain.low > -2 or domain.high < 2:
+        return
+    y, f = _SOME
+    ways = ((y, f), (-y, -f), (2 * y, f / 2))
+    here, *others = (ground.loss.evaluate(*way, ("losses",), trusted=True)["losses"] for way in ways)
+    if np.isfinite(here).all() and all(np.allclose(here, other, rtol=1e-12, atol=0) for other in others):
+        text = "It depends on the product of y and f alone, as losses of labels -1 and 1 do; here y may be any number."
+        advice = "If labels are meant, declare them: target='{-1, 1}', on the command line --targets '{-1, 1}'."
+        yield Finding("labels", "note", "Targets are taken for labels of -1 and 1", text, advice)
