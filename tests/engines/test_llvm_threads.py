@@ -267,7 +267,8 @@ def call():
         loss.cost_and_gradient(y, f)
 
 program = lm.Asymmetric().part("value", "gradient:f", "hessian:f,f", "valid")
-text = loops.pointwise(program, loops.Form("float", ("value", "gradient:f", "hessian:f,f"), True), 16, 64)
+form = loops.Form("float", ("value", "gradient:f", "hessian:f,f"), True)
+text = loops.pointwise(program, form, compiler.host().bits // 32, 64)
 
 @compiler.kept(1)
 def kernel(number):
