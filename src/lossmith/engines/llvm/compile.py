@@ -1,7 +1,7 @@
 """From LLVM's text to functions that can be called.
 
-LLVM is used by one thread at a time: llvmlite locks each call into it, but a fork between two calls would
-leave its lock held in the child.
+LLVM is used by one thread at a time, under one lock: llvmlite locks each call into it, but a fork during such a call
+would leave its lock held in the child.
 """
 
 from __future__ import annotations
@@ -102,6 +102,9 @@ def check() -> None:
         raise RuntimeError("a compiled function gave a wrong result")
 
 
+_unused: list[Any] = []
+"""Code that nobody can call any more. Whoever makes the next kernel frees it, since that is to use LLVM as well."""
+
 _making = ForkLock()
 atexit.register(_making.__enter__)  # for good: LLVM is taken down at the very end, and no thread may be in it then
 
@@ -126,6 +129,7 @@ class Kept(Generic[P, T]):
 
     def _once(self, key: Hashable, *args: P.args, **named: P.kwargs) -> tuple[T | None, str]:
         with _making:
+            _unused.clear()
             found = self._made.get(key)  # another thread may have been faster
             if found is None:
                 try:
@@ -155,6 +159,9 @@ class Loaded:
         self._engine = llvm.create_mcjit_compiler(module, _machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
+
+    def __del__(self, unused: list[Any] = _unused) -> None:  # which at the very end has no name any more
+        unused.append(self.__dict__)
 
     def address(self, name: str) -> int:
         """Return where a function begins."""

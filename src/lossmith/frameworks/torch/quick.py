@@ -97,7 +97,7 @@ class Quick:
             if met is None:
                 return None
             compute = partial(_by_kernel, met)
-        if len(self._met) == MOST:
+        if len(self._met) >= MOST:  # more where threads met here
             self._met.clear()
         self._met[like] = compute
         return compute
