@@ -8,6 +8,9 @@ import sys
 import textwrap
 from collections.abc import Mapping
 
+SLOWER = float(os.environ.get("SLOWER", "1"))
+"""How much more time a script has than on a machine at hand; ``tests/machines/run`` says it of those that it emulates."""
+
 START = """
 import os, sys
 import numpy as np
@@ -35,7 +38,7 @@ def start(script: str, env: Mapping[str, str] | None = None) -> subprocess.Popen
 def end(process: subprocess.Popen[str], timeout: float = 60) -> tuple[str, str]:
     """Return what a script wrote to its two streams; it must end well, and before the time is over."""
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(timeout=timeout * SLOWER)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
