@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Mapping
 
 SLOWER = float(os.environ.get("SLOWER", "1"))
-"""How much more time a script has than on a machine at hand; ``tests/machines/run`` says it of those that it emulates."""
+"""How much more time a script has than on a machine at hand; see ``tests/machines/run``."""
 
 START = """
 import os, sys
