@@ -63,8 +63,9 @@ def _labels(ground: Ground) -> Iterator[Finding]:
     if domain.values or domain.low > -2 or domain.high < 2:
         return
     y, f = _SOME
-    ways = ((y, f), (-y, -f), (2 * y, f / 2))
-    here, *others = (ground.loss.evaluate(*way, ("losses",), trusted=True)["losses"] for way in ways)
+    here, *others = (
+        ground.loss.evaluate(some * y, f / some, ("losses",), trusted=True)["losses"] for some in (1.0, -1.0, 2.0)
+    )
     if np.isfinite(here).all() and all(np.allclose(here, other, rtol=1e-12, atol=0) for other in others):
         text = "It depends on the product of y and f alone, as losses of labels -1 and 1 do; here y may be any number."
         advice = "If labels are meant, declare them: target='{-1, 1}', on the command line --targets '{-1, 1}'."
