@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,20 +169,32 @@ def test_sums_are_the_same_bits_for_any_threads_and_any_split_at_blocks(kind: Ki
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize("careful", [False, True])
-def test_bad_values_and_invalid_examples_are_noticed_and_carefully_counted(kind: Kind, careful: bool) -> None:
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bad_values_and_invalid_examples_are_noticed(kind: Kind, weighted: bool) -> None:
     loss = lm.BinaryCrossEntropy(prediction="probabilities")
-    rows = 3 * reference.BLOCK
+    rows = 4 * reference.BLOCK
     y, f = sample(loss, rows, TYPES[kind])
     y[:] = 1
     f[:] = np.clip(f, 0.1, 0.9)
     f[[5, 9, 2 * reference.BLOCK + 100]] = 0  # infinite, each
     f[reference.BLOCK + 77] = 1.5  # outside the domain
-    form = Form(kind, (), summed=True, careful=careful)
-    records = Ready(kernel(loss.part("value", "valid"), form), {}).run([y, f], [])
-    assert records["count"].tolist() == ([2, 0, 1] if careful else [1, 0, 1])
-    assert records["bad"].tolist() == ([5, NOWHERE, 100] if careful else [0, NOWHERE, 0])
-    assert records["wrong"].tolist() == [NOWHERE, 77 if careful else 0, NOWHERE]
+    form = Form(kind, (), summed=True, weighted=weighted)
+    weight = np.ones(rows) if weighted else None
+    records = Ready(kernel(loss.part("value", "valid"), form), {}).run([y, f], [], weight)
+    assert records["wrong"].tolist() == [NOWHERE, 0, NOWHERE, NOWHERE]
+    assert records["bad"].tolist() == [0, NOWHERE if weighted else 0, 0, NOWHERE]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+def test_one_example_that_is_not_valid_is_noticed_wherever_it_stands(kind: Kind, spoilt: float) -> None:
+    run = Ready(kernel(lm.Hinge().part("value", "valid"), Form(kind, (), summed=True)), {}).run
+    for rows in (1, 7, 100):
+        for place in range(rows):
+            y, f = np.ones(rows, TYPES[kind]), np.full(rows, 3, TYPES[kind])
+            assert run([y, f], [])["wrong"].tolist() == [NOWHERE]
+            f[place] = spoilt
+            assert run([y, f], [])["wrong"].tolist() == [0]  # the hinge loss of an infinite margin is zero
 
 
 def test_one_kernel_serves_every_parameter() -> None:

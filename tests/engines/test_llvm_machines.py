@@ -36,6 +36,8 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
     program = lm.Huber().part(*stored, "value", "valid")
     form = loops.Form(kind, stored, summed=True, streaming=True)
     found = {"numbers": loops.pointwise(program, form, width, 1024, on_x86=on_x86)}
+    program = lm.BinaryCrossEntropy().part(*stored, "value", "valid")
+    found["functions"] = loops.pointwise(program, form, 2 * width, 1024, registers=2, on_x86=on_x86)
     program = lm.SparseCategoricalCrossEntropy().part("value", "gradient:u")
     for name in ("rows", *BY_LANES):
         row_form = RowForm(

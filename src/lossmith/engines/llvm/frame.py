@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lossmith.engines.llvm.lanes import Body, Kind
+
 NAME = "kernel"
 """What the function of a kernel is called."""
 
@@ -12,9 +14,8 @@ ALIGNED = "alignstack(64)"
 across two cache lines takes twice as long to come back."""
 
 RECORD = 4
-"""Numbers of 8 bytes that a kernel leaves for each block: the weighted sum of losses; how many losses that count are
-not finite; the first of them; and the first row that counts and is not valid. Places count from the block's first row
-and are ``NOWHERE`` for none. Most kernels only say whether there are any, by a count of 1 and a place of 0."""
+"""Numbers of 8 bytes that a kernel leaves for each block: the weighted sum of losses; a count; and two places that are
+0 where a loss that counts is not finite, or a row that counts is not valid, and ``NOWHERE`` where none is."""
 
 NOWHERE = 2**31 - 1
 
@@ -107,3 +108,37 @@ def tree(width: int, summed: str, name: str) -> list[str]:
         summed, width = f"%{name}_half{half}", half
     lines.append(f"  %{name}_whole = extractelement <1 x double> {summed}, i32 0")
     return lines
+
+
+def lane_numbers(width: int) -> str:
+    """Return a vector of the numbers of the lanes."""
+    return f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+
+
+def uniform_lines(place: int, type_: str, kind: Kind, b: Body) -> list[str]:
+    """Return the lines that load a value that is the same for every example, and spread it."""
+    name = f"uniform{place}"
+    lines = [
+        f"  %{name}_at = getelementptr double, ptr %uniforms, i64 {place}",
+        f"  %{name}_value = load double, ptr %{name}_at, align 8",
+    ]
+    if type_ == "bool":
+        lines.append(f"  %{name}_one = fcmp une double %{name}_value, 0.0")
+        return lines + splat(name, "i1", b)
+    return [*lines, cast(f"{name}_one", f"{name}_value", kind), *splat(name, kind, b)]
+
+
+def cast(name: str, source: str, kind: Kind) -> str:
+    """Return the line that brings a double to the type of the kernel."""
+    return f"  %{name} = " + (
+        f"fptrunc double %{source} to float" if kind == "float" else f"fadd double %{source}, 0.0"
+    )
+
+
+def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
+    """Return the lines that make a vector of one number, ``name`` of ``name_one`` unless another source is told."""
+    type_, small = b.vector(element), b.vector("i32")
+    return [
+        f"  %{name}_first = insertelement {type_} zeroinitializer, {element} %{source or name + '_one'}, i32 0",
+        f"  %{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, {small} zeroinitializer",
+    ]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lossmith.engines import numpy as reference
 from lossmith.engines.choice import SMALLEST, Findings
+from lossmith.engines.facts import is_arithmetic
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import records, threads
 from lossmith.engines.llvm.entry import Target
@@ -31,9 +32,6 @@ LEAST_BLOCKS = 4
 STREAMING = 8 * 2**20
 """Bytes of outputs from which on they are written past the caches."""
 
-_LINE = 512
-"""Bits of a cache line."""
-
 _SIGNATURE = ctypes.CFUNCTYPE(
     None, *[ctypes.c_void_p] * 6, ctypes.c_double, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
 )
@@ -43,12 +41,13 @@ class Kernel:
     """A program in machine code; see ``lossmith.engines.llvm.loops`` for what it computes."""
 
     def __init__(self, program: Program, form: Form) -> None:
-        bits = 32 if form.kind == "float" else 64
-        if set(form.taken) == {"float"} and compiler.host().bits == _LINE:
-            bits = 32  # doubles stored as floats, two registers at a time: halves of cache lines are streamed slowly
         self.program, self.form = program, form
-        self.width = compiler.host().bits // bits
-        text = pointwise(program, form, self.width, reference.BLOCK, on_x86=compiler.host().on_x86)
+        # While a chain of products waits in one register, another register goes on. And doubles that are stored as
+        # floats would be half cache lines, which are streamed slowly.
+        registers = 2 if not is_arithmetic(program) or (form.kind == "double" and set(form.taken) == {"float"}) else 1
+        host = compiler.host()
+        self.width = registers * host.bits // (32 if form.kind == "float" else 64)
+        text = pointwise(program, form, self.width, reference.BLOCK, registers=registers, on_x86=host.on_x86)
         self.call = compiler.function(text, NAME, _SIGNATURE)
 
 

@@ -103,12 +103,14 @@ class Body:
         prefix: what the names of its values begin with.
         label: the block of the function in which the text begins. With one, the text may branch, and ``label[0]``
             is the block that it is in; without, it stays one block.
+        registers: how many registers of the machine a vector takes.
     """
 
-    def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "") -> None:
+    def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "", *, registers: int = 1) -> None:
         self.kind: Kind = kind
         self.width, self.prefix = width, prefix
-        self._register = width * (32 if kind == "float" else 64)  # bits, which a view of wider numbers does not change
+        self._bits = width * (32 if kind == "float" else 64)  # which a view of wider numbers does not change
+        self._register = self._bits // registers
         self.lines: list[str] = []
         self.declared: set[str] = set()
         self.label = [label] if label else []
@@ -328,7 +330,7 @@ class Body:
 
         These are of AVX-512, and right for subnormal, infinite and zero numbers and for what is no number.
         """
-        return self._register == self.width * (32 if self.kind == "float" else 64) and self._register % 512 == 0
+        return self._bits == self.width * (32 if self.kind == "float" else 64) and self._register % 512 == 0
 
     def scale(self, x: Lanes, n: Lanes) -> Lanes:
         """Return x · 2 ** n; only where ``scales`` says so."""

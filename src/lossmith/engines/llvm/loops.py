@@ -7,26 +7,33 @@ depend on who works on which block.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from lossmith.engines.facts import conditions
 from lossmith.engines.llvm.frame import (
     ALIGNED,
     FENCE,
     NAME,
-    NOWHERE,
     begin_blocks,
+    cast,
     end_blocks,
+    lane_numbers,
     noticed,
     onward,
     phis,
+    splat,
     tree,
+    uniform_lines,
 )
-from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
 from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
+
+LINE = 64
+"""Bytes of a cache line."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,6 @@ class Form:
         stored: outputs that are written, in order.
         summed: whether ``value`` is summed.
         weighted, masked: whether there are weights and a mask.
-        careful: whether bad values and invalid examples are counted and placed, not only noticed. That is
-            for the few blocks that have some.
         streaming: whether outputs are written past the caches; they must be aligned to whole vectors.
         given: what each input holds in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
         taken: what each stored output holds in memory, likewise.
@@ -52,74 +57,82 @@ class Form:
     summed: bool
     weighted: bool = False
     masked: bool = False
-    careful: bool = False
     streaming: bool = False
     given: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     tame: bool = False
     divided: bool = False
 
+    @property
+    def spoils(self) -> bool:
+        """Whether an example that is not valid makes the sum no number, which takes no more to find out."""
+        return self.summed and not self.weighted and not self.masked
+
 
 class _Vector:
-    """The text for one vector of examples, which lie where ``%at_`` pointers and ``%row`` say."""
+    """The text for one vector of examples."""
 
-    def __init__(self, program: Program, form: Form, width: int) -> None:
-        self.body = Vector(form.kind, width, "v", "vectors")
-        self.program, self.form = program, form
+    def __init__(self, program: Program, form: Form, width: int, registers: int) -> None:
+        self.body = Vector(form.kind, width, "v", "vectors", registers=registers)
+        self.form = form
+        self.finite, others = conditions(program) if form.spoils else ([], [])
+        self.others = tuple((f"condition {number}", number) for number in others)
+        self.program = replace(program, outputs=(*program.outputs, *self.others))
 
-    def _at(self, array: str, size: int) -> str:
-        return self.body.write("ptr", f"getelementptr [{size} x i8], ptr %at_{array}, i64 %row").name
+    def _at(self, pointer: str, size: int) -> str:
+        return self.body.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 %row").name
 
-    def _load(self, element: str, array: str) -> Lanes:
+    def _load(self, element: str, pointer: str) -> Lanes:
         """Return what lies in memory for these examples, as it lies there."""
-        type_, size = self.body.vector(in_memory(element)), SIZES[element]
-        return self.body.write(type_, f"load {type_}, ptr {self._at(array, size)}, align {size}")
+        b, kept, size = self.body, in_memory(element), SIZES[element]
+        return b.write(b.vector(kept), f"load {b.vector(kept)}, ptr {self._at(pointer, size)}, align {size}")
 
-    def _store(self, value: Lanes, element: str, array: str) -> None:
+    def _store(self, value: Lanes, element: str, pointer: str) -> None:
         b, size = self.body, SIZES[element]
-        value, at = narrow(b, value, element), self._at(array, size)
-        how = f"align {size * b.width}, !nontemporal !0" if self.form.streaming else f"align {size}"
+        value, at = narrow(b, value, element), self._at(pointer, size)
+        how = f"align {min(size * b.width, LINE)}, !nontemporal !0" if self.form.streaming else f"align {size}"
         b.lines.append(f"  store {value.type} {value.name}, ptr {at}, {how}")
 
     def write(self, carried: Mapping[str, str]) -> dict[str, str]:
         """Write the work on a vector, given the names of what is carried along, and return their new names."""
         b, form, program = self.body, self.form, self.program
-        inputs = [widen(b, self._load(kept, name), kept) for name, kept in _inputs(program, form).items()]
+        given, taken = _elements(program, form)
+        inputs = [widen(b, self._load(kept, f"%in{place}"), kept) for place, kept in enumerate(given)]
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
         found = evaluate(b, program, inputs, uniform, tame=form.tame)
         counts = b.always
         if form.masked:
-            byte = self._load("u8", "mask")
-            counts = b.write(b.truth, f"icmp ne {byte.type} {byte.name}, zeroinitializer")
-        weight = self._load("double", "weight") if form.weighted else None
-        for name, (array, kept) in zip(form.stored, _outputs(form).items(), strict=True):
-            self._store(self._as_stored(name, found[name], weight, counts), kept, array)
+            byte = self._load("u8", "%mask")
+            counts = counts & b.write(b.truth, f"icmp ne {byte.type} {byte.name}, zeroinitializer")
+        weight = self._load("double", "%weight") if form.weighted else None
+        for place, (name, kept) in enumerate(zip(form.stored, taken, strict=True)):
+            self._store(self._as_stored(name, found[name], weight, counts), kept, f"%out{place}")
         new = dict(carried)
-        if form.careful:
-            self._first(new, "wrong", counts & (found["valid"] ^ b.always))
-            step = f"add {b.vector('i32')} %places, splat (i32 {b.width})"
-            new["places"] = b.write(b.vector("i32"), step).name
-        else:
-            right = found["valid"] | (counts ^ b.always) if form.masked else found["valid"]
+        if not form.spoils:
+            right = found["valid"] | (counts ^ b.always)
             new["right"] = (Lanes(b, b.truth, carried["right"]) & right).name
+        if form.weighted and form.summed:
+            bad = counts & ((b.abs(found["value"]) < math.inf) ^ b.always)
+            new["bad"] = (Lanes(b, b.truth, carried["bad"]) | bad).name
         if form.summed:
-            value = found["value"]
-            if form.careful or form.weighted:
-                bad = counts & ((b.abs(value) < math.inf) ^ b.always)
-            if form.weighted and not form.careful:
-                new["bad"] = (Lanes(b, b.truth, carried["bad"]) | bad).name
-            if form.careful:
-                self._first(new, "bad", bad)
-                one = b.write(b.vector("i32"), f"zext {b.truth} {bad.name} to {b.vector('i32')}")
-                new["count"] = b.write(one.type, f"add {one.type} {new['count']}, {one.name}").name
+            value = self._spoilt(found, inputs) if form.spoils else found["value"]
             wide = b.widened()
             term = self._weighted(wide.take(value), weight)
             if form.masked:
                 term = b.select(counts, term, b.number(0.0, "double"))
             new["sum"] = b.write(wide.real, f"fadd {wide.real} {new['sum']}, {term.name}").name
         return new
+
+    def _spoilt(self, found: Mapping[str, Lanes], inputs: Sequence[Lanes]) -> Lanes:
+        """Return the loss, and no number where an example is not valid."""
+        b, value = self.body, found["value"]
+        for place in self.finite:
+            value = b.fma(inputs[place], 0.0, value)
+        for name, _ in self.others:
+            value = b.select(found[name], value, math.nan)
+        return value
 
     def _weighted(self, value: Lanes, weight: Lanes | None) -> Lanes:
         """Return weight times value; a weight of 0 silences any value."""
@@ -139,203 +152,194 @@ class _Vector:
             value = value / scale if self.form.divided else value * scale
         return b.select(counts, value, 0.0) if self.form.masked else value
 
-    def _first(self, carried: dict[str, str], name: str, where: Lanes) -> None:
-        """Carry along where first something holds, in each lane."""
-        b = self.body
-        place = Lanes(b, b.vector("i32"), "%places")
-        here = b.select(where, place, Lanes(b, place.type, f"splat (i32 {NOWHERE})"))
-        carried[name] = b.call("umin", Lanes(b, place.type, carried[name]), here).name
+
+def _elements(program: Program, form: Form) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what inputs and stored outputs hold in memory."""
+    return form.given or (form.kind,) * len(program.inputs), form.taken or (form.kind,) * len(form.stored)
 
 
-def _inputs(program: Program, form: Form) -> dict[str, str]:
-    """Return what the inputs are called, and what they hold in memory."""
-    given = form.given or (form.kind,) * len(program.inputs)
-    return {f"in{place}": kept for place, kept in enumerate(given)}
-
-
-def _outputs(form: Form) -> dict[str, str]:
-    """Return what the stored outputs are called, and what they hold in memory."""
-    taken = form.taken or (form.kind,) * len(form.stored)
-    return {f"out{place}": kept for place, kept in enumerate(taken)}
-
-
-def pointwise(program: Program, form: Form, width: int, block: int, *, on_x86: bool = True) -> str:
+def pointwise(program: Program, form: Form, width: int, block: int, *, registers: int = 1, on_x86: bool = True) -> str:
     """Return the module of a kernel over examples.
 
     It is called with: pointers to the inputs, to the uniform values (one double each, in the program's order), to the
     stored outputs; the weights; the mask; room for a record for each block; what stored outputs are multiplied by
     (``value`` only with weights); the number of examples; the first block to work on, and the one to stop before.
 
-    What is left of a block goes through the same loop, in rooms on the stack: arithmetic that stands there once
-    compiles in half the time.
+    What is left of a block beyond its last whole vector is copied to a vector's room on the stack, filled up with its
+    last example, and goes through the same loop: so there is one text to compile, and no masks.
+
+    Args:
+        program: has the stored outputs, ``valid``, and ``value`` where it is summed.
+        form: what the kernel does.
+        width: examples in a vector.
+        block: examples in a block.
+        registers: how many registers of the machine a vector takes.
+        on_x86: whether there are instructions of x86.
     """
-    each = _Vector(program, form, width)
-    b = each.body
-    wide, small = b.vector("double"), b.vector("i32")
-    places = f"<{', '.join(f'i32 {lane}' for lane in range(width))}>"
+    vector = _Vector(program, form, width, registers)
+    b = vector.body
+    wide = b.vector("double")
     # What is carried from vector to vector: its type, and what it is before the first.
-    nothing = {"right": (b.truth, b.always.name), "bad": (b.truth, "zeroinitializer")}
-    if form.careful:
-        nowhere = f"splat (i32 {NOWHERE})"
-        nothing = {"wrong": (small, nowhere), "bad": (small, nowhere), "count": (small, "zeroinitializer")}
-        nothing["places"] = (small, places)
-    nothing["sum"] = (wide, "zeroinitializer")
-    after = each.write({name: f"%{name}" for name in nothing})
+    nothing = {"sum": (wide, "zeroinitializer")}
+    if not form.spoils:
+        nothing |= {"right": (b.truth, b.always.name), "bad": (b.truth, "zeroinitializer")}
+    after = vector.write({name: f"%{name}" for name in nothing})
     (end,) = b.label
-    before = {name: f"%left_{name}" for name in nothing}
-    long_places = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
-    given = _inputs(program, form)
-    given |= {"weight": "double"} if form.weighted else {}
-    given |= {"mask": "u8"} if form.masked else {}
-    taken = _outputs(form)
-    rooms, bring, moved, take = [], [], [], []
-    for name, element in {**given, **taken}.items():
-        kept, size = in_memory(element), SIZES[element]
-        rooms.append(f"  %room_{name} = alloca [{size * width} x i8], align {max(64, size * width)}")
-        bring.append(f"  %from_{name} = getelementptr [{size} x i8], ptr %{name}, i64 %stop")
-        bring.append(f"  %back_{name} = getelementptr [{size} x i8], ptr %room_{name}, i64 %before")
-        moved.append(f"  %at_{name} = phi ptr [ %{name}, %blocks ], [ %back_{name}, %rest_of_block ]")
-        type_, how = b.vector(kept), f"v{width}{SHORT[kept]}.p0"
-        if name in given:
-            b.declared.add(f"declare {type_} @llvm.masked.load.{how}(ptr, i32, {b.truth}, {type_})")
-            masked = f"ptr %from_{name}, i32 {size}, {b.truth} %inside, {type_} zeroinitializer"
-            bring.append(f"  %last_{name} = call {type_} @llvm.masked.load.{how}({masked})")
-            bring.append(f"  store {type_} %last_{name}, ptr %room_{name}, align {size}")
-        else:
-            b.declared.add(f"declare void @llvm.masked.store.{how}({type_}, ptr, i32, {b.truth})")
-            take.append(f"  %last_{name} = load {type_}, ptr %room_{name}, align {size}")
-            take.append(f"  %to_{name} = getelementptr [{size} x i8], ptr %{name}, i64 %stop")
-            masked = f"{type_} %last_{name}, ptr %to_{name}, i32 {size}, {b.truth} %inside"
-            take.append(f"  call void @llvm.masked.store.{how}({masked})")
-    for name, (type_, _) in nothing.items():  # lanes of none keep what was before, which takes no register meanwhile
-        wide_bits = small if type_ == b.truth else type_
-        rooms.append(f"  %room_{name} = alloca {wide_bits}, align 64")
-        value = f"%left_{name}"
-        if type_ == b.truth:
-            bring.append(f"  %wide_{name} = sext {type_} {value} to {small}")
-            value = f"%wide_{name}"
-        bring.append(f"  store {wide_bits} {value}, ptr %room_{name}, align 64")
-        take.append(f"  %kept_{name} = load {wide_bits}, ptr %room_{name}, align 64")
-        value = f"%kept_{name}"
-        if type_ == b.truth:
-            take.append(f"  %narrow_{name} = icmp ne {small} {value}, zeroinitializer")
-            value = f"%narrow_{name}"
-        take.append(f"  %whole_{name} = select {b.truth} %inside, {type_} {after[name]}, {type_} {value}")
+    given, taken = _elements(program, form)
+    read = {f"in{place}": element for place, element in enumerate(given)}
+    read |= {"weight": "double"} if form.weighted else {}
+    read |= {"mask": "u8"} if form.masked else {}
+    written = {f"out{place}": element for place, element in enumerate(taken)}
+    room = {**read, **written}
+    b.declared.add("declare i64 @llvm.umin.i64(i64, i64)")
     fenced = form.streaming and on_x86
     if fenced:
         b.declared.add(FENCE)
+    kept = {name: f"%kept_{name}" for name in nothing}
     loop = f"""{begin_blocks(str(block))}
   %size = sub i64 %end, %start
   %rest = and i64 %size, {width - 1}
   %stop = sub i64 %end, %rest
-  %none = icmp eq i64 %rest, 0
-  %before = sub i64 0, %stop
-  %rest_one = insertelement {b.vector("i64")} zeroinitializer, i64 %rest, i32 0
-  %rests = shufflevector {b.vector("i64")} %rest_one, {b.vector("i64")} zeroinitializer, {small} zeroinitializer
-  %inside = icmp ult {b.vector("i64")} {long_places}, %rests
   %some = icmp ult i64 %start, %stop
-  br i1 %some, label %turns, label %left_of_block
+  br i1 %some, label %stretch, label %rest_of_block
 
-turns:
-  %first = phi i64 [ %start, %blocks ], [ %stop, %rest_of_block ]
-  %whole = phi i1 [ true, %blocks ], [ false, %rest_of_block ]
-{chr(10).join(moved)}
-{phis(nothing, "begin_", ({}, "blocks"), (before, "rest_of_block"))}
+stretch:
+  %from = phi i64 [ %start, %blocks ], [ %stop, %fetched ]
+  %to = phi i64 [ %stop, %blocks ], [ %end, %fetched ]
+  %in_room = phi i1 [ false, %blocks ], [ true, %fetched ]
+{chr(10).join(f"  %{name} = phi ptr [ %{name}_given, %blocks ], [ %{name}_shifted, %fetched ]" for name in room)}
+{phis(nothing, "before_", ({}, "blocks"), (kept, "fetched"))}
   br label %vectors
 
 vectors:
-  %row = phi i64 [ %first, %turns ], [ %next_row, %{end} ]
-{phis(nothing, "", ({name: f"%begin_{name}" for name in nothing}, "turns"), (after, end))}
+  %row = phi i64 [ %from, %stretch ], [ %next_row, %{end} ]
+{phis(nothing, "", ({}, "stretch"), (after, end))}
 {chr(10).join(b.lines)}
 {onward("%next_row", "%row", width)}
-  %more = icmp ult i64 %next_row, %stop
-  br i1 %more, label %vectors, label %turned
+  %more = icmp ult i64 %next_row, %to
+  br i1 %more, label %vectors, label %stretch_done
 
-turned:
-  br i1 %whole, label %left_of_block, label %rest_done
-
-left_of_block:
-{phis(nothing, "left_", ({}, "blocks"), (after, "turned"))}
-  br i1 %none, label %block_done, label %rest_of_block
+stretch_done:
+  br i1 %in_room, label %bring, label %rest_of_block
 
 rest_of_block:
-{chr(10).join(bring)}
-  br label %turns
+{phis(nothing, "kept_", ({}, "blocks"), (after, "stretch_done"))}
+  %none = icmp eq i64 %rest, 0
+  br i1 %none, label %block_done, label %fetch
 
-rest_done:
-{chr(10).join(take)}
+fetch:
+  %rest_last = sub i64 %rest, 1
+{_copies("fetch", read, str(width), "fetched")}
+
+fetched:
+  %before_room = sub i64 0, %stop
+{chr(10).join(_shifted(room))}
+  br label %stretch
+
+bring:
+{chr(10).join(splat("rests", "i64", b, "rest"))}
+  %inside = icmp ult {b.vector("i64")} {lane_numbers(width)}, %rests
+{"" if form.spoils else _joined(after, b)}
+  %rest_term = select {b.truth} %inside, {wide} {after["sum"]}, {wide} zeroinitializer
+  %rest_sum = fadd {wide} %before_sum, %rest_term
+{_copies("bring", written, "%rest", "brought")}
+
+brought:
   br label %block_done
 
 block_done:
-{phis(nothing, "all_", (before, "left_of_block"), ({name: f"%whole_{name}" for name in nothing}, "rest_done"))}
+{phis(nothing, "all_", (kept, "rest_of_block"), ({name: f"%rest_{name}" for name in nothing}, "brought"))}
 {chr(10).join(tree(width, "%all_sum", "sum"))}
-{chr(10).join(_record(b, form))}
+{chr(10).join(_record(form, b))}
 {end_blocks("%sum_whole", fenced=fenced)}"""
     head = (
-        f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight, ptr %mask, ptr %records, "
-        f"double %factor, i64 %rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
+        f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight_given, ptr %mask_given, "
+        f"ptr %records, double %factor, i64 %rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
     )
-    entry = "\n".join([*rooms, *(f"  {line}" for line in _entry(program, form, b))])
+    entry = "\n".join(_entry(program, form, room, b))
     return "\n".join(sorted(b.declared)) + "\n" + head + entry + loop
 
 
-def _record(b: Body, form: Form) -> list[str]:
+def _shifted(room: Mapping[str, str]) -> list[str]:
+    """Return the lines that say where arrays would begin whose rows at ``%stop`` and after are the room."""
+    return [
+        f"  %{name}_shifted = getelementptr [{SIZES[element]} x i8], ptr %{name}_room, i64 %before_room"
+        for name, element in room.items()
+    ]
+
+
+def _copies(name: str, arrays: Mapping[str, str], lanes: str, done: str) -> str:
+    """Return the text that goes on from a block, and copies what is left of a block to the room, or back from there.
+
+    Args:
+        name: ``fetch``, which fills the room up with the last example, or ``bring``.
+        arrays: what they hold, by name.
+        lanes: how many are copied.
+        done: where it goes on.
+    """
+    if not arrays:
+        return f"  br label %{done}"
+    fetches, one = name == "fetch", f"{name}_one"
+    lines = [f"  br label %{one}", f"{one}:", f"  %{name}_lane = phi i64 [ 0, %{name} ], [ %{name}_next, %{one} ]"]
+    within = f"%{name}_lane"
+    if fetches:
+        within = "%fetch_within"
+        lines.append(f"  {within} = call i64 @llvm.umin.i64(i64 %fetch_lane, i64 %rest_last)")
+    lines.append(f"  %{name}_row = add i64 %stop, {within}")
+    for array, element in arrays.items():
+        size, at = SIZES[element], f"%{name}_{array}"
+        source, target = ("given", "room") if fetches else ("room", "given")
+        lines += [
+            f"  {at}_given = getelementptr [{size} x i8], ptr %{array}_given, i64 %{name}_row",
+            f"  {at}_room = getelementptr [{size} x i8], ptr %{array}_room, i64 %{name}_lane",
+            f"  {at}_one = load i{8 * size}, ptr {at}_{source}, align {size}",
+            f"  store i{8 * size} {at}_one, ptr {at}_{target}, align {size}",
+        ]
+    return "\n".join([
+        *lines,
+        f"  %{name}_next = add i64 %{name}_lane, 1",
+        f"  %{name}_more = icmp ult i64 %{name}_next, {lanes}",
+        f"  br i1 %{name}_more, label %{one}, label %{done}",
+    ])  # fmt: skip
+
+
+def _joined(after: Mapping[str, str], b: Body) -> str:
+    """Return the lines that join what was found in the room, where all is what the last example is, to the rest."""
+    return f"""  %rest_right = and {b.truth} %before_right, {after["right"]}
+  %rest_bad = or {b.truth} %before_bad, {after["bad"]}"""
+
+
+def _record(form: Form, b: Body) -> list[str]:
     """Return the lines that leave the record of a block."""
-    small, lines = b.vector("i32"), []
-    if form.careful:
-        b.declared |= {
-            f"declare i32 @llvm.vector.reduce.umin.v{b.width}i32({small})",
-            f"declare i32 @llvm.vector.reduce.add.v{b.width}i32({small})",
-        }
-        reduced = {"count": "add", "bad": "umin", "wrong": "umin"}
-        for name, how in reduced.items():
-            lines.append(f"%{name}_found = call i32 @llvm.vector.reduce.{how}.v{b.width}i32({small} %all_{name})")
-            lines.append(f"%{name}_value = zext i32 %{name}_found to i64")
-    else:
-        for name, how in (("bad", "or"), ("right", "and")):
-            b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
-            lines.append(f"%{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
-        # Without weights, a sum tells of a value that is not finite.
-        lines.append("%sum_size = call double @llvm.fabs.f64(double %sum_whole)")
-        lines.append("%sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000")
-        b.declared.add("declare double @llvm.fabs.f64(double)")
-        lines.append("%some_bad = or i1 %bad_found, %sum_bad")
-        lines.append("%wrong_found = xor i1 %right_found, true")
-        lines += noticed("%some_bad", "%wrong_found", "%some_bad")
-    return [f"  {line}" for line in lines]
+    b.declared.add("declare double @llvm.fabs.f64(double)")
+    lines = [
+        "  %sum_size = call double @llvm.fabs.f64(double %sum_whole)",
+        "  %sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000",
+    ]
+    if form.spoils:
+        lines.append("  %sum_wrong = fcmp uno double %sum_whole, 0.0")
+        return [*lines, *noticed("%sum_bad", "%sum_wrong", "%sum_bad")]
+    for name, how in (("bad", "or"), ("right", "and")):
+        b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
+        lines.append(f"  %{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
+    return [
+        *lines,
+        "  %some_bad = or i1 %bad_found, %sum_bad",
+        "  %wrong_found = xor i1 %right_found, true",
+        *noticed("%some_bad", "%wrong_found", "%some_bad"),
+    ]
 
 
-def _entry(program: Program, form: Form, body: Body) -> list[str]:
-    """Return the lines that load pointers and spread what is the same for every example."""
+def _entry(program: Program, form: Form, room: Mapping[str, str], b: Body) -> list[str]:
+    """Return the lines that load pointers, make room, and spread what is the same for every example."""
     lines = []
     for name, table, count in (("in", "inputs", len(program.inputs)), ("out", "outputs", len(form.stored))):
         for place in range(count):
-            lines.append(f"%{name}{place}_at = getelementptr ptr, ptr %{table}, i64 {place}")
-            lines.append(f"%{name}{place} = load ptr, ptr %{name}{place}_at, align 8")
-    kinds = [program.types[number] for number, same in enumerate(program.uniform) if same]
-    for place, type_ in enumerate(kinds):
-        lines.append(f"%uniform{place}_at = getelementptr double, ptr %uniforms, i64 {place}")
-        lines.append(f"%uniform{place}_value = load double, ptr %uniform{place}_at, align 8")
-        if type_ == "bool":
-            lines.append(f"%uniform{place}_one = fcmp une double %uniform{place}_value, 0.0")
-            lines += _spread(f"uniform{place}", "i1", body.truth, body.width)
-        elif form.kind == "float":
-            lines.append(f"%uniform{place}_one = fptrunc double %uniform{place}_value to float")
-            lines += _spread(f"uniform{place}", "float", body.real, body.width)
-        else:
-            lines += _spread(f"uniform{place}", "double", body.real, body.width, suffix="value")
-    if form.kind == "float":
-        lines.append("%scale_one = fptrunc double %factor to float")
-    else:
-        lines.append("%scale_one = fadd double %factor, 0.0")
-    lines += _spread("scale", form.kind, body.real, body.width)
-    lines.append("%scale_wide_one = fadd double %factor, 0.0")
-    lines += _spread("scale_wide", "double", body.vector("double"), body.width)
-    return lines
-
-
-def _spread(name: str, element: str, type_: str, width: int, suffix: str = "one") -> list[str]:
-    return [
-        f"%{name}_first = insertelement {type_} zeroinitializer, {element} %{name}_{suffix}, i32 0",
-        f"%{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, <{width} x i32> zeroinitializer",
-    ]
+            lines.append(f"  %{name}{place}_at = getelementptr ptr, ptr %{table}, i64 {place}")
+            lines.append(f"  %{name}{place}_given = load ptr, ptr %{name}{place}_at, align 8")
+    for name, element in room.items():
+        lines.append(f"  %{name}_room = alloca [{b.width * SIZES[element]} x i8], align {LINE}")
+    for place, type_ in enumerate(program.types[number] for number, same in enumerate(program.uniform) if same):
+        lines += uniform_lines(place, type_, form.kind, b)
+    return [*lines, cast("scale_one", "factor", form.kind), *splat("scale", form.kind, b),
+            *splat("scale_wide", "double", b, "factor")]  # fmt: skip

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lossmith.engines.llvm.frame import tree
+from lossmith.engines.llvm.frame import lane_numbers, splat, tree
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
-from lossmith.engines.llvm.row_frame import lane_numbers, splat
 from lossmith.engines.llvm.row_text import Look, Text, number_at, single
 from lossmith.engines.llvm.row_tiles import turn_rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lossmith.engines.llvm.lanes import Body, Kind
+from lossmith.engines.llvm.lanes import Kind
 
 Targets = Literal["indices", "smoothed", "soft"]
 
@@ -78,37 +78,3 @@ SLOTS = (
     "top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor", "pull",
 )  # fmt: skip
 """Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""
-
-
-def lane_numbers(width: int) -> str:
-    """Return a vector of the numbers of the lanes."""
-    return f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
-
-
-def uniform_lines(place: int, type_: str, kind: Kind, b: Body) -> list[str]:
-    """Return the lines that load a value that is the same for every row, and spread it."""
-    name = f"uniform{place}"
-    lines = [
-        f"  %{name}_at = getelementptr double, ptr %uniforms, i64 {place}",
-        f"  %{name}_value = load double, ptr %{name}_at, align 8",
-    ]
-    if type_ == "bool":
-        lines.append(f"  %{name}_one = fcmp une double %{name}_value, 0.0")
-        return lines + splat(name, "i1", b)
-    return [*lines, cast(f"{name}_one", f"{name}_value", kind), *splat(name, kind, b)]
-
-
-def cast(name: str, source: str, kind: Kind) -> str:
-    """Return the line that brings a double to the type of the kernel."""
-    return f"  %{name} = " + (
-        f"fptrunc double %{source} to float" if kind == "float" else f"fadd double %{source}, 0.0"
-    )
-
-
-def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
-    """Return the lines that make a vector of one number, ``name`` of ``name_one`` unless another source is told."""
-    type_, small = b.vector(element), b.vector("i32")
-    return [
-        f"  %{name}_first = insertelement {type_} zeroinitializer, {element} %{source or name + '_one'}, i32 0",
-        f"  %{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, {small} zeroinitializer",
-    ]

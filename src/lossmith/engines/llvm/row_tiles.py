@@ -6,10 +6,9 @@ vector for each class of a group, in a region for each array.
 
 from __future__ import annotations
 
-from lossmith.engines.llvm.frame import ALIGNED, onward
+from lossmith.engines.llvm.frame import ALIGNED, lane_numbers, onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, masked
-from lossmith.engines.llvm.row_frame import lane_numbers
 from lossmith.engines.llvm.row_text import single
 
 

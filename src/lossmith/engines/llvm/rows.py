@@ -10,11 +10,24 @@ import math
 from collections.abc import Sequence
 
 from lossmith.engines.llvm import row_across, row_lanes
-from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, onward, tree
+from lossmith.engines.llvm.frame import (
+    ALIGNED,
+    FENCE,
+    NAME,
+    begin_blocks,
+    cast,
+    end_blocks,
+    lane_numbers,
+    noticed,
+    onward,
+    splat,
+    tree,
+    uniform_lines,
+)
 from lossmith.engines.llvm.lanes import SHORT, Body
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole, widen
 from lossmith.engines.llvm.row_formula import Rows
-from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm, cast, lane_numbers, splat, uniform_lines
+from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm
 from lossmith.engines.llvm.row_looks import (
     UNROLLED,
     Bounds,

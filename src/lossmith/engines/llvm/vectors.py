@@ -16,8 +16,8 @@ class Vector(Body):
     sech2, bell, normal_within, normal_range = vector.sech2, vector.bell, vector.normal_within, vector.normal_range
     log1p_excess, atanh_gap = vector.log1p_excess, vector.atanh_gap
 
-    def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "") -> None:
-        super().__init__(kind, width, prefix, label)
+    def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "", *, registers: int = 1) -> None:
+        super().__init__(kind, width, prefix, label, registers=registers)
         self._powers: dict[str, Callable[[], Lanes]] = {}
 
     def exp(self, a: Lanes, low: Lanes | None = None) -> Lanes:
