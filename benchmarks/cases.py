@@ -15,9 +15,7 @@ import numpy as np
 
 import lossmith as lm
 from lossmith.core.loss import Loss
-from lossmith.core.parameter import Parameter
 from lossmith.engines.facts import is_arithmetic
-from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
 Array = np.ndarray
@@ -170,15 +168,3 @@ def compiles(case: Case) -> bool:
 def exact(loss: Loss) -> bool:
     """Return whether a loss and its gradient are arithmetic alone; any other is called an exp/log loss here."""
     return is_arithmetic(loss.program(1))
-
-
-class OwnHuber(Pointwise):
-    """Huber's loss as a user would write it."""
-
-    card = lm.Huber.card
-    delta = Parameter(1.0, domain="(0, inf)", symbol=r"\delta", typical=(0.1, 5.0), doc="where the tails begin")
-
-    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
-        """Return the loss of target ``y`` at prediction ``f``."""
-        size = ops.abs(f - y)
-        return ops.where(size <= self.delta, size * size / 2, self.delta * (size - self.delta / 2))

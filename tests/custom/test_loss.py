@@ -49,6 +49,12 @@ def sample(task: str, rows: int) -> dict[str, Any]:
     return {"y_true": y.astype(float), "y_pred": f}
 
 
+def test_a_formula_of_the_catalogue_written_out_is_the_same_program_and_so_the_same_kernel() -> None:
+    text = "where(abs(f - y) <= delta, (f - y)**2/2, delta*(abs(f - y) - delta/2))"
+    own = lm.formula(text, parameters={"delta": (1.0, "(0, inf)")})
+    assert own.program(2) == lm.Huber().program(2)
+
+
 @pytest.mark.parametrize("engine", ["numpy", "llvm"])
 @pytest.mark.parametrize("name", TWINS)
 def test_a_text_says_what_the_built_in_loss_says(name: str, engine: choice.Name) -> None:

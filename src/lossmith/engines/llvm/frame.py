@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from lossmith.engines.llvm.lanes import Body, Kind
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 
 NAME = "kernel"
 """What the function of a kernel is called."""
@@ -18,6 +18,9 @@ RECORD = 4
 0 where a loss that counts is not finite, or a row that counts is not valid, and ``NOWHERE`` where none is."""
 
 NOWHERE = 2**31 - 1
+
+LINE = 64
+"""Bytes of a cache line."""
 
 
 def onward(after: str, before: str, step: int | str) -> str:
@@ -142,3 +145,19 @@ def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
         f"  %{name}_first = insertelement {type_} zeroinitializer, {element} %{source or name + '_one'}, i32 0",
         f"  %{name} = shufflevector {type_} %{name}_first, {type_} zeroinitializer, {small} zeroinitializer",
     ]
+
+
+def side_by_side(b: Body, writes: Sequence[Callable[[], Lanes]]) -> list[Lanes]:
+    """Return what several texts of the same steps give, each step of one beside that of the others.
+
+    So the machine, which looks only so far ahead, has work while a chain of products of one waits.
+    """
+    start, found, parts = len(b.lines), [], []
+    for write in writes:
+        before = len(b.lines)
+        found.append(write())
+        parts.append(b.lines[before:])
+    # What all share is written by the first, which is longer then: they end together.
+    steps = zip(*([""] * (max(map(len, parts)) - len(part)) + part for part in parts), strict=True)
+    b.lines[start:] = [line for step in steps for line in step if line]
+    return found

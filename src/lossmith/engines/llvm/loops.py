@@ -14,6 +14,7 @@ from lossmith.engines.facts import conditions
 from lossmith.engines.llvm.frame import (
     ALIGNED,
     FENCE,
+    LINE,
     NAME,
     begin_blocks,
     cast,
@@ -31,9 +32,6 @@ from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
 from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
-
-LINE = 64
-"""Bytes of a cache line."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.frame import onward, phis
+from lossmith.engines.llvm.frame import LINE, onward, phis, side_by_side
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, masked, widen
 from lossmith.engines.llvm.row_frame import RowForm
@@ -104,13 +105,13 @@ Write = Callable[[Look, Mapping[str, str]], dict[str, str]]
 
 
 def find_top(look: Look, before: Mapping[str, str]) -> dict[str, str]:
-    """Write the first look: the largest logit. What is no number is passed over; it spoils the sum."""
+    """Write the first look: the largest logit. What is no number may hide another; it spoils the sum."""
     b = look.body
+    found = [look.logits(place) for place in look.places]
+    while len(found) > 1:  # in pairs, which need not wait for each other
+        found = [b.select(z > other, z, other) for z, other in zip(found[::2], found[1::2], strict=True)]
     top = Lanes(b, b.real, before["top"])
-    for place in look.places:
-        z = look.logits(place)
-        top = b.select(z > top, z, top)
-    return {"top": top.name}
+    return {"top": b.select(found[0] > top, found[0], top).name}
 
 
 def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
@@ -126,8 +127,8 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
 
     heights = [look.logits(place) - look.named("top_all") for place in look.places]
     exponentials, ties = [], found["ties"]
-    for place, height in zip(look.places, heights, strict=True):
-        e = vector.exp_of_negative(b, height)
+    made = side_by_side(b, [partial(vector.exp_of_negative, b, height) for height in heights])
+    for place, height, e in zip(look.places, heights, made, strict=True):
         look.keep(e, place)
         is_top = height.equals(0.0)
         exponentials.append(b.select(is_top, 0.0, e))
@@ -146,7 +147,8 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         for t in shares:
             proper = proper & ((t >= 0.0) & (t <= 1.0))
         found["proper"] = proper.name
-    for place in look.places:
+    line = max(1, LINE // (b.width * SIZES[form.element("logits")]))  # vectors of a cache line
+    for place in look.places[::line]:
         ahead = b.write("i64", f"add i64 {place}, %classes").name
         at = look.at("logits", ahead)
         b.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
