@@ -18,12 +18,6 @@ Range = tuple[float, float]
 WHOLE = frozenset((1.0, 2.0, 3.0, 4.0, 5.0))
 """Exponents so small that a product of equal factors keeps the digits that a power written by logarithms has."""
 
-ARITHMETIC = frozenset({
-    "add", "sub", "mul", "div", "neg", "abs", "sign", "min", "max", "where", "alike", "lt", "le", "equal", "both",
-    "either", "mul0", "hold", "sloped", "biweight", "biweight_slope", "harmonic",
-})  # fmt: skip
-"""Instructions that are arithmetic; all others are functions, with polynomials inside."""
-
 _ANY: Range = (-math.inf, math.inf)
 _LARGE = 1e30  # sums and products of numbers below it are finite in every type
 _EXP_LARGE = 80.0
@@ -59,12 +53,6 @@ def finite_tests(program: Program) -> dict[int, int]:
             if x == other and ends.get(low) == -math.inf and ends.get(high) == math.inf:
                 found[number] = x
     return found
-
-
-def is_arithmetic(program: Program) -> bool:
-    """Return whether what a program does for each example is arithmetic alone."""
-    steps = enumerate(program.steps, start=program.first_step)
-    return all(program.uniform[number] or step.op in ARITHMETIC for number, step in steps)
 
 
 def conditions(program: Program) -> tuple[list[int], list[int]]:
