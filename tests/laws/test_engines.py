@@ -32,6 +32,7 @@ ONE_TRUTH = {
     "structures/test_levels.py": "kernels know no levels",
     "structures/test_plain.py": "chooses its engines itself, and the sizes that go with them",
     "structures/test_plain_inputs.py": "chooses its engines itself, and the sizes that go with them",
+    "structures/test_plain_often.py": "chooses its engines itself, and the sizes that go with them",
     "structures/test_regularizers.py": "regularisers are not computed by engines",
 }
 """Files of laws that no engine makes a difference to, and why."""
