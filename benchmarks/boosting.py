@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5, help="trainings of each, in turns")
     parser.add_argument("--library", action="append", help="whose training: LightGBM, XGBoost, CatBoost; all of them")
+    parser.add_argument("--table", action="append", choices=boosting_speed.TABLES, help="all of them by default")
     given = parser.parse_args()
     if given.speed:
         cases = [
@@ -74,7 +75,8 @@ def main() -> None:
             for case in (*boosting_speed.TRAININGS, *boosting_others.TRAININGS)
             if not given.library or case.library in given.library
         ]
-        boosting_speed.main([int(rows) for rows in given.rows], given.trees, given.rounds, cases)
+        rows, tables = [int(rows) for rows in given.rows], given.table or boosting_speed.TABLES
+        boosting_speed.main(rows, given.trees, given.rounds, cases, tables, given.library or ())
     else:
         quality()
 

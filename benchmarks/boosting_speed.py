@@ -1,10 +1,12 @@
 """How fast boosters go with our objectives: the callback beside the floor of memory, and training beside their own.
 
-``python -m benchmarks.boosting --speed`` prints two tables; ``--rows``, ``--trees`` and ``--rounds`` make it smaller.
+``python -m benchmarks.boosting --speed`` prints three tables, and ``--table`` one of them; ``--rows``, ``--trees`` and
+``--rounds`` make it smaller.
 
 The callback fills float32 gradients and Hessians from scores and targets. Its floor reads and writes as much and does
 one addition and one subtraction. Training goes through the library's own ``train``, on the same binned data, with its
-own objective and with ours in turns; ``whole`` counts binning too. Ratios are of medians.
+own objective and with ours in turns. Whole calls of ``train`` let the library run its own objective where it is the
+same, and not. Ratios are of medians.
 """
 
 from __future__ import annotations
@@ -16,11 +18,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import catboost
 import lightgbm
 import numpy as np
+import xgboost
 
 import lossmith as lm
+from lossmith import catboost as for_catboost
 from lossmith import lightgbm as ours
+from lossmith import xgboost as for_xgboost
 from lossmith.engines.llvm import kernel
 from lossmith.frameworks.boosting import Objective
 from lossmith.program import trace
@@ -251,6 +257,28 @@ def training(rows: int, trees: int, rounds: int, cases: Sequence[Training] = TRA
         )
 
 
+def whole(rows: int, trees: int, rounds: int, libraries: Sequence[str]) -> None:
+    """Print how long a whole call of ``train`` takes where libraries run their own objective, over calling them."""
+    X = features(rows)
+    y = targets("numbers", X)
+    own = {
+        "LightGBM": lambda: lightgbm.train({**ours.DEFAULTS, "objective": "l2"}, lightgbm.Dataset(X, y), trees),
+        "XGBoost": lambda: xgboost.train(
+            {**for_xgboost.DEFAULTS, "objective": "reg:squarederror"}, xgboost.QuantileDMatrix(X, y), trees
+        ),
+        "CatBoost": lambda: catboost.CatBoost(
+            {**for_catboost.DEFAULTS, "iterations": trees, "loss_function": "RMSE"}
+        ).fit(X, y),
+    }
+    faces = {"LightGBM": ours, "XGBoost": for_xgboost, "CatBoost": for_catboost}
+    print(f"| squared error, whole call, {rows:.0e} rows, {trees} rounds | own, s | ours over own | not built in |")
+    print("| --- | ---: | ---: | ---: |")
+    for name in libraries or own:
+        train = partial(faces[name].train, "squared_error", X, y, rounds=trees)
+        theirs, ran, mine = in_turns((own[name], train, partial(train, built_in=False)), rounds)
+        print(f"| {name} | {theirs:.2f} | {ran / theirs:.3f} | {mine / theirs:.3f} |", flush=True)
+
+
 def centred(raw: np.ndarray) -> np.ndarray:
     """Return raw predictions; of logits a shift of the whole row means nothing."""
     return raw if raw.ndim == 1 else raw - raw.mean(axis=1, keepdims=True)
@@ -260,8 +288,21 @@ def _keep(models: dict[str, Any], name: str, run: Callable[[], Any]) -> None:
     models[name] = run()
 
 
-def main(rows: Sequence[int], trees: int, rounds: int, cases: Sequence[Training] = TRAININGS) -> None:
-    """Print both tables; the first of ``rows`` is what is trained on."""
-    callback(rows, max(rounds, 7))
-    print()
-    training(rows[0], trees, rounds, cases)
+TABLES = ("callback", "training", "whole")
+
+
+def main(
+    rows: Sequence[int],
+    trees: int,
+    rounds: int,
+    cases: Sequence[Training] = TRAININGS,
+    tables: Sequence[str] = TABLES,
+    libraries: Sequence[str] = (),
+) -> None:
+    """Print the tables; the first of ``rows`` is what is trained on."""
+    if "callback" in tables:
+        callback(rows, max(rounds, 7))
+    if "training" in tables:
+        training(rows[0], trees, rounds, cases)
+    if "whole" in tables:
+        whole(rows[0], trees, rounds, libraries)
