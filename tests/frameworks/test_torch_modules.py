@@ -14,6 +14,7 @@ import torch
 import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
+from lossmith.structures.composite import Sum
 from tests.frameworks.elsewhere import trace
 from tests.frameworks.test_traced import ONE_EACH, drawn, learning
 
@@ -69,6 +70,27 @@ def test_what_is_written_into_a_buffer_holds() -> None:
         module(Z, Y)
 
 
+def test_a_sum_has_the_vectors_of_its_terms() -> None:
+    def terms(weights: tuple[float, ...], *priors: tuple[float, ...]) -> Loss:
+        first, second = (lm.LogitAdjusted(prior=prior, class_weight=weights, class_axis=1) for prior in priors)
+        return 0.7 * first + 0.3 * second
+
+    ones, even, steep = (1.0, 1.0, 1.0), (0.25, 0.25, 0.5), (0.125, 0.125, 0.75)
+    module, other = lt.module(terms(ones, steep, even)), lt.module(terms(ones, steep, even))
+    module.prior_0 = torch.tensor(even)
+    assert module(Z, Y) == lt.module(terms(ones, even, even))(Z, Y)  # where the terms are one
+    module.class_weight.copy_(torch.tensor([3, 1, 2]))
+    module.prior_1 = torch.tensor(steep)
+    right = lt.module(terms((3.0, 1.0, 2.0), even, steep))
+    assert other(Z, Y) != right(Z, Y) == module(Z, Y)
+    assert set(module.state_dict()) == {"class_weight", "prior_0", "prior_1"}
+    other.load_state_dict(module.state_dict())
+    for same in (other, other.half(), copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert same.loss == right.loss
+        assert same(Z, Y) == right(Z, Y)
+        torch.testing.assert_close(torch.vmap(same, (0, None))(Z[None], Y)[0], right(Z, Y))
+
+
 def test_compiled_graphs_read_the_buffer() -> None:
     torch.compiler.reset()
     module = weighted()
@@ -92,7 +114,9 @@ def test_copies_say_the_same_and_hold_the_same(loss: Loss) -> None:
     given = drawn(loss)
     module = lt.module(loss)
     right = module(**given)  # a copy of one that was called, too
-    vectors = {name for name, x in loss.values.items() if isinstance(x, tuple)} - {"terms"}
+    vectors = (
+        {"prior_0"} if isinstance(loss, Sum) else {name for name, x in loss.values.items() if isinstance(x, tuple)}
+    )
     for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), copy.deepcopy(module).double()):
         assert other.loss == loss
         assert other(**given) == right

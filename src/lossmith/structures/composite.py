@@ -35,7 +35,8 @@ from lossmith.structures.rows import Rows
 Array = npt.NDArray[Any]
 
 _CONVENTIONS = ("prediction", "labels", "targets", "class_axis", "p_kind", "q_kind")
-_COUNTING = ("class_weight", "ignore_index")
+COUNTING = ("class_weight", "ignore_index")
+"""What all terms of a sum have in common."""
 _AGREED = ("mean", "median", "probability")
 
 
@@ -288,7 +289,7 @@ class Sum(Loss):
         """Return how much each example counts to every term; see ``Traceable.counting``."""
         first = self.parts[0][1]
         for _, loss in self.parts:
-            if any(loss.values.get(name) != first.values.get(name) for name in _COUNTING):
+            if any(loss.values.get(name) != first.values.get(name) for name in COUNTING):
                 raise self._differs(loss)
         return first.counting(host, given, vectors)
 

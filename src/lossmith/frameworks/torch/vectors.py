@@ -11,8 +11,11 @@ from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.errors import KindError
 from lossmith.frameworks.torch.refusals import no_gradient
+from lossmith.structures.composite import COUNTING, Sum
 
 Tensor = Any
+Numbers = dict[str, tuple[float, ...] | None]
+"""Vectors of a loss by what their buffers are called; ``None`` where somebody took one away."""
 
 
 class Holder(torch.nn.Module):
@@ -20,22 +23,23 @@ class Holder(torch.nn.Module):
 
     The loss and its buffers say the same: what is written into a buffer, assigned to it or loaded from a
     ``state_dict`` becomes that of the loss at the next call. Numbers keep their digits when a module is brought to
-    another type.
+    another type. In a sum of losses all terms have one ``class_weight``, as they must, and other vectors have the place
+    of their term in their name: ``prior_0``, ``prior_1``.
     """
 
     loss: Loss
 
     def _hold(self, loss: Loss) -> None:
-        self.loss = loss
-        for name, item in loss.declared().items():
-            if isinstance(item, Vector) and loss.values[name] is not None:
-                self.register_buffer(name, _numbers(loss.values[name], torch.device("cpu")))
+        self.loss = self._template = loss  # equal terms become one, so the loss of the day may have fewer
+        vectors = _vectors_of(loss)
+        self._numbers: Numbers = {**vectors}
+        for name, numbers in vectors.items():
+            self.register_buffer(name, _tensor(numbers, torch.device("cpu")))
         self._mark()
 
     def _mark(self) -> None:
         """Note what the buffers are now."""
-        names = self.loss.declared()
-        self._marks = {name: _mark(tensor) for name, tensor in self._buffers.items() if name in names}
+        self._marks = {name: _mark(self._buffers[name]) for name in self._numbers}
 
     def _follow(self) -> None:
         """Take over what came into the buffers: from a checkpoint, another process or a user.
@@ -46,9 +50,9 @@ class Holder(torch.nn.Module):
         now = {name: _mark(self._buffers[name]) for name in self._marks}
         if all(a is b and n == m for (a, n), (b, m) in zip(now.values(), self._marks.values(), strict=True)):
             return
-        values = {name: None if x is None else tuple(x.tolist()) for name, (x, _) in now.items()}
-        if any(self.loss.values[name] != value for name, value in values.items()):  # others write what is there
-            self.loss = self.loss.replace(**values)
+        numbers = {name: None if x is None else tuple(x.tolist()) for name, (x, _) in now.items()}
+        if numbers != self._numbers:  # others write what is there
+            self.loss, self._numbers = _with(self._template, numbers), numbers
             self._prepare()
         self._marks = now
 
@@ -74,16 +78,43 @@ class Holder(torch.nn.Module):
         self._follow()
         ours = {id(x) for x, _ in self._marks.values()}
         super()._apply(lambda x: fn(x.float() if id(x) in ours else x), recurse)  # type: ignore[no-untyped-call]
-        for name, (before, _) in self._marks.items():
-            if before is not None:
+        for name, numbers in self._numbers.items():
+            if numbers is not None:
                 moved: Tensor = self._buffers[name]
-                self._buffers[name] = _numbers(self.loss.values[name], moved.device)
+                self._buffers[name] = _tensor(numbers, moved.device)
         self._mark()
         return self
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
         self._follow()
+
+
+def _vectors_of(loss: Loss) -> dict[str, tuple[float, ...]]:
+    """Return the vectors of a loss by what their buffers are called."""
+    terms = [term for _, term in loss.parts] if isinstance(loss, Sum) else [loss]
+    found: dict[str, tuple[float, ...]] = {}
+    for place, term in enumerate(terms):
+        for name, item in term.declared().items():
+            if isinstance(item, Vector) and term.values[name] is not None:
+                found.setdefault(_label(loss, place, name), term.values[name])
+    return found
+
+
+def _with(loss: Loss, vectors: Numbers) -> Loss:
+    """Return a loss with other vectors, by what their buffers are called."""
+    if not isinstance(loss, Sum):
+        return loss.replace(**vectors)
+    terms = []
+    for place, (weight, term) in enumerate(loss.parts):
+        labels = {name: _label(loss, place, name) for name in term.declared()}
+        changed = {name: vectors[label] for name, label in labels.items() if label in vectors}
+        terms.append((weight, term.replace(**changed)))
+    return loss.replace(terms=terms)
+
+
+def _label(loss: Loss, place: int, name: str) -> str:
+    return f"{name}_{place}" if isinstance(loss, Sum) and name not in COUNTING else name
 
 
 def value_of(owner: str, name: str, value: Any) -> Any:
@@ -101,7 +132,7 @@ def value_of(owner: str, name: str, value: Any) -> Any:
     return value.tolist()
 
 
-def _numbers(values: tuple[float, ...], device: torch.device) -> Tensor:
+def _tensor(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
 
 
