@@ -222,6 +222,16 @@ def test_infinite_derivatives_are_those_of_the_catalogue() -> None:
             assert second(lambda p, slope=slope: slope(p).sum())(p).tolist() == [jnp.inf, 0, 4]
 
 
+@pytest.mark.parametrize("loss", [lm.Poisson(prediction="rate"), lm.NegativeBinomial(prediction="mean")], ids=name_of)
+def test_a_domain_that_ends_at_zero_is_entered_from_above(loss: Loss) -> None:
+    def cost(f: jax.Array) -> jax.Array:
+        return lj.cost(loss, f, jnp.array([2.0]))
+
+    slope = jax.grad(cost)
+    zero = jnp.array([-0.0])
+    assert (cost(zero), slope(zero), jax.grad(lambda f: slope(f).sum())(zero)) == (jnp.inf, -jnp.inf, jnp.inf)
+
+
 def test_a_weight_can_be_learnt() -> None:
     x, y = jnp.array([1.0, 2.0]), jnp.zeros(2)
     slope = jax.grad(lambda w: lj.cost("squared_error", x, y, weight=w))(jnp.array([1.0, 0.0]))

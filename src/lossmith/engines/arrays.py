@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -319,7 +319,9 @@ class _Plan:
             (number, bool(value), bool(value)) if chosen.types[number] == "bool" else (number, value, _single(value))
             for number, value in zip(numbers, found, strict=True)
         ]
-        self.steps = _needed(_turned(recipe(chosen, tame=all(map(math.isfinite, parameters.values())))), self.output)
+        steps = _turned(recipe(chosen, tame=all(map(math.isfinite, parameters.values()))))
+        minus = {number for number, value, _ in self.fixed if value == 0 and math.copysign(1, value) < 0}
+        self.steps = _needed(_unsigned(steps, minus), self.output)
 
 
 def _needed(steps: Sequence[Step], output: int) -> list[Step]:
@@ -330,6 +332,21 @@ def _needed(steps: Sequence[Step], output: int) -> list[Step]:
             wanted.update(arguments)
             found.append((number, make, arguments))
     return found[::-1]
+
+
+def _unsigned(steps: Sequence[Step], minus: Collection[int]) -> list[Step]:
+    """Return steps in which a zero still loses its sign where -0.0, a number of ``minus``, is subtracted.
+
+    XLA takes what is subtracted there for nothing.
+    """
+    return [
+        (number, _without_sign if make is OPERATIONS["sub"] and arguments[1] in minus else make, arguments)
+        for number, make, arguments in steps
+    ]
+
+
+def _without_sign(b: Arrays, a: Array, _: float) -> Array:
+    return b.select(b.equal(a, 0.0), 0.0, a)
 
 
 def _turned(steps: Sequence[Step]) -> list[Step]:
