@@ -176,7 +176,8 @@ def test_a_loss_of_your_own_trains_and_is_loaded_where_keras_knows_its_class(tmp
     net.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras", custom_objects={"Own": Own})
     assert again.loss.loss == Own()
-    with pytest.raises(lm.LossNotFoundError, match=r"or load the model with custom_objects=\{'Own': Own\}"):
+    there = rf"put @lossmith.keras.register before its class, and run that, by `from {__name__} import Own`, before the"
+    with pytest.raises(lm.LossNotFoundError, match=there + r".*or load the model with custom_objects=\{'Own': Own\}"):
         lk.LossObject.from_config(net.loss.get_config())
     assert keras.saving.load_model(tmp_path / "m.keras", compile=False).count_params() == 4
     for loss in (Huber(scale=2.0), 0.5 * Huber(scale=2.0) + lm.Huber()):

@@ -35,7 +35,8 @@ def plain(loss: Loss) -> dict[str, Any]:
     if isinstance(loss, Sum):
         return {"loss": "sum", "parameters": {"terms": [[weight, plain(part)] for weight, part in loss.parts]}}
     found = loss.to_config()
-    return found if _leads_back(found, loss) else {**found, "class": type(loss).__name__}
+    own = type(loss)
+    return found if _leads_back(found, loss) else {**found, "class": own.__name__, "module": own.__module__}
 
 
 def _leads_back(config: Mapping[str, Any], loss: Loss) -> bool:
@@ -62,7 +63,10 @@ def read(config: Mapping[str, Any]) -> Loss:
         made = keras.saving.get_registered_object(name)
         if isinstance(made, type) and issubclass(made, Loss):
             return made(**config["parameters"])
+    home = config.get("module", "__main__")
+    there = "in the script that trained it" if home == "__main__" else f"by `from {home} import {own}`"
     raise LossNotFoundError(
-        f"the model was trained with a loss of your own, {own}: put @lossmith.keras.register before its class, or load "
+        f"the model was trained with a loss of your own, {own}, which Keras does not know here: put "
+        f"@lossmith.keras.register before its class, and run that, {there}, before the model is loaded; or load "
         f"the model with custom_objects={{{own!r}: {own}}}; with compile=False it loads without a loss"
     )
