@@ -129,6 +129,19 @@ def test_targets_have_no_derivative_and_there_is_no_third_one() -> None:
         third.gradient(bend, x)
 
 
+@pytest.mark.parametrize("length", [0, 1, 31, 1_000_033])
+def test_sums_keep_their_digits_and_have_the_gradient_of_sums(length: int) -> None:
+    numbers = np.random.default_rng(0).random((length, 1), np.float32)
+    for total in (engine.total, tf.function(engine.total, jit_compile=True)):
+        found = tf.constant(numbers)
+        with tf.GradientTape() as tape:
+            tape.watch(found)
+            cost = total(found) ** 2
+        right = numbers.sum(dtype=np.float64)
+        assert abs(float(cost) - right**2) <= 2 * 1.9e-6 * right**2
+        np.testing.assert_allclose(tape.gradient(cost, found), 2 * right + 0 * numbers, rtol=2e-6)
+
+
 def test_lengths_that_nobody_knows_yet_equal_every_other() -> None:
     @tf.function(input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([4, None])])
     def found(x: Any, y: Any) -> Any:

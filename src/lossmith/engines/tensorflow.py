@@ -15,6 +15,9 @@ from lossmith.errors import ProgramError
 
 Tensor = Any
 
+_NEIGHBOURS = 32
+"""Numbers that are added in the type that they come in."""
+
 
 def _where(condition: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
     """Return a choice between two of one type; a number takes the type of the other."""
@@ -261,9 +264,23 @@ def times(share: Tensor, losses: Tensor) -> Tensor:
 
 
 def total(a: Tensor) -> Tensor:
-    """Return the sum of all numbers: in double precision on processors, whose XLA adds one after the other."""
+    """Return the sum of all numbers.
+
+    On processors it is off by 1.9e-6 of the sum of their sizes at most: those of 32 neighbours, which are added in the
+    type that they come in, are added in double precision. XLA adds one after the other otherwise, or is as slow again.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def summed(a: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        flat = tf.reshape(a, [-1])
+        whole = tf.size(flat) // _NEIGHBOURS * _NEIGHBOURS
+        blocks = tf.reduce_sum(tf.reshape(flat[:whole], [-1, _NEIGHBOURS]), axis=1)
+        found = tf.reduce_sum(tf.cast(blocks, tf.float64)) + tf.reduce_sum(tf.cast(flat[whole:], tf.float64))
+        return found, lambda g: tf.broadcast_to(tf.cast(g, a.dtype), tf.shape(a))
+
     alone = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
-    return tf.reduce_sum(tf.cast(a, tf.float64) if alone else a)
+    found: Tensor = summed(a) if alone else tf.reduce_sum(a)
+    return found
 
 
 def known(tensor: Tensor) -> bool:

@@ -33,7 +33,6 @@ class Seen(NamedTuple):
     Attributes:
         arrays: the inputs by name, as the catalogue takes them.
         columns: the same in the order of the loss, with the numbers of an example along the last axis.
-        valid: which losses are of inputs in their domains.
         counts: which examples count; of losses of single numbers, those that differ in all but the last axis.
         weight: what each was said to weigh.
         share: how much each counts, by its class too.
@@ -43,7 +42,6 @@ class Seen(NamedTuple):
 
     arrays: dict[str, Tensor]
     columns: list[Tensor]
-    valid: Tensor
     counts: Tensor
     weight: Tensor
     share: Tensor
@@ -67,7 +65,7 @@ def cost(
     engine = backend()
     seen = _seen(loss, given, weight, mask, "float64" if double else "float32")
     _look(loss, given, seen)
-    losses = ops.where(seen.valid, engine.losses(loss, *seen.columns), math.nan)
+    losses = engine.losses(loss, *seen.columns)
     if seen.averaged:
         losses = ops.mean(losses, axis=-1)
     weighted = engine.times(seen.share, ops.where(seen.invalid, math.nan, losses))
@@ -101,7 +99,7 @@ def _seen(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, kind: st
     said = share
     if own.weight is not None:
         share = ops.where(counts, share * ops.cast(own.weight, kind), 0.0)
-    return Seen(arrays, columns, valid, counts, said, share, wrong, averaged)
+    return Seen(arrays, columns, counts, said, share, wrong, averaged)
 
 
 def _reduced(weighted: Tensor, share: Tensor, counts: Tensor, reduction: str | None) -> Tensor:
