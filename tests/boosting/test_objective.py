@@ -154,7 +154,7 @@ def test_a_loss_that_states_a_wrong_slope_is_refused() -> None:
     @lm.loss
     def uphill(ops, y, f):
         r = f - y
-        return r * r - 2 * ops.hold(r * r)
+        return 2 * ops.hold(r * r) - r * r
 
     with pytest.raises(lm.ParameterError, match="wrong sign"):
         Objective(uphill(), NUMBERS)
