@@ -68,7 +68,6 @@ EXCEPTIONS = (
         "in the far tail derivatives are exp(-|f|) times up to gamma |f|, or times a power of 1 over the shift; where "
         "exp(-|f|) is subnormal, it has few digits",
     ),
-    Less("parameters", "asymmetric", (24, 2), _POWER),
     Less("parameters", "barron", (8, 3), _POWER),
     Less("parameters", "cauchy", (8, 0.5), _SCALE),
     Less("parameters", "geman_mcclure", (8, 0.5), _SCALE),

@@ -271,8 +271,8 @@ def test_the_readme_shows_what_happens() -> None:
 
 
 def test_sums_of_a_thousand_terms_are_read() -> None:
-    text = " ".join(f"{'+-'[n % 3 == 0]} {n % 7}*abs(y - {n}*f)" for n in range(1, 1000))
-    wanted = sum((-1 if n % 3 == 0 else 1) * (n % 7) * abs(2.0 - n * 0.5) for n in range(1, 1000))
+    text = " ".join(f"{'+-'[n % 3 == 0]} abs(y - {n}*f)" for n in range(1, 1000))
+    wanted = sum((-1 if n % 3 == 0 else 1) * abs(2.0 - n * 0.5) for n in range(1, 1000))
     assert lm.formula(f"(y - f)**2 {text}").losses([2.0], [0.5])[0] == pytest.approx(2.25 + wanted, rel=1e-12)
     loss = lm.parse(" + ".join(f"{n}*huber(delta={n})" for n in range(1, 1001)))
     assert len(loss.parts) == 1000
