@@ -368,6 +368,8 @@ def test_tables_categories_and_sparse_rows() -> None:
     y = np.sin(codes * 7.0)
     table = pd.DataFrame({"code": codes.astype(str), "noise": np.arange(500) % 7})
     framed = train("mae", table, y, rounds=60, categorical=["code"], params=ONE)
+    found = train("mae", table.astype({"code": "category"}), y, rounds=60, params=ONE)
+    np.testing.assert_array_equal(found.predict(table), framed.predict(table))
     column = np.column_stack([codes, np.arange(500) % 7]).astype(float)
     coded = train("mae", column, y, rounds=60, categorical=[0], feature_names=["code", "noise"], params=ONE)
     for model, rows in ((framed, table), (coded, column)):

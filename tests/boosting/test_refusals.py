@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -76,3 +77,9 @@ def test_of_several_sets_the_one_decides_that_does_in_the_library(train: Callabl
     assert several.history == one.history
     assert several.rounds == one.rounds
     assert train("mse", ROWS[fit], LABELS[fit], validation=[*sets.values()], **given).history == one.history
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+def test_estimators_say_where_settings_of_the_library_go(library: ModuleType) -> None:
+    with pytest.raises(lm.ParameterError, match=r"Classifier has no argument 'depth'.* params={'depth': 3}"):
+        library.Classifier(depth=3)

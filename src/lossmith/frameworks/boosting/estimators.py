@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -34,6 +35,18 @@ class Boosted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
     train: ClassVar[Callable[..., Any]]
     """The library's ``train`` of Lossmith, as a static method."""
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Say where the library's own settings go, which are no arguments."""
+        taken = inspect.signature(cls.__init__).parameters
+        unknown = [name for name in given if name not in taken]
+        if unknown and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+            raise ParameterError(
+                f"{cls.__name__} has no argument {unknown[0]!r}; its arguments are {', '.join(list(taken)[1:])}, and a "
+                f"setting of the library goes into params={{{unknown[0]!r}: {given[unknown[0]]!r}}}"
+            )
+        made: Self = super().__new__(cls)
+        return made
 
     def _fit(
         self,

@@ -73,7 +73,7 @@ _SHARED = """
         n_jobs: number of threads.
         hessian: which second derivative leaves are divided by: ``floor``, ``exact``, ``upper_bound``, ``gauss_newton``.
         early_stopping_rounds: stop after that many rounds without a better mean loss on ``eval_set`` of ``fit``.
-        categorical: indexes or names of columns that hold categories.
+        categorical: indexes or names of columns that hold categories; those of a data frame of categories are found.
         params: further settings of CatBoost, by its own names.
         random_state: seed of CatBoost's random numbers.
 

@@ -77,7 +77,7 @@ def train(
         validation: features, targets and optionally weights that decide when to stop; or a list of several such sets,
             or a mapping by name, of which the last decides, as always in CatBoost.
         patience: stop after that many rounds without a better mean loss on ``validation``.
-        categorical: indexes or names of columns that hold categories.
+        categorical: indexes or names of columns that hold categories; those of a data frame of categories are found.
         feature_names: names of the columns; those of a data frame are found.
         seed: of CatBoost's random numbers.
         hessian: ``floor``, ``exact``, ``upper_bound`` or ``gauss_newton``; see
@@ -103,7 +103,7 @@ def train(
     if sets:
         stopping = {} if patience is None else {"od_type": "Iter", "od_wait": patience}
         given |= {"use_best_model": True, **stopping}
-    columns: dict[str, Any] = {"cat_features": list(categorical) or None, "feature_names": feature_names}
+    columns = {"cat_features": list(categorical) or _categories(X), "feature_names": feature_names}
     held = list(sets.values())
     booster = _fitted(objective, given, columns, X, held, callbacks)
     if booster is None:
@@ -112,6 +112,13 @@ def train(
     if held and _start_cost(objective, *held[-1][1:]) <= min(history):
         booster.shrink(0)  # no tree beats the constant
     return replace(objective.model(booster), history=history)
+
+
+def _categories(X: Any) -> list[str] | None:
+    """Return which columns of a data frame are of categories, as the other libraries find out by themselves."""
+    kinds = getattr(X, "dtypes", ())  # a series of pandas; other frames have a list
+    items = kinds.items() if hasattr(kinds, "items") else ()
+    return [name for name, kind in items if kind == "category"] or None
 
 
 def cv(
@@ -151,7 +158,7 @@ def cv(
         ParameterError, DomainError, EmptyError, ShapeError: see ``train``.
     """
     whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
-    columns: dict[str, Any] = {"cat_features": list(categorical) or None, "feature_names": feature_names}
+    columns = {"cat_features": list(categorical) or _categories(X), "feature_names": feature_names}
     runs, histories = [], []
     for fit, held in dealt(whole, X, folds, seed):
         objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
