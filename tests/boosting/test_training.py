@@ -244,6 +244,7 @@ def test_workers_train_one_model_from_one_start() -> None:
     assert model.rounds + 2 == len(model.history) < 60
     np.testing.assert_allclose(lm.Poisson().cost(held[1], model.predict_raw(held[0])), min(model.history))
     cost = lm.Poisson().cost
-    assert cost(y, model.predict_raw(rows), weight) == pytest.approx(
-        cost(y, alone.predict_raw(rows), weight), rel=0.05, abs=0.02
-    )
+    # Which worker gets which rows is a matter of time, and bins and the last round follow from it.
+    raws = (alone.start + 0 * y, model.predict_raw(rows), alone.predict_raw(rows))
+    start, found, wanted = (cost(y, raw, weight) for raw in raws)
+    assert start - found > 0.9 * (start - wanted)
