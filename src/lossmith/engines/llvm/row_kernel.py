@@ -28,8 +28,8 @@ GROUP = 6_144
 LEAST_NUMBERS = 65_536
 """Logits that are worth a thread of their own."""
 
-BY_LANE = 2
-"""Vectors of classes up to which lanes are rows."""
+BY_LANE = 128
+"""Bytes of the classes of a row up to which lanes are rows: a row takes long where its last vector is not whole."""
 
 FILLED = 4
 """Where classes lie apart, one of so many lanes must have a row of the block, or too many of them are idle."""
@@ -111,7 +111,7 @@ def prepare(
         adjusted=adjustment is not None, penalised=penalty != 0, spread=kind == "soft" and share != 0,
         given=places.elements["logits"], across=across,
         shares=places.elements["targets"] if kind == "soft" else element_type(targets.dtype),
-        by_lane=across or classes <= BY_LANE * _width(number),
+        by_lane=across or classes * dtype.itemsize <= BY_LANE,
         # Where the true class is put right at the end, its row must not be on its way to memory.
         streaming=classes >= STREAMED and rows * classes * dtype.itemsize > STREAMING and kind != "smoothed"
         and not across and bool(places.elements.get("gradient")),

@@ -35,7 +35,11 @@ def turn_rows(
 
 
 def _function(name: str, kind: Kind, width: int, element: str, *, out: bool) -> tuple[str, set[str]]:
-    """Return the text of such a function, and what it declares."""
+    """Return the text of such a function, and what it declares.
+
+    The last square of a row of at least one vector ends where the row does, and has some classes a second time: so
+    only rows of fewer classes need masks, which some machines take long to write through.
+    """
     b, step, suffix = Body(kind, width, "t"), f"[{SIZES[element]} x i8]", f"v{width}{SHORT[kind]}.p0"
     small, size = b.vector("i32"), SIZES[kind] * width
     lefts = single(b, "i32", "%left").name
@@ -48,29 +52,40 @@ def _function(name: str, kind: Kind, width: int, element: str, *, out: bool) -> 
     if out:
         b.declared.add(f"declare void @llvm.masked.store.{suffix}({b.real}, ptr, i32, {b.truth})")
         vectors = [b.write(b.real, f"load {b.real}, ptr {at}, align {size}") for at in kept]
-        # In the order of memory, which is a third faster than the other way. What is beyond goes where it came from.
+        whole, parts = [], []
+        # In the order of memory, which is a third faster than the other way. What is beyond goes nowhere.
         for n, turned in enumerate(turned_over(b, vectors)):
             there = b.write("i1", f"icmp ult i64 {n}, %count").name
-            place = b.write("ptr", f"select i1 {there}, ptr {rows[n]}, ptr {kept[n]}").name
+            place = b.write("ptr", f"select i1 {there}, ptr {rows[n]}, ptr %aside").name
+            whole.append(f"  store {b.real} {turned.name}, ptr {place}, align {SIZES[kind]}")
             given = f"{b.real} {turned.name}, ptr {place}, i32 {SIZES[kind]}, {b.truth} {inside}"
-            b.lines.append(f"  call void @llvm.masked.store.{suffix}({given})")
+            parts.append(f"  call void @llvm.masked.store.{suffix}({given})")
+        b.lines += ["  br i1 %vectors, label %whole, label %parts\nwhole:", *whole, "  br label %stored"]
+        b.lines += ["parts:", *parts, "  br label %stored\nstored:"]
     else:
         vectors = [masked(b, row, element, inside, 0.0) for row in rows]
         for at, turned in zip(kept, turned_over(b, vectors), strict=True):
             b.lines.append(f"  store {b.real} {turned.name}, ptr {at}, align {size}")
     rows_of = _rows(width)
+    if out:
+        rows_of.lines.append(f"  %aside = alloca {b.real}, align {size}")
     text = f"""
 define internal void @{name}(ptr %array, ptr %lanes, i64 %group, i64 %count, i64 %classes) noinline {ALIGNED} {{
 entry:
 {chr(10).join(rows_of.lines)}
+  %vectors = icmp uge i64 %classes, {width}
+  %most = sub i64 %classes, {width}
+  %last = select i1 %vectors, i64 %most, i64 0
   br label %loop
 loop:
-  %first = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %first = phi i64 [ 0, %entry ], [ %next, %{"stored" if out else "loop"} ]
   %left_long = sub i64 %classes, %first
   %left = trunc i64 %left_long to i32
 {chr(10).join(b.lines)}
-{onward("%next", "%first", width)}
-  %more = icmp ult i64 %next, %classes
+{onward("%behind", "%first", width)}
+  %beyond = icmp ugt i64 %behind, %last
+  %next = select i1 %beyond, i64 %last, i64 %behind
+  %more = icmp ult i64 %first, %last
   br i1 %more, label %loop, label %done
 done:
   ret void
