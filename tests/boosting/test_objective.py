@@ -218,6 +218,17 @@ def test_means_of_many_rows_are_those_of_some(name: str, monkeypatch) -> None:
     np.testing.assert_allclose(few[1], ratio * every[1], rtol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("huber(delta=0.5)", "floor"), ("quantile(level=0.8)", "floor"), ("mse", "exact")]
+)
+def test_residuals_of_large_numbers_keep_their_digits(name: str, kind: str) -> None:
+    far, raw = 2.0**30, RNG.normal(0, 0.7, ROWS)
+    there, here = (Objective(name, NUMBERS + offset, hessian=kind) for offset in (far, 0.0))
+    pairs = zip(there.gradient_and_hessian(raw + far), here.gradient_and_hessian(raw), strict=True)
+    for found, expected in pairs:
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)  # the sums have 22 bits after the point
+
+
 # --- what it carries --------------------------------------------------------------------------------
 
 

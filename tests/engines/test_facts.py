@@ -150,6 +150,12 @@ def test_an_exact_zero_wins_early() -> None:
     assert decided(program, (("k", 1e-300),)) == program
 
 
+def test_what_parameters_decide_alike_is_the_same_program() -> None:
+    program = whole(lm.Asymmetric(0, 0.3))
+    one, two = (decided(program, tuple(lm.Asymmetric(0, gamma).free_parameters.items())) for gamma in (0.3, 0.4))
+    assert one is two
+
+
 @pytest.mark.parametrize("output", ["value", "gradient:f"])
 def test_arrays_of_other_libraries_know_what_is_finite_too(output: str) -> None:
     loss = lm.BinaryCrossEntropy()

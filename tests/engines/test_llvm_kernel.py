@@ -94,6 +94,16 @@ def test_doubles_that_are_stored_as_floats_are_the_same_doubles_rounded(name: st
         np.testing.assert_array_equal(wide.astype(np.float32), narrow)
 
 
+def test_differences_of_doubles_are_rounded_once_whatever_is_computed_with() -> None:
+    program = trace(lambda ops, s: {"value": 2 * (s["x"] - s["y"]), "valid": ops.lt(s["x"], 1e9)}, ["x", "y"], [])
+    y, out = np.arange(1e5, 1e5 + 100), np.empty(100, np.float32)
+    x = y + np.linspace(1e-9, 1e-5, 100)
+    for given, other in (("double", y), ("float", y.astype(np.float32)), ("i32", y.astype(np.int32))):
+        form = Form("float", ("value",), summed=False, given=("double", given))
+        Ready(kernel(program, form), {}).run([x, other], [out])
+        np.testing.assert_array_equal(out, (2 * (x - y)).astype(np.float32))
+
+
 HUBER = lm.Huber()
 PROGRAM = HUBER.part("value", "gradient:f", "valid")
 NAMES = ("value", "gradient:f")

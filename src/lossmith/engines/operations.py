@@ -142,12 +142,13 @@ def evaluate(
         b: what computes.
         program: what to compute.
         inputs: the inputs, in the program's order.
-        uniform: values that are the same for every example, by number; they were computed before.
+        uniform: values that were computed before, by number: those that are the same for every example, and others.
         tame: whether all parameters are finite.
     """
     values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
     fixed = len(program.inputs) + len(program.parameters)
     values |= {fixed + n: b.number(constant) for n, constant in enumerate(program.constants)}
     for number, make, arguments in recipe(program, tame=tame):
-        values[number] = make(b, *(values[argument] for argument in arguments))
+        if number not in values:
+            values[number] = make(b, *(values[argument] for argument in arguments))
     return {name: values[number] for name, number in program.outputs}

@@ -6,7 +6,6 @@ parameters ask for; it serves all others that ask for the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from functools import lru_cache
 
 from lossmith.engines import numpy as reference
@@ -17,12 +16,15 @@ from lossmith.program.program import Step
 
 @lru_cache(maxsize=1024)
 def decided(program: Program, parameters: tuple[tuple[str, float], ...]) -> Program:
-    """Return the part of a program that these parameters need."""
+    """Return the part of a program that these parameters need: the same one for all that decide alike."""
     values = _uniform(program, parameters)
-    truths = {number: bool(value) for number, value in values.items() if program.types[number] == "bool"}
-    zeros = {number for number, value in values.items() if program.types[number] == "real" and value == 0}
-    chosen = _with(program, truths, zeros) if truths or zeros else program
-    return _with_constants(chosen, _uniform(chosen, parameters))
+    truths = tuple((number, bool(value)) for number, value in values.items() if program.types[number] == "bool")
+    zeros = frozenset(n for n, value in values.items() if program.types[n] == "real" and value == 0)
+    if truths or zeros:
+        program = _with(program, truths, zeros)
+        values = _uniform(program, parameters)
+    easy = tuple((place, value) for place, wanted in _asked(program) if (value := values.get(place[2])) in wanted)
+    return _with_constants(program, easy) if easy else program
 
 
 def _uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> dict[int, float]:
@@ -38,26 +40,26 @@ EASY = {
 """Second arguments with which an instruction is a few of the simplest ones; see ``math.py`` and ``composites.py``."""
 
 
-def _with_constants(program: Program, values: Mapping[int, float]) -> Program:
-    """Return a program in which a value that makes an instruction easy is a number of the program there."""
+@lru_cache(maxsize=1024)
+def _asked(program: Program) -> tuple[tuple[tuple[int, int, int], frozenset[float]], ...]:
+    """Return the arguments with which an instruction is easy: of which step, which one, what value; and for which."""
     asked = [(number, 1, EASY[step.op]) for number, step in enumerate(program.steps) if step.op in EASY]
     products = {program.steps[number - program.first_step].args[0] for number in powers(program)}
     asked += [(number - program.first_step, 0, WHOLE) for number in sorted(products)]
-    easy = {}
-    for number, which, wanted in asked:
-        value = values.get(program.steps[number].args[which])
-        if value in wanted:
-            easy[number, which] = value
-    added = sorted(set(easy.values()))
-    if not added:
-        return program
+    return tuple(((number, which, program.steps[number].args[which]), wanted) for number, which, wanted in asked)
+
+
+@lru_cache(maxsize=1024)
+def _with_constants(program: Program, easy: tuple[tuple[tuple[int, int, int], float], ...]) -> Program:
+    """Return a program in which a value that makes an instruction easy is a number of the program there."""
+    added = sorted({value for _, value in easy})
     place = {value: program.first_step + n for n, value in enumerate(added)}
 
     def moved(number: int) -> int:
         return number if number < program.first_step else number + len(added)
 
     steps = [Step(step.op, tuple(map(moved, step.args))) for step in program.steps]
-    for (number, which), value in easy.items():
+    for (number, which, _), value in easy:
         args = list(steps[number].args)
         args[which] = place[value]
         steps[number] = Step(steps[number].op, tuple(args))
@@ -66,7 +68,8 @@ def _with_constants(program: Program, values: Mapping[int, float]) -> Program:
     return whole.select([name for name, _ in outputs])
 
 
-def _with(program: Program, truths: Mapping[int, bool], zeros: Set[int]) -> Program:
+@lru_cache(maxsize=1024)
+def _with(program: Program, truths: tuple[tuple[int, bool], ...], zeros: frozenset[int]) -> Program:
     """Return a program in which choices by known truth values are made, and an exact zero wins where it is to win."""
     known = dict(truths)
     instead: dict[int, int] = {}

@@ -93,7 +93,7 @@ class Pointwise(Written):
         found = super().best_prediction(y_true)
         if self.card.estimates != "not known" or not self.paired:
             return found
-        if self._is_of_residuals:
+        if self.is_of_residuals:
             shift: Array = searched(self, np.zeros(1), np.zeros(1))  # as far from every target
             return np.asarray(found + shift[0])
         return searched(self.raw_form, np.asarray(y_true, dtype=float), found)
@@ -108,13 +108,13 @@ class Pointwise(Written):
 
     @cached_property
     def _level(self) -> float | None:  # type: ignore[override]  # nobody writes it
-        if not (self.card.estimates == "not known" and self._is_of_residuals and self._proof.scales):
+        if not (self.card.estimates == "not known" and self.is_of_residuals and self._proof.scales):
             return None
         above, below = self.losses([0.0, 0.0], [1.0, -1.0]).tolist()
         return below / (above + below) if above > 0 and below > 0 else None
 
     @property
-    def _is_of_residuals(self) -> bool:
+    def is_of_residuals(self) -> bool:
         """Whether it is proved that residuals alone decide, and any target may be predicted."""
         free = all(item.low == -math.inf and item.high == math.inf for item in self.domains.values())
         return self.paired and free and self._proof.shifts

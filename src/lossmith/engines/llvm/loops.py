@@ -95,11 +95,13 @@ class _Vector:
         """Write the work on a vector, given the names of what is carried along, and return their new names."""
         b, form, program = self.body, self.form, self.program
         given, taken = _elements(program, form)
-        inputs = [widen(b, self._load(kept, f"%in{place}"), kept) for place, kept in enumerate(given)]
+        loaded = [self._load(kept, f"%in{place}") for place, kept in enumerate(given)]
+        inputs = [widen(b, lanes, kept) for lanes, kept in zip(loaded, given, strict=True)]
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
-        found = evaluate(b, program, inputs, uniform, tame=form.tame)
+        known = {**uniform, **self._differences(loaded, given)}
+        found = evaluate(b, program, inputs, known, tame=form.tame)
         counts = b.always
         if form.masked:
             byte = self._load("u8", "%mask")
@@ -122,6 +124,20 @@ class _Vector:
                 term = b.select(counts, term, b.number(0.0, "double"))
             new["sum"] = b.write(wide.real, f"fadd {wide.real} {new['sum']}, {term.name}").name
         return new
+
+    def _differences(self, loaded: Sequence[Lanes], given: Sequence[str]) -> dict[int, Lanes]:
+        """Return the differences of inputs, of which one is wider than what is computed with, rounded once."""
+        b, wide, found = self.body, self.body.widened(), {}
+        for number, step in enumerate(self.program.steps, start=self.program.first_step):
+            if b.kind == "float" and step.op == "sub" and max(step.args) < len(given):
+                kept = [given[place] for place in step.args]
+                if "double" in kept:
+                    left, right = (
+                        replace(widen(wide, loaded[place], element), body=wide)
+                        for place, element in zip(step.args, kept, strict=True)
+                    )
+                    found[number] = b.give(left - right)
+        return found
 
     def _spoilt(self, found: Mapping[str, Lanes], inputs: Sequence[Lanes]) -> Lanes:
         """Return the loss, and no number where an example is not valid."""

@@ -31,7 +31,7 @@ decides how far a model moves, and whether it moves at all. Each kind has a name
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -94,12 +94,12 @@ class Curvature:
         self._targets = form.narrow(y) if self._softmax and isinstance(form, Classes) else y
         self._total = float(len(y)) if weight is None else float(weight.sum())
         if self._fuses:
-            self._apart = self._best is not None and not np.array_equal(self._best, y)
-            held = fused.narrowed(y)
-            best = fused.narrowed(self._best) if self._apart and self._best is not None else held
-            self._inputs = {"y": held, "best": best}
-            self._parameters = form.loss.free_parameters
+            self._rows = fused.Rows(form.loss, y, self._best)
+            self._met = False
             self._some = _some(len(y), weight) if kind == "floor" else None
+            if self._some is not None:
+                self._few = self._rows.at(self._some.of)
+                self._heavy = None if weight is None else self._some.of(weight)
 
     @property
     def _fuses(self) -> bool:
@@ -123,40 +123,40 @@ class Curvature:
             self._plain(np.asarray(raw, np.float64), gradient, hessian)
 
     def _fused(self, raw: Array, gradient: Array, hessian: Array) -> None:
-        loss, into = self.form.loss, (gradient, hessian)
-        inputs = {**self._inputs, "f": np.ascontiguousarray(raw)}
-        precise = loss.link.name == "identity" and raw.dtype == np.float64
+        loss, into, f = self.form.loss, (gradient, hessian), np.ascontiguousarray(raw)
         if self.kind != "floor":
-            run = fused.exact(loss) if self.kind == "exact" else fused.bounded(loss)
-            _, wrong = run.run(inputs, self._parameters, into, self.weight, self.scale or 1.0, precise=precise)
-            self._refuse(raw, wrong)
-            return
-        few, heavy = inputs, self.weight
-        if self._some is not None:
-            few = {name: array[self._some] for name, array in inputs.items()}
-            heavy = None if self.weight is None else self.weight[self._some]
-        distance = np.abs(np.subtract(few["f"], few["best"], dtype=np.float64))
-        share = 1.0 if self._some is None else len(distance) / len(raw)
-        near = self._near(self._mean("root", float(np.sqrt(distance).sum()) / share, float(len(raw))))
-        # Where labels are certain, no row comes near to its best prediction, and one gradient is enough.
-        met, parameters = bool(distance.min(initial=np.inf) < near), {**self._parameters, "near": near}
-        floored = fused.floored(loss, apart=self._apart, met=met).run
-        if self._some is None:
-            sums, wrong = floored(inputs, parameters, into, self.weight, precise=precise)
+            what = fused.exact(loss) if self.kind == "exact" else fused.bounded(loss)
+            self._refuse(raw, self._rows.run(what, f, into, self.weight, self.scale or 1.0)[1])
+        elif self._some is None:
+            near = self._near(self._mean("root", self._rows.roots(f), float(len(f))))
+            sums, wrong = self._floored(self._rows, f, near, into, self.weight)
             self._refuse(raw, wrong)
             factor = np.float32(1 / self._scale_of(sums))
             for array in into:
                 array *= factor
-            return
-        room = np.empty((2, len(distance)), np.float32)
-        sums, wrong = floored(few, parameters, (room[0], room[1]), heavy, precise=precise)
-        share = share if heavy is None else float(heavy.sum()) / self._total
-        scale = self._scale_of(sums / share) if wrong is None else 1.0
-        _, wrong = floored(inputs, parameters, into, self.weight, scale, precise=precise)
-        if wrong is not None and not met:  # a row that is near was not among the few
-            floored = fused.floored(loss, apart=self._apart).run
-            _, wrong = floored(inputs, parameters, into, self.weight, scale, precise=precise)
-        self._refuse(raw, wrong)
+        else:
+            few, heavy = self._some.of(f), self._heavy
+            share = len(few) / len(f)
+            near = self._near(self._mean("root", self._few.roots(few) / share, float(len(f))))
+            sums, wrong = self._floored(self._few, few, near, (), heavy)
+            share = share if heavy is None else float(heavy.sum()) / self._total
+            scale = self._scale_of(sums / share) if wrong is None else 1.0
+            self._refuse(raw, self._floored(self._rows, f, near, into, self.weight, scale)[1])
+
+    def _floored(
+        self, rows: fused.Rows, f: Array, near: float, into: Sequence[Array], weight: Array | None, scale: float = 0.0
+    ) -> tuple[float, int | None]:
+        """Run the pass of a floor; without a scale the Hessian is summed.
+
+        Where labels are certain, no row comes near to its best prediction, and one gradient is enough.
+        """
+        for met in (self._met, True):
+            what = fused.floored(self.form.loss, apart=self._rows.apart, met=met, summed=not scale)
+            sums, wrong = rows.run(what, f, into, weight, scale or 1.0, near=near)
+            if wrong is None:
+                break
+            self._met = True  # rows that are not near do not notice
+        return sums, wrong
 
     @staticmethod
     def _near(mean_root: float) -> float:
@@ -292,16 +292,35 @@ class Curvature:
         )
 
 
-def _some(rows: int, weight: Array | None) -> npt.NDArray[np.intp] | None:
+class _Some:
+    """Rows that means are taken over: runs of them from all over, always the same ones.
+
+    Args:
+        counted: the rows that count, in order.
+        of: how many rows there are.
+    """
+
+    def __init__(self, counted: npt.NDArray[np.intp], of: int) -> None:
+        self._all = len(counted) == of
+        self.rows = counted if len(counted) <= SAMPLE else _spread(counted)
+
+    def of(self, array: Array) -> Array:
+        """Return what an array has at these rows."""
+        return _spread(array) if self._all else array[self.rows]
+
+
+def _spread(array: Array) -> Array:
+    runs = SAMPLE // RUN
+    apart = len(array) // runs
+    found: Array = array[: runs * apart].reshape(runs, apart)[:, :RUN].ravel()
+    return found
+
+
+def _some(rows: int, weight: Array | None) -> _Some | None:
     """Return which rows means are taken over; nothing where these are all.
 
     Rows without weight are none of them, since a sample of those alone would have no mean.
     """
     if rows <= SAMPLE:
         return None
-    counted = np.arange(rows) if weight is None else np.flatnonzero(weight > 0)
-    if len(counted) <= SAMPLE:
-        return counted
-    begins = np.linspace(0, len(counted) - RUN, SAMPLE // RUN).astype(np.intp)
-    found: npt.NDArray[np.intp] = counted[(begins[:, None] + np.arange(RUN)).ravel()]
-    return found
+    return _Some(np.arange(rows) if weight is None else np.flatnonzero(weight > 0), rows)

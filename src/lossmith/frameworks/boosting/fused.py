@@ -2,14 +2,15 @@
 
 Scores are read where the booster holds them, float64 or float32, and float32 results are written; targets are held
 in the narrowest type that keeps them, since a pass is as slow as the bytes that it moves. Residuals of float64
-scores are float64, since two large numbers may leave a small one. Logits and log rates are small numbers: their
-arithmetic is float32, as the results are, and so is all that begins with float32 scores.
+scores are taken in float64, since two large numbers may leave a small one, and a loss that they alone decide goes on in
+float32, as the results are. So do logits and log rates, which are small numbers, and all that begins with float32
+scores; what is left is float64.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -30,15 +31,15 @@ LARGEST = float(np.finfo(np.float32).max)
 _NARROW = (np.uint8, np.int8, np.float32)
 
 
-def narrowed(array: Array) -> Array:
-    """Return numbers in the narrowest type that holds each of them exactly."""
+def narrowed(array: Array, wide: bool = True) -> Array:
+    """Return numbers in the narrowest type that holds each of them exactly, or in single precision if not wide."""
     if np.isfinite(array).all():
         with np.errstate(over="ignore", invalid="ignore"):
             for kind in _NARROW:
                 found = array.astype(kind)
                 if np.array_equal(found, array):
                     return found
-    return array
+    return array if wide else array.astype(np.float32)
 
 
 class Pass:
@@ -80,7 +81,7 @@ class Pass:
                     self.program,
                     columns,
                     free,
-                    dict(zip(self._stored, into, strict=True)),
+                    dict(zip(self._stored, into, strict=False)),
                     kind="double" if precise else "float",
                     weight=weight,
                     summed=self._summed,
@@ -108,7 +109,7 @@ class Pass:
                 valid = block["valid"] if heavy is None else block["valid"] | ~(heavy > 0)
                 if wrong is None and not np.all(valid):
                     wrong = start
-                for name, array in zip(self._stored, into, strict=True):
+                for name, array in zip(self._stored, into, strict=False):
                     array[start:stop] = _weighted(block[name], heavy) / divisor
                 if self._summed:
                     total += float(np.sum(_weighted(np.broadcast_to(block["value"], stop - start), heavy)))
@@ -119,13 +120,51 @@ def _weighted(values: Array, weight: Array | None) -> Array:
     return values if weight is None else np.where(weight > 0, weight * values, 0.0)
 
 
+class Rows:
+    """Targets of rows and their best predictions, as passes read them.
+
+    Args:
+        loss: of the rows.
+        y: their targets.
+        best: their best predictions, where a floor is asked for.
+
+    Attributes:
+        apart: whether best predictions are others than the targets.
+    """
+
+    def __init__(self, loss: Loss, y: Array, best: Array | None = None) -> None:
+        self._loss, self._y, self._best = loss, y, y if best is None else best
+        self.apart = not np.array_equal(self._best, y)
+        self._of_residuals = loss.is_of_residuals
+        self._held: dict[bool, dict[str, Array]] = {}
+
+    def at(self, of: Callable[[Array], Array]) -> Rows:
+        """Return some of the rows, given what takes them out of an array."""
+        return Rows(self._loss, of(self._y), of(self._best))
+
+    def roots(self, f: Array) -> float:
+        """Return the sum of the roots of how far predictions are from the best ones."""
+        distance = np.subtract(f, self._best, dtype=np.float64)
+        return float(np.sqrt(np.abs(distance, out=distance), out=distance).sum())
+
+    def run(self, what: Pass, f: Array, *given: Any, **parameters: float) -> tuple[float, int | None]:
+        """Run a pass at predictions, whose arithmetic is as precise as these ask for; see ``Pass.run``."""
+        wide = f.dtype == np.float64 and self._loss.link.name == "identity"
+        if wide not in self._held:
+            y = narrowed(self._y, wide)
+            self._held[wide] = {"y": y, "best": narrowed(self._best, wide) if self.apart else y}
+        inputs = {**self._held[wide], "f": f}
+        precise = wide and not self._of_residuals
+        return what.run(inputs, {**self._loss.free_parameters, **parameters}, *given, precise=precise)
+
+
 @lru_cache(maxsize=256)
 def exact(loss: Loss) -> Pass:
     """Return the pass of gradient and exact Hessian; its inputs are ``y`` and ``f``."""
 
     def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-        found = _at(loss, ops, s, s["f"])
-        return _checked(loss, ops, s["f"], found["gradient:f"], found["hessian:f,f"])
+        at = _At(loss, ops, s)
+        return at.checked(at.gradient, at.hessian)
 
     return Pass(trace(outputs, ("y", "f"), _parameters(loss)))
 
@@ -135,15 +174,15 @@ def bounded(loss: Loss) -> Pass:
     """Return the pass of gradient and the absolute value of the Hessian; its inputs are ``y`` and ``f``."""
 
     def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-        found = _at(loss, ops, s, s["f"])
-        return _checked(loss, ops, s["f"], found["gradient:f"], ops.abs(found["hessian:f,f"]))
+        at = _At(loss, ops, s)
+        return at.checked(at.gradient, ops.abs(at.hessian))
 
     return Pass(trace(outputs, ("y", "f"), _parameters(loss)))
 
 
 @lru_cache(maxsize=256)
-def floored(loss: Loss, *, apart: bool, met: bool = True) -> Pass:
-    """Return the pass of gradient and Hessian with a floor, which is summed; see ``lossmith.frameworks.boosting``.
+def floored(loss: Loss, *, apart: bool, met: bool = True, summed: bool = True) -> Pass:
+    """Return the pass of gradient and Hessian with a floor; see ``lossmith.frameworks.boosting.curvature``.
 
     Its inputs are ``y`` and ``f``, and ``best``, unless that is ``y``; ``near`` is a parameter.
 
@@ -151,54 +190,66 @@ def floored(loss: Loss, *, apart: bool, met: bool = True) -> Pass:
         loss: the loss.
         apart: whether best predictions are an input of their own.
         met: whether some rows are nearer to theirs than ``near``; if none is to be, rows that are count as invalid.
+        summed: whether the Hessian is summed.
     """
 
     def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
-        f, near, best = s["f"], s["near"], s["best"] if apart else s["y"]
-        found = _at(loss, ops, s, f)
-        gradient, distance = found["gradient:f"], ops.abs(f - best)
-        floor = ops.max(ops.abs(gradient) / ops.max(distance, near), TINY)
+        at, near = _At(loss, ops, s), s["near"]
+        distance = ops.abs(s["f"] - s["best"] if apart else s["f"] - s["y"])
+        floor = ops.max(ops.abs(at.gradient) / ops.max(distance, near), TINY)
         if met:
-            floor = ops.max(floor, ops.where(distance < near, _across(loss, ops, s), 0.0))
-        hessian = ops.max(found["hessian:f,f"], floor)
-        checked = _checked(loss, ops, f, gradient, hessian)
+            floor = ops.max(floor, ops.where(distance < near, at.across(near), 0.0))
+        hessian = ops.max(at.hessian, floor)
+        checked = at.checked(at.gradient, hessian)
         if not met:
             checked["valid"] = ops.both(checked["valid"], ops.le(near, distance))
-        return {"value": hessian, **checked}
+        return {**({"value": hessian} if summed else {}), **checked}
 
     symbols = ("y", "f", "best") if apart else ("y", "f")
     return Pass(trace(outputs, symbols, (*_parameters(loss), "near")))
 
 
-def _across(loss: Loss, ops: Ops, s: Mapping[str, Value]) -> Value:
-    """Return the difference of gradients across what is near to a prediction, by its width."""
-    f, near, domain = s["f"], s["near"], loss.domains["f"]
-    above, below, by_width = f + near, f - near, 0.5 / near
-    if math.isfinite(domain.high):  # half the way to an end of it at most
-        above = ops.min(above, f / 2 + domain.high / 2)
-    if math.isfinite(domain.low):
-        below = ops.max(below, f / 2 + domain.low / 2)
-    width = above - below
-    if math.isfinite(domain.high) or math.isfinite(domain.low):
-        by_width = 1 / width
-    rise = _at(loss, ops, s, above)["gradient:f"] - _at(loss, ops, s, below)["gradient:f"]
-    # Nothing where the prediction is too large to move by so little.
-    return ops.where(width > 0, rise * by_width, 0.0)
+class _At:
+    """A loss at the prediction of each row.
+
+    A loss of residuals alone is taken at the residual, of a target of zero: it is rounded once, as a difference of the
+    numbers that are given, and has as many digits as the results are to have.
+    """
+
+    def __init__(self, loss: Loss, ops: Ops, s: Mapping[str, Value]) -> None:
+        self._loss, self._ops, self._s = loss, ops, s
+        self._y: Value = 0.0 if loss.is_of_residuals else s["y"]
+        self.f: Value = s["f"] - s["y"] if loss.is_of_residuals else s["f"]
+        found = self._outputs(self.f)
+        self.gradient, self.hessian = found["gradient:f"], found["hessian:f,f"]
+
+    def _outputs(self, f: Value) -> dict[str, Value]:
+        program = self._loss.program(2)
+        return program.evaluate(self._ops, [self._y, f], {name: self._s[name] for name in program.parameters})
+
+    def across(self, near: Value) -> Value:
+        """Return the difference of gradients across what is near to a prediction, by its width."""
+        ops, f, domain = self._ops, self.f, self._loss.domains["f"]
+        above, below, by_width = f + near, f - near, 0.5 / near
+        if math.isfinite(domain.high):  # half the way to an end of it at most
+            above = ops.min(above, f / 2 + domain.high / 2)
+        if math.isfinite(domain.low):
+            below = ops.max(below, f / 2 + domain.low / 2)
+        width = above - below
+        if math.isfinite(domain.high) or math.isfinite(domain.low):
+            by_width = 1 / width
+        rise = self._outputs(above)["gradient:f"] - self._outputs(below)["gradient:f"]
+        # Nothing where the prediction is too large to move by so little.
+        return ops.where(width > 0, rise * by_width, 0.0)
+
+    def checked(self, gradient: Value, hessian: Value) -> dict[str, Value]:
+        """Return both derivatives, and whether they are finite in single precision, at a prediction in its domain."""
+        ops = self._ops
+        valid = self._loss.domains["f"].contains(ops, self.f)
+        for number in (gradient, hessian):
+            valid = ops.both(valid, ops.lt(ops.abs(number), LARGEST))
+        return {"gradient": gradient, "hessian": hessian, "valid": valid}
 
 
 def _parameters(loss: Loss) -> tuple[str, ...]:
     return loss.program(2).parameters
-
-
-def _at(loss: Loss, ops: Ops, s: Mapping[str, Value], f: Value) -> dict[str, Value]:
-    """Return the outputs of the loss's program at a prediction."""
-    program = loss.program(2)
-    return program.evaluate(ops, [s["y"], f], {name: s[name] for name in program.parameters})
-
-
-def _checked(loss: Loss, ops: Ops, f: Value, gradient: Value, hessian: Value) -> dict[str, Value]:
-    """Return both derivatives, and whether they are finite in single precision, at a prediction in its domain."""
-    valid = loss.domains["f"].contains(ops, f)
-    for number in (gradient, hessian):
-        valid = ops.both(valid, ops.both(ops.lt(-LARGEST, number), ops.lt(number, LARGEST)))
-    return {"gradient": gradient, "hessian": hessian, "valid": valid}
