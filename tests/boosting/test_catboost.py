@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 import lossmith as lm
 from lossmith.catboost import DEFAULTS, Classifier, MeanLoss, Model, Objective, Regressor, check, cv, train
 from lossmith.core.mistakes import LossmithWarning
+from lossmith.engines.llvm import kernel
 from lossmith.frameworks.catboost.blocks import Means
 
 ROUNDS = 15
@@ -268,6 +269,22 @@ def test_weights_are_applied_once_and_belong_to_both() -> None:
     assert isinstance(objective.error, lm.ParameterError)
     with pytest.raises(catboost.CatBoostError, match="the pool has weights that the objective has not"):
         fitted(Objective("mse", Y), Mean(), pool=catboost.Pool(X, Y, weight=WEIGHT))
+
+
+def test_small_blocks_of_many_rows_go_through_kernels(monkeypatch) -> None:
+    sizes = []
+
+    def spy(program, columns, *given, **named):
+        sizes.append(len(columns[0]))
+        return run(program, columns, *given, **named)
+
+    run = kernel.run
+    monkeypatch.setattr(kernel, "run", spy)
+    for rows, kernels in ((1000, set()), (5000, {1000})):
+        objective = Objective("huber(delta=2)", np.resize(Y, rows))
+        sizes.clear()
+        objective.calc_ders_range(np.zeros(1000), np.resize(Y, 1000).astype(np.float32), None)
+        assert set(sizes) == kernels
 
 
 def test_weights_of_several_predictions_a_row_belong_to_both_too() -> None:

@@ -210,7 +210,7 @@ def test_a_function_of_ones_own_trains_and_its_file_asks_for_it(tmp_path: Path) 
 @pytest.mark.parametrize("weight", [None, HEAVY])
 def test_the_objective_goes_into_xgboosts_own_train_and_estimators(weight) -> None:
     objective = Objective("bce", LABELS, weight, hessian="exact")
-    model = train("bce", ROWS, LABELS, weight, rounds=5, hessian="exact", params=ONE)
+    model = train("bce", ROWS, LABELS, weight, rounds=5, hessian="exact", params=ONE, built_in=False)
     settings = {**DEFAULTS, **ONE, **objective.params, "seed": 0}
     data, found = objective.matrix(ROWS), {}
     booster = xgboost.train(

@@ -72,6 +72,7 @@ class Curvature:
         weight: their weights, float64.
         scale: what both are divided by; by default the mean Hessian with ``floor``, and else 1.
         mean: how the means that ``floor`` needs are taken, where these are not all rows.
+        often: whether these are one of many blocks of rows.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class Curvature:
         weight: Array | None,
         scale: float | None = None,
         mean: Mean = mean_here,
+        *,
+        often: bool = False,
     ) -> None:
         self.form, self.kind, self.weight, self.scale, self._mean = form, kind, weight, scale, mean
         self._y = y
@@ -94,7 +97,7 @@ class Curvature:
         self._targets = form.narrow(y) if self._softmax and isinstance(form, Classes) else y
         self._total = float(len(y)) if weight is None else float(weight.sum())
         if self._fuses:
-            self._rows = fused.Rows(form.loss, y, self._best)
+            self._rows = fused.Rows(form.loss, y, self._best, often=often)
             self._met = False
             self._some = _some(len(y), weight) if kind == "floor" else None
             if self._some is not None:

@@ -59,6 +59,7 @@ class Pass:
         divisor: float = 1.0,
         *,
         precise: bool = True,
+        often: bool = False,
     ) -> tuple[float, int | None]:
         """Fill the arrays and return the weighted sum of ``value`` and some row at or before which one is invalid.
 
@@ -69,11 +70,12 @@ class Pass:
             weight: what both and the sum are weighted by.
             divisor: what both, but not the sum, are divided by.
             precise: whether arithmetic is float64, not float32, where kernels do it.
+            often: whether a kernel is worth its compilation however few the rows are.
         """
         columns = [inputs[name] for name in self.program.inputs]
         free = {name: parameters[name] for name in self.program.parameters}
         # An examination of a few rows is no reason to compile.
-        if len(columns[0]) >= SMALLEST and compiled_rows(len(columns[0]), reference.BLOCK):
+        if (often or len(columns[0]) >= SMALLEST) and compiled_rows(len(columns[0]), reference.BLOCK):
             from lossmith.engines.llvm import kernel
 
             try:
@@ -127,12 +129,14 @@ class Rows:
         loss: of the rows.
         y: their targets.
         best: their best predictions, where a floor is asked for.
+        often: whether so many blocks of rows are asked for that even a small one is worth a kernel.
 
     Attributes:
         apart: whether best predictions are others than the targets.
     """
 
-    def __init__(self, loss: Loss, y: Array, best: Array | None = None) -> None:
+    def __init__(self, loss: Loss, y: Array, best: Array | None = None, *, often: bool = False) -> None:
+        self._often = often
         self._loss, self._y, self._best = loss, y, y if best is None else best
         self.apart = not np.array_equal(self._best, y)
         self._of_residuals = loss.is_of_residuals
@@ -155,7 +159,8 @@ class Rows:
             self._held[wide] = {"y": y, "best": narrowed(self._best, wide) if self.apart else y}
         inputs = {**self._held[wide], "f": f}
         precise = wide and not self._of_residuals
-        return what.run(inputs, {**self._loss.free_parameters, **parameters}, *given, precise=precise)
+        numbers = {**self._loss.free_parameters, **parameters}
+        return what.run(inputs, numbers, *given, precise=precise, often=self._often)
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines.choice import SMALLEST
 from lossmith.frameworks.boosting.curvature import Curvature
 from lossmith.frameworks.boosting.head import Head
 
@@ -24,9 +25,13 @@ class Means:
 
     Args:
         rows: how many rows make a pass.
+
+    Attributes:
+        many: whether these are worth a kernel.
     """
 
     def __init__(self, rows: int) -> None:
+        self.many = rows >= SMALLEST
         self._rows, self._seen = rows, 0
         self._known: dict[str, float] = {}
         self._parts: dict[str, list[tuple[float, float]]] = {}
@@ -61,7 +66,9 @@ class Block:
         self._start = head.start[0]
         self._targets, self._weights = targets.copy(), None if weights is None else weights.copy()
         wide = None if weights is None else weights.astype(np.float64)
-        self._curvature = Curvature(head.form, head.hessian, targets.astype(np.float64), wide, None, mean)
+        self._curvature = Curvature(
+            head.form, head.hessian, targets.astype(np.float64), wide, None, mean, often=mean.many
+        )
 
     def holds(self, targets: Array, weights: Array | None) -> bool:
         """Return whether these are its rows."""

@@ -33,12 +33,14 @@ _ONE_STEP = {
     "leaf_estimation_iterations": 1,
     "leaf_estimation_backtracking": "No",
 }
+_CONVEX: tuple[Kind, ...] = ("exact", "upper_bound")  # a Hessian that is never negative is its absolute value
 OWN = (
     *squared_errors("RMSE", **_ONE_STEP),
-    Own("CrossEntropy", "binary_cross_entropy", ("exact",), _ONE_STEP),
-    Own("Poisson", "poisson", ("exact",), _ONE_STEP),
-    Own("Tweedie", "tweedie", ("exact",), _ONE_STEP, {"variance_power": "power"}),
-    Own("Huber", "huber", ("exact",), _ONE_STEP, {"delta": "delta"}),
+    Own("CrossEntropy", "binary_cross_entropy", _CONVEX, _ONE_STEP),
+    Own("Poisson", "poisson", _CONVEX, _ONE_STEP),
+    Own("Tweedie", "tweedie", _CONVEX, _ONE_STEP, {"variance_power": "power"}),
+    Own("Huber", "huber", _CONVEX, _ONE_STEP, {"delta": "delta"}),
+    Own("LogCosh", "log_cosh", _CONVEX, _ONE_STEP),
 )
 """CatBoost's objectives that are the same as a loss."""
 
@@ -85,7 +87,7 @@ def train(
         classes: number of classes, for losses over classes; by default as many as the targets tell.
         built_in: whether CatBoost may train with its own objective where that is the same, which is quicker; the model
             says so. It is for the squared error, and with ``hessian="exact"`` for binary cross-entropy and the Poisson,
-            Tweedie and Huber losses.
+            Tweedie, Huber and log-cosh losses.
         callbacks: CatBoost's.
 
     Raises:

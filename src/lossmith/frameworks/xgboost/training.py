@@ -22,8 +22,10 @@ Array = npt.NDArray[Any]
 DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "tree_method": "hist", "verbosity": 1}
 """Settings that ``train`` uses unless told otherwise; names are XGBoost's, and so are all other defaults."""
 
+_EVEN = {"scale_pos_weight": 1}  # which weighs rows whose target is 1, of a squared error too
 OWN = (
-    *squared_errors("reg:squarederror"),
+    *squared_errors("reg:squarederror", **_EVEN),
+    Own("binary:logitraw", "binary_cross_entropy", ("exact", "upper_bound"), _EVEN),
     Own("reg:pseudohubererror", "pseudo_huber", ("exact",), parameters={"huber_slope": "delta"}),
 )
 """XGBoost's objectives that are the same as a loss, and whose ``predict`` gives raw predictions."""
@@ -68,7 +70,8 @@ def train(
             ``lossmith.frameworks.boosting.curvature``.
         classes: number of classes, for losses over classes; by default as many as the targets tell.
         built_in: whether XGBoost may train with its own objective where that is the same, which is quicker; the
-            model says so. It is for the squared error, and with ``hessian="exact"`` for the pseudo-Huber loss.
+            model says so. It is for the squared error, and with ``hessian="exact"`` for binary cross-entropy and the
+            pseudo-Huber loss.
         callbacks: XGBoost's.
 
     Raises:
