@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -37,19 +38,27 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
     """
     target = Path(path)
     check_writable(target)
-    scrap = ""
     try:
-        handle, scrap = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
-        # A scrap file is private; a result has the mode that any new file would get.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(scrap, 0o666 & ~mask)
-        os.replace(scrap, target)
-        scrap = ""
+        replace(target, content.encode("utf-8") if isinstance(content, str) else content)
     except OSError as error:
         raise TableError(f"cannot write '{target}': {error.strerror or error}") from None
+
+
+def replace(target: Path, content: bytes, mode: int = 0o666) -> None:
+    """Put a new file in the place of an old one, whole or not at all, and leave nothing else whenever it is stopped.
+
+    Args:
+        target: the file.
+        content: what it shall hold.
+        mode: who may do what with it, less what the process leaves out of all its files.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    scrap = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.part")  # known before it is there
+    try:
+        with open(scrap, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
+            file.write(content)
+        os.replace(scrap, target)
     finally:
-        if scrap:
-            Path(scrap).unlink(missing_ok=True)
+        scrap.unlink(missing_ok=True)

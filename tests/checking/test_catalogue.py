@@ -31,7 +31,12 @@ def test_no_loss_of_the_catalogue_has_an_error(name: str) -> None:
 
 @pytest.mark.parametrize(
     "loss",
-    [lm.BinaryCrossEntropy(prediction="probabilities"), lm.Hinge(labels="signed"), 2 * lm.GaussianNLL()],
+    [
+        lm.BinaryCrossEntropy(prediction="probabilities"),
+        lm.Hinge(labels="signed"),
+        2 * lm.GaussianNLL(),
+        2 * lm.Huber(),
+    ],
     ids=str,
 )
 def test_other_forms_are_reviewed_too(loss: lm.Loss) -> None:

@@ -44,6 +44,7 @@ WRONG = [
     ("log(1 + (f - y)**2)", {}, "convex", "note", "Not convex, but with one valley"),
     ("exp((y - f)**2)", {}, "overflow", "warning", "Overflows soon in float32 and float64"),
     ("(f - y)**2", {}, "robust", "note", "The gradient has no bound"),
+    ("log(abs(f - y))", {}, "robust", "note", "The gradient has no bound"),
     ("1e-9*(f - y)**2", {}, "scale", "warning", "The gradient is tiny"),
     ("1e9*(f - y)**2", {}, "scale", "warning", "The gradient is huge"),
     ("log(exp(f) + exp(y)) - (f + y)/2", {}, "derivatives", "warning", "Many digits are lost"),
@@ -165,3 +166,24 @@ def test_what_is_proved_is_told_from_what_was_tried() -> None:
     assert lm.check("abs(y - f)")["convex"].evidence.endswith("prove it for all.")
     tried = lm.check("where(f > y, (f - y)**2, abs(f - y))")["convex"]
     assert tried.facts == {"convex": True, "quasiconvex": True, "proved": False}
+
+
+def test_nothing_is_said_of_what_a_flat_formula_has_not() -> None:
+    topics = {finding.topic for finding in lm.check("(f - y)**2 - (f - y)**2 + 3").findings}
+    assert "minimum" in topics
+    assert not topics & {"labels", "estimates", "boosting", "constant"}
+
+
+def test_what_holds_at_places_is_not_said_of_all() -> None:
+    assert lm.check("1/f")["kinks"].evidence.endswith("continuous where they are finite.")
+    assert lm.check("(f - y)**2")["kinks"].evidence.endswith("continuous.")
+    mixed = Ground(lm.formula("exp(y*f)"), None, exact=False)  # nearer to the mean of some samples, not of others
+    (found,) = single.estimates(mixed, single.samples(mixed))
+    assert found.title == "It estimates a number of its own"
+
+
+def test_distorted_probabilities_are_repaired_where_they_can_be() -> None:
+    for name, says in (("focal", "until loss.to_probability"), ("asymmetric(gamma_negative=0)", "are calibrated")):
+        ground = Ground(lm.parse(name), None, exact=False)
+        (found,) = single.estimates(ground, single.samples(ground))
+        assert says in found.advice

@@ -264,6 +264,16 @@ def test_an_interrupt_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: 
         files.write(tmp_path / "report.html", "text")
     assert os.listdir(tmp_path) == []
 
+    def make(path: Path, flags: int, mode: int) -> int:
+        os.close(made(path, flags, mode))
+        raise KeyboardInterrupt  # before anybody knows that the file is there
+
+    made = os.open
+    monkeypatch.setattr(os, "open", make)
+    with pytest.raises(KeyboardInterrupt):
+        files.replace(tmp_path / "report.html", b"text")
+    assert os.listdir(tmp_path) == []
+
 
 def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")

@@ -34,6 +34,9 @@ def test_exit_codes_and_json() -> None:
     for words, says in (
         (["ln(f) - y"], "there is no function 'ln'"),
         (["3*y"], "does not depend on the prediction f"),
+        (["1"], "does not depend on the prediction f"),
+        (["-2.5e-3"], "does not depend on the prediction f"),
+        (["k*f"], "declare others with --parameter, --input or --predicted"),
         (["hubber"], "Did you mean 'huber'"),
         (["huber", "--task", "binary"], "declares what a formula takes"),
     ):
@@ -56,3 +59,11 @@ def test_colours_are_for_terminals(terminal: Callable[..., Any], run: Callable[.
     bare = re.sub(r"\x1b\[[\d;]*m", "", painted)
     assert bare.split() == plain.split()
     assert max(map(len, bare.splitlines())) <= 80
+
+
+def test_advice_is_in_the_words_of_the_command_line() -> None:
+    for words in (["1/f"], ["1/f", "--json"]):
+        said = " ".join(check(*words).stdout.split())
+        assert "--predictions '(0, inf)'" in said
+        assert "prediction=" not in said
+    assert "prediction='(0, inf)'" in lm.check("1/f")["finite"].advice

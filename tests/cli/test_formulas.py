@@ -66,6 +66,10 @@ def test_the_mark_stands_below_its_place_in_a_terminal(terminal: Callable[..., A
     assert len(shown) <= 80
 
 
+def test_commands_without_declarations_say_where_there_are_some(terminal: Callable[..., Any]) -> None:
+    assert "--predicted where you call `lossmith check`" in terminal("plot", "k*f").out
+
+
 def declared(*words: str) -> Any:
     """Return what a command is given by its options."""
 

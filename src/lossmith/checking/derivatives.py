@@ -17,7 +17,7 @@ _SMALLER = 8.0
 _RELATIVE = 1e-3
 _ROUNDING = 2.0**-52
 _ULPS = 8.0  # what results of the catalogue are off by
-_FEW, _MANY = 64.0, 1e5
+_NEARLY, _FEW, _MANY = 0.01, 64.0, 1e5
 _POINTS = 8  # for each target
 
 
@@ -125,15 +125,15 @@ def _digits(ground: Ground, tried: int) -> Iterator[Finding]:
         yield Finding("derivatives", "note", "How many digits are right is not known", evidence, facts=facts)
         return
     facts |= {name: getattr(worst, name) for name in ("ulps", "order", "y", "f", "got", "truth")}
+    ulps = worst.ulps if worst.ulps >= _NEARLY else 0.0
     place = f"the {NAMES[worst.order]} at y = {number(worst.y)}, f = {number(worst.f)}"
     evidence = (
-        f"{agree} Of {count} results against 60 digits the worst is off by {worst.ulps:.2g} units in the last place: "
-        f"{place}."
+        f"{agree} Of {count} results against 60 digits the worst is off by {ulps:.2g} units in the last place: {place}."
     )
     if worst.ulps <= _FEW:
         yield Finding("derivatives", "ok", "Derivatives are right to the last digits", evidence, facts=facts)
         return
-    evidence += f" It is {worst.got:.9g} and should be {worst.truth:.9g}."
+    evidence += f" It is {worst.got:.17g} and should be {worst.truth:.17g}."
     if worst.ulps <= _MANY:
         yield Finding("derivatives", "note", "Some digits are lost to rounding", evidence, facts=facts)
         return

@@ -178,7 +178,7 @@ def _where(ground: Ground, leasts: Sequence[Least]) -> Finding:
             "Flat: no prediction is better than another",
             f"For {len(leasts)} targets all predictions cost the same: {number(flat[0].value)} for the first.",
             "Nothing can be learnt from it: the formula must depend on f where data lie.",
-            facts,
+            facts | {"flat": True},
         )
     told = "; ".join(f"y = {number(x.y)}: {_at(x)}" for x in _spread(leasts))
     if ground.binary:
@@ -204,7 +204,7 @@ def _where(ground: Ground, leasts: Sequence[Least]) -> Finding:
         wide = max(x.high - x.low for x in leasts)
         if wide > 0:
             return Finding(
-                "minimum", "note", f"Least on a stretch around {name}", f"Where it is least: {told}.", facts=facts
+                "minimum", "note", f"Least on a stretch that holds {name}", f"Where it is least: {told}.", facts=facts
             )
         return Finding("minimum", "ok", f"Least at {name}", f"So it is for {len(leasts)} targets.", facts=facts)
     where = relation({x.y: [x.low] for x in leasts}, leasts[0].y, leasts[0].low) if name == "f = y" else ""

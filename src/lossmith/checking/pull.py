@@ -17,6 +17,8 @@ _FAR = np.array([1e12, 1e50, 1e100])
 _GROWS = 1.5
 _FADES = 1e-3
 _BESIDE = np.array([1e-2, 1e-4, 1e-8, 1e-12])
+_CLOSE = np.array([1e-3, 1e-6, 1e-9])
+_STEEPER = 10.0
 _SHOWN = (1.0, 10.0, 1000.0)
 _NOTHING = 1e-12
 
@@ -38,19 +40,39 @@ def robust(ground: Ground) -> Iterator[Finding]:
         elif far.size and far[-1] < _FADES * top and top > 0:
             fades.append("below" if way < 0 else "above")
         told.append(_side(ground, way, away, slopes))
+    steep = _close(ground)
+    if steep[0] * _STEEPER**2 < steep[1] * _STEEPER < steep[2]:
+        grows.append("close")
+        where = ", ".join(number(x * ground.unit) for x in _CLOSE)
+        told.append(f"{where} beside the target its size is {', '.join(map(_told, steep.tolist()))}")
     evidence = "; ".join(part for part in told if part)
     evidence = f"{evidence[0].upper()}{evidence[1:]}." if evidence else ""
     facts = {"lipschitz": not grows, "bound": math.inf if grows else most, "grows": grows, "fades": fades}
     if grows:
         title = "The gradient has no bound"
-        text = f"{evidence} One outlier can outweigh all other rows."
+        outliers = "One outlier can outweigh all other rows."
+        text = f"{evidence} {'Rows that are nearly right pull without limit.' if grows == ['close'] else outliers}"
         yield Finding("robust", "note", title, text, facts=facts)
+    elif not most:
+        yield Finding("robust", "note", "The gradient is zero wherever it was looked at", evidence, facts=facts)
     elif len(fades) == sum(bool(away.size) for away, _ in sides.values()):
         title = f"The gradient is bounded by {number(most)} and fades far out"
         text = f"{evidence} Outliers are ignored, and so is a model that begins far away."
         yield Finding("robust", "note", title, text, facts=facts)
     else:
         yield Finding("robust", "ok", f"The gradient is bounded by {number(most)}", evidence, facts=facts)
+
+
+def _close(ground: Ground) -> Array:
+    """Return the largest gradient of all targets at small distances from them."""
+    rows = [np.zeros(_CLOSE.shape)]
+    for curve in ground.curves:
+        for way in (-1, 1) if math.isfinite(curve.centre) else ():
+            f = curve.centre + way * ground.unit * _CLOSE
+            if np.isin(f, ground.inside(f)).all():
+                slopes = np.abs(ground.parts(np.full(f.shape, curve.y), f)[1])
+                rows.append(np.where(np.isnan(slopes), 0.0, slopes))
+    return np.asarray(np.max(rows, axis=0))
 
 
 def _slopes(ground: Ground, way: int) -> tuple[Array, Array]:
@@ -120,7 +142,7 @@ def boosting(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
         severity, title = "note", "Boosting by this Hessian does not move: it is zero"
         advice = "Newton steps divide by it: train with a floor below the Hessian, as lossmith.lightgbm does."
     elif shares["zero"] > 0:
-        severity, title = "note", "Boosting moves, but where the Hessian is zero only by a floor"
+        severity, title = "note", "Boosting moves, by a floor where the Hessian is zero"
     yield Finding("boosting", severity, title, evidence, advice, facts)
 
 

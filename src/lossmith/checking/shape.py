@@ -53,7 +53,11 @@ def kinks(ground: Ground) -> Iterator[Finding]:
     curves = _some(ground)[:: 1 if ground.steps < _WORK // 10 else _CURVES] if ground.operations & CHOOSE.keys() else ()
     found = [corner for curve in curves for corner in _corners(ground, curve)]
     if not found:
-        yield Finding("kinks", "ok", "No kink and no jump", "Value, gradient and Hessian are continuous.", facts={})
+        whole = all(np.isfinite(np.asarray(curve.parts)[:, curve.near]).all() for curve in ground.curves)
+        where = "" if whole else " where they are finite"
+        yield Finding(
+            "kinks", "ok", "No kink and no jump", f"Value, gradient and Hessian are continuous{where}.", facts={}
+        )
         return
     groups: dict[tuple[str, str], list[Corner]] = {}
     for corner in found:
@@ -184,7 +188,7 @@ def convex(ground: Ground) -> Iterator[Finding]:
     facts = {"convex": False, "y": y, "f": [a, m, b], "losses": [la, lm, lb]}
     hill = _worst(ground, _above_sides)
     if hill is None:
-        evidence += " It still falls to one valley and rises from there."
+        evidence += " There is still one valley: from anywhere the way to it never goes up."
         yield Finding(
             "convex", "note", "Not convex, but with one valley", evidence, facts=facts | {"quasiconvex": True}
         )

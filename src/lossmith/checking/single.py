@@ -39,6 +39,8 @@ def _found(ground: Ground) -> Iterator[Finding]:
     least = list(minimum(ground))
     yield from least
     yield from overflow(ground)
+    if any(finding.facts.get("flat") for finding in least):
+        return  # nothing is best, and nothing is learnt
     drawn = samples(ground)
     if all(finding.severity != "error" for finding in least):
         yield from estimates(ground, drawn)
@@ -66,7 +68,11 @@ def _labels(ground: Ground) -> Iterator[Finding]:
     here, *others = (
         ground.loss.evaluate(some * y, f / some, ("losses",), trusted=True)["losses"] for some in (1.0, -1.0, 2.0)
     )
-    if np.isfinite(here).all() and all(np.allclose(here, other, rtol=1e-12, atol=0) for other in others):
+    if (
+        np.isfinite(here).all()
+        and np.ptp(here)
+        and all(np.allclose(here, other, rtol=1e-12, atol=0) for other in others)
+    ):
         text = "It depends on the product of y and f alone, as losses of labels -1 and 1 do; here y may be any number."
-        advice = "If labels are meant, declare them: target='{-1, 1}', on the command line --targets '{-1, 1}'."
+        advice = "If labels are meant, declare them: target='{-1, 1}'."
         yield Finding("labels", "note", "Targets are taken for labels of -1 and 1", text, advice)

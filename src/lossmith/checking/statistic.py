@@ -16,6 +16,7 @@ import numpy as np
 from lossmith.checking.ground import Array, Ground
 from lossmith.checking.minimum import bottom
 from lossmith.checking.report import Finding, number
+from lossmith.errors import LossmithError
 
 POINTS = 400
 _CONSTANTS = 161
@@ -186,8 +187,17 @@ def _of_labels(ground: Ground, found: Sequence[Sample]) -> Finding:
     off = float(np.max(np.abs(given - p)))
     return finding(
         "distorted probability", "warning", f"Not proper: probabilities are off by up to {number(off)}",
-        "Predictions rank rightly, but are no probabilities until they are calibrated.",
+        f"Predictions rank rightly, but are no probabilities until {_repair(ground)}.",
     )  # fmt: skip
+
+
+def _repair(ground: Ground) -> str:
+    """Return what makes probabilities of predictions that are none."""
+    try:
+        ground.loss.to_probability([0.0])
+    except LossmithError:
+        return "they are calibrated"
+    return "loss.to_probability(raw predictions) undoes that"
 
 
 def _constant(ground: Ground, sample: Sample) -> str:
@@ -273,8 +283,9 @@ def _named(found: Sequence[Sample], ends: Sequence[Array]) -> tuple[str, float]:
         return "what lies beyond the median, on the side of the mode", math.nan
     if all(share > 1 for share in shares):
         return "what lies beyond the mean, on the side of the long tail", math.nan
-    median = all(abs(share) < abs(share - 1) for share in shares)
-    return f"a number of its own, mostly nearer to the {'median' if median else 'mean'}", math.nan
+    nearer = {abs(share) < abs(share - 1) for share in shares}
+    side = f", nearer to the {'median' if nearer.pop() else 'mean'}" if len(nearer) == 1 else ""
+    return f"a number of its own{side}", math.nan
 
 
 def _levels(sample: Sample, constant: float) -> tuple[float, float]:

@@ -7,7 +7,6 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
@@ -43,7 +42,7 @@ class LossCommand(click.Command):
         from lossmith.core.registry import is_formula
 
         def is_loss(word: str) -> bool:
-            return re.match(r"-[^-].*[-+*/(]", word, re.DOTALL) is not None and is_formula(word)
+            return re.match(r"-([\d.]|[^-].*[-+*/(])", word, re.DOTALL) is not None and is_formula(word)
 
         return super().parse_args(ctx, [f" {word}" if is_loss(word) else word for word in args])
 
@@ -79,12 +78,12 @@ def _parted(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def parse_loss(text: str, declaration: Mapping[str, Any] = MappingProxyType({})) -> Loss:
+def parse_loss(text: str, declaration: Mapping[str, Any] | None = None) -> Loss:
     """Return the loss that a text names, or states as a formula.
 
     Args:
         text: As ``lossmith.parse`` takes it.
-        declaration: What the options of ``takes_a_formula`` say of the formula.
+        declaration: What the options of ``takes_a_formula`` say of the formula, where the command has them.
 
     Raises:
         FormulaError: For a formula that cannot be read.
@@ -94,9 +93,15 @@ def parse_loss(text: str, declaration: Mapping[str, Any] = MappingProxyType({}))
     import lossmith as lm
     from lossmith.core.registry import is_formula
 
-    given = {word: value for word, value in declaration.items() if value}
-    if given and is_formula(text):
-        return lm.formula(text.strip(), **given)
+    given = {word: value for word, value in (declaration or {}).items() if value}
+    if is_formula(text):
+        try:
+            return lm.formula(text.strip(), **given)
+        except lm.FormulaError as error:
+            problem = in_options(error.problem)
+            if problem != error.problem and declaration is None:
+                problem += " where you call `lossmith check` or `lossmith export`"
+            raise lm.FormulaError(problem, error.text, error.column) from None
     if given:
         raise ParameterError(f"--{next(iter(given))} declares what a formula takes, and {text!r} is none.")
     try:
@@ -146,6 +151,19 @@ def declare(loss: Loss, kind: str | None) -> Loss:
     return loss
 
 
+_OPTIONS = {
+    "parameters": "--parameter", "inputs": "--input", "predicted": "--predicted", "target": "--targets",
+    "prediction": "--predictions", "task": "--task", "link": "--link",
+}  # fmt: skip
+"""What keywords of ``lossmith.formula`` are called by ``takes_a_formula``."""
+
+
+def in_options(text: str) -> str:
+    """Return a message about a formula in the words of the command line: ``--targets '(0, inf)'`` for ``target=``."""
+    words = rf"\b({'|'.join(_OPTIONS)})=(?=(['\"])?)"
+    return re.sub(words, lambda found: _OPTIONS[found[1]] + " " * bool(found[2]), text)
+
+
 class Symbol(click.ParamType[Any]):
     """A symbol of a formula with what is said of it, as text: ``k=4``, ``k=4 in (0, inf)``, ``price in (0, inf)``."""
 
@@ -189,11 +207,10 @@ def takes_a_formula(command: F) -> F:
         click.option("--link", type=click.Choice(("identity", "log", "logistic")),
                      help="What leads from a prediction to f. By default that of the task."),
     )  # fmt: skip
-    words = ("parameters", "inputs", "predicted", "target", "prediction", "task", "link")
 
     @functools.wraps(command)
     def together(*args: Any, **options: Any) -> Any:
-        declaration = {word: options.pop(word) for word in words}
+        declaration = {word: options.pop(word) for word in _OPTIONS}
         return command(*args, declaration=declaration, **options)
 
     return functools.reduce(lambda made, option: option(made), reversed(options), cast(F, together))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from lossmith.cli import terminal
 from lossmith.cli._group import FAILED
-from lossmith.cli._losses import LossCommand, LossName, parse_loss, takes_a_formula
+from lossmith.cli._losses import LossCommand, LossName, in_options, parse_loss, takes_a_formula
 
 _STYLES: dict[str, dict[str, Any]] = {
     "error": {"fg": "red", "bold": True},
@@ -36,8 +37,12 @@ def command(loss: str, declaration: dict[str, Any], as_json: bool) -> int:
     lossmith check "exp(f) - y*f" --task counts
     """
     from lossmith.checking import check
+    from lossmith.core.registry import is_formula
 
     report = check(parse_loss(loss, declaration))
+    if is_formula(loss):
+        told = (replace(finding, advice=in_options(finding.advice)) for finding in report.findings)
+        report = replace(report, findings=tuple(told))
     if as_json:
         terminal.write_json(report.to_dict())
     else:

@@ -144,8 +144,14 @@ def parse(text: str | Loss) -> Loss:
 
 
 def is_formula(text: str) -> bool:
-    """Return whether a text states a loss and names none: whether the word ``f`` or ``y`` stands in it."""
-    return re.search(r"\b[fy]\b", text) is not None
+    """Return whether a text states a loss and names none: the word ``f`` or ``y`` stands in it, or no word but numbers.
+
+    What is none of both may still be a formula that lacks ``f``, but is more likely a name that is not known.
+    """
+    if re.search(r"\b[fy]\b", text):
+        return True
+    bare = re.sub(r"(?<=[\d.])[eE](?=[-+\d])", "", text)  # 1e-3
+    return re.search(r"\d", text) is not None and re.search(r"[^\W\d]", bare) is None
 
 
 def _parse_sum(text: str) -> Loss | None:

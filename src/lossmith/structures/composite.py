@@ -360,8 +360,9 @@ def _text(weight: float, loss: Loss) -> str:
 def _card(parts: tuple[tuple[float, Loss], ...]) -> Card:
     cards = [loss.card for _, loss in parts]
     first = cards[0]
+    kinks = tuple(_kink_of(loss, kink) for _, loss in parts for kink in loss.card.kinks)
     if len(cards) == 1:
-        return replace(first, examples=(), formula=None)  # those are of weight 1
+        return replace(first, kinks=kinks, examples=(), formula=None)  # those are of weight 1
     traits = [card.traits for card in cards]
     estimates = {card.estimates for card in cards}
     agreed = len(estimates) == 1 and first.estimates in _AGREED
@@ -384,7 +385,7 @@ def _card(parts: tuple[tuple[float, Loss], ...]) -> Card:
         traits=Traits(
             **{item.name: all(getattr(trait, item.name) for trait in traits) for item in fields(Traits)},
         ),
-        kinks=tuple(_kink_of(loss, kink) for _, loss in parts for kink in loss.card.kinks),
+        kinks=kinks,
         examples=(),
         references=tuple(dict.fromkeys(reference for card in cards for reference in card.references)),
     )

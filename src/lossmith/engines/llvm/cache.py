@@ -12,12 +12,12 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from lossmith.engines.choice import say_once
+from lossmith.files import replace
 
 LIMIT = 64 * 2**20
 """Bytes that the folder may hold; the files that were used least recently go first."""
@@ -56,7 +56,8 @@ def fetch(key: str, make: Callable[[], bytes]) -> bytes:
     if found is None:
         found = make()
         with contextlib.suppress(OSError):
-            _write(path, _sealed(key, found))
+            replace(path, _sealed(key, found), 0o600)
+            _tidy(home)
     return found
 
 
@@ -89,19 +90,6 @@ def _read(path: Path, key: str) -> bytes | None:
     with contextlib.suppress(OSError):
         os.utime(path)
     return code
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)  # whole or not at all, whoever else writes it
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    _tidy(path.parent)
 
 
 def _sealed(key: str, code: bytes) -> bytes:
