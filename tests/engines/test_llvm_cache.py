@@ -87,6 +87,7 @@ def test_it_can_be_switched_off(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_oldest_go_when_it_is_full(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "LIMIT", 3000)
+    monkeypatch.setattr(cache, "OFTEN", 1)
     for place in range(6):
         cache.fetch(f"key {place}", Maker(bytes(900)))
         for age, file in enumerate(sorted(home.iterdir(), key=lambda item: item.stat().st_mtime_ns)):
@@ -170,7 +171,20 @@ def test_code_of_another_machine_or_version_is_never_found(
     assert len(list(home.iterdir())) == 2
 
 
-def test_what_a_dead_process_left_is_cleared_away(home: Path) -> None:
+def test_the_folder_is_gone_through_now_and_then_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "LIMIT", 3000)
+    gone_through, held, whole = [], [], cache._tidy
+    monkeypatch.setattr(cache, "_tidy", lambda folder: (gone_through.append(folder), whole(folder)))
+    for place in range(10 * cache.OFTEN):
+        cache.fetch(f"key {place}", Maker(bytes(900)))
+        held.append(len(list(home.iterdir())))
+    assert 3 <= len(gone_through) <= 30
+    assert max(held) < 5 * cache.OFTEN
+    assert min(held[-5 * cache.OFTEN :]) == 3
+
+
+def test_what_a_dead_process_left_is_cleared_away(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "OFTEN", 1)
     cache.fetch("key", Maker())
     old, new = home / "old.part", home / "new.part"
     for path in (old, new):
