@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -53,10 +55,18 @@ def given(logits: list[float], kind: str) -> list[float]:
 CASES = [(name, *kinds) for name in truth.DEFINITIONS for kinds in kinds_of(name)]
 
 
-def case(name: str, p_kind: str, q_kind: str, logits: tuple[list[float], list[float]]) -> tuple[Any, Any, list[float]]:
-    loss = lm.parse(name).replace(p_kind=p_kind, q_kind=q_kind)
-    x = given(logits[0], p_kind) + given(logits[1], q_kind)
-    return loss, truth.divergence(truth.DEFINITIONS[name], p_kind, q_kind), x
+def definition(name: str, p_kind: str, q_kind: str) -> Callable[..., Any]:
+    return truth.divergence(truth.DEFINITIONS[name], p_kind, q_kind)
+
+
+@cache  # both engines are held against one truth
+def true(name: str, p_kind: str, q_kind: str, where: str) -> truth.Here:
+    p, q = LOGITS[where]
+    return truth.Here(definition(name, p_kind, q_kind), given(p, p_kind) + given(q, q_kind))
+
+
+def made(name: str, p_kind: str, q_kind: str) -> lm.Loss:
+    return lm.parse(name).replace(p_kind=p_kind, q_kind=q_kind)
 
 
 def halves(x: list[float], dtype: type = np.float64) -> dict[str, np.ndarray]:
@@ -71,31 +81,28 @@ def allowed(name: str, output: str) -> int:
 
 @pytest.mark.parametrize(("name", "p_kind", "q_kind"), CASES)
 def test_values_and_gradients(name: str, p_kind: str, q_kind: str) -> None:
+    loss, most = made(name, p_kind, q_kind), allowed(name, "gradient")
     for where in LOGITS if p_kind == q_kind else ("saturated", "tail"):
-        loss, definition, x = case(name, p_kind, q_kind, LOGITS[where])
-        found = loss.evaluate(**halves(x), outputs=("losses", "gradient"))
-        slopes = lambda at, f=definition: truth.gradient(f, at)  # noqa: E731
-        true = slopes(truth.exact(x))
-        ulp = [truth.mp.mpf(float(np.spacing(abs(number)))) for number in x]
-        carried = truth.mp.fsum(abs(slope) * u for slope, u in zip(true, ulp, strict=True))
-        off = truth.ulps_off(found["losses"], [definition(truth.exact(x))], [carried])
+        here = true(name, p_kind, q_kind, where)
+        found = loss.evaluate(**halves(here.x), outputs=("losses", "gradient"))
+        off = truth.ulps_off(found["losses"], here.value, here.change_of_value)
         assert off.max() <= truth.ULPS, (where, off)
         got = np.concatenate([found["gradient"]["p"][0], found["gradient"]["q"][0]])
         assert np.all(np.isfinite(got))
-        off = truth.ulps_off(got, true, truth.change(slopes, x))
-        assert off.max() <= allowed(name, "gradient"), (where, off)
+        off = truth.ulps_off(got, here.slopes, here.change_of_slopes, most)
+        assert off.max() <= most, (where, off)
 
 
 @pytest.mark.parametrize(("name", "p_kind", "q_kind"), CASES)
 def test_hessians(name: str, p_kind: str, q_kind: str) -> None:
+    loss, most = made(name, p_kind, q_kind), allowed(name, "hessian")
     for where in ("saturated", "tail") if p_kind == q_kind == "logits" else ("ordinary",):
-        loss, definition, x = case(name, p_kind, q_kind, LOGITS[where])
-        found = loss.evaluate(**halves(x), outputs=("hessian", "full_hessian"))
-        bends = lambda at, f=definition: truth.hessian(f, at)  # noqa: E731
+        here = true(name, p_kind, q_kind, where)
+        found = loss.evaluate(**halves(here.x), outputs=("hessian", "full_hessian"))
         full = found["full_hessian"]
         got = np.block([[full["p", "p"][0], full["p", "q"][0]], [full["p", "q"][0].T, full["q", "q"][0]]])
-        off = truth.ulps_off(got, bends(truth.exact(x)), truth.change(bends, x))
-        assert off.max() <= allowed(name, "hessian"), (where, off.reshape(got.shape))
+        off = truth.ulps_off(got, here.bends, here.change_of_bends, most)
+        assert off.max() <= most, (where, off.reshape(got.shape))
         for symbol in "pq":
             np.testing.assert_array_equal(np.diagonal(full[symbol, symbol][0]), found["hessian"][symbol][0])
 
@@ -103,59 +110,51 @@ def test_hessians(name: str, p_kind: str, q_kind: str) -> None:
 @pytest.mark.parametrize("name", truth.DEFINITIONS)
 def test_float32_loses_only_its_own_rounding(name: str) -> None:
     for kinds in kinds_of(name):
-        loss, definition, x = case(name, *kinds, ORDINARY)
-        found = loss.evaluate(**halves(x, np.float32), outputs=("losses", "gradient"))
-        at = truth.exact([float(np.float32(number)) for number in x])
+        x = true(name, *kinds, "ordinary").x
+        found = made(name, *kinds).evaluate(**halves(x, np.float32), outputs=("losses", "gradient"))
+        here = truth.Here(definition(name, *kinds), [float(np.float32(number)) for number in x])
         assert found["losses"].dtype == found["gradient"]["q"].dtype == np.float32
-        np.testing.assert_allclose(found["losses"], [float(definition(at))], rtol=1e-6)
+        np.testing.assert_allclose(found["losses"], [float(here.value)], rtol=1e-6)
         got = np.concatenate([found["gradient"]["p"][0], found["gradient"]["q"][0]])
-        np.testing.assert_allclose(got, [float(s) for s in truth.gradient(definition, at)], rtol=1e-6)
+        np.testing.assert_allclose(got, [float(s) for s in here.slopes], rtol=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 4.0])
 def test_distillation(temperature: float) -> None:
     t = truth.mp.mpf(temperature)
 
-    def definition(x: list[Any]) -> Any:
+    def hot(x: Sequence[Any]) -> Any:
         inner = truth.divergence(truth.kl, "logits", "logits")
         return t * t * inner([number / t for number in x])
 
     loss = lm.Distillation(temperature)
     for where in ("near", "saturated", "opposed"):
         teacher, student = LOGITS[where]
-        x = teacher + student
+        here = truth.Here(hot, teacher + student)
         found = loss.evaluate(
             teacher=[teacher], student=[student], outputs=("losses", "gradient", "hessian", "full_hessian")
         )
-        slopes = lambda at: truth.gradient(definition, at)  # noqa: E731
-        true = slopes(truth.exact(x))
-        carried = truth.mp.fsum(
-            abs(slope) * float(np.spacing(abs(number))) for slope, number in zip(true, x, strict=True)
-        )
-        assert truth.ulps_off(found["losses"], [definition(truth.exact(x))], [carried]).max() <= truth.ULPS, where
-        off = truth.ulps_off(found["gradient"], true[3:], truth.change(slopes, x)[3:])
+        assert truth.ulps_off(found["losses"], here.value, here.change_of_value).max() <= truth.ULPS, where
+        off = truth.ulps_off(found["gradient"], here.slopes[3:], lambda here=here: here.change_of_slopes()[3:])  # type: ignore[misc]
         assert off.max() <= truth.ULPS, (where, off)
-        bends = truth.hessian(definition, truth.exact(x))
-        block = np.array([[float(number) for number in row[3:]] for row in bends[3:]])
+        block = np.array([[float(number) for number in row[3:]] for row in here.bends[3:]])
         np.testing.assert_allclose(found["full_hessian"][0], block, rtol=1e-9, atol=1e-25)
 
 
 @pytest.mark.parametrize("name", ["JensenShannon()", "SquaredHellinger()", "TotalVariation()"])
 def test_shares_that_are_nothing_beside_others_count_for_what_they_are(name: str) -> None:
+    kinds = ("probabilities", "probabilities")
     for small in (1e-17, 1e-20, 1e-300, 5e-324):
-        loss, definition, _ = case(name, "probabilities", "probabilities", ORDINARY)
         p, q = [1.0, small, 0.0], [small, 1.0, 0.0]
-        found = loss.losses(p=[p], q=[q])
-        true = definition(truth.exact(p[:2] + q[:2]))
-        assert truth.ulps_off(found, [true], [0.0]).max() <= truth.ULPS, small
+        found = made(name, *kinds).losses(p=[p], q=[q])
+        here = truth.Here(definition(name, *kinds), p[:2] + q[:2])
+        assert truth.ulps_off(found, here.value, lambda: [0]).max() <= truth.ULPS, small
 
 
 def test_the_measure_can_fail() -> None:
     # The naive way loses the digits of nearly equal logits.
-    _, definition, x = case("KLDivergence()", "logits", "logits", TINY)
-    p, q = (np.exp(row) / np.exp(row).sum() for row in (np.array(x[:3]), np.array(x[3:])))
+    here = true("KLDivergence()", "logits", "logits", "tiny")
+    p, q = (np.exp(row) / np.exp(row).sum() for row in (np.array(here.x[:3]), np.array(here.x[3:])))
     naive = np.sum(p * (np.log(p) - np.log(q)))
-    true = definition(truth.exact(x))
-    carried = truth.change(lambda at: [definition(at)], x)
-    assert truth.ulps_off([naive], [true], carried).max() > 1e6
-    assert truth.ulps_off([float(true) * (1 + 1e-14)], [true], carried).max() > truth.ULPS
+    assert truth.ulps_off([naive], here.value, here.change_of_value).max() > 1e6
+    assert truth.ulps_off([float(here.value) * (1 + 1e-14)], here.value, here.change_of_value).max() > truth.ULPS
