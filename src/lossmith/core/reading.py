@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from textwrap import wrap
 from typing import Any, Protocol, runtime_checkable
@@ -22,7 +22,7 @@ from lossmith.errors import MissingDependencyError, ProgramError
 from lossmith.program import TABLE, Ops, Program, Value
 
 
-class Readable(Protocol):
+class Readable(Hashable, Protocol):
     """What a reading needs of a loss whose card has a formula set by hand."""
 
     @property
@@ -176,6 +176,7 @@ def _piecewise(sympy: Any, condition: Any, a: Any, b: Any) -> Any:
     return sympy.Piecewise((a, condition), (b, True), evaluate=False)
 
 
+@lru_cache(maxsize=256)  # which is drawn at several widths, and as LaTeX besides
 def expression(loss: Readable, output: str = "value") -> Any:
     """Return the loss or a derivative as a SymPy expression in its inputs' and parameters' symbols.
 
