@@ -41,17 +41,21 @@ class Undecided(AssertionError):
 
 def evaluate(loss: Any, y: Any, f: Any, repeat: tuple[Any, ...] | None = None) -> tuple[mpf, tuple[Any, ...]]:
     """Return the value and the choices of a loss, at the precision that holds now."""
-    exact, total = Exact(repeat), mpf(0)
-    for weight, part in getattr(loss, "parts", ((1, loss),)):  # a sum has them
-        total += mpf(weight) * noted(part, 2).run(exact, mp.convert(y), mp.convert(f))
+    exact, given = Exact(repeat), (mp.convert(y), mp.convert(f))
+    parts = getattr(loss, "parts", None)  # a sum has them
+    if parts is None:
+        return noted(loss, 2).run(exact, *given), tuple(exact.choices)
+    total = mpf(0)
+    for weight, part in parts:
+        total += mpf(weight) * noted(part, 2).run(exact, *given)
     return total, tuple(exact.choices)
 
 
 @cache
 def choices(loss: Any, y: Any, f: Any, apart: Any = 1) -> tuple[Any, ...]:
     """Return the choices at a point, decided with exact differences of the inputs, as small as ``apart``."""
-    sizes = [abs(mpf(x)) for x in (y, f, *loss.free_parameters.values(), apart, 1) if x and mp.isfinite(x)]
-    with mp.workdps(60 + int(mp.log10(max(sizes) / min(sizes)))):
+    sizes = [mp.mag(x) for x in (y, f, *loss.free_parameters.values(), apart, 1) if x and mp.isfinite(x)]
+    with mp.workprec(200 + _in_few_sizes(max(sizes) - min(sizes))):
         return evaluate(loss, y, f)[1]
 
 
@@ -85,8 +89,8 @@ def one_sided(loss: Any, y: Any, f: Any, side: int, order: int) -> mpf:
 
 def _difference(loss: Any, y: Any, f: mpf, order: int, held: tuple[Any, ...], room: mpf) -> mpf:
     """Return a derivative from central differences, while the choices hold, ``room`` from any singularity."""
-    size = max(mpf(1), abs(mpf(y)), abs(f))
-    span = -(-2 * int(mp.ceil(mp.log10(size / room))) // 50) * 50 + 10  # in few sizes, so that caches serve
+    size = max(1, mp.mag(y), mp.mag(f))
+    span = int(_in_few_sizes(2 * max(0, size - mp.mag(room))) * math.log10(2)) + 10
 
     def at(digits: int) -> mpf:
         with mp.workdps(digits + span):
@@ -120,6 +124,11 @@ def _settle(at: Callable[[int], mpf], span: int) -> mpf:
                 return mpf(0)
         before = now
     raise Undecided(f"no agreement to {DIGITS} digits: {mp.nstr(before, 10)} and {mp.nstr(now, 10)}")
+
+
+def _in_few_sizes(bits: int) -> int:
+    """Return as many bits or more, so that caches of what was found to some precision serve."""
+    return -(-bits // 128) * 128
 
 
 def _ends(loss: Any) -> tuple[float, ...]:

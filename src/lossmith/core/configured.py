@@ -10,6 +10,7 @@ import inspect
 import re
 from abc import ABC
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -126,8 +127,12 @@ class Configured(ABC):
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Configured) and self._values == other._values
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
         return hash((type(self), tuple(self._values.items())))
+
+    def __hash__(self) -> int:  # much is looked up by loss
+        return self._hash
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), dict(self._values))
