@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -53,8 +54,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest tests: at the end one worker would wait for another that has come to them."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Begin with the longest tests, and let the laws of one loss follow one another, in whatever order those come.
+
+    At the end one worker would wait for another that has come to the longest. And what laws share, the truths of a loss
+    at 60 digits and its kernels, is computed once where one worker has them all, one soon after the other.
+    """
+    from lossmith import names
+
+    known = frozenset(names())
+    places = [_subject(item, known) for item in items]
+    first = {subject: place for place, subject in reversed(list(enumerate(places))) if subject}
+    order = {item: first.get(subject, place) for place, (item, subject) in enumerate(zip(items, places, strict=True))}
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, order[item]))
+
+
+_LAWS = Path(__file__).parent / "laws", Path(__file__).parent / "structures"
+
+
+def _subject(item: pytest.Item, known: frozenset[str]) -> str:
+    """Return the name of the loss that a law is tried on; none for other tests."""
+    if item.path.parent not in _LAWS or not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return ""
+    named = (getattr(value, "name", value) for value in item.callspec.params.values())
+    return next((name for name in named if isinstance(name, str) and name in known), "")
 
 
 _FOLDER = pytest.StashKey[str]()

@@ -44,15 +44,15 @@ def merged(states: Iterable[CostState]) -> CostState:
 def splits_merge_to_the_whole(loss: Loss, cuts: list[int], seed: int = 0) -> None:
     """Any split of the rows merges to the state of one pass, up to rounding; what is counted is equal."""
     y, f, weight, mask = data(loss, ROWS, seed)
-    edges = [0, *sorted(cuts), ROWS]
+    losses, edges = loss.losses(y, f), [0, *sorted(cuts), ROWS]
     for w, m in ((None, None), (weight, None), (None, mask), (weight, mask)):
         whole = loss.state(y, f, w, m)
         parts = [
             loss.state(y[a:b], f[a:b], None if w is None else w[a:b], None if m is None else m[a:b])
             for a, b in itertools.pairwise(edges)
         ]
-        assert_same(whole, merged(parts), loss.losses(y, f))
-        assert_same(whole, parts[0].merge(merged(parts[1:])), loss.losses(y, f))
+        assert_same(whole, merged(parts), losses)
+        assert_same(whole, parts[0].merge(merged(parts[1:])), losses)
 
 
 def assert_same(whole: CostState, split: CostState, losses: Array) -> None:

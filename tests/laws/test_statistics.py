@@ -58,11 +58,12 @@ def constant_is_best(loss: Loss, scale: float = 1.0) -> None:
     if math.isinf(costs[1001]):
         return  # every constant costs more than the greatest number, and none can be told from another
     apart = PRECISION * max(abs(best), spread if raw.link.name == "identity" else 1.0)
+    here = oracle.cost(raw, y.tolist(), w.tolist(), best)
     for step in (-1e6 * apart, -apart, apart, 1e6 * apart):
         if not raw.domains["f"].includes(best + step):
             continue
         with mp.workdps(60):
-            here, there = (oracle.cost(raw, y.tolist(), w.tolist(), mpf(best) + move) for move in (0, step))
+            there = oracle.cost(raw, y.tolist(), w.tolist(), mpf(best) + step)
             assert here <= there + abs(there) * mpf("1e-45"), (
                 f"{loss}: moving {best} by {step} costs {here - there} less"
             )
