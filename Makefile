@@ -31,9 +31,10 @@ demo: $(LAB)
 	$(BIN)/lossmith choose examples/data/player_wages.csv --target wage_eur --report demo/report.html
 	@echo "==> open demo/report.html"
 
+# Hundreds of tests start a Python of their own, which shall not compile the library anew each time.
 test: $(DEV)
 	@echo "==> tests"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(DEV)
 	@echo "==> lint"
