@@ -170,4 +170,7 @@ def _limit(at: Callable[[mpf], mpf]) -> mpf:
 def cost(loss: Any, y: Any, w: Any, constant: Any) -> mpf:
     """Return the weighted sum of the losses of one constant prediction."""
     with mp.workdps(60):
-        return mp.fsum(mpf(weight) * evaluate(loss, target, constant)[0] for target, weight in zip(y, w, strict=True))
+        weights: dict[Any, mpf] = {}  # of targets that are the same, together
+        for target, weight in zip(y, w, strict=True):
+            weights[target] = weights.get(target, 0) + mpf(weight)
+        return mp.fsum(weight * evaluate(loss, target, constant)[0] for target, weight in weights.items())
