@@ -125,6 +125,7 @@ PARAMETERS = [
 ]
 
 
+@pytest.mark.engines("numpy")  # nothing is computed
 @pytest.mark.parametrize(("cls", "name", "parameter"), PARAMETERS, ids=lambda item: getattr(item, "name", item))
 @settings(max_examples=40)
 @given(data=st.data())
