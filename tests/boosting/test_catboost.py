@@ -1,4 +1,4 @@
-"""CatBoost with losses of the catalogue: what the library does by itself, the same models as built in, no mistakes."""
+"""CatBoost with losses of the catalogue: the same models as built in, and no mistakes."""
 
 from __future__ import annotations
 
@@ -10,122 +10,23 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 
 import lossmith as lm
 from lossmith.catboost import DEFAULTS, Classifier, MeanLoss, Model, Objective, Regressor, check, cv, train
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.engines.llvm import kernel
 from lossmith.frameworks.catboost.blocks import Means
+from tests.boosting.by_catboost import ONE, STILL, Mean, Spy, X, Y, fitted
 
 ROUNDS = 15
 OVER_CLASSES = "sparse_categorical_cross_entropy"
-ONE = {"thread_count": 1}
 STEP = {**ONE, "leaf_estimation_method": "Newton", "leaf_estimation_iterations": 1}
 """One step a leaf, as custom objectives get; some built-in ones take ten."""
-STILL = {**ONE, "bootstrap_type": "No", "random_strength": 0}
-X, Y = load_diabetes(return_X_y=True)
 ROWS, LABELS = load_breast_cancer(return_X_y=True)
 IRIS, SPECIES = load_iris(return_X_y=True)
 WEIGHT = np.random.default_rng(0).uniform(0.5, 3, len(Y))
 HEAVY = np.where(LABELS == 1, 3.0, 1.0)
-
-
-# --- what CatBoost does by itself; where one of these fails, the face has to follow --------------------
-
-
-class Spy:
-    """A custom objective of squared error that writes down what it is called with."""
-
-    no_jit = True
-
-    def __init__(self, sign: float = 1.0) -> None:
-        self.seen: list[tuple] = []
-        self.sign = sign
-
-    def calc_ders_range(self, approxes, targets, weights):
-        self.seen.append((approxes.copy(), targets.copy(), None if weights is None else weights.copy()))
-        return np.stack([self.sign * (targets - approxes), -np.ones_like(approxes)], axis=1)
-
-    def __deepcopy__(self, memo):
-        return self  # CatBoost copies its settings
-
-
-class Mean:
-    """A metric that is greater the greater the predictions."""
-
-    no_jit = True
-    greater = False
-
-    def is_max_optimal(self):
-        return self.greater
-
-    def evaluate(self, approxes, target, weight):
-        self.types = type(approxes), approxes[0].dtype, target.dtype
-        return float(np.sum(approxes[0])), float(len(target))
-
-    def get_final_error(self, error, weight):
-        return error / weight
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-class Greater(Mean):
-    greater = True
-
-
-def fitted(objective, metric, rounds: int = 2, pool: catboost.Pool | None = None, **settings) -> catboost.CatBoost:
-    booster = catboost.CatBoost(
-        {**DEFAULTS, **ONE, "iterations": rounds, "loss_function": objective, "eval_metric": metric, **settings}
-    )
-    pool = pool or catboost.Pool(X, Y)
-    return booster.fit(pool, eval_set=pool)
-
-
-def test_custom_objectives_get_blocks_from_zero_and_weights_that_nobody_applies() -> None:
-    spy, weighted, metric = Spy(), Spy(), Mean()
-    fitted(spy, metric)
-    approxes, targets, weights = spy.seen[0]
-    assert (approxes.dtype, targets.dtype, weights) == (np.float64, np.float32, None)
-    assert np.all(approxes == 0)
-    np.testing.assert_array_equal(targets, Y.astype(np.float32))
-    assert metric.types == (tuple, np.float64, np.float32)
-    fitted(weighted, Mean(), pool=catboost.Pool(X, Y, weight=np.full(len(Y), 2.0)))
-    np.testing.assert_array_equal(weighted.seen[0][2], 2.0)
-    long = catboost.Pool(np.tile(X, (6, 1)), np.tile(Y, 6))
-    blocks = Spy()
-    fitted(blocks, Mean(), 1, long)
-    assert max(len(block[0]) for block in blocks.seen) == 1000
-
-
-def test_the_regularisation_of_leaves_grows_with_the_mean_weight() -> None:
-    rows, y = np.repeat([[0.0], [1.0]], 20, axis=0), np.repeat([0.0, 4.0], 20)
-    settings = {**STILL, "learning_rate": 1, "depth": 1, "l2_leaf_reg": 3, "leaf_estimation_method": "Newton"}
-    for weight in (1.0, 2.0):
-        booster = fitted(Spy(), Mean(), 1, catboost.Pool(rows, y, weight=np.full(40, weight)), **settings)
-        assert booster.predict([[1.0]]) == pytest.approx(80 / (20 + 3 * weight))
-
-
-def test_what_is_no_number_leaves_no_model_and_no_start_is_taken() -> None:
-    with pytest.raises(catboost.CatBoostError, match="Model is not trained"):
-        fitted(Spy(sign=np.nan), Mean(), **STILL)
-    with pytest.raises(catboost.CatBoostError, match="boost_from_average only for these"):
-        fitted(Spy(), Mean(), boost_from_average=True)
-
-
-def test_a_wrong_sign_is_taken_and_metrics_have_a_direction() -> None:
-    uphill = fitted(Spy(sign=-1.0), Mean(), 5)
-    assert np.abs(uphill.predict(X) - Y).mean() > np.abs(Y).mean()
-    assert fitted(Spy(), Mean(), 5, use_best_model=True).tree_count_ == 1
-    assert fitted(Spy(), Greater(), 5, use_best_model=True).tree_count_ == 5
-
-
-def test_a_model_without_trees_cannot_predict() -> None:
-    booster = fitted(Spy(), Mean())
-    booster.shrink(0)
-    with pytest.raises(catboost.CatBoostError, match="Empty tree range"):
-        booster.predict(X)
 
 
 # --- the same models as built in ------------------------------------------------------------------------

@@ -63,11 +63,6 @@ class Loss(Traceable, Summable, Probable, Configured):
         return [item.name for item in self.inputs] == ["y_true", "y_pred"]
 
     @property
-    def is_of_residuals(self) -> bool:
-        """Whether it is proved that residuals alone decide, and any target may be predicted."""
-        return False
-
-    @property
     def elementwise(self) -> bool:
         """Whether each example is one target and one prediction, a number each, as in two columns of a table."""
         return self.paired and not self._couples

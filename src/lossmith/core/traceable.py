@@ -45,6 +45,11 @@ class Traceable:
         return ()
 
     @property
+    def is_of_residuals(self) -> bool:
+        """Whether it is proved that residuals alone decide, and any target may be predicted."""
+        return False
+
+    @property
     def class_indices(self) -> Collection[str]:
         """The symbols of inputs that hold class indices."""
         return ()
