@@ -294,14 +294,14 @@ def test_a_variance_for_all_gets_one_gradient() -> None:
 
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: lt.Huber()(torch.zeros(3), torch.zeros(4)), lm.ShapeError, "y_true has shape (4,) and y_pred (3,)"),
+    (lambda: lt.Huber()(torch.zeros(3), torch.zeros(4)), lm.ShapeError, "target has shape (4,) and input (3,)"),
     (lambda: lt.Huber()(torch.zeros(3, 1), torch.zeros(3)), lm.ShapeError, "broadcasting would give (3, 3)"),
-    (lambda: lt.Huber()(torch.zeros(3)), lm.ParameterError, "y_true is missing"),
+    (lambda: lt.Huber()(torch.zeros(3)), lm.ParameterError, "target is missing"),
     (lambda: lt.Huber()(*[torch.zeros(3)] * 3), lm.ParameterError, "Huber takes input, target; got 3"),
     (lambda: lt.Huber()(torch.zeros(3), torch.zeros(3), target=torch.zeros(3)), lm.ParameterError, "twice"),
     (lambda: lt.Huber()(torch.zeros(3), [0.0, 0, 0]), lm.KindError, "must be a tensor, got list"),
-    (lambda: lt.Huber()(torch.zeros(3), torch.zeros(3, requires_grad=True)), lm.KindError, "pass y_true.detach()"),
-    (lambda: lt.Huber()(torch.zeros(3), torch.tensor([0, torch.nan, 0])), lm.DomainError, "y_true[1] is nan"),
+    (lambda: lt.Huber()(torch.zeros(3), torch.zeros(3, requires_grad=True)), lm.KindError, "pass target.detach()"),
+    (lambda: lt.Huber()(torch.zeros(3), torch.tensor([0, torch.nan, 0])), lm.DomainError, "target[1] is nan"),
     (lambda: lt.Huber()(torch.zeros(3, dtype=torch.complex64), torch.zeros(3)), lm.KindError, "complex64"),
     (lambda: lt.KLDivergence()(torch.ones(2, 2) / 2, torch.ones(2, 2) / 2), lm.ParameterError, "keywords alone"),
     (lambda: lt.Huber(delta=-1), lm.ParameterError, "delta"),
@@ -317,7 +317,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: lt.SparseCategoricalCrossEntropy()(torch.zeros(2, 3), torch.tensor([0, 3])),
         lm.DomainError,
-        "class indices must be whole numbers in [0, 3), but y_true[1] is 3",
+        "class indices must be whole numbers in [0, 3), but target[1] is 3",
     ),
     (
         lambda: lt.KLDivergence()(p=torch.zeros(2, 2, device="meta"), q=torch.zeros(2, 2)),
@@ -327,7 +327,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: torch.func.grad(lambda x: lt.Huber()(x, torch.zeros(4)))(torch.zeros(3)),
         lm.ShapeError,
-        "y_true has shape (4,) and y_pred (3,)",
+        "target has shape (4,) and input (3,)",
     ),
 ]
 

@@ -171,26 +171,35 @@ def compiled(*given: Any, **options: Any) -> Any:
 
 
 BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
-    "devices": (lambda: lt.Huber()(FAR, ZEROS), lm.KindError, "y_true is on cpu"),
+    "devices": (lambda: lt.Huber()(FAR, ZEROS), lm.KindError, "target is on cpu"),
     "weight elsewhere": (lambda: lt.Huber()(ZEROS, ZEROS, weight=FAR), lm.KindError, "weight on meta"),
     "weight here": (lambda: lt.Huber()(FAR, FAR, weight=ZEROS), lm.KindError, "weight on cpu; bring both"),
     "mask elsewhere": (lambda: lt.Huber()(FAR, FAR, mask=ZEROS > 0), lm.KindError, "mask on cpu; bring both"),
     "mask of numbers": (lambda: lt.Huber()(FAR, FAR, mask=FAR), lm.KindError, "write mask.bool()"),
+    "mask of numbers, in memory": (lambda: lt.Huber()(ZEROS, ZEROS, mask=ZEROS), lm.KindError, "write mask.bool()"),
+    "an axis more": (
+        lambda: lt.SparseCategoricalCrossEntropy()(Z, Y[:, None]),
+        lm.ShapeError,
+        "has (6, 1). Use target.squeeze(-1)",
+    ),
+    "sample weights": (lambda: lt.Huber()(ZEROS, ZEROS, sample_weight=ZEROS), lm.ParameterError, "mean 'weight'?"),
+    "distributions by place": (lambda: lt.KLDivergence()(Z, Z), lm.ParameterError, "keywords alone, p=, q="),
+    "state": (lambda: lt.Huber().state(ZEROS, ZEROS[:2]), lm.ShapeError, "target has shape (2,)"),
     "vector elsewhere": (lambda: weighted().to("meta")(Z, Y), lm.KindError, "class_weight is on meta and the input on"),
     "vector of nothing": (lambda: weighted(WEIGHTS.to("meta")), lm.KindError, "meta, which has no numbers"),
     "vector that learns": (lambda: weighted(WEIGHTS.clone().requires_grad_()), lm.KindError, "class_weight.detach()"),
-    "whole input": (lambda: lt.Huber()(ZEROS.long(), ZEROS), lm.KindError, "y_pred must hold floats, got torch.int64"),
-    "whole input, compiled": (lambda: compiled(ZEROS.long(), ZEROS), lm.KindError, "y_pred must hold floats"),
-    "target that learns": (lambda: lt.Huber()(FAR, FAR.clone().requires_grad_()), lm.KindError, "y_true.detach()"),
-    "target that learns, compiled": (lambda: compiled(ZEROS, ASKING), lm.KindError, "pass y_true.detach()"),
+    "whole input": (lambda: lt.Huber()(ZEROS.long(), ZEROS), lm.KindError, "input must hold floats, got torch.int64"),
+    "whole input, compiled": (lambda: compiled(ZEROS.long(), ZEROS), lm.KindError, "must hold floats"),
+    "target that learns": (lambda: lt.Huber()(FAR, FAR.clone().requires_grad_()), lm.KindError, "target.detach()"),
+    "target that learns, compiled": (lambda: compiled(ZEROS, ASKING), lm.KindError, "pass target.detach()"),
     "target of torch.func": (
         lambda: torch.func.grad(lambda y: lt.Huber()(ZEROS, y))(ZEROS),
         lm.KindError,
-        "pass y_true.detach()",
+        "pass target.detach()",
     ),
     "weight that learns": (lambda: compiled(ZEROS, ZEROS, weight=ASKING), lm.KindError, "weight.detach()"),
-    "shapes, compiled": (lambda: compiled(ZEROS[:, None], ZEROS), lm.ShapeError, "Use y_pred.squeeze(-1)"),
-    "sparse": (lambda: lt.Huber()(ZEROS.to_sparse(), ZEROS), lm.KindError, "pass y_pred.to_dense()"),
+    "shapes, compiled": (lambda: compiled(ZEROS[:, None], ZEROS), lm.ShapeError, "Use input.squeeze(-1)"),
+    "sparse": (lambda: lt.Huber()(ZEROS.to_sparse(), ZEROS), lm.KindError, "pass input.to_dense()"),
 }
 
 
@@ -214,6 +223,6 @@ def test_weights_that_are_none_are_counted_where_nobody_can_look() -> None:
 
 
 def test_a_warning_points_at_the_caller() -> None:
-    with pytest.warns(lm.LossmithWarning, match="as probabilities do") as caught:
+    with pytest.warns(lm.LossmithWarning, match="input is declared as logits") as caught:
         lt.BinaryCrossEntropy()(torch.rand(50), torch.ones(50))
     assert caught[0].filename == __file__

@@ -27,6 +27,9 @@ from lossmith.errors import DomainError, KindError, ShapeError
 
 Array = npt.NDArray[Any]
 
+NO_NUMBERS = "OSTUcMm"
+"""What NumPy calls types that hold none."""
+
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _FLOATS, _NARROW = frozenset("efdgE"), frozenset("efE")  # as dtypes call them; E is bfloat16
 _ROWS = 2  # axes that rows have
@@ -271,12 +274,17 @@ def numbers(owner: str, label: str, value: Any) -> Array:
         raise ShapeError(f"{owner}: {label} is no rectangular array of numbers ({error})") from None
     if array.dtype.kind in "fiub" or array.dtype.name == "bfloat16":  # which JAX and others add to NumPy
         return array
+    raise no_numbers(owner, label, array)
+
+
+def no_numbers(owner: str, label: str, array: Array) -> KindError:
+    """Return the error for an array of NumPy that holds no real numbers."""
     example = repr(array.flat[0]) if array.size else "nothing"
     mend = {
         "c": "losses are of real numbers: take the modulus, or the parts one by one",
         "O": "convert it with numpy.asarray(..., dtype=float); missing values must become NaN and be masked",
     }.get(array.dtype.kind, "convert labels to numbers first, such as (labels == 'yes').astype(float)")
-    raise KindError(f"{owner}: {label} must hold real numbers, got {array.dtype} (the first is {example}); {mend}")
+    return KindError(f"{owner}: {label} must hold real numbers, got {array.dtype} (the first is {example}); {mend}")
 
 
 def shapes_differ(owner: str, a_label: str, a: Any, b_label: str, b: Any) -> str:

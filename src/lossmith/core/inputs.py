@@ -57,7 +57,8 @@ def bind(
     for name in given:
         if name not in known:
             mend = " Arguments by place are y_true and y_pred; name the inputs." if name in ("y_true", "y_pred") else ""
-            raise ParameterError(f"{call}; it has no input {name!r}.{did_you_mean(name, known) or mend}")
+            others = [*known, *{"weight", "mask"} - {name}]
+            raise ParameterError(f"{call}; it has no input {name!r}.{did_you_mean(name, others) or mend}")
     missing = [name for name in known if given.get(name) is None]
     if missing:
         raise ParameterError(f"{call}; {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.contract import Batch
+from lossmith.core.words import spoken
 
 FEW_LOGITS = 16
 """Logits that are no evidence; of more, so many places are looked at first."""
@@ -56,4 +57,4 @@ def warn(text: str) -> None:
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, LossmithWarning, stacklevel=level)
+    warnings.warn(spoken(text), LossmithWarning, stacklevel=level)

@@ -12,11 +12,13 @@ from lossmith.core.columns import check_spread
 from lossmith.core.contract import shapes_differ
 from lossmith.core.inputs import Input, bind
 from lossmith.core.loss import Loss
+from lossmith.core.parameter import Integer, Option
+from lossmith.core.registry import parse
+from lossmith.core.words import Words
 from lossmith.errors import DomainError, ParameterError, ShapeError
 
 Array = Any
-Words = Mapping[str, str]
-"""What a framework calls inputs, by their names in the catalogue; the others keep theirs."""
+# What frameworks call inputs, by their names in the catalogue; the others keep theirs.
 TORCH: Words = {"y_pred": "input", "y_true": "target"}
 JAX: Words = {"y_pred": "predictions", "y_true": "targets"}
 
@@ -70,7 +72,8 @@ def bound(
     """
     owner = type(loss).__name__
     if len(given) > len(places):
-        takes = ", ".join(words.get(name, name) for name in places) or "keywords alone"
+        takes = ", ".join(words.get(name, name) for name in places)
+        takes = takes or f"keywords alone, {', '.join(f'{item.name}=' for item in loss.inputs)}"
         raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place")
     ours = {theirs: name for name, theirs in words.items()}
     found = dict(zip(places, given, strict=False))
@@ -109,6 +112,14 @@ def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
             array = xp.moveaxis(array, axis, -1)
         found.append(array)
     return found
+
+
+def called(text: str) -> str:
+    """Return what makes a loss, given its text: its class with its options, but without numbers that shape it."""
+    loss = parse(text)
+    declared = {key: item for key, item in loss.declared().items() if isinstance(item, Integer | Option)}
+    chosen = (f"{key}={loss.values[key]!r}" for key, item in declared.items() if loss.values[key] != item.default)
+    return f"{type(loss).__name__}({', '.join(chosen)})"
 
 
 def theirs(peer: str, name: str) -> str:

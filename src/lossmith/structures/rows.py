@@ -167,7 +167,7 @@ class Rows(Loss):
         return replace(batch, inputs={**batch.inputs, "y": targets}, weight=weight)
 
     def _other_targets(self, got: tuple[int, ...], expected: tuple[int, ...]) -> str:
-        if self.indices and len(got) == len(expected) + 1:
+        if self.indices and len(got) == len(expected) + 1 and got[-1] != 1:
             return "For distributions, one-hot or soft, use CategoricalCrossEntropy or targets='distributions'"
         if not self.indices and len(got) == len(expected) - 1:
             return "For class indices use SparseCategoricalCrossEntropy or targets='indices'"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,28 +13,12 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from lossmith.core.columns import check_spread
-from lossmith.core.contract import check_mask
+from lossmith.core.contract import NO_NUMBERS, check_mask, no_numbers
 from lossmith.core.loss import Loss
-from lossmith.errors import KindError, LossmithError
+from lossmith.errors import KindError
 from lossmith.frameworks.calls import JAX
 
 Array = Any
-
-
-@contextmanager
-def host_words() -> Iterator[None]:
-    """Let errors name inputs as users of JAX do."""
-    try:
-        yield
-    except LossmithError as error:
-        raise type(error)(reworded(str(error))) from None
-
-
-def reworded(text: str) -> str:
-    """Return a text with inputs called as users of JAX do."""
-    for name, word in JAX.items():
-        text = text.replace(name, word)
-    return text
 
 
 def checked(loss: Loss, given: Mapping[str, Any]) -> dict[str, Array]:
@@ -66,6 +49,8 @@ def as_array(owner: str, label: str, value: Any) -> Array:
         raise KindError(
             f"{owner}: {label} must be an array of JAX or NumPy, got {type(value).__name__}; pass jnp.asarray(...)"
         )
+    if isinstance(value, np.ndarray) and value.dtype.kind in NO_NUMBERS:
+        raise no_numbers(owner, label, value)
     dtype = getattr(value, "dtype", np.dtype(float))
     if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
         raise KindError(f"{owner}: {label} must hold real numbers, got {dtype}")

@@ -13,14 +13,16 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
+from lossmith.core.words import reworded, speaking
 from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
 from lossmith.frameworks.calls import JAX, bound, in_words, order, theirs
 from lossmith.frameworks.jax import costs
-from lossmith.frameworks.jax.arguments import host_words, reworded
 
 Array = Any
 
 HOME = "lossmith.jax"
+_OF_COSTS = ("weight", "mask", "reduction", "empty")
+"""What costs take, and losses of each example do not."""
 
 
 def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
@@ -39,7 +41,7 @@ def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
         ShapeError, KindError, ParameterError: also while tracing.
         DomainError: for an example outside the domains, where values are known.
     """
-    with host_words():
+    with speaking(JAX):
         return costs.cost(*_call(loss, given, named), None, None, "none", "zero")
 
 
@@ -65,7 +67,7 @@ def cost(
         ShapeError, KindError, ParameterError: also while tracing.
         DomainError, EmptyError: where values are known; see ``state`` for counts where they are not.
     """
-    with host_words():
+    with speaking(JAX):
         return costs.cost(*_call(loss, given, named), weight, mask, reduction, empty)
 
 
@@ -77,7 +79,7 @@ def state(
     Its ``cost()`` can be differentiated. ``check()`` tells of examples outside the domains that no traced call
     could look at.
     """
-    with host_words():
+    with speaking(JAX):
         return costs.state(*_call(loss, given, named), weight, mask)
 
 
@@ -101,7 +103,7 @@ def function(name: str) -> Callable[..., Array]:
     inputs, declared = in_words(cls(), JAX).keys() | JAX.values(), cls.declared()
 
     def made(*given: Array, **named: Array) -> Array:
-        with host_words():
+        with speaking(JAX):
             # An input and an option may share a name, and arrays are inputs.
             plain = [key for key in declared if key in named and not (key in inputs and _is_array(named[key]))]
             values = {key: _static(cls, key, named.pop(key)) for key in plain}
@@ -111,9 +113,8 @@ def function(name: str) -> Callable[..., Array]:
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
             for key in named.keys() - {*known, *JAX, *JAX.values()}:
-                raise ParameterError(
-                    f"{cls.__name__} takes {', '.join(known)}; it has no {key!r}.{did_you_mean(key, known)}"
-                )
+                mend = f" {HOME}.cost({name!r}, ...) takes it." if key in _OF_COSTS else did_you_mean(key, known)
+                raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; it has no {key!r}.{mend}")
             placed = [_static(cls, key, value) for key, value in zip(declared, given[taken:], strict=False)]
             return losses(cls(*placed, **values), *given[:taken], **named)
 
@@ -165,6 +166,6 @@ def _static(cls: type[Loss], key: str, value: Any) -> Any:
 def _documentation(cls: type[Loss]) -> str:
     """Return what the function of a loss says of itself."""
     inputs = [f"    {name}: {item.doc or 'an array'}." for name, item in in_words(cls(), JAX).items()]
-    values = [f"    {key}: {reworded(item.doc)}." for key, item in cls.declared().items()]
-    head = reworded((cls.__doc__ or "").strip())
+    values = [f"    {key}: {reworded(item.doc, JAX)}." for key, item in cls.declared().items()]
+    head = reworded((cls.__doc__ or "").strip(), JAX)
     return "\n".join([head, "", "Args:", *inputs, *values, "", "Returns:", "    The loss of each example."])

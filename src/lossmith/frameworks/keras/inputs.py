@@ -10,13 +10,19 @@ import numpy as np
 from keras import ops
 from keras.src.backend import get_keras_mask  # a mask has no public name, and not every backend's tensors carry one
 
+from lossmith.core.contract import NO_NUMBERS, no_numbers
 from lossmith.core.loss import Loss
+from lossmith.core.words import speaking
 from lossmith.errors import KindError, ParameterError
 from lossmith.frameworks.calls import bound
 
 Tensor = Any
 
 PAIR = ("y_true", "y_pred")
+_INSTEAD = {
+    "weight": "weights of examples are called sample_weight in Keras",
+    "mask": "in Keras a mask comes with y_pred, as from keras.layers.Masking; or pass it as sample_weight",
+}
 _NO_INDEX = -(2**31)
 
 
@@ -28,8 +34,11 @@ def inputs_of(loss: Loss, y_true: Any, y_pred: Any, named: Mapping[str, Any]) ->
     """
     pair = dict(zip(PAIR, (y_true, y_pred), strict=True))
     given = {**named, **{name: value for name, value in pair.items() if value is not None}}
+    for name in named.keys() & _INSTEAD.keys():
+        raise ParameterError(f"{type(loss).__name__} has no input {name!r}: {_INSTEAD[name]}")
     try:
-        return bound(loss, (), words(loss), (), given)
+        with speaking(words(loss)):
+            return bound(loss, (), words(loss), (), given)
     except ParameterError as error:
         if set(given) != set(pair):
             raise
@@ -74,13 +83,14 @@ def real(owner: str, name: str, value: Any) -> tuple[Tensor, str]:
     Raises:
         KindError: for anything else.
     """
-    plain = isinstance(value, np.ndarray) and value.dtype.kind in "OSTUcMm"
+    if isinstance(value, np.ndarray) and value.dtype.kind in NO_NUMBERS:
+        raise no_numbers(owner, name, value)
     try:
-        tensor: Any = None if plain else ops.convert_to_tensor(value)
-        found = str(value.dtype) if plain else keras.backend.standardize_dtype(tensor.dtype)
+        tensor: Any = ops.convert_to_tensor(value)
+        found = keras.backend.standardize_dtype(tensor.dtype)
     except (TypeError, ValueError) as error:
         raise KindError(f"{owner}: {name} must be an array of numbers, got {type(value).__name__}") from error
-    if plain or "complex" in found or "string" in found:
+    if "complex" in found or "string" in found:
         raise KindError(f"{owner}: {name} must hold real numbers, got {found}")
     return tensor, found
 

@@ -9,11 +9,12 @@ from typing import Any
 import keras
 
 from lossmith.core.loss import Loss
-from lossmith.core.registry import loss_class, names, parse
+from lossmith.core.registry import loss_class, names
+from lossmith.core.words import speaking
 from lossmith.errors import ParameterError, did_you_mean
-from lossmith.frameworks.calls import settled, theirs
+from lossmith.frameworks.calls import called, settled, theirs
 from lossmith.frameworks.keras import configs, costs
-from lossmith.frameworks.keras.inputs import inputs_of, mask_of
+from lossmith.frameworks.keras.inputs import inputs_of, mask_of, words
 
 Tensor = Any
 
@@ -22,6 +23,13 @@ _COMMON = {"reduction": "sum_over_batch_size", "name": None, "dtype": None}
 """What every object takes besides the values of its loss, with the defaults of Keras."""
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
+_WORDS = {"weight": "sample_weight", ", or leave it out by mask=": ""}
+_KEYWORDS = {
+    "from_logits": "say prediction='logits', which is the default, or prediction='probabilities'",
+    "ignore_class": "say ignore_index=",
+    "axis": "say class_axis=",
+}
+"""What to say in the place of keywords of Keras."""
 _OURS = {"count_mean": " The count_mean of the catalogue is called 'sum_over_batch_size'."}
 
 
@@ -80,7 +88,7 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
 
     def _cost(self, y_true: Any, y_pred: Any, weight: Any, named: Mapping[str, Any], reduction: str | None) -> Tensor:
         inputs = inputs_of(self.loss, y_true, y_pred, named)
-        with keras.name_scope(self.name):
+        with speaking({**_WORDS, **words(self.loss)}), keras.name_scope(self.name):
             return costs.cost(self.loss, inputs, weight, mask_of(y_pred), reduction, double=self.dtype == "float64")
 
     def get_config(self) -> dict[str, Any]:
@@ -111,6 +119,8 @@ def _made(name: str) -> type[LossObject]:
 
     def __init__(self: LossObject, *values: Any, **named: Any) -> None:
         common = {key: named.pop(key) for key in _COMMON if key in named}
+        for key in named.keys() & _KEYWORDS.keys() - cls.declared().keys():
+            raise ParameterError(f"{cls.__name__} has no parameter {key!r}: in its place, {_KEYWORDS[key]}")
         LossObject.__init__(self, cls(*values, **named), **common)
 
     def _of(made: type[LossObject], loss: Loss, values: Mapping[str, Any]) -> LossObject:
@@ -141,4 +151,4 @@ def every_class() -> dict[str, type[LossObject]]:
 def instead(name: str, known: Mapping[str, Any]) -> str:
     """Return what to take in the place of a loss of Keras, or of a misspelt name."""
     ours = theirs("keras", name)
-    return f" That of Keras is called {parse(ours)} here." if ours else did_you_mean(name, known)
+    return f" That of Keras is called {called(ours)} here." if ours else did_you_mean(name, known)

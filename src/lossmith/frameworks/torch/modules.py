@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch
 
 from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
-from lossmith.core.registry import loss_class, names, parse
+from lossmith.core.registry import loss_class, names
+from lossmith.core.words import speaking
 from lossmith.errors import did_you_mean
-from lossmith.frameworks.calls import TORCH, bound, order, outside, theirs
+from lossmith.frameworks.calls import TORCH, bound, called, order, outside, theirs
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check
@@ -23,6 +24,8 @@ from lossmith.frameworks.torch.vectors import Holder, value_of
 Tensor = Any
 
 HOME = "lossmith.torch"
+_WORDS = {**TORCH, "mask.astype(bool)": "mask.bool()"}
+_OURS = {word: name for name, word in TORCH.items()}
 
 
 class LossModule(Holder):
@@ -66,9 +69,25 @@ class LossModule(Holder):
         """
         if self._marks:
             self._keep_up()
-        plain = weight is None and mask is None and not torch.compiler.is_compiling()
-        if plain and len(given) == len(self._order) and not named and (quick := self._quick(given)) is not None:
-            return quick
+        if weight is None and mask is None and not torch.compiler.is_compiling():
+            plain = self._plain(given, named)
+            if plain is not None:
+                return plain
+        return _in_words(self._cost, given, named, weight, mask)
+
+    def _plain(self, given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the cost of a call of all inputs and nothing else, if it is plain; see ``quick``."""
+        if len(given) + len(named) != len(self._places) or (given and not self._order):
+            return None
+        if named:
+            inputs = {**dict(zip(self._order, given, strict=False)), **{_OURS.get(x, x): named[x] for x in named}}
+            given = tuple(map(inputs.get, self._places))  # what is missing is no tensor
+        return self._quick(given)
+
+    def _cost(
+        self, given: tuple[Tensor, ...], named: Mapping[str, Tensor], weight: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
+        """Return the cost of any call."""
         arguments, vectors = self._bind(given, named)
         if self._is_traced(arguments.values()):
             found = traced.sums(self.loss, arguments, weight, mask, vectors)
@@ -78,8 +97,6 @@ class LossModule(Holder):
                     self.invalid = self.invalid.to(found.invalid.device)
                 self.invalid.add_(found.invalid)
             return found.reduced(self.reduction, self.empty)
-        if plain and named and (quick := self._quick([arguments[name] for name in self._places])) is not None:
-            return quick
         return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
 
     def state(self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor) -> State:
@@ -89,12 +106,16 @@ class LossModule(Holder):
             given, weight, mask, named: as in a call of the module.
         """
         self._keep_up()
+        return State(self.loss, *_in_words(self._sums, given, named, weight, mask))
+
+    def _sums(
+        self, given: tuple[Tensor, ...], named: Mapping[str, Tensor], weight: Tensor | None, mask: Tensor | None
+    ) -> Sequence[Tensor]:
+        """Return what a state is made of."""
         arguments, vectors = self._bind(given, named)
         if self._is_traced(arguments.values()):
-            _, *found = traced.sums(self.loss, arguments, weight, mask, vectors)
-        else:
-            found = [*costs.sums(self.loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64)]
-        return State(self.loss, *found)
+            return traced.sums(self.loss, arguments, weight, mask, vectors)[1:]
+        return [*costs.sums(self.loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64)]
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains since the last check.
@@ -144,6 +165,14 @@ class LossModule(Holder):
         return any(type(x) not in costs.IN_MEMORY or not x.is_cpu for x in given)
 
 
+def _in_words(compute: Callable[..., Any], *given: Any) -> Any:
+    """Return a result, or let errors and warnings speak PyTorch's words, unless somebody traces, who knows none."""
+    if torch.compiler.is_compiling():
+        return compute(*given)
+    with speaking(_WORDS):
+        return compute(*given)
+
+
 _SETTLED = ("_order", "_places", "_quick")
 
 
@@ -181,7 +210,7 @@ def module_class(name: str) -> type[LossModule]:
 def _instead(name: str) -> str:
     """Return what to take in the place of a loss of PyTorch, or of a misspelt name."""
     ours = theirs("torch", name)
-    return f" That of PyTorch is called {parse(ours)} here." if ours else did_you_mean(name, every_name())
+    return f" That of PyTorch is called {called(ours)} here." if ours else did_you_mean(name, every_name())
 
 
 @lru_cache(maxsize=1)
