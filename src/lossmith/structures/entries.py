@@ -28,13 +28,14 @@ class Entries:
     Args:
         lead: the place of its first predicted input.
         looks: tells what is looked at besides, by the place of an input, given that one; see ``entry.Held``.
+        axes: how many axes that has, if that is known.
 
     Attributes:
         known: those that are tried, by kind of call.
     """
 
-    def __init__(self, lead: int, looks: Callable[[Array], Mapping[int, int]]) -> None:
-        self._lead, self._looks = lead, looks
+    def __init__(self, lead: int, looks: Callable[[Array], Mapping[int, int]], axes: int | None = None) -> None:
+        self._lead, self._looks, self._axes = lead, looks, axes
         self._made: dict[tuple[Any, Kind], Entry | None] = {}
         self.known: dict[Kind, tuple[Entry, ...]] = {}
 
@@ -62,16 +63,35 @@ class Entries:
         """
         kind = (written > 0, mean, choice._forced)
         if (key, kind) not in self._made:
-            from lossmith.engines.llvm.entry import Held, entry
-
-            f, read = arrays[self._lead], len(arrays) - written
-            looks = self._looks(f)
-            held = [
-                Held(array.dtype, written=place >= read, labels=array.ndim < f.ndim, looked_at=looks.get(place, 0))
-                for place, array in enumerate(arrays)
-            ]
-            made = entry(call.target, held, self._lead, *sizes, mean=mean, twin=twin)
+            made = self.make(call, arrays, written, sizes, mean=mean, twin=twin)
             self._made[key, kind] = made
             if made:
                 self.known[kind] = (made, *self.known.get(kind, ()))[:MOST]
         return self._made[key, kind]
+
+    def make(
+        self,
+        call: Ready | RowCall,
+        arrays: Sequence[Array],
+        written: int,
+        sizes: tuple[int, int],
+        *,
+        mean: bool,
+        twin: bool = False,
+        export: int = 0,
+    ) -> Entry | None:
+        """Return a function that is for the caller alone; arguments as in ``of``.
+
+        Args:
+            export: what tells where the tensors of a library lie; see ``entry.entry``.
+        """
+        from lossmith.engines.llvm.entry import Held, entry
+
+        f, read = arrays[self._lead], len(arrays) - written
+        looks = self._looks(f)
+        held = [
+            Held(array.dtype, written=place >= read, labels=array.ndim < f.ndim, looked_at=looks.get(place, 0))
+            for place, array in enumerate(arrays)
+        ]
+        axes = None if self._axes is None else (self._axes, self._axes)
+        return entry(call.target, held, self._lead, *sizes, mean=mean, axes=axes, twin=twin, export=export)

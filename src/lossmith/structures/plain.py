@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,13 @@ from lossmith.engines import choice
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import SMALLEST, NoKernel, compiled_is_available, compiled_rows
 from lossmith.engines.facts import is_arithmetic
-from lossmith.structures import looks
 from lossmith.structures.entries import Entries
-from lossmith.structures.looks import Look
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
     from lossmith.engines.llvm.entry import Entry
     from lossmith.engines.llvm.kernel import Ready
-    from lossmith.engines.llvm.one_block import OneBlock
+    from lossmith.engines.llvm.row_call import RowCall
     from lossmith.structures.pointwise import Pointwise
 
 Array = npt.NDArray[Any]
@@ -52,19 +50,21 @@ class Plain(ABC):
 
     Args:
         loss: the loss.
+        axes: how many axes the first predicted input has, if that is known.
 
     Attributes:
-        lead: the place of the first predicted input among all.
+        lead: the place of that input among all.
     """
 
-    def __init__(self, loss: Loss) -> None:
+    def __init__(self, loss: Loss, axes: int | None = None) -> None:
         self._names = tuple(item.name for item in loss.inputs)
         self._paired = loss.paired
         self.lead = self._names.index(loss.predicted[0].name)
+        self._parts = tuple(f"gradient:{item.symbol}" for item in loss.inputs)
         self._slopes = tuple(f"gradient:{item.symbol}" for item in loss.predicted)
         self._gradients = tuple(item.name for item in loss.predicted)
         self._single = len(self._slopes) == 1
-        self._entries = Entries(self.lead, self._looked_at)
+        self._entries = Entries(self.lead, self._looked_at, axes)
 
     def __call__(
         self,
@@ -157,8 +157,8 @@ class Plain(ABC):
         """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
 
     @abstractmethod
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
-        """Return the kernel for a block of arrays that lie like these; see ``lossmith.structures.again``.
+    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[Ready | RowCall, int]:
+        """Return the kernel for arrays that lie like these, and how many numbers of a predicted input are a block.
 
         Args:
             columns: the inputs, as ``columns`` gives them.
@@ -168,9 +168,28 @@ class Plain(ABC):
             NoKernel: where none can be made.
         """
 
-    @abstractmethod
-    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
-        """Yield what plain calls look at besides the kernel, of arrays that lie like these."""
+    def again(self, given: Sequence[Array], wanted: Sequence[int], *, mean: bool, export: int) -> Entry | None:
+        """Return a function that takes calls like this one of the tensors of a library, if there can be one.
+
+        Who trains calls a loss thousands of times, so a kernel earns back its compilation whatever the size of arrays.
+
+        Args:
+            given: the inputs, in their order.
+            wanted: places of the inputs by which the gradient is wanted.
+            mean: whether the cost is a mean, and no sum.
+            export: what tells where tensors lie; see ``entry.entry``.
+        """
+        f = given[self.lead]
+        few = f.dtype in _COMPUTED and 0 < f.size <= engine.BLOCK and compiled_rows(engine.BLOCK, engine.BLOCK) > 0
+        columns = self.columns(given, f) if few else None
+        if columns is None or not all(map(is_straight, columns)):
+            return None
+        into = {self._parts[place]: np.empty_like(columns[place]) for place in wanted}
+        try:
+            call, most = self.kernel(columns, into)
+        except NoKernel:
+            return None
+        return self._entries.make(call, (*columns, *into.values()), len(into), (1, most), mean=mean, export=export)
 
 
 class PlainNumbers(Plain):
@@ -284,14 +303,9 @@ class PlainNumbers(Plain):
             summed=not twin, divided=twin, in_place=in_place,
         )  # fmt: skip
 
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
-        """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
-        return self._ready(columns, into, in_place=True).one_block
-
-    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
-        """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
-        if self._clear:
-            yield looks.clear(self.lead, columns[self.lead], self._clear)
+    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[Ready, int]:
+        """Return the kernel for arrays that lie like these; see ``Plain.kernel``."""
+        return self._ready(columns, into, in_place=True), engine.BLOCK
 
 
 def _takes(out: Any, like: Array) -> bool:

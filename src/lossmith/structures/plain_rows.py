@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import NoKernel, compiled_rows
-from lossmith.structures import looks
-from lossmith.structures.looks import Look
 from lossmith.structures.plain import Plain, is_straight
 
 if TYPE_CHECKING:
-    from lossmith.engines.llvm.one_block import OneBlock
     from lossmith.engines.llvm.row_call import RowCall
     from lossmith.structures.divergence import Divergence
     from lossmith.structures.softmax import Softmax
 
 Array = npt.NDArray[Any]
+
+FIRST = 16
+"""Logits of the first row that are looked at."""
 
 
 class PlainRows(Plain):
@@ -33,7 +33,7 @@ class PlainRows(Plain):
     """
 
     def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
-        super().__init__(loss)
+        super().__init__(loss, None if loss.class_axis < 0 else loss.class_axis + 1)
         self._loss, self._labels, self._axis = loss, labels, loss.class_axis
         self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
         self._kernels: dict[tuple[int, str, bool], RowCall] = {}
@@ -71,7 +71,7 @@ class PlainRows(Plain):
                 return None
             self._kernels[key] = call
         arrays = (*columns, *into)
-        if rows <= block and self._axis == -1:  # another is the last of some arrays alone
+        if rows <= block:
             entry = self._entries.of(key, call, arrays, len(into), (1, block * classes), mean=mean)
             if entry:
                 return entry(*arrays)
@@ -80,23 +80,19 @@ class PlainRows(Plain):
         return None if total is None else total / divisor
 
     def _looked_at(self, f: Array) -> Mapping[int, int]:
-        return dict.fromkeys(self._logits, min(looks.FIRST, f.shape[-1]))
+        return dict.fromkeys(self._logits, min(FIRST, f.shape[-1]))
 
     def _ready(self, columns: Sequence[Array], into: Mapping[str, Array]) -> RowCall:
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
         return self._loss._prepared(batch.size, batch, into, summed=True).call
 
-    def one_block(self, columns: Sequence[Array], into: Mapping[str, Array]) -> OneBlock:
-        """Return the kernel for a block of arrays that lie like these; see ``Plain.one_block``."""
-        return self._ready(columns, into).one_block
-
-    def looks(self, columns: Sequence[Array]) -> Iterator[Look]:
-        """Yield what plain calls look at besides the kernel; see ``Plain.looks``."""
-        for place in self._logits:
-            yield looks.logits(place, columns[place])
+    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[RowCall, int]:
+        """Return the kernel for arrays that lie like these; see ``Plain.kernel``."""
+        classes = columns[self.lead].shape[1]
+        return self._ready(columns, into), max(1, engine.BLOCK // classes) * classes
 
 
 def _are_logits(rows: Array) -> bool:
     """Return whether the first of some rows shows at once that they hold no probabilities."""
-    first = rows[0, : looks.FIRST].tolist()
+    first = rows[0, :FIRST].tolist()
     return not (min(first) >= 0 and max(first) <= 1)

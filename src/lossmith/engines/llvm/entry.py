@@ -4,7 +4,7 @@ What Python asks of an array in a microsecond, its type, its shape, how and wher
 nanoseconds where NumPy keeps it, and that is most of what a small call takes. So a kernel over at most a block is made
 a function like those that Python has in C. It takes arrays of NumPy itself, of the types that it was made for and in
 one piece, and returns the cost. For whatever else comes, and whatever calls for a message, it returns ``None``, and
-that goes the general way.
+that goes the general way. Tensors of libraries that tell machine code where they lie are taken likewise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from lossmith.engines.choice import SMALLEST, NoKernel
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import pairwise
+from lossmith.engines.llvm import entry_reading, exchange, pairwise
 from lossmith.engines.llvm.entry_layout import (
     AXES,
     CLASS,
@@ -45,6 +45,9 @@ Entry = Callable[..., float | None]
 
 SCRATCH = 32 * 1024
 """Bytes of scratch up to which it lies on the stack."""
+
+MOST_AXES = 64
+"""Axes that arrays have at most."""
 
 _LIES, _WRITEABLE = 0x0101, 0x0400  # in one piece in the order of C, and aligned
 _FASTCALL = 0x0080
@@ -113,7 +116,16 @@ class _Known(np.ndarray[Any, Any]):
 
 
 def entry(
-    target: Target, arrays: Sequence[Held], lead: int, least: int, most: int, *, mean: bool, twin: bool = False
+    target: Target,
+    arrays: Sequence[Held],
+    lead: int,
+    least: int,
+    most: int,
+    *,
+    mean: bool,
+    axes: tuple[int, int] | None = None,
+    twin: bool = False,
+    export: int = 0,
 ) -> Entry | None:
     """Return the function of a kernel over one block, or nothing where arrays do not lie as is known.
 
@@ -123,26 +135,32 @@ def entry(
         lead: the place of the array whose shape the others must have.
         least, most: how many numbers that holds.
         mean: whether the cost is a mean, and no sum.
+        axes: the least and the most axes of that array; by default all that numbers, or rows, can have.
         twin: whether it is a kernel of numbers that writes losses first, and divides derivatives; losses are then
             summed in NumPy's order, so that all is the bits of the reference engine.
+        export: what tells where the tensors of a library lie, which are taken in the place of arrays; see ``exchange``.
     """
     if not _lie_as_known() or max(2 * len(arrays), len(target.table)) > MOST or target.scratch_bytes > SCRATCH:
         return None
     try:
-        code = _code()
+        code = _code(entry_reading.OF_TENSORS if export else entry_reading.OF_ARRAYS)
     except NoKernel:
         return None
     if twin and not _sums_as_numpy():
         return None
     classes, block, group = (*target.sizes, 0, 0, 0)[:3]
+    least_axes, most_axes = axes or (2 if classes else 1, MOST_AXES)
     slots: dict[int, int] = {
         **_python(),
+        Slot.EXPORT: export,
         Slot.LOCKED: SMALLEST,
         Slot.KERNEL: _address(target.kernel),
         Slot.CONSTANTS: target.constants,
         Slot.INPUTS: sum(not held.written for held in arrays),
         Slot.ARRAYS: len(arrays),
         Slot.LEAD: lead,
+        Slot.LEAST_AXES: least_axes,
+        Slot.MOST_AXES: most_axes,
         Slot.LEAST: least,
         Slot.MOST: most,
         Slot.MEAN: int(mean),
@@ -164,7 +182,7 @@ def entry(
         known[slot] = value
     for place, held in enumerate(arrays):
         facts = {
-            Fact.KIND: _word(_kind(held.dtype)),
+            Fact.KIND: _word(exchange.kind(held.dtype) if export else _kind(held.dtype)),
             Fact.BYTES: held.dtype.itemsize,
             Fact.FLAGS: _LIES | (_WRITEABLE if held.written else 0),
             Fact.LABELS: int(held.labels),
@@ -181,10 +199,10 @@ def entry(
     return made
 
 
-@compiler.kept(1)
-def _code() -> compiler.Loaded:
-    """Return what all functions share."""
-    return compiler.loaded(text())
+@compiler.kept(2)
+def _code(reading: str) -> compiler.Loaded:
+    """Return what all functions share that read alike."""
+    return compiler.loaded(text(reading))
 
 
 @cache
@@ -193,7 +211,7 @@ def _sums_as_numpy() -> bool:
     signature = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_int64)
     drawn = np.random.default_rng(0).normal(size=SMALLEST) * 10.0 ** np.arange(SMALLEST).clip(0, 9)
     for kind, dtype in zip(pairwise.KINDS, (np.float32, np.float64), strict=True):
-        ours, numbers = signature(_code().address(pairwise.name(kind))), drawn.astype(dtype)
+        ours, numbers = signature(_code(entry_reading.OF_ARRAYS).address(pairwise.name(kind))), drawn.astype(dtype)
         for count in (1, 2, 7, 8, 15, 16, 127, 128, 129, 137, 255, 256, 300, 1000, 2047, SMALLEST - 1):
             if ours(numbers.ctypes.data, count) != np.add.reduce(numbers[:count], dtype=np.float64):
                 return False
@@ -205,6 +223,7 @@ def _python() -> dict[int, int]:
     """Return where Python keeps what functions need."""
     names = {
         Slot.INCREF: "Py_IncRef",
+        Slot.FORGET: "PyErr_Clear",
         Slot.FLOAT: "PyFloat_FromDouble",
         Slot.UNLOCK: "PyEval_SaveThread",
         Slot.LOCK: "PyEval_RestoreThread",

@@ -17,6 +17,8 @@ class Slot(IntEnum):
     NDARRAY = 0  # the class of arrays
     NONE = auto()  # and what it takes to return it
     INCREF = auto()
+    FORGET = auto()  # what forgets an error
+    EXPORT = auto()  # what tells of tensors; see ``exchange``
     FLOAT = auto()  # what makes a float of Python
     UNLOCK = auto()  # what lets go of Python's lock, and takes it again
     LOCK = auto()
@@ -26,6 +28,8 @@ class Slot(IntEnum):
     INPUTS = auto()  # how many arrays are read
     ARRAYS = auto()  # how many there are in all
     LEAD = auto()  # the place of the first that is predicted
+    LEAST_AXES = auto()  # that it has
+    MOST_AXES = auto()
     CLASSES = auto()  # in a row; 0 for numbers
     LEAST = auto()  # numbers in an array
     MOST = auto()

@@ -3,46 +3,10 @@
 from __future__ import annotations
 
 from lossmith.engines.llvm import pairwise
-from lossmith.engines.llvm.entry_layout import (
-    AXES,
-    CLASS,
-    DATA,
-    DTYPE,
-    FLAGS,
-    KIND,
-    MOST,
-    NAME,
-    OF_ARRAYS,
-    SHAPE,
-    Fact,
-    Slot,
-)
+from lossmith.engines.llvm.entry_layout import DATA, MOST, NAME, OF_ARRAYS, Fact, Slot
+from lossmith.engines.llvm.entry_reading import fact, go_on, knows
+from lossmith.engines.llvm.exchange import DESCRIPTION
 from lossmith.engines.llvm.frame import NOWHERE, RECORD
-
-
-def _knows(name: str, slot: Slot, type_: str = "i64") -> str:
-    return f"""
-  %{name}_at = getelementptr i64, ptr %known, i64 {slot:d}
-  %{name} = load {type_}, ptr %{name}_at, align 8"""
-
-
-def _fact(name: str, fact: Fact, type_: str = "i64") -> str:
-    return f"""
-  %{name}_at = getelementptr i64, ptr %facts, i64 {fact:d}
-  %{name} = load {type_}, ptr %{name}_at, align 8"""
-
-
-def _holds(name: str, of: str, offset: int, type_: str) -> str:
-    return f"""
-  %{name}_at = getelementptr i8, ptr %{of}, i64 {offset}
-  %{name} = load {type_}, ptr %{name}_at, align {4 if type_ == "i32" else 8}"""
-
-
-def _go_on(name: str, condition: str) -> str:
-    return f"""
-  br i1 {condition}, label %{name}, label %general
-
-{name}:"""
 
 
 def _call(kernel: str, sizes: str) -> str:
@@ -54,38 +18,65 @@ i64 0, i64 1)
 """
 
 
-def text() -> str:
-    """Return the module with the function ``NAME``, in Python's convention for functions with arguments by place."""
-    at_lead = f"""
+def text(reading: str) -> str:
+    """Return the module with the function ``NAME``, in Python's convention for functions with arguments by place.
+
+    Args:
+        reading: what finds out about an array; see ``entry_reading``.
+    """
+    lines = [
+        f"""
 define ptr @{NAME}(ptr %self, ptr %given, i64 %count) alignstack(64) {{
 entry:
   %begins = alloca [{MOST} x ptr], align 8
   %ends = alloca [{MOST} x ptr], align 8
+  %shapes = alloca [{MOST} x ptr], align 8
+  %ranks = alloca [{MOST} x i64], align 8
   %table = alloca [{MOST} x ptr], align 8
   %record = alloca [{RECORD} x i64], align 8
+  %said = alloca i8, i64 {DESCRIPTION}, align 8
   %known_at = getelementptr i8, ptr %self, i64 {DATA}
   %known = load ptr, ptr %known_at, align 8
-  %about = getelementptr i64, ptr %known, i64 {OF_ARRAYS}"""
-    lines = [
-        at_lead,
-        _knows("arrays", Slot.ARRAYS),
+  %about = getelementptr i64, ptr %known, i64 {OF_ARRAYS}""",
+        knows("arrays", Slot.ARRAYS),
         "\n  %all_there = icmp eq i64 %count, %arrays",
-        _go_on("complete", "%all_there"),
-        _knows("ndarray", Slot.NDARRAY, "ptr"),
-        _knows("place", Slot.LEAD),
-        "\n  %lead_at = getelementptr ptr, ptr %given, i64 %place\n  %lead = load ptr, ptr %lead_at, align 8",
-        _holds("lead_class", "lead", CLASS, "ptr"),
-        "\n  %lead_is_array = icmp eq ptr %lead_class, %ndarray",
-        _go_on("measure", "%lead_is_array"),
-        _holds("lead_axes32", "lead", AXES, "i32"),
-        "\n  %lead_axes = sext i32 %lead_axes32 to i64",
-        _holds("shape", "lead", SHAPE, "ptr"),
-        _knows("classes", Slot.CLASSES),
+        go_on("complete", "%all_there"),
+        f"""
+  br label %object_next
+
+object_next:
+  %turned = phi i64 [ 0, %complete ], [ %next_object, %told ]
+  %object_at = getelementptr ptr, ptr %given, i64 %turned
+  %object = load ptr, ptr %object_at, align 8
+  %held_from = mul i64 %turned, {len(Fact)}
+  %held = getelementptr i64, ptr %about, i64 %held_from""",
+        reading,
         """
+  %begin_at = getelementptr ptr, ptr %begins, i64 %turned
+  store ptr %data, ptr %begin_at, align 8
+  %shape_at = getelementptr ptr, ptr %shapes, i64 %turned
+  store ptr %lengths, ptr %shape_at, align 8
+  %rank_at = getelementptr i64, ptr %ranks, i64 %turned
+  store i64 %axes, ptr %rank_at, align 8
+  %next_object = add i64 %turned, 1
+  %more_objects = icmp slt i64 %next_object, %arrays
+  br i1 %more_objects, label %object_next, label %measure
+
+measure:""",
+        knows("place", Slot.LEAD),
+        knows("least_axes", Slot.LEAST_AXES),
+        knows("most_axes", Slot.MOST_AXES),
+        knows("classes", Slot.CLASSES),
+        """
+  %lead_rank_at = getelementptr i64, ptr %ranks, i64 %place
+  %lead_axes = load i64, ptr %lead_rank_at, align 8
+  %lead_shape_at = getelementptr ptr, ptr %shapes, i64 %place
+  %shape = load ptr, ptr %lead_shape_at, align 8
   %of_rows = icmp ne i64 %classes, 0
-  %least_axes = select i1 %of_rows, i64 2, i64 1
-  %axes_enough = icmp sge i64 %lead_axes, %least_axes""",
-        _go_on("sizing", "%axes_enough"),
+  %axes_enough = icmp sge i64 %lead_axes, %least_axes
+  %axes_few = icmp sle i64 %lead_axes, %most_axes
+  %axes_right = and i1 %axes_enough, %axes_few""",
+        go_on("sizing", "%axes_right"),
         """
   br label %multiply
 
@@ -100,8 +91,8 @@ multiply:
   br i1 %more_axes, label %multiply, label %sized
 
 sized:""",
-        _knows("least", Slot.LEAST),
-        _knows("most", Slot.MOST),
+        knows("least", Slot.LEAST),
+        knows("most", Slot.MOST),
         """
   %is_enough = icmp sge i64 %numbers, %least
   %is_little = icmp sle i64 %numbers, %most
@@ -109,69 +100,52 @@ sized:""",
   %rows_fit = select i1 %of_rows, i1 %in_row, i1 true
   %size_fits = and i1 %is_enough, %is_little
   %all_fits = and i1 %size_fits, %rows_fit""",
-        _go_on("reading", "%all_fits"),
-        _knows("inputs", Slot.INPUTS),
-        """
+        go_on("reading", "%all_fits"),
+        knows("inputs", Slot.INPUTS),
+        f"""
   %width = select i1 %of_rows, i64 %classes, i64 1
   %rows = sdiv i64 %numbers, %width
   br label %array
 
 array:
   %number = phi i64 [ 0, %reading ], [ %next_number, %array_done ]
-  %object_at = getelementptr ptr, ptr %given, i64 %number
-  %object = load ptr, ptr %object_at, align 8
-  %facts_from = mul i64 %number, """
-        + f"{len(Fact)}"
-        + """
-  %facts = getelementptr i64, ptr %about, i64 %facts_from""",
-        _holds("class", "object", CLASS, "ptr"),
-        "\n  %is_array = icmp eq ptr %class, %ndarray",
-        _go_on("typed", "%is_array"),
-        _holds("dtype", "object", DTYPE, "ptr"),
-        _holds("kind", "dtype", KIND, "i64"),
-        _holds("flags", "object", FLAGS, "i32"),
-        _holds("axes32", "object", AXES, "i32"),
-        _holds("lengths", "object", SHAPE, "ptr"),
-        _holds("data", "object", DATA, "ptr"),
-        _fact("right_kind", Fact.KIND),
-        _fact("right_flags", Fact.FLAGS, "i32"),
-        _fact("labels", Fact.LABELS),
+  %facts_from = mul i64 %number, {len(Fact)}
+  %facts = getelementptr i64, ptr %about, i64 %facts_from
+  %own_begin_at = getelementptr ptr, ptr %begins, i64 %number
+  %own_begin = load ptr, ptr %own_begin_at, align 8
+  %own_shape_at = getelementptr ptr, ptr %shapes, i64 %number
+  %own_shape = load ptr, ptr %own_shape_at, align 8
+  %own_rank_at = getelementptr i64, ptr %ranks, i64 %number
+  %own_rank = load i64, ptr %own_rank_at, align 8""",
+        fact("labels", Fact.LABELS),
         """
-  %is_kind = icmp eq i64 %kind, %right_kind
-  %flags_set = and i32 %flags, %right_flags
-  %has_flags = icmp eq i32 %flags_set, %right_flags
-  %axes = sext i32 %axes32 to i64
-  %right_axes = sub i64 %lead_axes, %labels
-  %has_axes = icmp eq i64 %axes, %right_axes
-  %lies_right = and i1 %is_kind, %has_flags
-  %is_right = and i1 %lies_right, %has_axes""",
-        _go_on("shaped", "%is_right"),
+  %right_rank = sub i64 %lead_axes, %labels
+  %has_rank = icmp eq i64 %own_rank, %right_rank""",
+        go_on("shaped", "%has_rank"),
         """
   br label %compare
 
 compare:
   %side = phi i64 [ 0, %shaped ], [ %next_side, %compare_on ]
-  %own_at = getelementptr i64, ptr %lengths, i64 %side
+  %own_at = getelementptr i64, ptr %own_shape, i64 %side
   %own = load i64, ptr %own_at, align 8
   %other_at = getelementptr i64, ptr %shape, i64 %side
   %other = load i64, ptr %other_at, align 8
   %sides_agree = icmp eq i64 %own, %other""",
-        _go_on("compare_on", "%sides_agree"),
+        go_on("compare_on", "%sides_agree"),
         """
   %next_side = add i64 %side, 1
-  %more_sides = icmp slt i64 %next_side, %axes
+  %more_sides = icmp slt i64 %next_side, %own_rank
   br i1 %more_sides, label %compare, label %agrees
 
 agrees:""",
-        _fact("bytes", Fact.BYTES),
-        _fact("logits", Fact.LOOKED_AT),
+        fact("bytes", Fact.BYTES),
+        fact("logits", Fact.LOOKED_AT),
         """
   %is_labels = icmp ne i64 %labels, 0
-  %held = select i1 %is_labels, i64 %rows, i64 %numbers
-  %long = mul i64 %held, %bytes
-  %end = getelementptr i8, ptr %data, i64 %long
-  %begin_at = getelementptr ptr, ptr %begins, i64 %number
-  store ptr %data, ptr %begin_at, align 8
+  %count_held = select i1 %is_labels, i64 %rows, i64 %numbers
+  %long = mul i64 %count_held, %bytes
+  %end = getelementptr i8, ptr %own_begin, i64 %long
   %end_at = getelementptr ptr, ptr %ends, i64 %number
   store ptr %end, ptr %end_at, align 8
   %is_read = icmp slt i64 %number, %inputs
@@ -188,9 +162,9 @@ beside_it:
   %beside_end_at = getelementptr ptr, ptr %ends, i64 %beside
   %beside_end = load ptr, ptr %beside_end_at, align 8
   %lies_before = icmp ule ptr %end, %beside_begin
-  %lies_behind = icmp ule ptr %beside_end, %data
+  %lies_behind = icmp ule ptr %beside_end, %own_begin
   %is_apart = or i1 %lies_before, %lies_behind""",
-        _go_on("apart_on", "%is_apart"),
+        go_on("apart_on", "%is_apart"),
         """
   %next_beside = add i64 %beside, 1
   br label %apart
@@ -219,12 +193,12 @@ look:
   br i1 %is_double, label %as_double, label %as_float
 
 as_double:
-  %double_at = getelementptr double, ptr %data, i64 %spot
+  %double_at = getelementptr double, ptr %own_begin, i64 %spot
   %double_seen = load double, ptr %double_at, align 8
   br label %seen
 
 as_float:
-  %float_at = getelementptr float, ptr %data, i64 %spot
+  %float_at = getelementptr float, ptr %own_begin, i64 %spot
   %float_seen = load float, ptr %float_at, align 4
   %widened = fpext float %float_seen to double
   br label %seen
@@ -247,16 +221,16 @@ array_done:
   br i1 %more_arrays, label %array, label %ready
 
 ready:""",
-        _knows("mean", Slot.MEAN),
-        _knows("kernel", Slot.KERNEL, "ptr"),
-        _knows("first", Slot.FIRST, "double"),
-        _knows("second", Slot.SECOND, "double"),
-        _knows("block", Slot.BLOCK),
-        _knows("group", Slot.GROUP),
-        _knows("constants", Slot.CONSTANTS, "ptr"),
-        _knows("sizes", Slot.SIZES),
-        _knows("locked", Slot.LOCKED),
-        _knows("losses", Slot.LOSSES),
+        knows("mean", Slot.MEAN),
+        knows("kernel", Slot.KERNEL, "ptr"),
+        knows("first", Slot.FIRST, "double"),
+        knows("second", Slot.SECOND, "double"),
+        knows("block", Slot.BLOCK),
+        knows("group", Slot.GROUP),
+        knows("constants", Slot.CONSTANTS, "ptr"),
+        knows("sizes", Slot.SIZES),
+        knows("locked", Slot.LOCKED),
+        knows("losses", Slot.LOSSES),
         """
   %is_mean = icmp ne i64 %mean, 0
   %divisor_whole = select i1 %is_mean, i64 %rows, i64 1
@@ -267,9 +241,9 @@ ready:""",
   br i1 %of_rows, label %fill, label %go
 
 fill:""",
-        _knows("scratch_bytes", Slot.SCRATCH),
-        _knows("scratch_place", Slot.SCRATCH_AT),
-        _knows("record_place", Slot.RECORD_AT),
+        knows("scratch_bytes", Slot.SCRATCH),
+        knows("scratch_place", Slot.SCRATCH_AT),
+        knows("record_place", Slot.RECORD_AT),
         f"""
   %scratch = alloca i8, i64 %scratch_bytes, align 64
   %table_from = getelementptr i64, ptr %known, i64 {Slot.TABLE:d}
@@ -299,7 +273,7 @@ go:
   br i1 %lets_go, label %unlock, label %compute
 
 unlock:""",
-        _knows("unlocking", Slot.UNLOCK, "ptr"),
+        knows("unlocking", Slot.UNLOCK, "ptr"),
         """
   %thread = call ptr %unlocking()
   br label %compute
@@ -333,7 +307,7 @@ computed:
   br i1 %lets_go, label %lock, label %judge
 
 lock:""",
-        _knows("locking", Slot.LOCK, "ptr"),
+        knows("locking", Slot.LOCK, "ptr"),
         """
   call void %locking(ptr %held_by)
   br label %judge
@@ -345,7 +319,7 @@ judge:
   %bad = load i64, ptr %bad_at, align 8
   %wrong_at = getelementptr i64, ptr %record, i64 3
   %wrong = load i64, ptr %wrong_at, align 8""",
-        _knows("leaves", Slot.LEAVES),
+        knows("leaves", Slot.LEAVES),
         f"""
   %none_bad = icmp eq i64 %bad, {NOWHERE}
   %none_wrong = icmp eq i64 %wrong, {NOWHERE}
@@ -353,8 +327,8 @@ judge:
   %none_left = icmp eq i64 %left, 0
   %all_right = and i1 %none_bad, %none_wrong
   %is_fine = and i1 %all_right, %none_left""",
-        _go_on("give", "%is_fine"),
-        _knows("make_float", Slot.FLOAT, "ptr"),
+        go_on("give", "%is_fine"),
+        knows("make_float", Slot.FLOAT, "ptr"),
         """
   %summed = load double, ptr %record, align 8
   %losses_at_all = load ptr, ptr %table, align 8
@@ -372,7 +346,7 @@ judge_sum:
   %added = phi double [ %sum_of_floats, %floats ], [ %sum_of_doubles, %doubles ]
   %nothing = fsub double %added, %added
   %is_finite = fcmp oeq double %nothing, 0.0""",
-        _go_on("divide_after", "%is_finite"),
+        go_on("divide_after", "%is_finite"),
         """
   br label %divide
 
@@ -383,8 +357,8 @@ divide:
   ret ptr %made
 
 general:""",
-        _knows("increase", Slot.INCREF, "ptr"),
-        _knows("none", Slot.NONE, "ptr"),
+        knows("increase", Slot.INCREF, "ptr"),
+        knows("none", Slot.NONE, "ptr"),
         """
   call void %increase(ptr %none)
   ret ptr %none
