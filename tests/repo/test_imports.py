@@ -19,7 +19,7 @@ ROOMS = {
     "errors": set(),
     "files": {"errors"},
     "program": {"errors"},
-    "engines": {"errors", "program"},
+    "engines": {"errors", "files", "program"},
     "core": {"errors", "program", "engines"},
     "structures": {"errors", "program", "engines", "core"},
     "losses": {"errors", "program", "core", "structures"},
