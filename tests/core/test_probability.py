@@ -153,7 +153,12 @@ def test_losses_that_do_not_tell_are_refused(name: str) -> None:
         ("bce", [1.0], {"class_weight": (1, 2, 3)}, lm.ShapeError, "class_weight has 3 numbers for 2 classes"),
         ("bce", [1.0], {"class_weight": (1, 0)}, lm.ParameterError, r"class_weight\[1\] is 0"),
         ("bce", [1.0], {"sampling_rates": "no"}, lm.ParameterError, "sequence of numbers"),
-        ("bce", [1.0], {"label_smoothing": 1.0}, lm.ParameterError, r"lies in \[0, 1\)"),
+        ("bce", [1.0], {"label_smoothing": 1.0}, lm.ParameterError, r"a number in \[0, 1\)"),
+        ("bce", [1.0], {"label_smoothing": "a"}, lm.ParameterError, r"a number in \[0, 1\)"),
+        ("bce", [1.0], {"sampling_rates": {0: 0.1, 1: 1}}, lm.ParameterError, "must be a sequence of numbers"),
+        ("bce", [1.0], {"sampling_rates": (0.1,)}, lm.ShapeError, "has 1 number for 2 classes"),
+        ("softmax_focal", 1.0, {}, lm.ShapeError, "classes must lie along axis -1"),
+        ("softmax_focal", [[1.0], [2.0]], {}, lm.ShapeError, "one class along axis -1"),
         (
             "softmax_focal",
             [[1.0, 2.0]],
@@ -171,5 +176,32 @@ def test_what_makes_no_sense_is_refused(name, raw, options, error, message) -> N
 
 
 def test_probabilities_in_the_place_of_logits_are_warned_of() -> None:
-    with pytest.warns(lm.LossmithWarning, match="declared as logits"):
+    with pytest.warns(lm.LossmithWarning, match="raw is declared as logits.*from before the sigmoid") as said:
         lm.Focal().to_probability(np.linspace(0.1, 0.9, 30))
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "options"),
+    [
+        ("focal(gamma=2, alpha=0.25)", (1, 1), {}),
+        ("binary_cross_entropy", (0.1, 1), {"sampling_rates": (0.1, 1)}),
+        ("focal", (0.5, 1), {"sampling_rates": (0.5, 1), "class_weight": (1, 3)}),
+        ("binary_cross_entropy", (1, 1), {"label_smoothing": 0.2}),
+    ],
+)
+def test_models_that_were_trained_on_simulated_data_say_how_often_it_happens(name, kept, options) -> None:
+    """A model with a parameter for each of four groups, fitted to rows whose probabilities are known."""
+    p, rng, loss = np.array([0.05, 0.2, 0.5, 0.8]), np.random.default_rng(0), lm.parse(name)
+    group = rng.integers(4, size=200_000)
+    y = (rng.uniform(size=group.size) < p[group]).astype(float)
+    rows = rng.uniform(size=group.size) < np.where(y == 1, kept[1], kept[0])
+    group, y, smoothing = group[rows], y[rows], options.get("label_smoothing", 0.0)
+    weight = np.array(options.get("class_weight", (1, 1)))[y.astype(int)]
+    raw = np.array([
+        loss.optimal_constant(y[group == g] * (1 - smoothing) + smoothing / 2, weight=weight[group == g])
+        for g in range(4)
+    ])  # fmt: skip
+    told = loss.to_probability(raw, **options)
+    np.testing.assert_allclose(told, p, atol=0.01)  # three standard errors of 20,000 draws and more
+    assert np.abs(1 / (1 + np.exp(-raw)) - p).max() > 0.03  # as it was learnt it is none

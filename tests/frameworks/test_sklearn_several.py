@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 from sklearn.linear_model import QuantileRegressor
+from sklearn.metrics import d2_absolute_error_score, r2_score
 from sklearn.svm import LinearSVC
 
 import lossmith as lm
@@ -71,3 +72,21 @@ def test_several_quantiles_are_each_fitted_and_predicted_in_order() -> None:
 def test_what_tells_no_probabilities_has_none() -> None:
     assert not hasattr(LinearClassifier("crammer_singer"), "predict_proba")
     assert hasattr(LinearClassifier("softmax_focal"), "predict_proba")
+
+
+def test_several_quantiles_are_scored_by_the_share_of_the_best_constants_cost() -> None:
+    X, y = DIABETES[0][::4], DIABETES[1][::4]
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    several = LinearRegressor("multi_quantile(levels=(0.25, 0.75))").fit(X, y, sample_weight=weight)
+    for w in (None, weight):
+        costs, best = [], []
+        for level, column in zip((0.25, 0.75), several.predict(X).T, strict=True):
+            one = lm.Quantile(level=level)
+            costs.append(one.cost(y, column, w))
+            best.append(one.context(y, w).constant_cost)
+        assert several.score(X, y, w) == pytest.approx(1 - sum(costs) / sum(best), rel=1e-12)
+    median = LinearRegressor("multi_quantile(levels=(0.5,))").fit(X, y)
+    assert median.score(X, y) == pytest.approx(d2_absolute_error_score(y, median.predict(X)[:, 0]), rel=1e-12)
+    assert several.score(X, np.full(len(y), 3.0)) == 0.0
+    squares = LinearRegressor().fit(X, y)
+    assert squares.score(X, y) == pytest.approx(r2_score(y, squares.predict(X)), rel=1e-12)

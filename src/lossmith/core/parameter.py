@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from lossmith.core.domain import Domain
@@ -126,6 +127,8 @@ class Vector(Declaration):
         if value is None and self.default is None:
             return None
         try:
+            if isinstance(value, Mapping | Set):  # which would give its keys, or no order
+                raise TypeError
             numbers = tuple(float(item) for item in value)
         except (TypeError, ValueError):
             raise ParameterError(

@@ -10,8 +10,10 @@ change of the prior (Saerens et al. 2002, doi 10.1162/089976602753284446), which
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
+from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 from lossmith.core.contract import numbers
 from lossmith.core.halving import jumps
+from lossmith.core.mistakes import LossmithWarning, warn
 from lossmith.core.parameter import Vector
 from lossmith.errors import ParameterError, ShapeError
 
@@ -85,6 +88,11 @@ class Probable:
         _validate(loss, given)
         rows = given.reshape(-1, 1) if axis is None else np.moveaxis(given, axis, -1)
         shape, classes = rows.shape, 2 if axis is None else rows.shape[-1]
+        if classes < 2:
+            raise ShapeError(
+                f"{loss}: raw has shape {given.shape}, with one class along axis {axis}; give a column for each class"
+                " or, where a row has the logit of a yes or no, take binary_cross_entropy"
+            )
         factors = _product(loss, classes, {_WEIGHTS: class_weight, _RATES: sampling_rates})
         _refuse_untold(loss, classes, label_smoothing)
         p = loss._label_shares(rows.reshape(-1, shape[-1]), label_smoothing) / factors
@@ -129,8 +137,8 @@ def _refuse_others(loss: Loss, label_smoothing: float) -> None:
             f"{loss} predicts no class, so there is no probability to tell; `lossmith list` shows the losses of labels "
             "(binary) and classes (categorical)"
         )
-    if not 0 <= label_smoothing < 1:
-        raise ParameterError(f"to_probability(label_smoothing={label_smoothing!r}): it lies in [0, 1)")
+    if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing < 1:
+        raise ParameterError(f"to_probability(label_smoothing={label_smoothing!r}): it must be a number in [0, 1)")
     if label_smoothing and not loss.elementwise:
         raise ParameterError(
             f"{loss}: a loss over classes smooths by itself; make it with label_smoothing={label_smoothing:g}"
@@ -140,13 +148,22 @@ def _refuse_others(loss: Loss, label_smoothing: float) -> None:
 def _validate(loss: Loss, given: Array) -> None:
     """Refuse raw predictions outside the domain, and warn of those that look like probabilities."""
     axis = loss.row_axis
+    if axis is not None and not -given.ndim <= axis < given.ndim:
+        raise ShapeError(f"{loss}: raw has shape {given.shape}, but its classes must lie along axis {axis}")
     if axis is None:
         y = np.full(given.shape, _label(loss, 0.0))
     elif loss.class_indices:
         y = np.zeros(np.delete(given.shape, axis), int)
     else:
         y = np.full(given.shape, 1 / given.shape[axis])
-    loss.evaluate(y, given, ())
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        loss.evaluate(y, given, ())
+    if any(issubclass(item.category, LossmithWarning) for item in met):
+        warn(
+            f"{loss}: raw is declared as logits, but all {given.size} values lie in [0, 1], as probabilities do. Give "
+            "raw predictions, from before the sigmoid or softmax: how a model was distorted shows in them"
+        )
 
 
 def _product(loss: Loss, classes: int, given: dict[Vector, Any]) -> Array:
@@ -155,7 +172,10 @@ def _product(loss: Loss, classes: int, given: dict[Vector, Any]) -> Array:
     for kind, values in given.items():
         known = kind.validate("to_probability", values)
         if known is not None and len(known) != classes:
-            raise ShapeError(f"{loss}: {kind.name} has {len(known)} numbers for {classes} classes")
+            raise ShapeError(
+                f"{loss}: {kind.name} has {len(known)} number{'s' * (len(known) != 1)} for {classes} classes, of which "
+                "the first is class 0"
+            )
         product *= 1.0 if known is None else known
     return product
 

@@ -194,6 +194,25 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         raw = raw if raw.ndim == 1 else np.sort(raw, axis=1)  # lines cross; sorted they are nearer to the truth
         return self.loss_.link.inverse(raw)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R² as regressors do; of several quantiles D², the share of the best constants' cost that is gone.
+
+        Both are 1 for the best predictions that there could be and 0 for the best constant, of squared error and of the
+        loss. For the cost itself there is ``lossmith.sklearn.scorer``.
+
+        Args:
+            X: rows by columns.
+            y: a target for each row.
+            sample_weight: weights of the rows.
+        """
+        check_is_fitted(self)
+        if self.loss_.elementwise:
+            return float(super().score(X, y, sample_weight))
+        y = np.asarray(y, dtype=np.float64)
+        cost = self.loss_.cost(y, self.predict(X), sample_weight)
+        share = self.loss_.context(y, sample_weight).share(float(cost))
+        return float(cost == 0) if share is None else share  # a constant target, as r2_score has it
+
 
 def _tells_probabilities(model: LinearClassifier) -> bool:
     loss = parse(model.loss).raw_form
