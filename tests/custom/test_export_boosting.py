@@ -141,7 +141,9 @@ OVER_CLASSES = [
 
 
 @pytest.mark.parametrize("loss", OVER_CLASSES, ids=str)
-@pytest.mark.parametrize("target", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("target", ["lightgbm", "xgboost", "catboost"])
+@pytest.mark.filterwarnings("ignore:Failed to import numba")
+@pytest.mark.filterwarnings("ignore:Can't optimze method")  # nor can it, nor need it
 def test_trees_for_each_class_are_trained(loss: lm.Loss, target: str) -> None:
     names = run(lm.export(loss, target))
     y = np.digitize(X[:, 0], [-0.5, 0.5])
@@ -156,6 +158,18 @@ def test_trees_for_each_class_are_trained(loss: lm.Loss, target: str) -> None:
         data = lightgbm.Dataset(X, y, weight=WEIGHT, init_score=np.tile(start, (ROWS, 1)))
         settings = {"objective": names["objective"], "num_class": 3, "metric": "none", "verbosity": -1}
         booster = lightgbm.train(settings | {"min_data_in_leaf": 3}, data, 20)
+    elif target == "catboost":
+        classes = {key: value for key, value in names.items() if key.endswith(("Objective", "Metric"))}
+        objective, metric = (classes[key](start) for key in sorted(classes, reverse=True))
+        given = {"loss_function": objective, "eval_metric": metric, "classes_count": 3, "verbose": False}
+        given |= {"iterations": 20, "learning_rate": 0.3, "thread_count": 1, "allow_writing_files": False}
+        row = objective.calc_ders_multi(raw[0] - start, float(y[0]), 2.0)
+        np.testing.assert_allclose(row[0], -2 * loss.gradient(y[:1], raw[:1])[0], rtol=1e-9)
+        np.testing.assert_allclose(row[1], -2 * np.diag(wanted["bend"][0]), rtol=1e-9)
+        booster = catboost.CatBoost(given).fit(catboost.Pool(X, y, weight=WEIGHT))
+        last = next(iter(booster.get_evals_result()["learn"].values()))[-1]
+        trees = booster.predict(X, prediction_type="RawFormulaVal")
+        assert last == pytest.approx(loss.cost(y, trees + start, WEIGHT), rel=1e-6)
     else:
         data = xgboost.DMatrix(X, y, weight=WEIGHT, base_margin=np.tile(start, (ROWS, 1)))
         settings = {"num_class": 3, "disable_default_eval_metric": True, "min_child_weight": 0}

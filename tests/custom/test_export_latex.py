@@ -7,6 +7,7 @@ import re
 import pytest
 
 import lossmith as lm
+from lossmith.custom.export.latex import _width
 from tests.custom.exported import OWN, WEIGHTS
 
 LOSSES = [
@@ -72,3 +73,22 @@ def test_wide_formulas_are_broken_at_signs_of_sums() -> None:
 )
 def test_what_would_not_compile_is_found(text: str) -> None:
     assert complaints(text)
+
+
+def test_what_is_too_wide_has_names_for_what_repeats() -> None:
+    for loss in (lm.Asymmetric(), lm.SmoothedHinge()):
+        text = lm.export(loss, "latex")
+        lines = text[: text.index(r"\end{align*}")].splitlines()[2:]
+        assert max(map(_width, lines)) <= 97  # with what stands before the first sign
+        assert r"\text{with } a = " in text
+        names = re.findall(r"\\text\{(?:with|and) \} (\w) = ", text)
+        used = re.sub(r"\\[A-Za-z]+", "", text)
+        assert all(len(re.findall(rf"(?<!\w){name}(?!\w)", used)) > 1 for name in names)
+
+
+def test_what_is_held_is_said_to_be() -> None:
+    text = lm.export(lm.BetaNLL(), "latex")
+    assert "hold" not in text
+    assert text.count(r"\operatorname{sg}") == 2  # in the value, and where that is explained
+    assert "stop-gradient" in text
+    assert "stop-gradient" not in lm.export(lm.GaussianNLL(), "latex")

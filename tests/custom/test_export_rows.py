@@ -115,6 +115,22 @@ def test_onnx_runs_and_says_what_the_loss_says() -> None:
     assert said == []
 
 
+@pytest.mark.parametrize("axis", [-3, 1, 2])
+def test_a_model_of_onnx_has_the_axes_that_the_class_axis_asks_for(axis: int) -> None:
+    rng, shape = np.random.default_rng(0), (5, 3, 4) if axis != 1 else (6, 3)
+    logits = np.moveaxis(rng.normal(size=shape), 1, axis).astype(np.float32)
+    y = rng.integers(0, 3, np.delete(logits.shape, axis))
+    for loss in (
+        lm.SparseCategoricalCrossEntropy(class_axis=axis, label_smoothing=0.1, class_weight=(1, 2, 3)),
+        lm.CategoricalCrossEntropy(class_axis=axis),
+    ):
+        given = {"y_true": y if loss.class_indices else np.moveaxis(np.eye(3)[y], -1, axis).astype(np.float32)}
+        given["y_pred"] = logits
+        session = onnxruntime.InferenceSession(lm.export(loss, "onnx"), providers=["CPUExecutionProvider"])
+        losses, slopes = session.run(["losses", "gradient"], given)
+        assert apart(loss, {"losses": losses, "y_pred": slopes}, right(loss, given), double=False) == []
+
+
 def sample_of(loss: lm.Loss) -> Arrays:
     """Return rows that single precision holds."""
     arrays = rows(loss)

@@ -180,7 +180,7 @@ def test_huber_reads_as_in_the_books() -> None:
 def test_losses_of_named_inputs_read_as_in_the_books() -> None:
     assert reading.latex(lm.GaussianNLL()) == r"\frac{\log{\left(v \right)}}{2} + \frac{\left(f - y\right)^{2}}{2 v}"
     assert reading.latex_gradient(lm.GaussianNLL()) == r"\frac{f - y}{v}"
-    assert r"\operatorname{hold}\left(v^{\beta}\right)" in reading.latex(lm.BetaNLL())
+    assert r"\operatorname{sg}\left(v^{\beta}\right)" in reading.latex(lm.BetaNLL())
     assert r"\operatorname{erf}" in reading.latex(lm.CRPSGaussian())
 
 

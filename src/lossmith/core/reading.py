@@ -67,6 +67,7 @@ class Symbolic(Readable, Protocol):
 _NAMED = ("sigmoid", "lgamma", "hold")
 _IRRATIONAL = ("log(2)", "log(pi)/2", "log(2*pi)/2", "1/sqrt(pi)", "sqrt(2/pi)")
 _LONG = 40
+_NAMES = "abcdghkpqrstuwxzABCDEGHKMNPQRSTUVWXYZ"
 _SAMPLES = 500
 _NUMERIC = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -209,6 +210,8 @@ def _part(loss: Symbolic, output: str, *, collected: bool = True) -> Any:
             raise ProgramError(f"{loss} has no formula for {output}: its program has {', '.join(parts)}")
         found = parts[output]
     found = _exact(sympy, found)
+    if output != "value":  # what is held has been taken for a constant, and is what it is
+        found = found.replace(lambda part: type(part).__name__ == "hold", lambda part: part.args[0])
     found = found.xreplace({number: _exact(sympy, float(number)) for number in found.atoms(sympy.Float)})
     found = found.replace(sympy.Max, lambda *sides: _size(sympy, sides) or sympy.Max(*sides))
     if output == "value" or not collected or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
@@ -240,6 +243,23 @@ def _latex(loss: Readable, output: str) -> str:
     if by_hand:
         return by_hand[0]
     return _typeset(expression(loss, output))
+
+
+def latex_in_parts(loss: Readable, output: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the loss or a derivative as LaTeX with names for what repeats in it, and the names with their meanings.
+
+    Args:
+        loss: the loss.
+        output: ``value``, ``gradient:f``, ``hessian:f,f`` and so on.
+
+    Raises:
+        ProgramError: if the loss has no formula on symbols.
+    """
+    sympy, found = _sympy(), expression(loss, output)
+    taken = {symbol.name for symbol in found.free_symbols}
+    names = (sympy.Symbol(letter, real=True) for letter in _NAMES if letter not in taken)
+    named, (main,) = sympy.cse([found], symbols=names)
+    return _typeset(main), [(name.name, _typeset(meaning)) for name, meaning in named]
 
 
 def _typeset(found: Any) -> str:

@@ -251,7 +251,7 @@ _ROWS = (
     # A value that states its own derivative, where the one by rules would lose digits. ``c`` is what it is a
     # function of: it must depend on predictions through ``c`` alone.
     Instruction("sloped", 3, "a", r"{0}\;\left[\partial_{{{2}}} = {1}\right]", lambda o, x, d, r: o.mul(x[1], d[2])),
-    Instruction("hold", 1, "a", r"\operatorname{{hold}}({0})", _none, kink="0 everywhere: a constant to derivatives"),
+    Instruction("hold", 1, "a", r"\operatorname{{sg}}({0})", _none, kink="0 everywhere: a constant to derivatives"),
     # A product that neither overflows nor loses digits where its exponential alone does; an exact zero wins.
     Instruction(
         "mul_exp", 2, "a*exp(b)", r"{0} \cdot e^{{{1}}}",

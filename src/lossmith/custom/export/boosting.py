@@ -193,13 +193,9 @@ booster = xgboost.train(
 predicted = predict(booster, X, start)
 """,
     _DERIVATIVES
+    + "\n"
+    + boosting_rows.WEIGHTS_OF_XGBOOST
     + '''
-
-def weights(data):
-    """Return the weights of a matrix, or None where it has none."""
-    found = data.get_weight()
-    return found if found.size else None
-
 
 def objective(raw, data):
     """Return what XGBoost asks of an objective."""
@@ -250,20 +246,14 @@ class <title>Objective:
 class <title>Metric:
     """The mean loss, as CatBoost asks for it."""
 
-    def is_max_optimal(self):
-        """Return that less is better."""
-        return False
-
     def evaluate(self, approxes, target, weight):
         """Return the sums of losses and weights."""
         losses = loss(np.array(target), np.array(approxes[0]))
         weight = np.ones(losses.shape) if optional(weight) is None else np.array(weight)
         return float(np.sum(weight * losses)), float(np.sum(weight))
-
-    def get_final_error(self, error, weight):
-        """Return the mean."""
-        return error / weight
-
+'''
+    + boosting_rows.METRIC_OF_CATBOOST
+    + '''
 
 def predict(model, X, start):
     """Return predictions on the target's scale; a model does not keep its start score."""

@@ -48,6 +48,23 @@ def mean_loss(raw, y_true, weight):
     return float(cost(np.asarray(y_true).astype(int), raw, weight=weight))
 '''
 
+WEIGHTS_OF_XGBOOST = '''
+def weights(data):
+    """Return the weights of a matrix, or None where it has none."""
+    found = data.get_weight()
+    return found if found.size else None
+'''
+
+METRIC_OF_CATBOOST = '''
+    def is_max_optimal(self):
+        """Return that less is better."""
+        return False
+
+    def get_final_error(self, error, weight):
+        """Return the mean."""
+        return error / weight
+'''
+
 CODES: Mapping[str, tuple[str, str]] = {
     "lightgbm": (
         """
@@ -83,12 +100,8 @@ booster = xgboost.train(
 )
 probabilities = predict(booster, X, start)
 """,
-        '''
-def weights(data):
-    """Return the weights of a matrix, or None where it has none."""
-    found = data.get_weight()
-    return found if found.size else None
-
+        WEIGHTS_OF_XGBOOST
+        + '''
 
 def objective(raw, data):
     """Return what XGBoost asks of an objective, a column for each class."""
@@ -106,23 +119,68 @@ def predict(booster, X, start):
     return prediction(booster.predict(data, output_margin=True))
 ''',
     ),
+    "catboost": (
+        """
+start = start_score(y, classes, w)
+data = catboost.Pool(X, y, weight=w)
+objective, metric = <title>Objective(start), <title>Metric(start)
+settings = {"loss_function": objective, "eval_metric": metric, "classes_count": classes}
+model = catboost.CatBoost({**settings, "iterations": 100}).fit(data)
+probabilities = predict(model, X, start)
+""",
+        '''
+class <title>Objective:
+    """What CatBoost asks of an objective. It goes up, so it wants both derivatives with their signs turned."""
+
+    def __init__(self, start):
+        self.start = start
+
+    def calc_ders_multi(self, approxes, target, weight):
+        """Return the derivatives of minus the loss of one row: a number for each class, and a diagonal matrix."""
+        raw = np.array([approxes]) + self.start
+        slope, bend = derivatives(raw, np.array([target]), np.array([weight]))
+        return (-slope[0]).tolist(), np.diag(-bend[0]).tolist()
+
+
+class <title>Metric:
+    """The mean loss, as CatBoost asks for it."""
+
+    def __init__(self, start):
+        self.start = start
+
+    def evaluate(self, approxes, target, weight):
+        """Return the mean loss times the sum of weights, and that sum."""
+        raw = np.array(approxes).T + self.start
+        known = weight is not None and len(weight) > 0
+        weight = np.array(weight) if known else np.ones(len(raw))
+        total = float(np.sum(weight))
+        return total * mean_loss(raw, np.array(target), weight), total
+'''
+        + METRIC_OF_CATBOOST
+        + '''
+
+def predict(model, X, start):
+    """Return the softmax of raw predictions; a model does not keep its start score."""
+    return prediction(model.predict(X, prediction_type="RawFormulaVal") + start)
+''',
+    ),
 }
-"""How each library is called, and its callbacks; CatBoost asks for whole matrices row by row."""
+"""How each library is called, and its callbacks. CatBoost takes no baseline of several numbers a row."""
 
 
 def sheet(loss: Loss, to: str) -> RowSheet:
     """Return what is told of a loss over classes.
 
     Raises:
-        ParameterError: for a loss or a library that a column of trees for each class is not for.
+        ParameterError: for a loss that a column of trees for each class is not for.
     """
     found = sheet_of(loss)
     assert isinstance(found, RowSheet)
     bends = found.recipe.outputs.get("hessian:f", 0.0)
-    if to not in CODES or not found.recipe.places or isinstance(bends, float) or found.class_axis != -1:
+    if not found.recipe.places or isinstance(bends, float) or found.class_axis != -1:
         raise ParameterError(
-            f"{loss} cannot be exported for {to}: losses of rows are for lightgbm and xgboost, and there of class "
-            f"indices and logits along the last axis with a second derivative; lossmith.{to} itself takes more"
+            f"{loss} cannot be exported for {to}: of losses of rows those of class indices and "
+            f"logits along the last axis with a second derivative can; lossmith.{to} itself takes more"
         )
     return found
 

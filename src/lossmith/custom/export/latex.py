@@ -18,6 +18,7 @@ _LETTERS = {
     "Σ": r"$\sum$", "²": "$^2$", "³": "$^3$", "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$",
     "ε": r"$\varepsilon$", "–": "--", "→": r"$\to$", "≥": r"$\ge$", "≤": r"$\le$", "≠": r"$\ne$",
 }  # fmt: skip
+_HELD = r"\operatorname{sg}"
 _WIDE = 90
 """Letters that a line of a formula may have; commands and braces are none."""
 
@@ -28,10 +29,10 @@ def export(loss: Loss) -> str:
     Raises:
         MissingDependencyError: where SymPy is not installed.
     """
-    rows = [rf"    \ell &= {_broken(reading.latex(loss))}"]
+    rows = [rf"    \ell &= {_broken(loss, 'value', reading.latex(loss))}"]
     for symbol in (item.symbol for item in loss.predicted):
         with suppress(ProgramError):  # a structure that says nothing of it
-            slope = _broken(reading.latex_gradient(loss, symbol))
+            slope = _broken(loss, f"gradient:{symbol}", reading.latex_gradient(loss, symbol))
             rows.append(rf"    \frac{{\partial \ell}}{{\partial {symbol}}} &= {slope}")
     lines = [
         f"% {_ascii(loss.card.title)}, from {_ascii(str(loss))}; needs \\usepackage{{amsmath}}",
@@ -40,6 +41,8 @@ def export(loss: Loss) -> str:
         r"\end{align*}",
         "Here " + "; ".join(f"${item.symbol}$, {_plain(item.name)}: {_plain(item.doc)}" for item in loss.inputs) + ".",
     ]
+    if any(_HELD in row for row in rows):
+        lines[-1] += f" ${_HELD}\\left(x\\right)$ is $x$, which derivatives take for a constant (stop-gradient)."
     declared = [found for _, part in getattr(loss, "parts", [(1.0, loss)]) for found in _declared(part)]
     if declared:
         lines += [
@@ -69,8 +72,20 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def _broken(formula: str) -> str:
-    """Return a formula in several lines where it is wide, each of which begins with the sign of a sum."""
+def _broken(loss: Loss, output: str, formula: str) -> str:
+    """Return a formula in several lines where it is wide, with names for what repeats where that is not enough."""
+    lines = _lines(formula)
+    if max(map(_width, lines)) > _WIDE and loss.card.formula is None:
+        main, named = reading.latex_in_parts(loss, output)
+        lines = _lines(main)
+        for number, (name, meaning) in enumerate(named):
+            word = r"\text{and }" if number else r"\text{with }"
+            lines.append(f"{word} {name} = {meaning}{'.' if number == len(named) - 1 else ','}")
+    return " \\\\\n    &\\quad ".join(lines)
+
+
+def _lines(formula: str) -> list[str]:
+    """Return the lines of a formula, each of which begins with the sign of a sum."""
     depth, start, terms = 0, 0, []
     for found in re.finditer(r"\\left\b|\\right\b|\\begin\b|\\end\b|\\[{}]|[{}]| [+-] ", formula):
         word = found[0]
@@ -83,7 +98,7 @@ def _broken(formula: str) -> str:
         if lines[-1] and _width(lines[-1] + term) > _WIDE:
             lines.append("")
         lines[-1] += term
-    return " \\\\\n    &\\quad ".join(line.strip() for line in lines)
+    return [line.strip() for line in lines]
 
 
 def _width(formula: str) -> int:

@@ -10,7 +10,7 @@ from lossmith.custom.export.helpers import HELPERS, helper
 from lossmith.custom.export.rowwise import Statement
 from lossmith.custom.export.sheet import PointSheet, RowSheet, sheet_of
 from lossmith.custom.export.words import about, called
-from lossmith.errors import MissingDependencyError, ParameterError, ProgramError
+from lossmith.errors import MissingDependencyError, ProgramError
 from lossmith.program import Program
 
 OPSET = 18
@@ -28,13 +28,13 @@ def export(loss: Loss) -> bytes:
 
     Parameters are initialisers under their names. Where rows count by their targets, that is the output ``weight``.
 
+    Inputs of rows have as many axes as the class axis asks for: two, or three where classes lie along the third from
+    either end.
+
     Raises:
-        ParameterError: for classes along a third axis.
         MissingDependencyError: where ``onnx`` is not installed.
     """
     sheet = sheet_of(loss)
-    if isinstance(sheet, RowSheet) and sheet.class_axis not in (-2, -1, 0, 1):
-        raise ParameterError(f"{loss}: a model of ONNX takes rows and classes alone, so class_axis is -1 or 0")
     try:
         import onnx
     except ImportError:
@@ -96,11 +96,16 @@ class _Builder:
     def rows(self, sheet: RowSheet, names: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[Shapes, Shapes]:
         """Add what a loss of rows takes, and return the same."""
         recipe, like = sheet.recipe, names[sheet.wrt[0]]
-        turned = sheet.class_axis in (-2, 0)
-        axes = ["n", sheet.entries][:: -1 if turned else 1]
+        ndim = max(2, sheet.class_axis + 1, -sheet.class_axis)
+        at = sheet.class_axis % ndim
+        examples = ["n", *(f"n_{place}" for place in range(2, ndim))]
+        axes = [*examples[:at], sheet.entries, *examples[at:]]
+        turned = at < ndim - 1
+        there = [*(place for place in range(ndim) if place != at), at]  # classes last
+        back = [*range(at), ndim - 1, *range(at, ndim - 1)]
         known = {name: names[name] for name in (*recipe.entries, *recipe.parameters)}
         if turned:
-            known |= {name: self._node("Transpose", [names[name]]) for name in recipe.entries}
+            known |= {name: self._node("Transpose", [names[name]], perm=there) for name in recipe.entries}
             like = known[sheet.wrt[0]]
         last = self._whole([-1])
         known |= {name: self._node("Unsqueeze", [names[name], last]) for name in recipe.wholes}
@@ -121,10 +126,13 @@ class _Builder:
         for output, name in outputs.items():
             made, whole = str(recipe.outputs[output]), recipe.whole(str(recipe.outputs[output]))
             kind = "Squeeze" if whole else "Transpose" if turned else "Identity"
-            self.nodes.append(self.onnx.helper.make_node(kind, [known[made], *([last] if whole else [])], [name]))
-            shapes[name] = ["n"] if whole else axes
+            order = {"perm": back} if kind == "Transpose" else {}
+            self.nodes.append(
+                self.onnx.helper.make_node(kind, [known[made], *([last] if whole else [])], [name], **order)
+            )
+            shapes[name] = examples if whole else axes
         entries = {names[x]: axes for x in recipe.entries}
-        return {item: entries.get(item, ["n"]) for item in (names[x.symbol] for x in sheet.inputs)}, shapes
+        return {item: entries.get(item, examples) for item in (names[x.symbol] for x in sheet.inputs)}, shapes
 
     def _gathered(self, statement: Statement, given: Sequence[str], like: str) -> str:
         """Return the value of a statement of rows that is no formula."""
@@ -191,7 +199,7 @@ class _Builder:
             raise ProgramError(f"instruction {op!r} is not known to ONNX")
         return self.written(helper(op), args)["value"]
 
-    def _node(self, kind: str, args: Sequence[str], **attributes: int) -> str:
+    def _node(self, kind: str, args: Sequence[str], **attributes: int | Sequence[int]) -> str:
         name = f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(kind, list(args), [name], **attributes))
         return name

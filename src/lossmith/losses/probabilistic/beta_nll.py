@@ -6,7 +6,7 @@ from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
 from lossmith.structures.location_scale import VARIANCE, LocationScale
 
-_WEIGHT = (r"\operatorname{hold}\left(v^{\beta}\right) ", "hold(v^β)")
+_WEIGHT = (r"v^{\beta} ", "v^β")
 _NLL = (r"\left(\frac{\log v}{2} + \frac{\left(f - y\right)^2}{2 v}\right)", "(log(v) / 2 + (f - y)² / (2 v))")
 
 
@@ -48,7 +48,7 @@ class BetaNLL(LocationScale):
             convex=False, differentiable=True, smooth=True, lipschitz=False, symmetric=True, nonnegative=False
         ),
         formula=Formula(
-            value=(_WEIGHT[0] + _NLL[0], f"{_WEIGHT[1]} {_NLL[1]}"),
+            value=(r"\operatorname{sg}\left(v^{\beta}\right) " + _NLL[0], f"hold(v^β) {_NLL[1]}"),
             gradient=(rf"{_WEIGHT[0]} \frac{{f - y}}{{v}}", f"{_WEIGHT[1]} (f - y) / v"),
             hessian=(rf"{_WEIGHT[0]} \frac{{1}}{{v}}", f"{_WEIGHT[1]} / v"),
         ),
