@@ -14,9 +14,9 @@ from lossmith.engines.choice import Name, using
 
 Array = np.ndarray[Any, Any]
 
-ROWS = 2_000_000
+ROWS = 1_100_000
 SPARE = 1_000_000
-"""Bytes that a call may need beside its outputs."""
+"""Bytes that a call may need beside its outputs: less than a copy of the narrowest of them."""
 
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "as made": lambda x: x,
@@ -140,7 +140,7 @@ def test_class_indices_of_any_type_need_no_copies(kind: Any) -> None:
 
 
 def test_a_look_for_a_likely_mistake_needs_no_copies() -> None:
-    labels, z = np.zeros(ROWS // 2, np.int8), np.zeros((ROWS // 2, 2))
+    labels, z = np.zeros(ROWS, np.int8), np.zeros((ROWS, 2))
     z[-1] = 1  # so they are no probabilities, as it turns out at the end
     z[:-1, 0] = 1
     with using("llvm"):
