@@ -1,12 +1,18 @@
-"""What the processes of ``test_distributed`` run: ``python -m tests.frameworks.processes RANK WORLD FILE CASE ...``."""
+"""What the processes of ``test_distributed`` run: ``python -m tests.frameworks.processes FOLDER CASE,CASE ...``.
+
+Each group of cases is run by two processes, all at once. They are copies of the first one, since to import PyTorch
+takes each longer than all that it does then; what they print is in ``FOLDER/CASE,CASE.RANK``.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -116,19 +122,41 @@ def one_hangs(rank: int) -> object:
     return distributed.all_reduce(some(), timeout=1)
 
 
-def main() -> None:
-    """Run cases and print what each returns, or its error."""
-    rank, world, file, *cases = sys.argv[1:]
-    dist.init_process_group("gloo", f"file://{file}", rank=int(rank), world_size=int(world))
+def work(rank: int, folder: Path, group: str) -> None:
+    """Run cases in this process, to its end, and write what each returns, or its error."""
+    sys.stdout = (folder / f"{group}.{rank}").open("w", buffering=1, encoding="utf-8")
+    cases = group.split(",")
+    dist.init_process_group("gloo", f"file://{folder}/{group}.meeting", rank=rank, world_size=2)
     for case in cases:
         try:
-            print(repr(globals()[case](int(rank))), flush=True)
+            print(repr(globals()[case](rank)))
         except Exception as error:
-            print(f"{type(error).__name__}: {error}", flush=True)
+            print(f"{type(error).__name__}: {error}")
     if cases[-1] not in ALONE:
         dist.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)  # threads of PyTorch that are still there now and then abort a process that ends as usual
+
+
+def begin(rank: int, folder: Path, group: str) -> int:
+    """Start a process and return its number."""
+    if child := os.fork():
+        return child
+    code = 1
+    try:
+        work(rank, folder, group)
+        code = 0
+    except SystemExit:
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)  # threads of PyTorch that are still there now and then abort a process that ends as usual
+
+
+def main() -> None:
+    """Start all processes and wait for them; fail where one did."""
+    folder, *groups = sys.argv[1:]
+    started = [begin(rank, Path(folder), group) for group in groups for rank in range(2)]
+    sys.exit(max([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in started]))
 
 
 if __name__ == "__main__":
