@@ -17,7 +17,7 @@ from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import row_kernel, threads
 from lossmith.engines.llvm.row_frame import RowForm
 from tests.engines.guarded import Rooms
-from tests.engines.test_llvm_rows import OF_LOGITS, PARTS, PRIOR, close, sample
+from tests.engines.test_llvm_rows import OF_LOGITS, PARTS, PRIOR, close, sample, way
 
 Array = np.ndarray
 WIDTHS = {np.float32: compiler.host().bits // 32, np.float64: compiler.host().bits // 64}
@@ -56,14 +56,14 @@ def spread(loss: lm.Loss, outer: int, inner: int, classes: int, dtype: Any) -> t
 @pytest.mark.parametrize("loss", OF_LOGITS, ids=str)
 @given(
     outer=st.integers(1, 3), stretch=st.sampled_from((-9, -1, 0, 1, 3, 50)), seed=st.integers(0, 10**6),
-    classes=st.sampled_from((2, 3, 5, 16, 24, 33, 257, 300)), weighted=st.booleans(), masked=st.booleans(),
-    reduction=st.sampled_from(("mean", "sum", "none")), in_place=st.booleans(), slack=st.sampled_from((0, 0, 8)),
-    low=st.booleans(),
+    classes=st.sampled_from((2, 3, 5, 16, 24, 33, 257, 300)), place=st.integers(0, 3), in_place=st.booleans(),
+    slack=st.sampled_from((0, 0, 8)), low=st.booleans(),
 )  # fmt: skip
 def test_random_stretches(
-    loss: lm.Loss, dtype: Any, outer: int, stretch: int, seed: int, classes: int, weighted: bool, masked: bool,
-    reduction: str, in_place: bool, slack: int, low: bool,
+    loss: lm.Loss, dtype: Any, outer: int, stretch: int, seed: int, classes: int, place: int, in_place: bool,
+    slack: int, low: bool,
 ) -> None:  # fmt: skip
+    weighted, masked, reduction = way(loss, dtype, place)
     inner = max(1, WIDTHS[dtype] + stretch)
     rng = np.random.default_rng(seed)
     moved, y, z = spread(loss, outer, inner, classes, dtype)

@@ -29,8 +29,7 @@ CASES = [
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LOSSMITH_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "kernels"))
+def _threads_as_they_were() -> Iterator[None]:
     yield
     threads.set_num_threads(None)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import lossmith as lm
 from lossmith.engines import choice
 from tests.engines.guarded import Rooms
-from tests.engines.test_llvm_rows import LOSSES, close, sample
+from tests.engines.test_llvm_rows import LOSSES, close, sample, way
 
 ROOMS = Rooms(8 * 40 * 300)
 CLASSES = (2, 3, 5, 7, 8, 9, 13, 15, 16, 17, 23, 24, 25, 31, 33, 47, 63, 65, 127, 129, 255, 257)
@@ -22,14 +22,13 @@ CLASSES = (2, 3, 5, 7, 8, 9, 13, 15, 16, 17, 23, 24, 25, 31, 33, 47, 63, 65, 127
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 @given(
-    classes=st.sampled_from(CLASSES), rows=st.integers(1, 40), seed=st.integers(0, 10**6), weighted=st.booleans(),
-    masked=st.booleans(), reduction=st.sampled_from(("mean", "sum", "none")), in_place=st.booleans(),
-    slack=st.sampled_from((0, 0, 8)), low=st.booleans(),
+    classes=st.sampled_from(CLASSES), rows=st.integers(1, 40), seed=st.integers(0, 10**6), place=st.integers(0, 3),
+    in_place=st.booleans(), slack=st.sampled_from((0, 0, 8)), low=st.booleans(),
 )  # fmt: skip
 def test_random_rows(
-    loss: lm.Loss, dtype: Any, classes: int, rows: int, seed: int, weighted: bool, masked: bool, reduction: str,
-    in_place: bool, slack: int, low: bool,
-) -> None:  # fmt: skip
+    loss: lm.Loss, dtype: Any, classes: int, rows: int, seed: int, place: int, in_place: bool, slack: int, low: bool
+) -> None:
+    weighted, masked, reduction = way(loss, dtype, place)
     rng = np.random.default_rng(seed)
     y, z = sample(loss, rows, classes, dtype)
     places = rng.permutation(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +18,7 @@ PARTS = ("losses", "gradient", "hessian")
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LOSSMITH_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "kernels"))
+def _threads_as_they_were() -> Iterator[None]:
     yield
     threads.set_num_threads(None)
 
@@ -42,6 +42,17 @@ OF_LOGITS = [
     lm.SymmetricCrossEntropy(),
 ]
 LOSSES = [*OF_LOGITS, *MIXTURES]
+WAYS = list(itertools.product((False, True), (False, True), ("mean", "sum", "none")))
+
+
+def way(loss: lm.Loss, dtype: Any, place: int) -> tuple[bool, bool, str]:
+    """Return with what a loss is reduced at random: whether with weights, whether with a mask, and how.
+
+    Each is kernels to compile, which takes most of the time, and lies around the formula. So each loss of a type has
+    four ways of twelve, with every reduction among them, and losses take turns.
+    """
+    first = 2 * LOSSES.index(loss) + (dtype == np.float64)
+    return WAYS[(first + 5 * place) % len(WAYS)]
 
 
 def sample(loss: lm.Loss, rows: int, classes: int, dtype: Any) -> tuple[Array, Array]:
