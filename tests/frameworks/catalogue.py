@@ -9,8 +9,26 @@ import numpy as np
 
 from lossmith import Loss
 from lossmith.certify.samples import sample
+from lossmith.engines import choice
+from lossmith.structures.divergence import Divergence
+from lossmith.structures.rows import Rows
+from tests.laws.samples import EVERY, is_plain
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+_TURNS = ("jax", "tensorflow")
+_IN_TURN = [loss for loss in EVERY if not is_plain(loss) and isinstance(loss, Rows | Divergence)]
+
+
+def shared(library: str) -> list[Loss]:
+    """Return the losses that a library is asked for: all, but of the forms of losses over classes every other one.
+
+    What such a form changes is computed by its structure, which is one code for every library and many losses, and
+    PyTorch is asked for all of them. What a library adds are its functions and their derivatives, and either half of
+    the forms calls every one, with arrays of every rank. So forms take turns: each is in two libraries, and two
+    neighbours, which are mostly of one loss, in one.
+    """
+    others = {loss for place, loss in enumerate(_IN_TURN) if place // 2 % len(_TURNS) != _TURNS.index(library)}
+    return [loss for loss in EVERY if loss not in others]
 
 
 def given(loss: Loss, rows: int, dtype: Any) -> Arrays:
@@ -28,7 +46,7 @@ def directions(loss: Loss, arrays: Mapping[str, Any]) -> Arrays:
 def right(loss: Loss, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Return losses, gradients and second derivatives along those directions."""
     one, axis = loss.predicted[0].name, loss.row_axis
-    with np.errstate(all="ignore"):
+    with choice.using("numpy"), np.errstate(all="ignore"):  # kernels have tests of their own, and to compile
         found = {"losses": loss.losses(**arrays)}
         slopes = loss.gradient(**arrays)
         blocks = loss.hessian(**arrays, kind="full" if loss._couples else "diagonal")

@@ -18,7 +18,7 @@ import lossmith.jax as lj
 from lossmith import Loss
 from tests.frameworks import catalogue
 from tests.frameworks.tolerance import ULPS
-from tests.laws.samples import EVERY, name_of
+from tests.laws.samples import name_of
 
 DEFAULTS = [lm.get(name) for name in lm.names()]
 Inputs = dict[str, jax.Array]
@@ -56,7 +56,7 @@ def furthest(loss: Loss, dtype: Any, change: Callable[[Any], Any] = lambda x: x)
 
 
 # Formulas have all their forms, and both types, in test_arrays.
-FORMS = [loss for loss in EVERY if loss in DEFAULTS or not isinstance(loss, lm.Pointwise)]
+FORMS = [loss for loss in catalogue.shared("jax") if loss in DEFAULTS or not isinstance(loss, lm.Pointwise)]
 
 
 @pytest.mark.usefixtures("wide")
