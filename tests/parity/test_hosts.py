@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -41,11 +42,14 @@ def beyond(loss: Loss, host: Host, kinds: Iterable[str] = KINDS) -> list[Any]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", INSTALLED)
-def test_every_host_says_the_same(name: str) -> None:
-    asked = [(loss, kinds) for loss, host, kinds in turns(DEFAULTS, HOSTS, sampled=True) if host == name]
-    assert len(asked) >= len(DEFAULTS) // 4
-    assert [found for loss, kinds in asked for found in beyond(loss, HOSTS[name], kinds)] == []
+def test_every_host_says_the_same() -> None:
+    # All in one process: truths, to hundreds of digits, cost more than what most hosts say.
+    asked = list(turns(DEFAULTS, HOSTS, sampled=True))
+    counts = Counter(host for _, host, _ in asked)
+    assert all(counts[name] >= len(DEFAULTS) // 4 for name in INSTALLED)
+    assert [
+        (host, found) for loss, host, kinds in asked if host in INSTALLED for found in beyond(loss, HOSTS[host], kinds)
+    ] == []
 
 
 @pytest.mark.parametrize("loss", [lm.BinaryCrossEntropy(), lm.KLDivergence(q_kind="logits")], ids=str)
