@@ -1,4 +1,4 @@
-"""Objects of Keras on each of its backends, which it chooses when it is imported: a process each."""
+"""Objects of Keras on each of its backends, which it chooses when it is imported: PyTorch here, others elsewhere."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.frameworks.keras_cases import *  # noqa: F403  # on PyTorch, which Keras runs on where all tests run
+from tests.frameworks.keras_cases import BACKEND
+
 CASES = Path(__file__).with_name("keras_cases.py")
 ROOT = CASES.parents[2]
 OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_losses_are_at_home_in_keras(backend: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *OPTIONS, str(CASES)],
@@ -26,3 +29,7 @@ def test_losses_are_at_home_in_keras(backend: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_third_backend_is_that_of_this_process() -> None:
+    assert BACKEND == "torch"
