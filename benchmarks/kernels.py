@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -21,6 +22,7 @@ import numpy as np
 
 import lossmith as lm
 from benchmarks.cases import Case, gradient_room
+from benchmarks.switch import forget
 from lossmith.core.loss import Loss
 from lossmith.engines import choice
 from lossmith.structures.divergence import Divergence
@@ -32,6 +34,10 @@ NOTHING = 3
 WANTED = 25
 """Milliseconds that a kernel should take to compile."""
 
+TIMES = 3
+"""How often each kernel is compiled where compilation alone is measured."""
+
+DTYPES = ("float32", "float64")
 ROWS = 16_384
 SHAPES = ((1600, 10), (32, 1_000), (8, 16_000))
 
@@ -84,20 +90,67 @@ def measure(
     return (whole - one) / (np.prod(shape) * (1 - 1 / shape[0])) * 1e9, (first - whole) * 1e3
 
 
+def compilations(loss: Loss, name: str, dtype: str, *, cost: bool) -> list[float]:
+    """Return milliseconds of the processor that the first call of each shape takes beyond a later one: the least."""
+    taken = []
+    for _ in range(TIMES):
+        forget()
+        times = []
+        for shape in shapes(loss):
+            with choice.using("llvm"):
+                run = call(pickle.loads(pickle.dumps(loss)), name, shape, dtype, cost=cost)  # one that knows no kernel
+                start = time.process_time()
+                run()
+                first = time.process_time()
+                run()
+            times.append((2 * first - start - time.process_time()) * 1e3)
+        taken.append(times)
+    return [min(times) for times in zip(*taken, strict=True)]
+
+
+def report(compiled: Collection[float], what: str = "kernels") -> str:
+    """Return a line about how long compilations took, of those that something was compiled in."""
+    taken = [took for took in compiled if took > NOTHING]
+    if not taken:
+        return f"No {what} compiled."
+    slow = sum(took > WANTED for took in taken)
+    return (
+        f"Compilation: {statistics.median(taken):.0f} ms in the middle of {len(taken)} {what}, "
+        f"{max(taken):.0f} ms at most, more than {WANTED} ms for {slow}."
+    )
+
+
+def compile_all(only: Collection[str], *, cost: bool) -> None:
+    """Print what compilations take, and how many take long."""
+    print("| loss | shape | float32, ms | float64, ms |\n| --- | --- | ---: | ---: |")
+    compiled: dict[bool, list[float]] = {True: [], False: []}
+    for name, loss in losses(only):
+        found = [compilations(loss, name, dtype, cost=cost) for dtype in DTYPES]
+        for shape, *times in zip(shapes(loss), *found, strict=True):
+            compiled[isinstance(loss, Pointwise)] += times
+            size = " x ".join(f"{size:,}" for size in shape)
+            print(f"| {name} | {size} | {times[0]:.0f} | {times[1]:.0f} |", flush=True)
+    print(f"\n{report(compiled[True], 'kernels of numbers')}\n{report(compiled[False], 'kernels of rows')}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--cost", action="store_true", help="the cost alone")
+    parser.add_argument("--compile", action="store_true", help="compilation alone")
     options = parser.parse_args()
+    if options.compile:
+        compile_all(options.only, cost=options.cost)
+        return
     print("| loss | shape | float32, ns | float64, ns | compiled in, ms |\n| --- | --- | ---: | ---: | ---: |")
     compiled = []
     for name, loss in losses(options.only):
         for shape in shapes(loss):
             (single, first), (double, second) = (
-                measure(loss, name, shape, dtype, options.calls, cost=options.cost) for dtype in ("float32", "float64")
+                measure(loss, name, shape, dtype, options.calls, cost=options.cost) for dtype in DTYPES
             )
-            compiled += [took for took in (first, second) if took > NOTHING]
+            compiled += [first, second]
             row = (
                 " x ".join(f"{size:,}" for size in shape),
                 f"{single:.2f}",
@@ -105,9 +158,7 @@ def main() -> None:
                 f"{first:.0f}, {second:.0f}",
             )
             print(f"| {name} | {' | '.join(row)} |", flush=True)
-    slow = sum(took > WANTED for took in compiled)
-    print(f"\nCompilation: {statistics.median(compiled):.0f} ms in the middle of {len(compiled)} kernels, "
-          f"{max(compiled):.0f} ms at most, more than {WANTED} ms for {slow}.")  # fmt: skip
+    print(f"\n{report(compiled)}")
 
 
 if __name__ == "__main__":

@@ -59,15 +59,20 @@ def by_engine(run: Callable[[], object]) -> dict[str, float]:
     return {name: min(found[1:]) for name, found in taken.items()}
 
 
+def forget() -> None:
+    """Forget all kernels, so that each is made again; losses can share one."""
+    kernel.ready.cache_clear()
+    for made in KERNELS:
+        made.clear()
+
+
 def compilation(name: str) -> float:
     """Return the seconds that the first call on the compiled engine takes beyond a later one, at best."""
     taken = []
     with choice.using("llvm"):
         for _ in range(3):
             run = task(name, lm.get(name).raw_form, SIZES[0])  # a new loss, which knows no kernel
-            kernel.ready.cache_clear()
-            for made in KERNELS:
-                made.clear()  # losses can share one
+            forget()
             taken.append(timing.seconds(run) - timing.seconds(run))
     return min(taken)
 
