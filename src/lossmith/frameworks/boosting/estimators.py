@@ -40,7 +40,7 @@ class Boosted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         """Say what its arguments are, where Python before 3.11.3 would look at ``__new__``."""
         super().__init_subclass__(**given)
         _, *taken = inspect.signature(cls.__init__).parameters.values()
-        cls.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]  # inspect reads it
+        cls.__signature__ = inspect.Signature(taken)
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
         """Say where the library's own settings go, which are no arguments."""
