@@ -268,3 +268,15 @@ def test_nothing_is_kept_alive() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_tensors_that_nobody_tells_of_go_by_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "_EXPORT", 0)  # as where a library keeps another table
+    f, y = torch.linspace(-3, 3, 30, requires_grad=True), torch.zeros(30)
+    with counting(monkeypatch) as took:
+        module = lt.Huber()
+        found = [costs(module, {"input": f, "target": y}) for _ in range(3)]
+    assert took == [True] * 3
+    for cost, slope in found:
+        np.testing.assert_allclose(cost, lm.Huber().cost(y.numpy(), f.detach().numpy()), rtol=1e-6)
+        np.testing.assert_allclose(slope, lm.Huber().cost_and_gradient(y.numpy(), f.detach().numpy())[1], rtol=1e-6)

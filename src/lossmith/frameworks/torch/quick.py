@@ -135,7 +135,8 @@ class Quick:
         like = (lead.ndim, lead.shape[-1:], lead.numel() <= BLOCK, *[tensor.dtype for tensor in tensors])
         given = [tensor.detach().numpy() for tensor in tensors]
         mean, known = self._reduction != "sum", ways.made.get(like)
-        if like not in ways.made and (enter := self._plain.again(given, ways.wanted, mean=mean, export=_EXPORT)):
+        new = like not in ways.made and _EXPORT  # without that no function could read tensors
+        if new and (enter := self._plain.again(given, ways.wanted, mean=mean, export=_EXPORT)):
             known = ways.remember(like, (enter, lead.dtype))
         if known is None:
             found = _by_arrays(self._loss, mean, ways.wanted, given)
