@@ -11,7 +11,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.engines import choice
-from lossmith.engines.llvm import row_kernel, threads
+from lossmith.engines.llvm import row_by_row, row_kernel, threads
 
 Array = np.ndarray
 PARTS = ("losses", "gradient", "hessian")
@@ -98,6 +98,24 @@ def test_every_loss_of_log_probabilities_is_what_the_reference_says(loss: lm.Los
         got = loss.evaluate(y, z, PARTS, trusted=True)
     for name in PARTS:
         close(got[name], expected[name], dtype, name)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("classes", [131, 256, 1001])
+@pytest.mark.parametrize("loss", [*OF_LOGITS[:4], MIXTURES[1]], ids=str)
+def test_large_gradients_are_written_whole(
+    loss: lm.Loss, classes: int, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y, z = sample(loss, 23, classes, dtype)
+    with choice.using("llvm"):
+        expected = loss.evaluate(y, z, PARTS, trusted=True)
+        monkeypatch.setattr(row_kernel, "STREAMING", 0)  # past the caches, however small it is
+        monkeypatch.setattr(row_by_row, "STREAMING", 0)
+        for parts in (PARTS, PARTS[:2]):
+            out = {name: np.full_like(expected[name], 7.0) for name in parts[1:]}
+            got = loss.evaluate(y, z, parts, out=out, trusted=True)
+            for name in parts:
+                np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
 
 
 @pytest.mark.parametrize("classes", [2, 10, 24, 100])

@@ -301,12 +301,12 @@ def _fix(slot: str, array: str, form: RowForm) -> list[str]:
 
 
 def _aligned(form: RowForm, b: Body) -> list[str]:
-    """Return the lines that say which classes come before the first cache line, and where the sweep ends then."""
+    """Return the lines that say which classes come before the first whole vector, and where the sweep ends then."""
     width, long = b.width, b.vector("i64")
     return [
         "  %address = ptrtoint ptr %w_gradient to i64",
-        "  %before_line = sub i64 0, %address",
-        "  %gap = and i64 %before_line, 63",
+        "  %before_vector = sub i64 0, %address",
+        f"  %gap = and i64 %before_vector, {form.size * width - 1}",
         f"  %gap_classes = udiv i64 %gap, {form.size}",
         "  %head = call i64 @llvm.umin.i64(i64 %gap_classes, i64 %classes)",
         *splat("heads", "i64", b, "head"),
