@@ -86,6 +86,10 @@ ROW_LOSSES: list[lm.Loss] = [
     lm.MulticlassBrier(prediction="probabilities", targets="distributions"),
     lm.CrammerSinger(ignore_index=0),
     lm.WestonWatkins(class_weight=WEIGHTS),
+    lm.CrammerSinger(label_smoothing=0.1, ignore_index=2),
+    lm.CrammerSinger(targets="distributions"),
+    lm.WestonWatkins(label_smoothing=0.1, class_weight=WEIGHTS),
+    lm.WestonWatkins(targets="distributions", class_axis=0),
     lm.KLDivergence(),
     lm.KLDivergence(p_kind="logits", q_kind="logits"),
     lm.ReverseKLDivergence(p_kind="log_probabilities", q_kind="logits"),
@@ -104,7 +108,7 @@ ROW_LOSSES: list[lm.Loss] = [
     2 * lm.KLDivergence(q_kind="logits") + lm.JensenShannon(q_kind="logits"),
 ]
 """Each kind of losses of rows with each of its options, some of them together."""
-FEW_ROWS = [ROW_LOSSES[place] for place in (1, 2, 3, 8, 9, 11, 12, 14, 19, 21, 22, 24, 26, 27)]
+FEW_ROWS = [ROW_LOSSES[place] for place in (1, 2, 3, 8, 9, 11, 12, 13, 15, 18, 23, 25, 26, 28, 30, 31)]
 """Those that have all statements between them, for what takes long."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lossmith.custom.export.printer import Language, Printer
-from lossmith.custom.export.rowwise import Recipe, Statement
+from lossmith.custom.export.rowwise import OTHER, Recipe, Statement
 from lossmith.custom.export.sheet import RowSheet
 
 NOTES = (
@@ -55,18 +55,27 @@ class _Writer:
     language: Language
     helpers: dict[str, None]
     local: dict[str, str] = field(default_factory=dict)
+    second: dict[str, str] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         found = {**self.names}
-        for name, statement in self.recipe.statements.items():
+        for name in self.recipe.statements:
             spelt = name
-            while spelt in self.language.reserved or spelt in found.values() or spelt in (self.sheet.entries, "k"):
+            while spelt in self.language.reserved or spelt in found.values() or spelt in (self.sheet.entries, *"jk"):
                 spelt += "_"
-            found[name] = {"places": "k", "numbers": f"{name.upper()}[k]"}.get(statement.kind, spelt)
-        for name in self.recipe.entries:
-            found[name] = f"{self.names[name]}_k"
-        self.local = found
+            found[name] = spelt
+        self.local, self.second = self._of_entry(found, "k", ""), self._of_entry(found, "j", "_j")
+
+    def _of_entry(self, names: Mapping[str, str], at: str, ending: str) -> dict[str, str]:
+        """Return what values are called in a loop over entries."""
+        found = {**names}
+        for name in (*self.recipe.entries, *self.recipe.statements):
+            kind = self.recipe.statements[name].kind if name in self.recipe.statements else "entry"
+            spelt = {"places": at, "numbers": f"{name.upper()}[{at}]", "entry": f"{names[name]}_{at}"}.get(kind)
+            if spelt or not self.recipe.whole(name):
+                found[name] = spelt or f"{names[name]}{ending}"
+        return found
 
     def function(self, name: str, output: str, meaning: str) -> str:
         """Return the function of one output."""
@@ -83,7 +92,7 @@ class _Writer:
         fills = output.startswith("gradient")
         if fills:
             inside, text = self._entry(str(made), outer)
-            lines += [*self._starts(str(made)), self._loop, *_within(inside), f"    gradient[k] = {text};", "}"]
+            lines += [*self._starts(str(made)), self._loop(), *_within(inside), f"    gradient[k] = {text};", "}"]
         elif not lines or not lines[-1].startswith("return"):
             lines.append(f"return {self.local.get(str(made), str(made))};")
         arguments = [f"long {self.sheet.entries}"]
@@ -104,14 +113,13 @@ class _Writer:
             "}",
         ])  # fmt: skip
 
-    def _printer(self, outer: Printer | None = None) -> Printer:
-        printer = Printer(self.language, self.local, self.helpers, self.names[self.sheet.wrt[0]])
-        printer.taken |= {"k", "gradient", self.sheet.entries} | (outer.taken if outer else set())
+    def _printer(self, outer: Printer | None = None, local: Mapping[str, str] | None = None) -> Printer:
+        printer = Printer(self.language, local or self.local, self.helpers, self.names[self.sheet.wrt[0]])
+        printer.taken |= {*"jk", "gradient", self.sheet.entries} | (outer.taken if outer else set())
         return printer
 
-    @property
-    def _loop(self) -> str:
-        return f"for (long k = 0; k < {self.sheet.entries}; k++) {{"
+    def _loop(self, at: str = "k") -> str:
+        return f"for (long {at} = 0; {at} < {self.sheet.entries}; {at}++) {{"
 
     def _gathered(self, name: str, statement: Statement, outer: Printer) -> list[str]:
         """Return the lines of a number of a row."""
@@ -142,7 +150,7 @@ class _Writer:
                 [f"if ({text} > {made}_is) {{", f"    {made}_is = {text};", f"    {made} = k;", "}"],
             ),
         }[statement.kind]
-        return [*start, *self._starts(statement.of[0]), self._loop, *_within([*inside, *step]), "}"]
+        return [*start, *self._starts(statement.of[0]), self._loop(), *_within([*inside, *step]), "}"]
 
     def _needed(self, name: str) -> dict[str, Statement]:
         """Return the statements of entries that one of them needs, itself included."""
@@ -162,22 +170,41 @@ class _Writer:
 
     def _entry(self, name: str, outer: Printer) -> tuple[list[str], str]:
         """Return the lines within a loop that compute a value of an entry, and its text."""
-        needed, printer = self._needed(name), self._printer(outer)
+        return self._computed(name, self._printer(outer), self.local, "k")
+
+    def _computed(self, name: str, printer: Printer, local: Mapping[str, str], at: str) -> tuple[list[str], str]:
+        needed = self._needed(name)
         lines: list[str] = []
         used = {name, *(item for statement in needed.values() for item in statement.of)}
         for item in self.recipe.entries:
             if item in used:
-                lines.append(f"const double {self.local[item]} = {self.names[item]}[k];")
+                lines.append(f"const double {local[item]} = {self.names[item]}[{at}];")
         for item, statement in needed.items():
             if statement.kind == "cumsum":
-                lines.append(f"{self.local[item]} += {self.local[statement.of[0]]};")
+                lines.append(f"{local[item]} += {local[statement.of[0]]};")
+            elif statement.kind == "across":
+                lines += self._across(local[item], statement, printer)
             elif statement.program is not None:
                 more, results = printer.body(statement.program)
                 lines += more
                 if item == name:
                     return lines, results["value"]
-                lines.append(f"const double {self.local[item]} = {results['value']};")
-        return lines, self.local[name]
+                lines.append(f"const double {local[item]} = {results['value']};")
+        return lines, local[name]
+
+    def _across(self, made: str, statement: Statement, outer: Printer) -> list[str]:
+        """Return the lines of a sum over pairs: a loop over the second entry, whose values are computed within it."""
+        assert statement.program is not None
+        named = {**self.local, **{f"{item}{OTHER}": self.second[item] for item in statement.others}}
+        lines: list[str] = []
+        for item in statement.others:
+            more, text = self._computed(item, self._printer(outer, self.second), self.second, "j")
+            lines += [line for line in more if line not in lines]
+            if text != self.second[item]:
+                lines.append(f"const double {self.second[item]} = {text};")
+        more, results = self._printer(outer, named).body(statement.program)
+        inside = [*lines, *more, f"{made} += {results['value']};"]
+        return [f"double {made} = 0.0;", self._loop("j"), *_within(inside), "}"]
 
 
 def _in(word: str, text: str) -> bool:

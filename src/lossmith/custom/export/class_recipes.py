@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from lossmith import CrammerSinger
 from lossmith.custom.export.rowwise import Made, Names, Outputs, Part, Recipe
-from lossmith.errors import ParameterError
 from lossmith.program import Ops, Value
 from lossmith.structures.rows import Rows
 from lossmith.structures.softmax import AdjustedSoftmax
@@ -159,10 +158,7 @@ def margin(part: Part) -> Outputs:
     """Return what the lead of the true class lacks to 1, over the best of the others or over each."""
     r, loss = part.recipe, part.loss
     if not loss.single:
-        raise ParameterError(
-            f"{loss} cannot be exported as code: of a margin for each class of a distribution there is no short form. "
-            "With targets='indices' and without label_smoothing it can"
-        )
+        return (_expected_best if isinstance(loss, CrammerSinger) else _expected_sum)(r, _shares(r, loss))
     true = r.gather("true_score", "pick", "f", _place(r, loss))
     is_true = _is_true(r, loss)
     missing = r.each("missing", lambda ops, s: ops.where(is_true(ops, s), -math.inf, 1 + (s["f"] - s[true])))
@@ -186,5 +182,49 @@ def margin(part: Part) -> Outputs:
     return {
         "value": r.gather("row_loss", "sum", r.each("terms", lambda ops, s: ops.max(s[missing], 0.0))),
         "gradient:f": r.each("slopes", lambda ops, s: ops.where(is_true(ops, s), -s[count], s[rises])),
+        "hessian:f": 0.0,
+    }
+
+
+def _expected_best(r: Recipe, t: Made) -> Outputs:
+    """Return what each class's lead over the best of the others lacks to 1, by the share that the class has."""
+    places, best = r.gather("classes", "places"), r.gather("best", "argmax", "f")
+    rest = r.each("rest", lambda ops, s: ops.where(ops.equal(s[places], s[best]), -math.inf, s["f"]))
+    second = r.gather("second", "argmax", rest)
+    scores = [r.gather(f"{name}_score", "pick", "f", at) for name, at in (("best", best), ("second", second))]
+
+    def lack(ops: Ops, s: Names) -> Value:
+        return 1 + (ops.where(ops.equal(s[places], s[best]), s[scores[1]], s[scores[0]]) - s["f"])
+
+    missing = r.each("missing", lack)
+    terms = r.each("terms", lambda ops, s: ops.where(s[missing] > 0, ops.mul0(s[t], s[missing]), 0.0))
+    pull = r.each("pull", lambda ops, s: ops.where(s[missing] > 0, s[t], 0.0))
+    total, own = r.gather("total_pull", "sum", pull), r.gather("pull_of_best", "pick", pull, best)
+
+    def slope(ops: Ops, s: Names) -> Value:
+        # All rivals but the best class's own are the best class.
+        others = ops.where(ops.equal(s[places], s[best]), s[total] - s[own], 0.0)
+        return others + ops.where(ops.equal(s[places], s[second]), s[own], 0.0) - s[pull]
+
+    return {
+        "value": r.gather("row_loss", "sum", terms),
+        "gradient:f": r.each("slopes", slope),
+        "hessian:f": 0.0,
+    }
+
+
+def _expected_sum(r: Recipe, t: Made) -> Outputs:
+    """Return what each class's leads over the others lack to 1, by the share that the class has."""
+
+    def missing(s: Names, own: Names) -> Value:
+        return 1 + (s["f"] - own["f"])
+
+    # Each class lacks 1 to itself, which the sum has too much; in slopes that cancels.
+    lack = r.across("lack", lambda ops, own, s: ops.where(missing(s, own) > 0, missing(s, own), 0.0))
+    count = r.across("rivals", lambda ops, own, s: ops.where(missing(s, own) > 0, 1.0, 0.0))
+    pull = r.across("pull", lambda ops, s, own: ops.where(missing(s, own) > 0, own[t], 0.0))
+    return {
+        "value": r.gather("row_loss", "sum", r.each("terms", lambda ops, s: ops.mul0(s[t], s[lack] - 1))),
+        "gradient:f": r.each("slopes", lambda ops, s: s[pull] - s[t] * s[count]),
         "hessian:f": 0.0,
     }

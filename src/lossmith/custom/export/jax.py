@@ -52,6 +52,7 @@ JAX = Language(
         "numbers": "jnp.asarray({list}, {like}.dtype)",
         "width": "{like}.shape[-1]",
         "begin": "{0}[..., None]",
+        "there": "{0}[..., None, :]",
         "end": "{0}[..., 0]",
         "axis": "jnp.moveaxis({0}, {1}, {2})",
     },

@@ -72,7 +72,8 @@ def _rows(sheet: RowSheet) -> dict[str, Any]:
         of = {"of": list(statement.of)} if statement.of else {}
         numbers = {"numbers": list(statement.numbers)} if statement.numbers else {}
         program = {"program": json.loads(statement.program.to_json())} if statement.program else {}
-        described.append({"value": name, "kind": statement.kind, **of, **numbers, **program})
+        others = {"others": list(statement.others)} if statement.others else {}
+        described.append({"value": name, "kind": statement.kind, **of, **others, **numbers, **program})
     return {
         "class_axis": sheet.class_axis,
         "entries": list(recipe.entries),

@@ -48,6 +48,7 @@ KERAS = Language(
         "numbers": "ops.array({list}, {like}.dtype)",
         "width": "{like}.shape[-1]",
         "begin": "ops.expand_dims({0}, -1)",
+        "there": "ops.expand_dims({0}, -2)",
         "end": "ops.squeeze({0}, -1)",
         "axis": "ops.moveaxis({0}, {1}, {2})",
     },

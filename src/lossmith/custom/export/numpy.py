@@ -85,6 +85,7 @@ NUMPY = Language(
         "numbers": "np.array({list})",
         "width": "{like}.shape[-1]",
         "begin": "np.asarray({0})[..., None]",
+        "there": "{0}[..., None, :]",
         "end": "{0}[..., 0]",
         "axis": "np.moveaxis({0}, {1}, {2})",
     },

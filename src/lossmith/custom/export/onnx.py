@@ -7,7 +7,7 @@ from typing import Any
 
 from lossmith.core.loss import Loss
 from lossmith.custom.export.helpers import HELPERS, helper
-from lossmith.custom.export.rowwise import Statement
+from lossmith.custom.export.rowwise import OTHER, Statement
 from lossmith.custom.export.sheet import PointSheet, RowSheet, sheet_of
 from lossmith.custom.export.words import about, called
 from lossmith.errors import MissingDependencyError, ProgramError
@@ -112,7 +112,13 @@ class _Builder:
         indices = {name for name, item in recipe.statements.items() if item.kind in ("places", "place", "argmax")}
         for name, statement in recipe.needed(*outputs).items():
             given = [known[item] for item in statement.of]
-            if statement.program is not None:
+            if statement.kind == "across" and statement.program is not None:
+                named = {item: self._node("Unsqueeze", [known[item], last]) for item in statement.of}
+                for item in statement.others:
+                    named[f"{item}{OTHER}"] = self._node("Unsqueeze", [known[item], self._whole([-2])])
+                pairs = self.written(statement.program, [named[item] for item in statement.program.inputs])["value"]
+                known[name] = self._node("ReduceSum", [pairs, last], keepdims=0)
+            elif statement.program is not None:
                 leaves = [
                     self._node("Cast", [known[item]], to=self.onnx.TensorProto.FLOAT)
                     if item in recipe.places or item in indices

@@ -53,7 +53,8 @@ class Language:
         prefix: what names of small functions begin with.
         assign: how a value gets a name, and a condition, where that is written in another way.
         rows: what statements of rows are in a library of arrays: see ``rowwise``, and ``begin``, ``end``, ``axis`` for
-            a number of a row that gets an axis for entries and loses it, and for an axis that becomes the last.
+            a number of a row that gets an axis for entries and loses it, and for an axis that becomes the last, and
+            ``there`` for entries that get an axis before them.
         with_number: calls of which one argument is a number, by instruction: ``{0}`` is the other, ``{1}`` the number.
     """
 

@@ -30,6 +30,7 @@ SPREADING: Mapping[str, str] = {
     "cumsum": "the sum of the entries up to each, itself included",
     "places": "0, 1, 2, ... along the row",
     "numbers": "a list of numbers, one for each entry",
+    "across": "the sum over all entries of the row, with the values in others, of a formula of each entry and that one",
 }
 """What makes a number of each entry of what is no formula of that entry alone."""
 
@@ -45,13 +46,23 @@ class Statement:
         of: the names of the values that it is made of; those of a formula are the inputs of its program.
         program: the formula, with the output ``value``.
         numbers: the list, of ``numbers`` and ``lookup``.
+        others: the names of values of a second entry, whose inputs in a program follow those of the first.
     """
 
     kind: str
     of: tuple[str, ...] = ()
     program: Program | None = None
     numbers: tuple[float, ...] = ()
+    others: tuple[str, ...] = ()
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names of all values that it is made of."""
+        return (*self.of, *self.others)
+
+
+OTHER = " of the other"
+"""What ends the name of a program's input that is of a second entry."""
 
 Made = str | float
 """A value of a row, by its name, or a number."""
@@ -124,9 +135,27 @@ class Recipe:
             return known[number]
         if 0 <= number - len(known) - len(self.parameters) < len(program.constants):
             return program.constants[0]
-        used = {arg for step in program.steps for arg in step.args} | {number}
-        kept = [place for place in range(len(known)) if place in used]
-        return self._add(name, Statement("formula", tuple(known[place] for place in kept), _without(program, kept)))
+        program = _of_used(program)
+        return self._add(name, Statement("formula", program.inputs, program))
+
+    def across(self, name: str, function: Callable[[Ops, Names, Names], Value]) -> Made:
+        """Add the sum, over all entries of the row, of a formula of an entry and that one, and return its name.
+
+        Args:
+            name: what to call it.
+            function: ``(ops, values of the entry, values of the other) -> formula``.
+        """
+        known = [name for name in (*self.entries, *self.statements) if not self.whole(name)]
+        second = [f"{item}{OTHER}" for item in known]
+
+        def both(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            other = {item: s[spelt] for item, spelt in zip(known, second, strict=True)}
+            return {"value": function(ops, _Symbols(s), _Symbols(other))}
+
+        program = _of_used(readable(traced(both, [*known, *second], self.parameters), ["value"]))
+        others = tuple(known[second.index(item)] for item in program.inputs if item in second)
+        of = tuple(item for item in program.inputs if item not in second)
+        return self._add(name, Statement("across", of, program, (), others))
 
     def gather(self, name: str, kind: str, *of: Made, numbers: Sequence[float] = ()) -> Made:
         """Add another statement, and return what it is called."""
@@ -159,7 +188,7 @@ class Recipe:
         wanted: set[Made] = {self.outputs[output] for output in outputs}
         for name, statement in reversed(self.statements.items()):
             if name in wanted:
-                wanted |= set(statement.of)
+                wanted |= set(statement.needs)
         return {name: statement for name, statement in self.statements.items() if name in wanted}
 
     def lowered(self) -> Recipe:
@@ -167,11 +196,11 @@ class Recipe:
         made = Recipe(self.entries, self.wholes, self.places, self.parameters)
         new: dict[str, Made] = {name: name for name in (*self.entries, *self.wholes)}
         for name, statement in self.statements.items():
-            of = tuple(str(new[item]) for item in statement.of)
+            of, others = (tuple(str(new[item]) for item in items) for items in (statement.of, statement.others))
             if statement.kind in ("log_softmax", "log_sum_exp"):
                 new[name] = _of_exponentials(made, name, statement.kind, of[0])
             else:
-                new[name] = made._add(name, Statement(statement.kind, of, statement.program, statement.numbers))
+                new[name] = made._add(name, Statement(statement.kind, of, statement.program, statement.numbers, others))
         made.outputs = {output: new.get(str(name), name) for output, name in self.outputs.items()}
         return made
 
@@ -187,8 +216,10 @@ def _of_exponentials(made: Recipe, name: str, kind: str, z: str) -> Made:
     return made.each(name, lambda ops, s: s[largest] + s[log_total])
 
 
-def _without(program: Program, kept: Sequence[int]) -> Program:
-    """Return a program with some of its inputs, which are all that it uses."""
+def _of_used(program: Program) -> Program:
+    """Return a program with those of its inputs that it uses."""
+    used = {arg for step in program.steps for arg in step.args} | {number for _, number in program.outputs}
+    kept = [place for place in range(len(program.inputs)) if place in used]
     gone = len(program.inputs) - len(kept)
 
     def new(number: int) -> int:

@@ -11,10 +11,10 @@ from typing import ClassVar
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Parameter
-from lossmith.custom.export.printer import Language, Printer
+from lossmith.custom.export.printer import WIDE, Language, Printer
 from lossmith.custom.export.readable import readable, summed
 from lossmith.custom.export.recipes import recipe_of
-from lossmith.custom.export.rowwise import Recipe, Statement
+from lossmith.custom.export.rowwise import OTHER, Recipe, Statement
 from lossmith.errors import ParameterError
 from lossmith.program import Program
 from lossmith.structures.composite import Sum
@@ -184,7 +184,10 @@ class RowSheet(Sheet):
         for name, statement in needed.items():
             if name == last and statement.kind == "sum":
                 return lines, {outputs[0]: rows["total"].format(local[statement.of[0]])}
-            if statement.program is not None:
+            if statement.kind == "across":
+                more, text = _across(local[name], statement, printer, local, rows)
+                lines += [line for line in more if line not in lines]
+            elif statement.program is not None:
                 printer.like = f"{like}[..., :1]" if recipe.whole(name) else like
                 more, results = printer.body(statement.program)
                 lines += more
@@ -269,6 +272,28 @@ def _local(recipe: Recipe, names: Mapping[str, str], language: Language) -> dict
             spelt += "_"
         found[name] = spelt
     return found
+
+
+def _across(
+    name: str, statement: Statement, printer: Printer, local: Mapping[str, str], rows: Mapping[str, str]
+) -> tuple[list[str], str]:
+    """Return the lines and the text of a sum over pairs of entries, the second of which lie along a further axis."""
+    assert statement.program is not None
+    here = {item: f"{local[item]}_here" for item in statement.of}
+    there = {item: f"{local[item]}_there" for item in statement.others}
+    lines = [f"{spelt} = {rows['begin'].format(local[item])}" for item, spelt in here.items()]
+    lines += [f"{spelt} = {rows['there'].format(local[item])}" for item, spelt in there.items()]
+    second = {f"{item}{OTHER}": spelt for item, spelt in there.items()}
+    names, like = {**local, **here, **second}, next(iter(here.values()))
+    inner = Printer(printer.language, names, printer.helpers, like)
+    printer.taken |= inner.taken
+    inner.taken = printer.taken
+    more, results = inner.body(statement.program)
+    lines, text = [*lines, *more], results["value"]
+    if len(text) > WIDE - len(name):
+        lines.append(f"{name}_pairs = {text}")
+        text = f"{name}_pairs"
+    return lines, rows["total"].format(text)
 
 
 def _gathered(name: str, statement: Statement, local: Mapping[str, str], rows: Mapping[str, str], like: str) -> str:

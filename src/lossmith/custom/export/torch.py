@@ -49,6 +49,7 @@ TORCH = Language(
         "numbers": "{like}.new_tensor({list})",
         "width": "{like}.shape[-1]",
         "begin": "{0}.unsqueeze(-1)",
+        "there": "{0}.unsqueeze(-2)",
         "end": "{0}.squeeze(-1)",
         "axis": "{0}.movedim({1}, {2})",
     },
