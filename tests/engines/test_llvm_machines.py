@@ -16,6 +16,8 @@ from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.mixture_looks import MixtureForm
 from lossmith.engines.llvm.row_frame import RowForm
 from lossmith.structures.divergence import Divergence
+from tests.engines import child
+from tests.engines.lesser import MACHINES
 
 BY_LANES = ("rows by lanes", "rows by lanes whose classes lie apart")
 POWERS = "rows of powers"
@@ -97,3 +99,31 @@ def test_other_machines_get_none_of_x86(kind: Kind, bits: int) -> None:
 def test_x86_orders_what_it_writes_past_the_caches() -> None:
     for name, text in texts("double", 256, on_x86=True).items():
         assert text.count("call void @llvm.x86.sse.sfence()") == (not is_plain(name)), name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.skipif(not compiler.host().on_x86, reason="older machines of x86 are found on x86")
+def test_rows_are_right_on_older_machines(machine: str) -> None:
+    bits, _ = MACHINES[machine]
+    if bits >= compiler.host().bits:
+        pytest.skip("vectors of this machine are no longer, so the other tests say it")
+    child.run(f"""
+    from tests.engines.lesser import pretend
+    pretend({machine!r})
+    from lossmith.engines.llvm.compile import host
+    from tests.engines import test_llvm_divergence as pairs, test_llvm_rows as rows
+    assert host().bits == {bits}
+    for loss in rows.LOSSES[:4] + rows.MIXTURES[:1]:
+        for classes in (10, 131):
+            rows.test_every_loss_of_log_probabilities_is_what_the_reference_says(loss, classes, np.float32)
+    with rows.pytest.MonkeyPatch.context() as patch:
+        for loss in rows.LOSSES[:3:2]:
+            rows.test_large_gradients_are_written_whole(loss, 131, np.float32, patch)
+    for name in ("kl", "jensen_shannon"):
+        for classes in (5, 131):
+            loss = lm.get(name, q_kind="logits")
+            given = pairs.sample(loss, 20, classes, np.float32)
+            got, expected = (pairs.parts_of(loss, given, engine) for engine in ("llvm", "numpy"))
+            for part in expected:
+                pairs.close(got[part], expected[part], np.float32, part)
+    """)

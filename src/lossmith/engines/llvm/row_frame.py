@@ -9,6 +9,9 @@ from lossmith.engines.llvm.lanes import Kind
 
 Targets = Literal["indices", "smoothed", "soft"]
 
+BY_LANE = 128
+"""Bytes of the classes of a row up to which lanes are rows. Rows that a vector holds classes of are longer."""
+
 
 @dataclass(frozen=True)
 class RowForm:

@@ -14,7 +14,7 @@ from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import STREAMING, address, element_type, of_examples, uniform
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.row_call import Prepared, RowCall
-from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, REGIONS, SLOTS, RowForm, Targets
+from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, BY_LANE, REGIONS, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.row_places import Places, lie_across, stretch_of
 from lossmith.engines.llvm.rows import rows as rows_text
 from lossmith.engines.regimes import decided
@@ -27,9 +27,6 @@ GROUP = 6_144
 
 LEAST_NUMBERS = 65_536
 """Logits that are worth a thread of their own."""
-
-BY_LANE = 128
-"""Bytes of the classes of a row up to which lanes are rows: a row takes long where its last vector is not whole."""
 
 FILLED = 4
 """Where classes lie apart, one of so many lanes must have a row of the block, or too many of them are idle."""

@@ -2,27 +2,29 @@
 
 The first finds the largest logit; the second sums exponentials and keeps them in scratch; the third writes
 derivatives. The sum leaves out the largest, so that a certain class keeps its digits.
+
+A look takes some vectors of classes at a time, and what is left of a row one at a time. The last vector ends with the
+row, and so begins among classes that another has had: what it finds and writes of them is the same again, and what it
+adds leaves them out. So no vector reads or writes by a mask.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.frame import LINE, onward, phis, side_by_side
-from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
-from lossmith.engines.llvm.memory import SIZES, in_memory, masked, widen
-from lossmith.engines.llvm.row_frame import RowForm
+from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.memory import SIZES, in_memory, widen
+from lossmith.engines.llvm.row_frame import BY_LANE, RowForm
 
 UNROLLED = 4
-"""Vectors that one turn of a loop over classes takes."""
+"""Vectors at most that one turn of a loop over classes takes."""
 
 
 class Look:
-    """The text of one turn of a look: some whole vectors of classes, or the part of one that ``inside`` says.
+    """The text of one turn of a look: some whole vectors of classes.
 
     Args:
         form: what the kernel does.
@@ -30,17 +32,21 @@ class Look:
         row: what the names of the pointers into the row begin with.
         prefix: what the names of its values begin with.
         count: vectors of a turn.
-        inside: the name of a mask, where the vector is not whole.
+        at_end: whether it may be the last vector, which begins where the row has room for it.
+        streaming: whether gradients are written past the caches.
     """
 
-    def __init__(self, form: RowForm, width: int, row: str, prefix: str, count: int = 1, inside: str = "") -> None:
-        self.form, self.row, self.inside = form, row, inside
-        self.body = Body(form.kind, width, prefix)
-        self.first = f"%k_{prefix}"
-        b = self.body
-        self.places = [self.first] + [
-            b.write("i64", f"add i64 {self.first}, {n * width}").name for n in range(1, count)
-        ]
+    def __init__(
+        self, form: RowForm, width: int, row: str, prefix: str, count: int = 1, *,
+        at_end: bool = False, streaming: bool = False,
+    ) -> None:  # fmt: skip
+        self.form, self.row, self.at_end, self.streaming = form, row, at_end, streaming
+        self.body = b = Body(form.kind, width, prefix)
+        self.k = first = f"%k_{prefix}"
+        if at_end:
+            b.declared.add("declare i64 @llvm.umin.i64(i64, i64)")
+            first = b.write("i64", f"call i64 @llvm.umin.i64(i64 {first}, i64 %last_vector)").name
+        self.places = [first] + [b.write("i64", f"add i64 {first}, {n * width}").name for n in range(1, count)]
 
     def named(self, name: str, type_: str = "") -> Lanes:
         """Return a value of the frame around."""
@@ -52,25 +58,35 @@ class Look:
         size = SIZES[self.form.element(array)]
         return self.body.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 {place}").name
 
-    def load(self, array: str, place: str, otherwise: float) -> Lanes:
-        """Return the numbers of an array at these classes; ``otherwise`` beyond its end."""
+    def load(self, array: str, place: str) -> Lanes:
+        """Return the numbers of an array at these classes."""
         b, at, element = self.body, self.at(array, place), self.form.element(array)
-        if not self.inside:
-            type_ = b.vector(in_memory(element))
-            return widen(b, b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}"), element)
-        return masked(b, at, element, self.inside, otherwise)
+        type_ = b.vector(in_memory(element))
+        return widen(b, b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}"), element)
 
     def logits(self, place: str) -> Lanes:
         """Return the logits at these classes, with what classes add."""
-        z = self.load("logits", place, -math.inf)
-        return z + self.load("adjustment", place, 0.0) if self.form.adjusted else z
+        z = self.load("logits", place)
+        return z + self.load("adjustment", place) if self.form.adjusted else z
+
+    def counted(self, value: Lanes) -> Lanes:
+        """Return what is to be added of numbers, or counted of truths, of these classes: not what was there before."""
+        if not self.at_end:
+            return value
+        b, size = self.body, self.form.size
+        bits = ", ".join(f"{b.integer[-4:-1]} {seen}" for seen in [0] * b.width + [-1] * b.width)
+        b.declared.add(f"@unseen = private unnamed_addr constant [{2 * b.width} x {b.integer[-4:-1]}] [{bits}]")
+        seen = b.write("i64", f"sub i64 {self.places[0]}, {self.k}").name  # their number, less than 0
+        own = b.write("ptr", f"getelementptr [{size} x i8], ptr @unseen, i64 {b.width}").name
+        at = b.write("ptr", f"getelementptr [{size} x i8], ptr {own}, i64 {seen}").name
+        mask = b.write(b.integer, f"load {b.integer}, ptr {at}, align {size}")
+        if value.type == b.truth:
+            return value & b.compare_whole("slt", mask, b.whole(0))
+        return b.from_bits(b.bits(value) & mask)
 
     def mixed(self, t: Lanes) -> Lanes:
         """Return the shares of classes that are trained for: some of each is spread evenly, if that is asked for."""
-        if not self.form.spread:
-            return t
-        found = t * (1.0 - self.named("spread")) + self.named("even")
-        return self.body.select(self.named(self.inside[1:], self.body.truth), found, 0.0) if self.inside else found
+        return t * (1.0 - self.named("spread")) + self.named("even") if self.form.spread else t
 
     def apart(self, t: Lanes) -> Lanes:
         """Return what the shares that are trained for lack to 1, with its own digits."""
@@ -80,25 +96,16 @@ class Look:
         return (1.0 - t) * (1.0 - spread) + (spread - even)
 
     def kept(self, place: str) -> Lanes:
-        """Return what scratch, which is as wide as whole vectors, holds for these classes."""
+        """Return what scratch holds for these classes."""
         b = self.body
         return b.write(b.real, f"load {b.real}, ptr {self.at('scratch', place)}, align {self.form.size}")
 
-    def keep(self, value: Lanes, place: str) -> None:
-        """Write what scratch shall hold for these classes."""
-        b, at = self.body, self.at("scratch", place)
-        b.lines.append(f"  store {b.real} {value.name}, ptr {at}, align {self.form.size}")
-
-    def store(self, value: Lanes, array: str, place: str, *, streaming: bool = False) -> None:
-        """Write the numbers of an array at these classes."""
+    def store(self, value: Lanes, array: str, place: str) -> None:
+        """Write the numbers of an array, or of scratch, at these classes."""
         b, size, at = self.body, self.form.size, self.at(array, place)
-        if not self.inside:
-            how = f"align {size * b.width}, !nontemporal !0" if streaming else f"align {size}"
-            b.lines.append(f"  store {b.real} {value.name}, ptr {at}, {how}")
-            return
-        name = f"llvm.masked.store.v{b.width}{SHORT[b.kind]}.p0"
-        b.declared.add(f"declare void @{name}({b.real}, ptr, i32, {b.truth})")
-        b.lines.append(f"  call void @{name}({b.real} {value.name}, ptr {at}, i32 {size}, {b.truth} {self.inside})")
+        past = self.streaming and array == "gradient"
+        how = f"align {size * b.width}, !nontemporal !0" if past else f"align {size}"
+        b.lines.append(f"  store {b.real} {value.name}, ptr {at}, {how}")
 
 
 Write = Callable[[Look, Mapping[str, str]], dict[str, str]]
@@ -128,21 +135,21 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
     heights = [look.logits(place) - look.named("top_all") for place in look.places]
     exponentials, ties = [], found["ties"]
     made = side_by_side(b, [partial(vector.exp_of_negative, b, height) for height in heights])
-    for place, height, e in zip(look.places, heights, made, strict=True):
-        look.keep(e, place)
-        is_top = height.equals(0.0)
-        exponentials.append(b.select(is_top, 0.0, e))
-        ties = _count(b, is_top, ties)
+    for place, e in zip(look.places, made, strict=True):
+        look.store(e, "scratch", place)
+        is_top = e.equals(1.0)  # or so close to it that its term is 1 as well
+        exponentials.append(look.counted(b.select(is_top, 0.0, e)))
+        ties = _count(b, look.counted(is_top), ties)
     found["ties"] = ties
     add("others", exponentials)
     below = [-height for height in heights] if form.targets != "indices" else []
     if form.targets == "smoothed":
-        add("apart", [b.select(look.named(look.inside[1:], b.truth), d, 0.0) if look.inside else d for d in below])
+        add("apart", [look.counted(d) for d in below])
     if form.targets == "soft":
-        shares = [look.load("targets", place, 0.0) for place in look.places]
-        mixed = [look.mixed(t) for t in shares]
+        shares = [look.load("targets", place) for place in look.places]
+        mixed = [look.counted(look.mixed(t)) for t in shares]
         add("apart", [b.select(t > 0.0, t * d, 0.0) for t, d in zip(mixed, below, strict=True)])
-        add("mass", shares)
+        add("mass", [look.counted(t) for t in shares])
         proper = Lanes(b, b.truth, found["proper"])
         for t in shares:
             proper = proper & ((t >= 0.0) & (t <= 1.0))
@@ -174,20 +181,20 @@ def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         if form.gradient and form.targets == "indices":
             # The true class has been given what makes this right for it too.
             first = e * look.named("scale_all")
-            look.store(b.select(live, first, 0.0), "gradient", place, streaming=form.streaming)
+            look.store(b.select(live, first, 0.0), "gradient", place)
         if (form.gradient and form.targets != "indices") or form.hessian:
             p = e * look.named("inverse_all")
             q = b.select(e.equals(1.0), look.named("rest_all"), 1.0 - p)
             factor = look.named("factor_all")
         if form.gradient and form.targets != "indices":
             if form.targets == "soft":
-                given = look.load("targets", place, 0.0)
+                given = look.load("targets", place)
                 first = p * look.apart(given) - look.mixed(given) * q
             else:
                 first = p * (1.0 - look.named("even")) - look.named("even") * q
             if form.penalised:
                 first = first + p * look.named("pull_all")
-            look.store(b.select(live, first * factor, 0.0), "gradient", place, streaming=form.streaming)
+            look.store(b.select(live, first * factor, 0.0), "gradient", place)
         if form.hessian:
             slope, bend = look.named("slope_all"), look.named("bend_all")
             second = p * q
@@ -200,17 +207,6 @@ def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Names of the values that say where a sweep over classes is: its start, the ends of its loops, and its rest."""
-
-    start: str = "0"
-    many: str = "%many_end"
-    whole: str = "%whole_end"
-    inside: str = "%inside"
-    no_rest: str = "%no_rest"
-
-
 def sweep(
     name: str,
     write: Write,
@@ -218,60 +214,64 @@ def sweep(
     width: int,
     row: str,
     carried: Mapping[str, tuple[str, str]],
-    bounds: Bounds,
+    *,
+    streaming: bool = False,
 ) -> tuple[str, set[str], dict[str, str]]:
     """Return the text of a look at all classes of a row, what it declares, and the names of what it carried.
 
     Args:
-        name: what the names of its values begin with.
+        name: what the names of its values and blocks begin with; the last is ``{name}_end``.
         write: the look.
         form: what the kernel does.
         width: classes in a vector.
         row: what the names of the pointers into the row begin with.
         carried: by name, the type and the first value of what is carried from turn to turn.
-        bounds: where it is.
+        streaming: whether it writes the gradient past the caches, from the first whole vector of its row on; nothing
+            is carried then.
     """
-    many, one, last = (
-        Look(form, width, row, f"{name}{letter}", count, inside)
-        for letter, count, inside in (("m", UNROLLED, ""), ("o", 1, ""), ("l", 1, bounds.inside))
-    )
-    after_many, after_one, after_last = (
-        write(look, {key: f"%{look.body.prefix}_{key}" for key in carried}) for look in (many, one, last)
-    )
+    count = min(UNROLLED, BY_LANE // (width * form.size))  # so that a row has no fewer
+    head = Look(form, width, row, f"{name}h")
+    many = Look(form, width, row, f"{name}m", count, streaming=streaming)
+    one = Look(form, width, row, f"{name}o", at_end=True)
 
-    def turns(look: Look, label: str, before: str, start: str, end: str, after: Mapping[str, str], out: str) -> str:
-        first: Mapping[str, str] = {} if before == f"{name}_begin" else {key: f"%{name}_f_{key}" for key in carried}
-        return f"""
-{label}:
-  {look.first} = phi i64 [ {start}, %{before} ], [ %{label}_next, %{label} ]
-{phis(carried, f"{look.body.prefix}_", (first, before), (after, label))}
+    def turns(look: Look, label: str, start: str, stop: str, before: str, first: Mapping[str, str], out: str) -> None:
+        p = look.body.prefix
+        after.append(write(look, {key: f"%{p}_{key}" for key in carried}))
+        text.append(f"""{label}:
+  {look.k} = phi i64 [ {start}, %{before} ], [ %{label}_next, %{label} ]
+{phis(carried, f"{p}_", (first, before), (after[-1], label))}
 {chr(10).join(look.body.lines)}
-{onward(f"%{label}_next", look.first, width * len(look.places))}
-  %{label}_more = icmp ult i64 %{label}_next, {end}
-  br i1 %{label}_more, label %{label}, label %{out}"""
+{onward(f"%{label}_next", look.k, width * len(look.places))}
+  %{label}_more = icmp ult i64 %{label}_next, {stop}
+  br i1 %{label}_more, label %{label}, label %{out}""")
 
-    after_few = {key: f"%{name}_f_{key}" for key in carried}
-    before_last = {key: f"%{last.body.prefix}_{key}" for key in carried}
-    text = f"""
-  br label %{name}_begin
-{name}_begin:
-  %{name}_some = icmp ult i64 {bounds.start}, {bounds.many}
-  br i1 %{name}_some, label %{name}_many, label %{name}_few
-{turns(many, f"{name}_many", f"{name}_begin", bounds.start, bounds.many, after_many, f"{name}_few")}
-{name}_few:
-{phis(carried, f"{name}_f_", ({}, f"{name}_begin"), (after_many, f"{name}_many"))}
-  %{name}_left = icmp ult i64 {bounds.many}, {bounds.whole}
-  br i1 %{name}_left, label %{name}_one, label %{name}_rest
-{turns(one, f"{name}_one", f"{name}_few", bounds.many, bounds.whole, after_one, f"{name}_rest")}
-{name}_rest:
-{phis(carried, f"{last.body.prefix}_", (after_few, f"{name}_few"), (after_one, f"{name}_one"))}
-  br i1 {bounds.no_rest}, label %{name}_end, label %{name}_last
-{name}_last:
-  {last.first} = add i64 {bounds.whole}, 0
-{chr(10).join(last.body.lines)}
-  br label %{name}_end
-{name}_end:
-{phis(carried, f"{name}_e_", (before_last, f"{name}_rest"), (after_last, f"{name}_last"))}
-"""
-    declared = many.body.declared | one.body.declared | last.body.declared
-    return text, declared, {key: f"%{name}_e_{key}" for key in carried}
+    text, start = [f"  br label %{name}_begin\n{name}_begin:"], "0"
+    after: list[dict[str, str]] = []
+    if streaming:
+        start = f"%{name}_gap"
+        write(head, {})
+        text.append(f"""
+  %{name}_address = ptrtoint ptr %{row}_gradient to i64
+  %{name}_back = sub i64 0, %{name}_address
+  %{name}_bytes = and i64 %{name}_back, {form.size * width - 1}
+  {start} = udiv i64 %{name}_bytes, {form.size}
+  %{name}_even = icmp eq i64 {start}, 0
+  br i1 %{name}_even, label %{name}_some, label %{name}_head
+{name}_head:
+  {head.k} = add i64 0, 0
+{chr(10).join(head.body.lines)}
+  br label %{name}_some
+{name}_some:""")
+    stop, before = f"%{name}_stop", f"{name}_some" if streaming else f"{name}_begin"
+    text.append(f"""  %{name}_size = sub i64 %classes, {start}
+  %{name}_whole = and i64 %{name}_size, -{count * width}
+  {stop} = add i64 {start}, %{name}_whole
+  br label %{name}_many""")
+    turns(many, f"{name}_many", start, stop, before, {}, f"{name}_few")
+    text.append(f"""{name}_few:
+  %{name}_left = icmp ult i64 {stop}, %classes
+  br i1 %{name}_left, label %{name}_one, label %{name}_end""")
+    turns(one, f"{name}_one", stop, "%classes", f"{name}_few", after[0], f"{name}_end")
+    text.append(f"{name}_end:\n{phis(carried, f'{name}_', (after[0], f'{name}_few'), (after[1], f'{name}_one'))}")
+    declared = head.body.declared | many.body.declared | one.body.declared
+    return "\n".join(text), declared, {key: f"%{name}_{key}" for key in carried}

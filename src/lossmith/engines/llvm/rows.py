@@ -28,18 +28,8 @@ from lossmith.engines.llvm.lanes import SHORT, Body
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole, widen
 from lossmith.engines.llvm.row_formula import Rows
 from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm
-from lossmith.engines.llvm.row_looks import (
-    UNROLLED,
-    Bounds,
-    Look,
-    find_top,
-    sum_exponentials,
-    sweep,
-    write_derivatives,
-)
+from lossmith.engines.llvm.row_looks import find_top, sum_exponentials, sweep, write_derivatives
 from lossmith.program import Program
-
-_WRITING = Bounds("%head", "%write_many", "%write_whole", "%write_inside", "%write_no_rest")
 
 
 def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) -> str:
@@ -125,12 +115,7 @@ def _entry(program: Program, form: RowForm, b: Body) -> list[str]:
     lines += [f"  %class_count_one = uitofp i64 %classes to {form.kind}", *splat("class_count", form.kind, b)]
     lines += [f"  %even_one = fdiv {form.kind} %spread_one, %class_count_one", *splat("even", form.kind, b)]
     lines += [
-        f"  %many_end = and i64 %classes, -{UNROLLED * width}",
-        f"  %whole_end = and i64 %classes, -{width}",
-        "  %rest_classes = sub i64 %classes, %whole_end",
-        "  %no_rest = icmp eq i64 %rest_classes, 0",
-        *splat("rests", "i64", b, "rest_classes"),
-        f"  %inside = icmp ult {b.vector('i64')} {lane_numbers(width)}, %rests",
+        f"  %last_vector = sub i64 %classes, {width}",
         f"  %beyond = add i64 %classes, {width - 1}",
         f"  %padded = and i64 %beyond, -{width}",
         "  %kept = mul i64 %padded, %group_rows",
@@ -176,13 +161,13 @@ def _read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the loop that looks twice at each row of a group and leaves in slots what it found."""
     width, kind, wide, truth = b.width, form.kind, b.vector("double"), b.truth
     minus_infinity = b.number(-math.inf).name
-    top_text, declared, top = sweep("t", find_top, form, width, "r", {"top": (b.real, minus_infinity)}, Bounds())
+    top_text, declared, top = sweep("t", find_top, form, width, "r", {"top": (b.real, minus_infinity)})
     nothing = {"others": (wide, "zeroinitializer"), "ties": ("i64", "0")}
     if form.targets != "indices":
         nothing["apart"] = (wide, "zeroinitializer")
     if form.targets == "soft":
         nothing |= {"mass": (wide, "zeroinitializer"), "proper": (truth, b.always.name)}
-    sum_text, more, sums = sweep("s", sum_exponentials, form, width, "r", nothing, Bounds())
+    sum_text, more, sums = sweep("s", sum_exponentials, form, width, "r", nothing)
     reduce = f"llvm.vector.reduce.fmax.v{width}{SHORT[kind]}"
     declared |= more | {f"declare {kind} @{reduce}({b.real})"}
     after = [line for name in ("others", "apart", "mass") if name in sums for line in tree(width, sums[name], name)]
@@ -262,14 +247,7 @@ def _write(form: RowForm, b: Body) -> tuple[str, set[str]]:
         after += _fix("fixed", "gradient", form)
     if form.hessian and form.targets != "soft":
         after += _fix("target", "hessian", form)
-    bounds, declared = Bounds(), set()
-    if form.streaming:
-        bounds = _WRITING
-        head = Look(form, width, "w", "h", inside="%head_inside")
-        write_derivatives(head, {})
-        lines += [*_aligned(form, b), f"  {head.first} = add i64 0, 0", *head.body.lines]
-        declared |= head.body.declared | {"declare i64 @llvm.umin.i64(i64, i64)"}
-    text, more, _ = sweep("w", write_derivatives, form, width, "w", {}, bounds)
+    text, declared, _ = sweep("w", write_derivatives, form, width, "w", {}, streaming=form.streaming)
     arrays = ["gradient", "hessian", *(["targets"] if form.targets == "soft" else [])]
     return (
         f"""
@@ -284,7 +262,7 @@ writing:
   %w_more = icmp ult i64 %w_next, %count
   br i1 %w_more, label %writing, label %group_done
 """,
-        declared | more,
+        declared,
     )
 
 
@@ -297,27 +275,4 @@ def _fix(slot: str, array: str, form: RowForm) -> list[str]:
         f"  %fix_{slot}_shown = select i1 %live, {kind} %fix_{slot}_plain, {kind} 0.0",
         f"  %fix_{slot}_to = getelementptr {kind}, ptr %w_{array}, i64 %w_class",
         f"  store {kind} %fix_{slot}_shown, ptr %fix_{slot}_to, align {size}",
-    ]
-
-
-def _aligned(form: RowForm, b: Body) -> list[str]:
-    """Return the lines that say which classes come before the first whole vector, and where the sweep ends then."""
-    width, long = b.width, b.vector("i64")
-    return [
-        "  %address = ptrtoint ptr %w_gradient to i64",
-        "  %before_vector = sub i64 0, %address",
-        f"  %gap = and i64 %before_vector, {form.size * width - 1}",
-        f"  %gap_classes = udiv i64 %gap, {form.size}",
-        "  %head = call i64 @llvm.umin.i64(i64 %gap_classes, i64 %classes)",
-        *splat("heads", "i64", b, "head"),
-        f"  %head_inside = icmp ult {long} {lane_numbers(width)}, %heads",
-        "  %after_head = sub i64 %classes, %head",
-        f"  %many_after = and i64 %after_head, -{UNROLLED * width}",
-        f"  %whole_after = and i64 %after_head, -{width}",
-        "  %rest_after = sub i64 %after_head, %whole_after",
-        "  %write_many = add i64 %head, %many_after",
-        "  %write_whole = add i64 %head, %whole_after",
-        "  %write_no_rest = icmp eq i64 %rest_after, 0",
-        *splat("write_rests", "i64", b, "rest_after"),
-        f"  %write_inside = icmp ult {long} {lane_numbers(width)}, %write_rests",
     ]
