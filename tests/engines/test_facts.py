@@ -85,7 +85,17 @@ def test_nothing_is_known_without_a_domain() -> None:
     assert program.output("v") not in known
 
 
-@pytest.mark.parametrize("loss", FORMS, ids=str)
+JOINED = [
+    lm.formula(f"where({condition}, 2*f, y)", parameters={"k": 3.0})
+    for condition in (
+        *("k < 1 and f < 9", "f < 9 and k > 1", "f < 9 or k < 1", "k > 1 or f < 9"),
+        *("k < 1 and k < 2", "k > 1 and k > 2", "k < 1 and k > 2", "k < 1 or k < 2", "k < 1 or k > 2"),
+    )
+]
+"""Conditions of which some or all sides are decided by a parameter."""
+
+
+@pytest.mark.parametrize("loss", [*FORMS, *JOINED], ids=str)
 def test_choices_made_early_change_nothing(loss: Pointwise) -> None:
     program, inputs = whole(loss), valid_inputs(loss)
     chosen = decided(program, tuple(loss.free_parameters.items()))

@@ -84,8 +84,9 @@ def _with(program: Program, truths: tuple[tuple[int, bool], ...], zeros: frozens
         elif step.op in ("both", "either") and any(arg in known for arg in args):
             sure = [known[arg] for arg in args if arg in known]
             rest = [arg for arg in args if arg not in known]
-            if (step.op == "either") in sure or not rest:  # one true side makes either true, one false side both false
-                known[number] = (step.op == "either") in sure
+            decides = step.op == "either"  # one true side makes either true, one false side both false
+            if decides in sure or not rest:
+                known[number] = any(sure) if decides else all(sure)
             else:
                 instead[number] = rest[0]
     outputs = tuple((name, instead.get(number, number)) for name, number in program.outputs)
