@@ -90,7 +90,8 @@ def test_the_numbers_are_true() -> None:
     (stretch,) = (finding.facts["minima"] for finding in around if finding.topic == "minimum")
     for each in stretch:
         assert (each["low"] - each["y"], each["high"] - each["y"]) == pytest.approx((-0.37, 0.37))
-    assert lm.check("huber(delta=2)")["robust"].facts == {"lipschitz": True, "bound": 2.0, "grows": [], "fades": []}
+    bounded = {"lipschitz": True, "bound": 2.0, "grows": [], "fades": []}
+    assert lm.check("huber(delta=2)")["robust"].facts == {**bounded, "proved": True}
     assert lm.check("welsch")["robust"].facts["fades"] == ["below", "above"]
 
 

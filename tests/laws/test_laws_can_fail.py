@@ -138,6 +138,12 @@ CATCHES = (
         "the hessian jumps at",
     ),
     Catch(test_traits.kinks_are_true, lambda p: (wrong.ClippedCrossEntropy,), "the gradient jumps at"),
+    Catch(test_traits.slopes_keep_to_their_bounds, lambda p: (wrong.UnderstatedError,), "proved -0.5 to 0.5"),
+    Catch(
+        test_traits.slopes_keep_to_their_bounds,
+        lambda p: (wrong.with_trait(lm.Huber, "lipschitz"),),
+        "denies a bounded gradient",
+    ),
     Catch(
         test_traits.stronger_traits_imply_weaker,
         lambda p: (wrong.with_trait(lm.SquaredError, "differentiable"),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -140,6 +141,17 @@ def kinks_are_true(kind: type[Loss]) -> None:
             )
 
 
+def slopes_keep_to_their_bounds(kind: type[Loss]) -> None:
+    """No gradient is outside of what is proved of all, and a bound that is proved is claimed."""
+    for loss, y in places(kind):
+        low, high = loss._slopes
+        for f in (*grid(loss, y)[::3], *far(loss)[::4]) if math.isfinite(low) or math.isfinite(high) else ():
+            slope = float(oracle.truth(loss, y, f, 1))
+            assert low <= slope <= high, f"the gradient of {loss} is {slope} at {y}, {f}, and proved {low} to {high}"
+    if all(all(map(math.isfinite, loss._slopes)) for loss in forms(kind)):
+        assert kind.card.traits.lipschitz, f"{kind.__name__} denies a bounded gradient, which is proved"
+
+
 def stronger_traits_imply_weaker(kind: type[Loss]) -> None:
     """What has no jump in the Hessian has none in the gradient."""
     traits = kind.card.traits
@@ -153,6 +165,10 @@ def test_traits_are_true(kind: type[Loss], trait: str) -> None:
 
 def test_kinks_are_true(kind: type[Loss]) -> None:
     kinks_are_true(kind)
+
+
+def test_slopes_keep_to_their_bounds(kind: type[Loss]) -> None:
+    slopes_keep_to_their_bounds(kind)
 
 
 def test_stronger_traits_imply_weaker(kind: type[Loss]) -> None:

@@ -64,6 +64,13 @@ class MisstatedGamma(lm.Gamma):
         return ops.sloped(super().formula(ops, y, f), 1 - 1.000001 * ops.mul_exp(y, -f), f)
 
 
+class UnderstatedError(lm.AbsoluteError):
+    """States half of its slope, so that half of its bound is proved."""
+
+    def formula(self, ops: Ops, y: Value, f: Value) -> Value:
+        return ops.sloped(super().formula(ops, y, f), ops.sign(f - y) / 2, f)
+
+
 class UnlikeGamma(lm.Gamma):
     """Takes for one number in two forms what are two numbers."""
 

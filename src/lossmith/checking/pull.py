@@ -47,7 +47,14 @@ def robust(ground: Ground) -> Iterator[Finding]:
         told.append(f"{where} beside the target its size is {', '.join(map(_told, steep.tolist()))}")
     evidence = "; ".join(part for part in told if part)
     evidence = f"{evidence[0].upper()}{evidence[1:]}." if evidence else ""
-    facts = {"lipschitz": not grows, "bound": math.inf if grows else most, "grows": grows, "fades": fades}
+    proved = math.isfinite(ground.steepest)
+    facts = {
+        "lipschitz": not grows, "bound": math.inf if grows else most, "grows": grows, "fades": fades, "proved": proved
+    }  # fmt: skip
+    if proved:
+        evidence += f" Interval arithmetic proves that it is never above {number(ground.steepest)}."
+    elif not grows:
+        evidence += " That is found by search at these places, and not proved."
     if grows:
         title = "The gradient has no bound"
         outliers = "One outlier can outweigh all other rows."

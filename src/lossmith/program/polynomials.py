@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lossmith.program.ranges import Range, plus, power_of, times
+from lossmith.program.ranges import SQUARES, Range, around, plus, power_of, times
 
 Powers = tuple[tuple[int, int], ...]
 """Values and their exponents, in ascending order."""
@@ -30,6 +30,22 @@ class Polynomial:
     def atom(cls, number: int) -> Polynomial:
         """Return a value that is known by its number alone."""
         return cls({((number, 1),): Fraction(1)})
+
+    @classmethod
+    def made(cls, number: int, op: str, given: Sequence[Polynomial]) -> Polynomial:
+        """Return a value of a program, which an instruction makes of others: one known by its number if by no terms."""
+        found: Polynomial | None = None
+        if op in ("add", "sub", "neg"):
+            found = -given[0] if op == "neg" else given[0] + given[1] if op == "add" else given[0] - given[1]
+        elif op in SQUARES:
+            found = given[0] * given[1]
+        elif op == "div" and given[1].terms.keys() == {()}:
+            found = given[0] * cls({(): 1 / given[1].terms[()]})
+        elif op == "pow" and given[1].terms.keys() == {()} and (power := given[1].terms[()]) in (1, 2, 3, 4):
+            found = given[0]
+            for _ in range(int(power) - 1):
+                found = found * given[0] if found.is_short() else found
+        return found if found is not None and found.is_short() else cls.atom(number)
 
     def __add__(self, other: Polynomial) -> Polynomial:
         found = dict(self.terms)
@@ -93,7 +109,7 @@ class Polynomial:
         """Return an interval that it lies in."""
         total: Range = (0.0, 0.0)
         for powers, factor in self.terms.items():
-            product: Range = (float(factor), float(factor))
+            product = around(factor)
             for atom, exponent in powers:
                 product = times(product, power_of(of(atom), exponent))
             total = plus(total, product)

@@ -94,7 +94,8 @@ class _Prover:
         self.polynomials += [p or Polynomial.atom(n) for n, p in enumerate(plain, start=len(names))]
         for number, step in self.steps.items():
             self.ranges.append(of_step(step, self.ranges))
-            self.polynomials.append(self._polynomial(number, step))
+            given = [self.polynomials[arg] for arg in step.args]
+            self.polynomials.append(Polynomial.made(number, step.op, given))
 
     def proof(self, result: int) -> Proof:
         """Return what is proved about a value."""
@@ -116,21 +117,6 @@ class _Prover:
         )
 
     # --- polynomials ------------------------------------------------------------------------------------
-
-    def _polynomial(self, number: int, step: Step) -> Polynomial:
-        given = [self.polynomials[arg] for arg in step.args]
-        found = None
-        if step.op in ("add", "sub", "neg"):
-            found = -given[0] if step.op == "neg" else given[0] + given[1] if step.op == "add" else given[0] - given[1]
-        elif step.op in SQUARES:
-            found = given[0] * given[1]
-        elif step.op == "div" and (divisor := given[1].terms.get(())) and len(given[1].terms) == 1:
-            found = given[0] * Polynomial({(): 1 / divisor})
-        elif step.op == "pow" and (exponent := whole(self.ranges[step.args[1]])) in (1, 2, 3, 4):
-            found = given[0]
-            for _ in range(exponent - 1):
-                found = found * given[0] if found.is_short() else found
-        return found if found is not None and found.is_short() else Polynomial.atom(number)
 
     def _is_square(self, value: Polynomial) -> bool:
         parts = value.by(self.f)

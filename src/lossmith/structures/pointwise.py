@@ -28,7 +28,9 @@ from lossmith.engines.facts import shown
 from lossmith.engines.hosts import Host
 from lossmith.errors import LossmithError, ParameterError
 from lossmith.program import Ops, Value
+from lossmith.program.bounds import bounds
 from lossmith.program.proofs import Proof, prove
+from lossmith.program.ranges import EVERYWHERE, Range
 from lossmith.structures.lines import along_focus
 from lossmith.structures.plain import PASSED, Plain, PlainNumbers
 from lossmith.structures.written import Written
@@ -103,8 +105,23 @@ class Pointwise(Written):
         """What is proved of the formula, for all values of its parameters."""
         if self.symbols[:2] != ("y", "f") or self.wrt != ("f",):
             return Proof()
+        return prove(self.part("value"), "f", "y", self._ranges)
+
+    @cached_property
+    def _slopes(self) -> Range:
+        """What the gradient is proved to stay between, for the values of its parameters; see ``bounds``."""
+        return self._slopes_for({name: (value, value) for name, value in self.free_parameters.items()})
+
+    def _slopes_for(self, values: Mapping[str, Range]) -> Range:
+        if self.symbols[:2] != ("y", "f") or self.wrt != ("f",):
+            return EVERYWHERE
+        return bounds(self.part("gradient:f"), "gradient:f", tuple({**dict(self._ranges), **values}.items()))
+
+    @property
+    def _ranges(self) -> tuple[tuple[str, Range], ...]:
+        """Where inputs and parameters may lie."""
         known = {**self.domains, **{name: item.domain for name, item in self.parameters().items()}}
-        return prove(self.part("value"), "f", "y", tuple((name, (item.low, item.high)) for name, item in known.items()))
+        return tuple((name, (item.low, item.high)) for name, item in known.items())
 
     @cached_property
     def _level(self) -> float | None:  # type: ignore[override]  # nobody writes it
@@ -131,6 +148,7 @@ class Pointwise(Written):
             convex=proof.convex,
             differentiable=proof.smooth,
             smooth=proof.smooth,
+            lipschitz=all(map(math.isfinite, plain._slopes_for({}))),
             symmetric=proof.even,
             nonnegative=proof.nonnegative,
         )
