@@ -188,3 +188,31 @@ def test_distorted_probabilities_are_repaired_where_they_can_be() -> None:
         ground = Ground(lm.parse(name), None, exact=False)
         (found,) = single.estimates(ground, single.samples(ground))
         assert says in found.advice
+
+
+@pytest.mark.parametrize(
+    ("loss", "topic", "says"),
+    [
+        ("abs(f)", "constant", "it is f = 0, and costs 0"),
+        ("log(cosh(y - f))", "boosting", "the Hessian is zero in under 1% and negative in 0%"),
+        ("exp(f) - y*f", "minimum", "declare where they lie, as target='[0, inf)'"),
+        ("y - f", "minimum", "abs or a square around it"),
+        ("-(y*log(f) + (1 - y)*log(1 - f))", "finite", "prediction='(0, 1)', or write the formula with sigmoid(f)"),
+        ("-(y*log(f) + (1 - y)*log(1 - f))", "convex", "No chord between 164 predictions"),
+        ("(sigmoid(f) - y)**2", "derivatives", "right to the last digits"),  # values near 0 are rounded
+        ("smoothed_hinge", "kinks", "at f = -1 for y = 0 from 0 to 1"),
+        ("huber", "robust", "Interval arithmetic proves that it is never above 1"),
+        ("focal", "robust", "found by search, and is not proved"),
+        ("brier", "robust", "0.2963, as far as seen"),
+        ("hinge", "robust", "1, 10, 1000 below f = 0"),
+        ("beta_nll", "robust", "The gradient has no bound"),
+    ],
+)
+def test_what_reports_say(loss: str, topic: str, says: str) -> None:
+    found = lm.check(loss)[topic]
+    assert says in f"{found.title} {found.evidence} {found.advice}"
+
+
+def test_class_indices_are_no_numbers() -> None:
+    assert "y_true class indices, y_pred in (-inf, inf)" in str(lm.check("crammer_singer"))
+    assert "here fake is predicted" in lm.check("gan_generator")["left_out"].evidence

@@ -82,5 +82,10 @@ def _has_mpmath() -> bool:
 
 def _about(loss: Loss) -> str:
     names = {item.symbol: item.name for item in loss.inputs}
-    domains = ", ".join(f"{names[symbol]} in {domain}" for symbol, domain in loss.domains.items() if symbol in names)
-    return f"{loss.card.task}; {domains}; {loss.link.name} link"
+    indices = getattr(loss, "class_indices", ())
+    domains = ", ".join(
+        f"{names[symbol]} {'class indices' if symbol in indices else f'in {domain}'}"
+        for symbol, domain in loss.domains.items()
+        if symbol in names
+    )
+    return f"{loss.card.task}; {domains}{f'; {loss.link.name} link' if loss.elementwise else ''}"

@@ -41,7 +41,7 @@ def derivatives(ground: Ground) -> Iterator[Finding]:
             near = curve.f[curve.near]
             count, wrong = _differences(ground, np.full(near.shape, curve.y), near, order)
             tried += count
-            if wrong is not None:
+            if wrong is not None and not (wrong.single and _is_rounding(ground, order, wrong)):
                 yield _wrong(ground, order, wrong)
                 return
     yield from _digits(ground, tried)
@@ -96,6 +96,22 @@ def _differences(ground: Ground, y: Array, f: Array, order: int) -> tuple[int, M
     worst = int(np.argmax(np.where(off, np.maximum(low - got, got - high) / slack, -1)))
     single = int(off.sum()) == 1
     return int(judged.sum()), Mismatch(y[worst], f[worst], float(got[worst]), low[worst], high[worst], single)
+
+
+def _is_rounding(ground: Ground, order: int, wrong: Mismatch) -> bool:
+    """Return whether a derivative lies between the slopes of the true function: then its own values are rounded."""
+    if not ground.exact:
+        return False
+    from lossmith.certify import oracle
+
+    step = _STEP * max(ground.unit, abs(wrong.f))
+    try:
+        below, here, above = (oracle.truth(ground.loss, wrong.y, wrong.f + way * step, order - 1) for way in (-1, 0, 1))
+    except (oracle.Undecided, ValueError, ArithmeticError):
+        return False
+    low, high = sorted((float((here - below) / step), float((above - here) / step)))
+    slack = _RELATIVE * max(abs(low), abs(high))
+    return low - slack <= wrong.got <= high + slack
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,10 @@ def _broken(ground: Ground, found: list[Bad]) -> Finding:
         advice = (
             "It is so where the prediction is perfect, at the very place that training goes to: add a constant inside."
         )
+    elif all(place <= 0 or place >= 1 for _, place in rows):
+        advice = "Declare where predictions lie, such as prediction='(0, 1)', or write the formula with sigmoid(f)."
     else:
-        advice = "Declare where targets and predictions lie, such as target='(0, inf)', so that such data are refused."
+        advice = "Declare where both lie, such as target='(0, inf)', prediction='(0, inf)', so that others are refused."
     return Finding(
         "finite",
         "error",

@@ -15,7 +15,7 @@ from lossmith.core.domain import Domain
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.loss import Loss
 from lossmith.engines import numpy as engine
-from lossmith.program.ranges import EVERYWHERE
+from lossmith.program.ranges import EVERYWHERE, Range, plus, times
 from lossmith.structures.pointwise import Pointwise
 from lossmith.structures.written import Written
 
@@ -27,7 +27,6 @@ OUTPUTS = ("value", "gradient:f", "hessian:f,f")
 NEAR = 30.0
 """How far from the target predictions are ordinary, in units of the target."""
 
-_ROUNDING = 1e-12
 _TARGETS = (-2.5, -1.0, 0.0, 0.3, 1.0, 7.0)
 _SHARES = (0.02, 0.25, 0.5, 0.75, 0.98)  # of the user's own targets
 _AWAY = np.unique(np.concatenate([np.geomspace(1e-3, NEAR, 34), np.arange(1, 17) / 2]))
@@ -129,11 +128,11 @@ class Ground:
     @cached_property
     def steepest(self) -> float:
         """What the size of the gradient is proved never to be above, infinity where nothing is proved."""
-        total = 0.0
+        total: Range = (0.0, 0.0)
         for weight, part in terms(self.loss):
-            low, high = part._slopes if isinstance(part, Pointwise) else EVERYWHERE
-            total += abs(weight) * max(-low, high)
-        return total * (1 + _ROUNDING)
+            slopes = part._slopes if isinstance(part, Pointwise) else EVERYWHERE
+            total = plus(total, times((weight, weight), slopes))
+        return max(-total[0], total[1])
 
     def centre(self, y: float) -> float:
         """Return the prediction to expect for a target: of a certain label, none in particular."""

@@ -265,7 +265,11 @@ def _bottomless(ground: Ground, found: Sequence[Least], all_of: int, facts: dict
         "Unbounded below",
         f"Towards {where} it falls without limit, to {number(deepest.value)} for y = {number(deepest.y)}; so for "
         f"{len(found)} of {all_of} targets. {upside_down}".strip(),
-        "Turn the sign of the formula around." if upside_down else "A residual needs abs or a square around it.",
+        "Turn the sign of the formula around."
+        if upside_down
+        else "A residual needs abs or a square around it."
+        if len(found) == all_of
+        else "If such targets do not occur, declare where they lie, as target='[0, inf)'; else a term is missing.",
         facts,
     )
 

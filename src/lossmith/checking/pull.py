@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lossmith.checking.ground import Array, Ground
-from lossmith.checking.report import Finding, Severity, number
+from lossmith.checking.report import Finding, Severity, number, share
 from lossmith.checking.statistic import Sample
 from lossmith.errors import LossmithError, NoConstantError
 
+_TIGHT = 1.05
 _NEAR = np.array([0.5, 1.0, 2.0, 5.0, 10.0, 100.0, 1e3, 1e4, 1e6])
 _FAR = np.array([1e12, 1e50, 1e100])
 _GROWS = 1.5
@@ -26,14 +27,14 @@ _NOTHING = 1e-12
 def robust(ground: Ground) -> Iterator[Finding]:
     """Say whether the gradient is bounded, and what it does far out."""
     sides = {way: _slopes(ground, way) for way in (-1, 1)}
-    told, grows, fades, most = [], [], [], 0.0
+    told, grows, fades, most = [], [], [], _near(ground)
     for way, (away, slopes) in sides.items():
         if not away.size:
             continue
         near, far = slopes[away <= 1e6], slopes[away > 1e6]
         if math.isfinite(ground.domain.low if way < 0 else ground.domain.high):
             near, far = slopes[:1], slopes[1:]  # the end of the domain is what is far
-        top, beyond = float(np.max(near)), float(np.max(far)) if far.size else 0.0
+        top, beyond = float(np.max(near, initial=0.0)), float(np.max(far, initial=0.0))
         most = max(most, top)
         if math.isinf(top) or not beyond <= _GROWS * top:
             grows.append("below" if way < 0 else "above")
@@ -48,13 +49,13 @@ def robust(ground: Ground) -> Iterator[Finding]:
     evidence = "; ".join(part for part in told if part)
     evidence = f"{evidence[0].upper()}{evidence[1:]}." if evidence else ""
     proved = math.isfinite(ground.steepest)
-    facts = {
-        "lipschitz": not grows, "bound": math.inf if grows else most, "grows": grows, "fades": fades, "proved": proved
-    }  # fmt: skip
+    bound = math.inf if grows else ground.steepest if ground.steepest <= _TIGHT * most else most
+    facts = {"lipschitz": not grows, "bound": bound, "grows": grows, "fades": fades, "proved": proved}
+    bounded = number(bound) if bound == ground.steepest else f"{number(bound)}, as far as seen"
     if proved:
         evidence += f" Interval arithmetic proves that it is never above {number(ground.steepest)}."
     elif not grows:
-        evidence += " That is found by search at these places, and not proved."
+        evidence += " That was found by search, and is not proved."
     if grows:
         title = "The gradient has no bound"
         outliers = "One outlier can outweigh all other rows."
@@ -63,11 +64,17 @@ def robust(ground: Ground) -> Iterator[Finding]:
     elif not most:
         yield Finding("robust", "note", "The gradient is zero wherever it was looked at", evidence, facts=facts)
     elif len(fades) == sum(bool(away.size) for away, _ in sides.values()):
-        title = f"The gradient is bounded by {number(most)} and fades far out"
+        title = f"The gradient fades far out, and is bounded by {bounded}"
         text = f"{evidence} Outliers are ignored, and so is a model that begins far away."
         yield Finding("robust", "note", title, text, facts=facts)
     else:
-        yield Finding("robust", "ok", f"The gradient is bounded by {number(most)}", evidence, facts=facts)
+        yield Finding("robust", "ok", f"The gradient is bounded by {bounded}", evidence, facts=facts)
+
+
+def _near(ground: Ground) -> float:
+    """Return the largest gradient at ordinary predictions, where it is a number."""
+    slopes = [np.abs(curve.parts[1][curve.near]) for curve in ground.curves]
+    return float(max(np.max(part, where=np.isfinite(part), initial=0.0) for part in slopes))
 
 
 def _close(ground: Ground) -> Array:
@@ -92,8 +99,9 @@ def _slopes(ground: Ground, way: int) -> tuple[Array, Array]:
         room = min(ground.unit, abs(end - curve.centre) or 1.0)
         f = end - way * room * away if bounded else curve.centre + way * ground.unit * away
         inside = np.isin(f, ground.inside(f))
-        slope = np.abs(ground.parts(np.full(f.shape, curve.y), np.where(inside, f, curve.centre))[1])
-        rows.append(np.where(inside, np.where(np.isnan(slope), np.inf, slope), 0.0))
+        value, slope, _ = ground.parts(np.full(f.shape, curve.y), np.where(inside, f, curve.centre))
+        inside &= ~np.isnan(value)  # which is told of elsewhere
+        rows.append(np.where(inside, np.where(np.isnan(slope), np.inf, np.abs(slope)), 0.0))
     return away, np.max(rows, axis=0)
 
 
@@ -103,7 +111,8 @@ def _side(ground: Ground, way: int, away: Array, slopes: Array) -> str:
         return f"beside the {end} end of predictions the gradient's size is {_told(float(slopes[-1]))}"
     shown = [_told(float(slopes[int(np.argmin(np.abs(away - x)))])) for x in _SHOWN]
     where = ", ".join(number(x * ground.unit) for x in _SHOWN)
-    return f"{where} {'below' if way < 0 else 'above'} the target its size is {', '.join(shown)}"
+    of = "f = 0" if ground.binary else "the target" if ground.link.name == "identity" else "the target's raw prediction"
+    return f"{where} {'below' if way < 0 else 'above'} {of} its size is {', '.join(shown)}"
 
 
 def _told(x: float) -> str:
@@ -125,8 +134,8 @@ def boosting(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
     facts = {"zero_hessian": shares["zero"], "negative_hessian": shares["negative"], "zero_gradient": shares["still"]}
     evidence = (
         f"At the best constant and half the way to the targets, in {slopes.size:,} simulated rows, the Hessian is zero "
-        f"in {shares['zero']:.0%} and negative in {shares['negative']:.0%} of them, the gradient zero in "
-        f"{shares['still']:.0%}."
+        f"in {share(shares['zero'])} and negative in {share(shares['negative'])} of them, the gradient zero in "
+        f"{share(shares['still'])}."
     )
     if not np.any(slopes):
         yield Finding(
@@ -161,8 +170,8 @@ def _met(ground: Ground, found: Sequence[Sample]) -> tuple[Array, Array]:
         if not math.isfinite(start):
             continue
         best = np.array([ground.centre(float(y)) for y in sample.y])
-        for share in (0.0, 0.5):
-            f = start + share * (best - start)
+        for part in (0.0, 0.5):
+            f = start + part * (best - start)
             f = np.where(np.isin(f, ground.inside(f)), f, best)
             _, slope, bend = ground.parts(sample.y, f)
             known = np.isfinite(slope) & np.isfinite(bend) & (sample.w > 0)
@@ -207,10 +216,10 @@ def constant(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
         severity, title = "note", "The best constant is infinite"
     if ground.data is not None and ground.data.f is not None:
         cost = float(loss.cost(y, ground.data.f, w))
-        share = context.share(cost)
+        way = context.share(cost)
         evidence += f" Your predictions cost {number(cost)}"
-        evidence += "." if share is None else f": {share:.0%} of the way from the constant down to that."
-        facts |= {"your_cost": cost, "share": share}
+        evidence += "." if way is None else f": {way:.0%} of the way from the constant down to that."
+        facts |= {"your_cost": cost, "share": way}
         if cost > context.constant_cost:
             severity, title = "warning", "Your predictions are worse than a constant"
             advice = "Look at their link and scale: is y_pred what the loss reads, as raw predictions or probabilities?"

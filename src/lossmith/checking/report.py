@@ -159,6 +159,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def share(part: float) -> str:
+    """Return a share in percent, which is 0% and 100% only where it is none and all."""
+    return "under 1%" if 0 < part < 0.01 else "over 99%" if 0.99 < part < 1 else f"{part:.0%}"
+
+
 def relation(places: Mapping[float, Sequence[float]], y: float, f: float) -> str:
     """Return how a prediction depends on its target, as ``f = y + 1``; empty where other targets do not have it so.
 

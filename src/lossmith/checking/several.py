@@ -19,6 +19,7 @@ _POINTS = 801
 _ULPS = 64.0
 _SLACK = 1e-9
 _GROWS = 30.0
+_STEADY = 3.0
 _MANY = 256
 _SIZES = (1e-4, 1e-2, 1.0, 1e2, 1e4)
 
@@ -149,7 +150,8 @@ def _bounded(loss: Loss) -> Finding:
     told = ", ".join(map(number, sizes))
     text = f"With predictions {', '.join(map(number, _SIZES))} times as large the largest gradient is {told}."
     middle = len(sizes) // 2
-    if not max(sizes[0], sizes[-1]) <= _GROWS * max(sizes[middle - 1 : middle + 2]):
+    steady = any(c > _STEADY * b > _STEADY**2 * a for a, b, c in (sizes[middle:], sizes[middle::-1]))
+    if steady or not max(sizes[0], sizes[-1]) <= _GROWS * max(sizes[middle - 1 : middle + 2]):
         return Finding("robust", "note", "The gradient has no bound", text, facts={"lipschitz": False})
     return Finding("robust", "ok", "The gradient is bounded, as far as seen", text, facts={"lipschitz": True})
 
@@ -185,7 +187,8 @@ def _sizes(outputs: Data) -> Finding:
 
 def _left_out(loss: Loss) -> Finding:
     names = " and ".join(item.name for item in loss.predicted)
-    why = f"it takes a row of predictions for each target ({names})" if loss.paired else f"{names} are predicted"
+    what = "is" if len(loss.predicted) == 1 else "are"
+    why = f"it takes a row of predictions for each target ({names})" if loss.paired else f"{names} {what} predicted"
     text = (
         f"Kinks, where the loss is least, what it estimates, overflow and boosting: these are looked at along one "
         f"prediction for one target, and here {why}."

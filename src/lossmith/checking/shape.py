@@ -61,7 +61,7 @@ def kinks(ground: Ground) -> Iterator[Finding]:
         return
     groups: dict[tuple[str, str], list[Corner]] = {}
     for corner in found:
-        groups.setdefault((_place(corner, found), corner.what), []).append(corner)
+        groups.setdefault((_place(ground, corner, found), corner.what), []).append(corner)
     for what in ("value", "gradient", "hessian"):
         places = {place: corners for (place, kind), corners in groups.items() if kind == what}
         if places:
@@ -154,10 +154,12 @@ def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]
         yield Corner(y, at, "gradient", *ends)
 
 
-def _place(corner: Corner, found: Sequence[Corner]) -> str:
+def _place(ground: Ground, corner: Corner, found: Sequence[Corner]) -> str:
     """Return where a corner is in terms of the target, as the other targets have it too."""
     places = {y: [other.f for other in found if other.y == y] for y in {other.y for other in found}}
     place = relation(places, corner.y, corner.f)
+    if ground.binary and "y" in place:  # two labels lie on any line
+        place = ""
     return place or f"f = {number(corner.f)} for y = {number(corner.y)}"
 
 
@@ -168,13 +170,14 @@ def convex(ground: Ground) -> Iterator[Finding]:
     """Look for a chord below the curve, and for a place that is higher than both of its sides."""
     chord = _worst(ground, _above_chord)
     if chord is None:
-        count = sum(len(curve.f) for curve in ground.curves)
+        finite = [curve for curve in ground.curves if np.isfinite(curve.value).any()]
+        count = sum(int(np.isfinite(curve.value).sum()) for curve in finite)
         proved = isinstance(ground.loss, Pointwise) and ground.loss._proof.convex
         yield Finding(
             "convex",
             "ok",
             "Convex in the prediction",
-            f"No chord between {count:,} predictions for {len(ground.curves)} targets lies below the curve."
+            f"No chord between {count:,} predictions for {len(finite)} targets lies below the curve."
             + (" The rules of convex composition prove it for all." if proved else ""),
             facts={"convex": True, "quasiconvex": True, "proved": proved},
         )

@@ -30,7 +30,7 @@ def least_between(loss: Loss, y: Array, low: Array, high: Array) -> Array:
     ends = (low, high)
     low, high = np.clip(low, -FARTHEST, FARTHEST), np.clip(high, -FARTHEST, FARTHEST)
     for _ in range(_HALVINGS):
-        middle = low + (high - low) / 2
+        middle = _between(low, high)
         rises = loss.evaluate(y, middle, ("gradient",), trusted=True)["gradient"] >= 0
         before, (low, high) = (low, high), (np.where(rises, low, middle), np.where(rises, middle, high))
         if np.array_equal(before, (low, high)):
@@ -38,6 +38,11 @@ def least_between(loss: Loss, y: Array, low: Array, high: Array) -> Array:
     # A loss that still falls at the edge falls for ever.
     found: Array = np.where(low >= np.nextafter(FARTHEST, 0), ends[1], np.where(high <= -FARTHEST, ends[0], high))
     return found
+
+
+def _between(low: Array, high: Array) -> Array:
+    """Return the middle of two, and 0 where that lies between, which halves come near and never reach."""
+    return np.where((low < 0) & (high > 0), 0.0, low + (high - low) / 2)
 
 
 _AWAY = np.geomspace(1e-3, 1e3, 49)  # of a start, in units of its size
@@ -143,7 +148,7 @@ class _Search:
         """Return where the slope changes sign between the neighbours of a step, if that is lower."""
         left, right = self.at(np.maximum(basins - 1, 0)), self.at(np.minimum(basins + 1, _LAST))
         for _ in range(_HALVINGS):
-            between = left + (right - left) / 2
+            between = _between(left, right)
             if np.all((between == left) | (between == right)):
                 break
             rises = self.rises(between)
