@@ -30,7 +30,7 @@ LEAST_BLOCKS = 4
 """Blocks that are worth a thread of their own."""
 
 STREAMING = 8 * 2**20
-"""Bytes of outputs from which on they are written past the caches."""
+"""Bytes that are more than caches hold: so large outputs are written past them, and so much is not found in them."""
 
 _SIGNATURE = ctypes.CFUNCTYPE(
     None, *[ctypes.c_void_p] * 6, ctypes.c_double, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
@@ -261,6 +261,7 @@ def choose(
     divided: bool = False,
 ) -> Ready:
     """Return the kernel for such arrays, which reads all of them where they lie if that is asked for; see ``run``."""
+    written = list(outputs.values())
     few = not in_place and len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
     form = Form(
         kind=kind,
@@ -268,11 +269,12 @@ def choose(
         summed=summed,
         weighted=weighted,
         masked=masked,
-        streaming=_streams(list(outputs.values())),
+        streaming=_streams(written),
         given=tuple(kind if few else element_of(array) or kind for array in inputs),
-        taken=tuple(element_of(array) for array in outputs.values()),
+        taken=tuple(element_of(array) for array in written),
         tame=all(map(math.isfinite, parameters.values())),
         divided=divided,
+        ahead=is_arithmetic(program) and _bytes([*inputs, *written]) > STREAMING,
     )
     return ready(program, form, tuple(parameters.items()))
 
@@ -288,6 +290,10 @@ def kind_of(array: Array) -> Kind:
     return "double" if array.itemsize == 8 else "float"
 
 
+def _bytes(arrays: Sequence[Array]) -> int:
+    return sum(array.nbytes for array in arrays)
+
+
 def _streams(outputs: Sequence[Array]) -> bool:
     """Return whether outputs are too large for the caches, and lie so that they can be written past them."""
-    return sum(array.nbytes for array in outputs) > STREAMING and all(address(array) % 64 == 0 for array in outputs)
+    return _bytes(outputs) > STREAMING and all(address(array) % 64 == 0 for array in outputs)

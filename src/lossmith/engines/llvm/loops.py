@@ -28,10 +28,13 @@ from lossmith.engines.llvm.frame import (
     uniform_lines,
 )
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
-from lossmith.engines.llvm.memory import SIZES, in_memory, narrow, widen
+from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, narrow, widen
 from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
+
+AHEAD = 2048
+"""Bytes ahead of what is read that are asked for: machines foresee reading only as far as the page of memory goes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Form:
         taken: what each stored output holds in memory, likewise.
         tame: whether all parameters are finite.
         divided: whether derivatives are divided by what they are multiplied by else; there are no weights then.
+        ahead: whether what is read is asked for beforehand, since it is not in the caches.
     """
 
     kind: Kind
@@ -60,6 +64,7 @@ class Form:
     taken: tuple[str, ...] = ()
     tame: bool = False
     divided: bool = False
+    ahead: bool = False
 
     @property
     def spoils(self) -> bool:
@@ -83,7 +88,10 @@ class _Vector:
     def _load(self, element: str, pointer: str) -> Lanes:
         """Return what lies in memory for these examples, as it lies there."""
         b, kept, size = self.body, in_memory(element), SIZES[element]
-        return b.write(b.vector(kept), f"load {b.vector(kept)}, ptr {self._at(pointer, size)}, align {size}")
+        at = self._at(pointer, size)
+        if self.form.ahead:
+            ask_for(b, b.write("ptr", f"getelementptr i8, ptr {at}, i64 {AHEAD}").name)
+        return b.write(b.vector(kept), f"load {b.vector(kept)}, ptr {at}, align {size}")
 
     def _store(self, value: Lanes, element: str, pointer: str) -> None:
         b, size = self.body, SIZES[element]

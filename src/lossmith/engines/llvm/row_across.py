@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lossmith.engines.llvm.frame import lane_numbers, splat
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
-from lossmith.engines.llvm.memory import SIZES, in_memory, widen
+from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, widen
 from lossmith.engines.llvm.row_frame import ACROSS, RowForm
 
 AHEAD = 256
@@ -76,9 +76,7 @@ def load(b: Body, form: RowForm, array: str, number: str) -> tuple[Lanes, str]:
     type_, name = b.vector(kept), f"llvm.masked.load.v{b.width}{SHORT[kept]}.p0"
     b.declared.add(f"declare {type_} @{name}(ptr, i32, {b.truth}, {type_})")
     here, following = _places(b, array, number)
-    b.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-    ahead = b.write("ptr", f"getelementptr i8, ptr {here}, i64 {AHEAD}").name
-    b.lines.append(f"  call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 1, i32 1)")
+    ask_for(b, b.write("ptr", f"getelementptr i8, ptr {here}, i64 {AHEAD}").name, once=True)
     block = f"{b.prefix}_{array}"
     b.lines.append(f"  br i1 %all_here, label %{block}_whole, label %{block}_parts\n{block}_whole:")
     whole = b.write(type_, f"load {type_}, ptr {here}, align {size}").name

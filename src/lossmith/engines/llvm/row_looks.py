@@ -16,7 +16,7 @@ from functools import partial
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.frame import LINE, onward, phis, side_by_side
 from lossmith.engines.llvm.lanes import Body, Lanes
-from lossmith.engines.llvm.memory import SIZES, in_memory, widen
+from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, widen
 from lossmith.engines.llvm.row_frame import BY_LANE, RowForm
 
 UNROLLED = 4
@@ -157,9 +157,7 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
     line = max(1, LINE // (b.width * SIZES[form.element("logits")]))  # vectors of a cache line
     for place in look.places[::line]:
         ahead = b.write("i64", f"add i64 {place}, %classes").name
-        at = look.at("logits", ahead)
-        b.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        b.lines.append(f"  call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 3, i32 1)")
+        ask_for(b, look.at("logits", ahead))
     return found
 
 
