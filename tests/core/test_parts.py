@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 import shutil
@@ -19,6 +20,7 @@ from lossmith.core import registry
 from lossmith.core.configured import snake_case
 from lossmith.core.domain import Domain
 from lossmith.core.link import LINKS
+from lossmith.core.outputs import room, set_apart
 from lossmith.core.state import ExactSum
 from lossmith.program import Ops
 
@@ -204,3 +206,15 @@ def test_a_new_file_is_a_new_loss_and_nothing_else_is_edited(tmp_path: Path) -> 
     code = "import lossmith as lm; print('fair' in lm.names(), lm.Fair(delta=2).gradient([0.0], [2.0]), lm.get('fair'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True [1.] Fair(delta=1)"
+
+
+def test_large_results_begin_elsewhere_in_their_pages_than_inputs_and_one_another() -> None:
+    shape, places = (1 << 18,), list[int]()
+    for part in ("gradient:f", "hessian:f", "losses"):
+        array = room(shape[0], part, {"f": np.empty(shape)}, np.dtype(np.float32))
+        assert array.shape == shape
+        places.append(array.ctypes.data % 4096)
+    for place, other in itertools.combinations((16, *places), 2):
+        assert min((place - other) % 4096, (other - place) % 4096) >= 256
+    assert all(place % 64 == 0 for place in places)
+    assert set_apart((7, 3), np.dtype(np.float64), "F").flags.f_contiguous

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -104,19 +104,30 @@ def written(
     return found
 
 
-_LINE = 64
+_PAGE = 4096
+_PLACES = 7
+_TURNS = itertools.count()
 _LARGE = 1 << 20
 
 
 def room(rows: int, part: str, inputs: Mapping[str, Any], dtype: np.dtype[Any]) -> Array:
-    """Return an array to fill with a part, row by row, given the inputs in rows; a large one begins at a cache line."""
+    """Return an array to fill with a part, row by row, given the inputs in rows; see ``set_apart``."""
     shape: tuple[int, ...] = (rows,)
     if part != "losses":
         tail = inputs[symbol(part)].shape[1:]
         shape = (rows, *tail, *(tail if part.startswith("full") else ()))
-    size = math.prod(shape) * dtype.itemsize
-    if size < _LARGE:
+    if math.prod(shape) * dtype.itemsize < _LARGE:
         return np.empty(shape, dtype)
-    raw = np.empty(size + _LINE, np.uint8)
-    start = -raw.ctypes.data % _LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
+    return set_apart(shape, dtype)
+
+
+def set_apart(shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C") -> Array:
+    """Return an array to fill that begins at a cache line, elsewhere in its page than the last ones and large inputs.
+
+    Processors take a number that is read for one that is being written where both lie at the same place of a page, and
+    wait. All large arrays of NumPy begin at one place, near the start of a page.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + 2 * _PAGE, np.uint8)
+    start = -raw.ctypes.data % _PAGE + (1 + next(_TURNS) % _PLACES) * (_PAGE // (1 + _PLACES))
+    return raw[start : start + size].view(dtype).reshape(shape, order=order)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lossmith.core.contract import weights
 from lossmith.core.domain import REAL
 from lossmith.core.loss import Loss
+from lossmith.core.outputs import set_apart
 from lossmith.core.registry import parse
 from lossmith.errors import EmptyError, NoConstantError, ParameterError, ShapeError, did_you_mean
 from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Mean, mean_here
@@ -90,7 +91,7 @@ class Objective:
 
     def _hold(self, y: Array, weight: Array | None) -> None:
         self.y, self.weight = y, weight
-        self._buffers: list[Array] = []
+        self._kept: list[tuple[Array, Array]] = []
 
     def _settle(self, head: Head, scale: float | None = None) -> None:
         self.head, self.metric = head, Metric(head.form)
@@ -156,19 +157,26 @@ class Objective:
             raise ShapeError(f"{self.loss}: raw predictions have shape {raw.shape}, but the targets ask for {shape}")
         gradient, hessian = self._room(shape, order)
         self._curvature.into(raw, gradient, hessian)
+        self._kept = [(gradient, hessian)]
         return gradient, hessian
 
     def _room(self, shape: tuple[int, ...], order: Order) -> tuple[Array, Array]:
-        """Return two arrays to fill: the last ones, whose pages are there already, where nobody holds them any more."""
-        kept = len(self._buffers) == 2 and all(
-            sys.getrefcount(self._buffers[place]) <= _UNSHARED
-            and sys.getrefcount(self._buffers[place].base) <= _UNSHARED  # which views of it hold
-            and (self._buffers[place].flags.c_contiguous if order == "C" else self._buffers[place].flags.f_contiguous)
+        """Return two arrays to fill: the last ones, whose pages are there already, where nobody holds them any more.
+
+        Whoever takes them leaves none, so that no other thread takes them as well.
+        """
+        last: tuple[Array, ...] = ()
+        with suppress(IndexError):
+            last = self._kept.pop()
+        free = len(last) == 2 and all(
+            sys.getrefcount(last[place]) <= _UNSHARED
+            and sys.getrefcount(last[place].base) <= _UNSHARED  # which views of it hold
+            and (last[place].flags.c_contiguous if order == "C" else last[place].flags.f_contiguous)
             for place in (0, 1)
         )
-        if not kept:
-            self._buffers = [_aligned(shape, order) for _ in range(2)]
-        return self._buffers[0], self._buffers[1]
+        if free:
+            return last[0], last[1]
+        return set_apart(shape, np.dtype(np.float32), order), set_apart(shape, np.dtype(np.float32), order)
 
     def on(self, y: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, scale: float | None = None) -> Self:
         """Return the same objective for other rows; see ``of``."""
@@ -235,15 +243,6 @@ class Objective:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.head})"
-
-
-def _aligned(shape: tuple[int, ...], order: Order) -> Array:
-    """Return a float32 array that begins at a cache line."""
-    size = math.prod(shape) * 4
-    memory = np.empty(size + 64, np.uint8)
-    begin = -memory.ctypes.data % 64
-    flat = memory[begin : begin + size].view(np.float32)
-    return flat.reshape(shape, order=order)
 
 
 def _weights(loss: Loss, weight: Any, y: Array) -> Array | None:
