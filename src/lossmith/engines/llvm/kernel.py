@@ -291,7 +291,7 @@ def kind_of(array: Array) -> Kind:
 
 
 def _bytes(arrays: Sequence[Array]) -> int:
-    return sum(array.nbytes for array in arrays)
+    return sum(array.size * array.dtype.itemsize for array in arrays)  # a ``Flat`` among them knows these
 
 
 def _streams(outputs: Sequence[Array]) -> bool:
