@@ -206,6 +206,9 @@ def test_distorted_probabilities_are_repaired_where_they_can_be() -> None:
         ("brier", "robust", "0.2963, as far as seen"),
         ("hinge", "robust", "1, 10, 1000 below f = 0"),
         ("beta_nll", "robust", "The gradient has no bound"),
+        ("brier", "minimum", "y = 0: towards f = -inf; y = 1: towards f = inf"),  # where it is 0 in float64 from 372 on
+        ("asymmetric", "minimum", "y = 0: f from -inf to -2.944"),
+        ("hinge", "minimum", "y = 0: f from -inf to -1; y = 1: f from 1 to inf"),
     ],
 )
 def test_what_reports_say(loss: str, topic: str, says: str) -> None:

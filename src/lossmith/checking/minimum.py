@@ -63,7 +63,24 @@ def least(ground: Ground, curve: Curve) -> Least | None:
     low, high, lowest = bottom(loss, f, values, _WIDE * ground.unit)
     if low < high:  # what reaches the last place that was tried is taken to go on
         low, high = (ground.domain.low if low == f[0] else low), (ground.domain.high if high == f[-1] else high)
+        for way, end, inner in ((-1, low, high), (1, high, low)):
+            if math.isinf(end) and math.isfinite(inner) and _falls_on(ground, curve.y, inner, way):
+                return Least(curve.y, "far", end, end, lowest)
     return Least(curve.y, "there", low, high, lowest)
+
+
+def _falls_on(ground: Ground, y: float, f: float, way: int) -> bool:
+    """Return whether the true loss falls on where the computed one is level, since there is no smaller number."""
+    if not ground.exact:
+        return False
+    from lossmith.certify import oracle
+
+    try:
+        step = way * max(ground.unit, abs(f))  # its end is not known to the last place
+        here, beyond = (oracle.truth(ground.loss, y, f + n * step, 0) for n in (1, 2))
+    except (oracle.Undecided, ValueError, ArithmeticError):
+        return False
+    return bool(beyond < here)
 
 
 def bottom(loss: Callable[[Array], Array], f: Array, values: Array, wide: float) -> tuple[float, float, float]:
