@@ -124,8 +124,8 @@ def room(rows: int, part: str, inputs: Mapping[str, Any], dtype: np.dtype[Any]) 
 def set_apart(shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C") -> Array:
     """Return an array to fill that begins at a cache line, elsewhere in its page than the last ones and large inputs.
 
-    Processors take a number that is read for one that is being written where both lie at the same place of a page, and
-    wait. All large arrays of NumPy begin at one place, near the start of a page.
+    Where they lie at the same place, passes were seen to take many times as long: processors may take a number that is
+    read for one that is being written. All large arrays of NumPy begin at one place, near the start of a page.
     """
     size = math.prod(shape) * dtype.itemsize
     raw = np.empty(size + 2 * _PAGE, np.uint8)
