@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from lossmith.engines import numpy as reference
 from lossmith.engines.arrays import Formula
 from lossmith.engines.operations import OPERATIONS
 from lossmith.engines.regimes import decided
-from lossmith.program import Program, trace
+from lossmith.program import Ops, Program, Value, trace
 from lossmith.structures.pointwise import Pointwise
 from tests.laws.samples import EVERY
 
@@ -83,6 +83,33 @@ def test_nothing_is_known_without_a_domain() -> None:
     known = facts.ranges(program)
     assert not {0, 1} & known.keys()  # a may still be infinite
     assert program.output("v") not in known
+
+
+def test_outputs_that_show_an_invalid_residual_are_found() -> None:
+    def by_residual(program: Program) -> set[str]:
+        return set(facts.shown_by_residual(program, program.inputs.index("f"), program.inputs.index("y")))
+
+    def of(loss: Pointwise) -> set[str]:
+        return by_residual(loss.part("value", "gradient:f", "valid"))
+
+    assert of(lm.SquaredError()) == {"value", "gradient:f"}
+    assert of(lm.AbsoluteError()) == {"value"}
+    assert of(lm.Huber()) == of(lm.Welsch()) == of(lm.Poisson(prediction="rate")) == set()
+
+    def traced(other: float, valid: Callable[..., Value]) -> Program:
+        def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": (s["f"] - s["y"]) * (s["f"] - s["y"]) + other * s["y"], "valid": valid(ops, s)}
+
+        return trace(outputs, ("f", "y"))
+
+    assert by_residual(traced(0.0, lm.SquaredError().valid)) == {"value"}
+    assert by_residual(traced(1.0, lm.SquaredError().valid)) == set()
+    assert by_residual(traced(0.0, lambda ops, s: ops.le(0.0, s["f"]))) == set()  # residuals do not tell of signs
+    # Both are infinite where the residual is.
+    with np.errstate(all="ignore"):
+        given = [np.array([0.0, np.inf, np.inf, np.nan]), np.array([np.inf, 0.0, np.inf, 0.0])]
+        found = reference.run(lm.SquaredError().part("value", "gradient:f"), given, {})
+    assert not any(np.isfinite(values).any() for values in found.values())
 
 
 JOINED = [

@@ -220,6 +220,8 @@ def test_infinite_derivatives_are_those_of_the_catalogue() -> None:
         assert slope(p).tolist() == [-jnp.inf, 0, -2]
         for second in ways:
             assert second(lambda p, slope=slope: slope(p).sum())(p).tolist() == [jnp.inf, 0, 4]
+    root = jax.grad(lambda x: jnp.sqrt(lj.squared_error(x, jnp.array([0.0, 2.0]))).sum())
+    assert root(jnp.zeros(2)).tolist() == [0, -1]
 
 
 @pytest.mark.parametrize("loss", [lm.Poisson(prediction="rate"), lm.NegativeBinomial(prediction="mean")], ids=name_of)
@@ -255,17 +257,27 @@ def test_traced_calls_count_what_nobody_could_look_at() -> None:
     assert jnp.isnan(look(y.clip(0, 1), jnp.full(4, jnp.nan))[0].cost())  # weights whose sum is none are not nothing
 
 
-@pytest.mark.parametrize("name", ["squared_error", "hinge", "zero_one"])
+@pytest.mark.parametrize("name", ["squared_error", "absolute_error", "huber", "hinge", "zero_one"])
 def test_an_invalid_example_is_seen_whatever_its_formula_shows(name: str) -> None:
-    y = jnp.array([1.0, jnp.nan, 1.0])
+    nan, inf = jnp.nan, jnp.inf
+    x, y = jnp.array([[2.0, 1.0], [2.0, nan], [nan, 1.0], [2.0, inf], [inf, 1.0], [inf, inf], [-inf, inf]]).T
 
     @jax.jit
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         found, pull = jax.vjp(lambda x: lj.losses(name, x, y), x)
-        return found, *pull(jnp.ones(3))
+        return found, *pull(jnp.ones(7))
 
-    for each in both(jnp.full(3, 2.0)):
-        assert jnp.isfinite(each).tolist() == [True, False, True]
+    found, slope = both(x)
+    assert jnp.isnan(found).tolist() == [False] + [True] * 6
+    assert jnp.isfinite(slope).tolist() == [True] + [False] * 6
+
+
+@pytest.mark.parametrize("name", ["squared_error", "sparse_categorical_cross_entropy"])
+def test_few_numbers_stay_in_the_thread_that_calls(name: str) -> None:
+    # XLA takes a program of 1,000 operations or more to another thread.
+    given = (jnp.ones(128), jnp.ones(128)) if name == "squared_error" else (jnp.ones((12, 10)), jnp.ones(12, int))
+    both = jax.jit(jax.value_and_grad(lambda x, y: getattr(lj, name)(x, y).mean()))
+    assert both.lower(*given).compile().cost_analysis()["flops"] < 1000
 
 
 def test_what_is_stopped_may_depend_on_parameters() -> None:

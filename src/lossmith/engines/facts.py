@@ -100,6 +100,8 @@ PASSING = frozenset({
 })  # fmt: skip
 """Instructions whose result is no number where one of their arguments is none."""
 _CHOICES = ("where", "alike")
+_OPEN = frozenset({"abs", "add", "hold", "mul", "neg", "sub"})
+"""Instructions whose result is infinite or no number where one of their arguments is."""
 
 
 ARITHMETIC = frozenset({
@@ -123,6 +125,23 @@ def shown(program: Program, place: int) -> frozenset[str]:
         if (step.op in PASSING and any(given)) or (step.op in _CHOICES and all(given[1:])):
             nothing.add(number)
     return frozenset(name for name, number in program.outputs if number in nothing)
+
+
+def shown_by_residual(program: Program, f: int, y: int) -> frozenset[str]:
+    """Return the outputs that are infinite or no number, for certain, wherever the difference of two inputs is.
+
+    They know nothing else of these inputs, and what is valid says that inputs are finite, and no more.
+    """
+    told, beside = set(), {f, y}
+    for number, step in enumerate(program.steps, start=program.first_step):
+        if step.op == "sub" and step.args == (f, y):
+            told.add(number)
+        elif not beside.isdisjoint(step.args):
+            beside.add(number)
+        elif step.op in _OPEN and not told.isdisjoint(step.args):
+            told.add(number)
+    _, others = conditions(program)
+    return frozenset(name for name, number in program.outputs if number in told and not others)
 
 
 def plain_products(program: Program, known: Mapping[int, Range]) -> set[int]:

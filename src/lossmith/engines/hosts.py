@@ -6,7 +6,9 @@ others may be tracing: nothing that is computed depends on having looked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -57,7 +59,9 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
             ``total(a)``: the sum along the last axis, in double precision where that costs little;
             ``may_hold(condition)``: whether it holds anywhere, true where nobody may look;
             ``nonzero(condition)``: where it holds, ``None`` where nobody may look;
-            where it traces, ``indices(a)``: whole numbers as it wants them to look something up;
+            where it traces, ``indices(a)``: whole numbers as it wants them to look something up; and what takes fewer
+            steps there of ``picked(a, index, known)``, the number of each row at an index, NaN where that is unknown,
+            and ``placed(a, index, value)``, rows with another number at an index, if there is such a place;
             where tensors are of another kind, ``spread(a, like)``: an array in the shape of another; ``shape(a)``,
             in which a length that nobody knows yet equals every other; ``most(like)``: the largest number of its type.
 
@@ -69,9 +73,11 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
     made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED})
     made.spread = lambda a, like: module.broadcast_to(a, like.shape)
     made.shape, made.most = (lambda a: tuple(a.shape)), (lambda like: _MOST[like.dtype.itemsize])
-    vars(made).update(own)
     made.held, made.moved = (lambda a: a), (lambda value, path: value)
+    made.placed = lambda a, index, value: made.where(made.places(a) == index[..., None], value[..., None], a)
+    made.picked = partial(_picked, made)
     made.bound = lambda rule, *arrays: rule.value(made, *arrays)
+    vars(made).update(own)
     return made
 
 
@@ -99,6 +105,11 @@ def differentiable(
         return held(value) + where(xp.isfinite(path), path - held(path), 0.0)
 
     return SimpleNamespace(**{**vars(xp), "exp": exp, "log": log, "held": held, "moved": moved, "bound": bound})
+
+
+def _picked(xp: SimpleNamespace, a: Array, index: Array, known: Array) -> Array:
+    place = xp.indices(xp.where(known, index, xp.zeros_like(index)))[..., None]
+    return xp.where(known, xp.take_along_axis(a, place, axis=-1)[..., 0], math.nan)
 
 
 class Source(Protocol):

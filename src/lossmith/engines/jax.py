@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -68,6 +69,26 @@ def _argmax(a: Array, axis: int) -> Array:
     return -jnp.max(jnp.where(a >= most, -places, 1.0 - a.shape[axis]), axis=axis).astype(int)
 
 
+def _by_rows(function: Callable[..., Array], a: Array, index: Array, *others: Array) -> Array:
+    """Return what a function of a row, a place in it and numbers makes of all rows."""
+    for _ in range(a.ndim - 1):
+        function = jax.vmap(function)
+    return function(a, index.astype(int)[..., None], *others)
+
+
+def _picked(a: Array, index: Array, known: Array) -> Array:
+    """Return the number of each row at an index, NaN where that is unknown; see ``hosts.functions``."""
+    ways, mode = jax.lax.GatherDimensionNumbers((), (0,), (0,)), jax.lax.GatherScatterMode.CLIP
+    found = _by_rows(lambda a, place: jax.lax.gather(a, place, ways, (1,), mode=mode), a, index)
+    return jnp.where(known, found, math.nan)
+
+
+def _placed(a: Array, index: Array, value: Array) -> Array:
+    """Return rows with another number at an index, which is written there rather than chosen everywhere."""
+    ways, mode = jax.lax.ScatterDimensionNumbers((), (0,), (0,)), jax.lax.GatherScatterMode.FILL_OR_DROP
+    return _by_rows(lambda a, place, value: jax.lax.scatter(a, place, value, ways, mode=mode), a, index, value)
+
+
 FUNCTIONS = functions(
     jnp,
     argmax=_argmax,
@@ -79,6 +100,8 @@ FUNCTIONS = functions(
     may_hold=lambda condition: True,
     moveaxis=jnp.moveaxis,
     nonzero=lambda condition: None,
+    picked=_picked,
+    placed=_placed,
     places=lambda like: jnp.arange(like.shape[-1]),
     take_along_axis=partial(jnp.take_along_axis, mode="promise_in_bounds"),
     total=lambda a: jnp.sum(a, axis=-1),
@@ -95,7 +118,9 @@ def product(a: Array, b: Array) -> Array:
 
 
 def _product_value(a: Array, b: Array) -> Array:
-    return jnp.where((a == 0) | (b == 0), jnp.zeros_like(a), a * b)
+    # A plain product, once compiled, where one of them is a number that is known.
+    nothing = jnp.where(jnp.isfinite(a), a == 0, b == 0)
+    return jnp.where(nothing, jnp.zeros_like(a), a * b)
 
 
 def _product_changes(factors: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
-from lossmith.engines.facts import shown
+from lossmith.engines.facts import shown, shown_by_residual
 from lossmith.engines.hosts import Host
 from lossmith.errors import LossmithError, ParameterError
 from lossmith.program import Ops, Value
@@ -198,8 +198,14 @@ class Pointwise(Written):
         """Return outputs of each example; see ``Traceable.marked``.
 
         Where all outputs show that a prediction is no number, it is the mark: XLA makes one loop of a formula and the
-        sum of its values, but not of choices between them.
+        sum of its values, but not of choices between them. Where they are not finite unless the residual is, slopes
+        need no mark, and a loss needs 0 times the residual.
         """
+        if self._open.issuperset(outputs):
+            found = self.compute(host, given, outputs)
+            if "losses" in outputs:
+                found["losses"] = found["losses"] + 0.0 * (given["f"] - given["y"])
+            return found
         if not self._shown:
             return super().marked(host, given, outputs)
         first = self.wrt[0]
@@ -212,10 +218,19 @@ class Pointwise(Written):
         program = self.program(1)
         return len(shown(program, program.inputs.index(self.wrt[0]))) == len(program.outputs)
 
+    @cached_property
+    def _open(self) -> frozenset[str]:
+        """The outputs, losses and gradients, that are not finite wherever an example is invalid."""
+        if not (self.paired and self.symbols == ("y", "f")):
+            return frozenset()
+        program = self.part("value", "gradient:f", "valid")
+        found = shown_by_residual(program, program.inputs.index("f"), program.inputs.index("y"))
+        return frozenset("losses" if name == "value" else name for name in found)
+
     def ready(self) -> None:
         """Settle how what is invalid is marked; see ``Traceable.ready``."""
         super().ready()
-        _ = self._shown
+        _ = self._shown, self._open
 
     def _rows_for_kernel(self, batch: Batch, parts: Collection[str]) -> int:
         return compiled_rows(batch.size, batch.block, calls=self._calls)

@@ -7,7 +7,6 @@ sums over the other classes are never taken from a total that one class dominate
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,18 +85,14 @@ class _OneClassRule:
     """Minus the log-probability of a class, and its derivatives, as a function with derivatives that keep digits."""
 
     def value(self, xp: Any, z: Array, y: Array, known: Array) -> tuple[Array, ...]:
-        place = xp.indices(xp.where(known, y, xp.zeros_like(y)))[..., None]
-        known = known[..., None]
-        largest = xp.amax(z, axis=-1, keepdims=True)
-        gap = largest - xp.take_along_axis(z, place, axis=-1)
-        mine = xp.exp(-gap)
-        is_mine = xp.places(z) == y[..., None]
-        powers = xp.where(is_mine, 0.0, xp.exp(z - largest))
-        others = xp.sum(powers, axis=-1, keepdims=True)
-        # Where the class is the largest, mine is 1, and the others keep all of their digits.
-        u = gap + xp.log1p(xp.where(mine < 1.0, (others - 1.0) + mine, others))
-        slope = xp.where(is_mine, -others, powers) / xp.where(known, others + mine, math.nan)
-        return xp.where(known, u, math.nan)[..., 0], slope
+        largest = xp.amax(z, axis=-1)
+        lead = xp.picked(z, y, known) - largest
+        mine = xp.exp(lead)
+        powers = xp.where(xp.places(z) == y[..., None], 0.0, xp.exp(z - largest[..., None]))
+        others = xp.sum(powers, axis=-1)
+        # Where the class is the largest, mine is 1, and the others keep all of their digits; else they are 1 or more.
+        u = xp.log1p(others + (mine - 1.0)) - lead
+        return u, xp.placed(powers, y, -others) / (others + mine)[..., None]
 
     def push(self, xp: Any, arrays: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
         z = arrays[0]
