@@ -17,7 +17,7 @@ def test_a_cluster_trains_the_model_of_one_machine_and_stops_it_in_the_same_roun
     fit, held = ([whole[part] for whole in (rows, y, weight)] for part in (slice(250, None), slice(250)))
     flat = (held[0], np.full(250, np.average(fit[1], weights=fit[2])))
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         parts = [array.from_array(whole, chunks=(250, *whole.shape[1:])) for whole in fit]

@@ -236,7 +236,7 @@ def test_workers_train_one_model_from_one_start() -> None:
     y = rng.poisson(np.exp(rows[:, 0])).astype(float)
     parts = [array.from_array(a, chunks=(1000, *a.shape[1:])) for a in (rows, y, weight)]
     held = (rows[:500] + rng.normal(size=(500, 3)) / 9, rng.poisson(np.exp(rows[:500, 0])).astype(float))
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         settings = {"rounds": 60, "validation": held, "patience": 2}
         model = train_dask("poisson", *parts, client=client, params={"learning_rate": 0.5}, **settings)
     alone = train("poisson", rows, y, weight, params={**PARAMS, "learning_rate": 0.5}, **settings)
