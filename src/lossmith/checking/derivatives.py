@@ -100,15 +100,11 @@ def _differences(ground: Ground, y: Array, f: Array, order: int) -> tuple[int, M
 
 def _is_rounding(ground: Ground, order: int, wrong: Mismatch) -> bool:
     """Return whether a derivative lies between the slopes of the true function: then its own values are rounded."""
-    if not ground.exact:
-        return False
-    from lossmith.certify import oracle
-
     step = _STEP * max(ground.unit, abs(wrong.f))
-    try:
-        below, here, above = (oracle.truth(ground.loss, wrong.y, wrong.f + way * step, order - 1) for way in (-1, 0, 1))
-    except (oracle.Undecided, ValueError, ArithmeticError):
+    truths = ground.truths(order - 1, wrong.y, *(wrong.f + way * step for way in (-1, 0, 1)))
+    if not truths:
         return False
+    below, here, above = truths
     low, high = sorted((float((here - below) / step), float((above - here) / step)))
     slack = _RELATIVE * max(abs(low), abs(high))
     return low - slack <= wrong.got <= high + slack

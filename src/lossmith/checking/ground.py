@@ -134,6 +134,17 @@ class Ground:
             total = plus(total, times((weight, weight), slopes))
         return max(-total[0], total[1])
 
+    def truths(self, order: int, y: float, *places: float) -> tuple[Any, ...]:
+        """Return the true value (0), gradient (1) or Hessian (2) at some predictions; nothing where it is not known."""
+        if not self.exact:
+            return ()
+        from lossmith.certify import oracle
+
+        try:
+            return tuple(oracle.truth(self.loss, y, f, order) for f in places)
+        except (oracle.Undecided, ArithmeticError, ValueError):
+            return ()
+
     def centre(self, y: float) -> float:
         """Return the prediction to expect for a target: of a certain label, none in particular."""
         found = float(self.link.forward(y))

@@ -71,16 +71,9 @@ def least(ground: Ground, curve: Curve) -> Least | None:
 
 def _falls_on(ground: Ground, y: float, f: float, way: int) -> bool:
     """Return whether the true loss falls on where the computed one is level, since there is no smaller number."""
-    if not ground.exact:
-        return False
-    from lossmith.certify import oracle
-
-    try:
-        step = way * max(ground.unit, abs(f))  # its end is not known to the last place
-        here, beyond = (oracle.truth(ground.loss, y, f + n * step, 0) for n in (1, 2))
-    except (oracle.Undecided, ValueError, ArithmeticError):
-        return False
-    return bool(beyond < here)
+    step = way * max(ground.unit, abs(f))  # its end is not known to the last place
+    truths = ground.truths(0, y, f + step, f + 2 * step)
+    return bool(truths) and bool(truths[1] < truths[0])
 
 
 def bottom(loss: Callable[[Array], Array], f: Array, values: Array, wide: float) -> tuple[float, float, float]:

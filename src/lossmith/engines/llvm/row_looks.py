@@ -228,7 +228,6 @@ def sweep(
             is carried then.
     """
     count = min(UNROLLED, BY_LANE // (width * form.size))  # so that a row has no fewer
-    head = Look(form, width, row, f"{name}h")
     many = Look(form, width, row, f"{name}m", count, streaming=streaming)
     one = Look(form, width, row, f"{name}o", at_end=True)
 
@@ -245,9 +244,11 @@ def sweep(
 
     text, start = [f"  br label %{name}_begin\n{name}_begin:"], "0"
     after: list[dict[str, str]] = []
+    declared: set[str] = set()
     if streaming:
-        start = f"%{name}_gap"
+        start, head = f"%{name}_gap", Look(form, width, row, f"{name}h")
         write(head, {})
+        declared |= head.body.declared
         text.append(f"""
   %{name}_address = ptrtoint ptr %{row}_gradient to i64
   %{name}_back = sub i64 0, %{name}_address
@@ -271,5 +272,5 @@ def sweep(
   br i1 %{name}_left, label %{name}_one, label %{name}_end""")
     turns(one, f"{name}_one", stop, "%classes", f"{name}_few", after[0], f"{name}_end")
     text.append(f"{name}_end:\n{phis(carried, f'{name}_', (after[0], f'{name}_few'), (after[1], f'{name}_one'))}")
-    declared = head.body.declared | many.body.declared | one.body.declared
+    declared |= many.body.declared | one.body.declared
     return "\n".join(text), declared, {key: f"%{name}_{key}" for key in carried}
