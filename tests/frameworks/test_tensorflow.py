@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -145,6 +146,20 @@ def test_sums_keep_their_digits_and_have_the_gradient_of_sums(length: int) -> No
         right = numbers.sum(dtype=np.float64)
         assert abs(float(cost) - right**2) <= 2 * 1.9e-6 * right**2
         np.testing.assert_allclose(tape.gradient(cost, found), 2 * right + 0 * numbers, rtol=2e-6)
+
+
+def test_a_slope_shares_nothing_with_its_loss_that_would_be_written_down() -> None:
+    @tf.function(jit_compile=True)
+    def both(x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            found = losses(lm.BinaryCrossEntropy(), {"y_pred": x, "y_true": y})
+        return found, tape.gradient(found, x)
+
+    x, y = tf.constant([[0.5], [math.nan]]), tf.ones((2, 1))
+    made = both.experimental_get_compiler_ir(x, y)(stage="optimized_hlo")
+    assert made.count(" exponential(") == 2
+    assert [tf.math.is_nan(found).numpy().ravel().tolist() for found in both(x, y)] == [[False, True]] * 2
 
 
 def test_lengths_that_nobody_knows_yet_equal_every_other() -> None:

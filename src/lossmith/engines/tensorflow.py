@@ -176,6 +176,21 @@ def _here(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(tf.identity(x) for x in tensors)
 
 
+def _apart(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the same, in functions as results that XLA does not take for the tensors.
+
+    What a slope had in common with its loss, such as an exponential, would be written down and read by the loop that
+    adds the losses, which takes far longer than to compute it twice.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def again(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        return tf.maximum(x, -math.inf), lambda g: g
+
+    here = _here(tensors)
+    return here if tf.executing_eagerly() else tuple(again(x) for x in here)
+
+
 def _slope(formula: Formula, output: str, place: int, g: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
     """Return ``g`` times the derivative of an output by an input, or ``None`` by what is not predicted.
 
@@ -226,7 +241,7 @@ def losses(loss: Any, *inputs: Tensor) -> Tensor:
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def found(*inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor | None]]]:
         def slopes(g: Tensor) -> list[Tensor | None]:
-            given = by_symbol(loss, _here(inputs))
+            given = by_symbol(loss, _here(inputs) if loss.row_axis is not None else _apart(inputs))
             names = [f"gradient:{item.symbol}" if item.predicted else None for item in loss.inputs]
             made = loss.compute(DIFFERENTIABLE, given, [name for name in names if name is not None])
             spread = g if loss.row_axis is None else g[..., None]
