@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from lossmith.engines import choice
+from tests.together import by_name, for_each, several
 
 # Keras chooses its backend when whatever test is first imports it, and those that compare with it want this one.
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -27,13 +29,24 @@ settings.register_profile(
 settings.load_profile("lossmith")
 
 
+def pytest_collection() -> None:
+    """Collect a million objects that all stay without looking through them again and again for garbage."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what comes from now on."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give ``case`` every loss with its options and edge parameters, and ``kind`` every class of losses."""
+    """Give ``case`` the losses of a name with their options and edge parameters, and ``kind`` every class of losses."""
     own = " ".join(str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
     if "case" in metafunc.fixturenames and "case" not in own:
-        from tests.laws.grid import CASES, name_of
+        from tests.laws.grid import CASES
 
-        metafunc.parametrize("case", CASES, ids=name_of)
+        metafunc.parametrize("case", by_name(CASES))
     if "kind" in metafunc.fixturenames and "kind" not in own:
         from lossmith.certify.points import kinds
 
@@ -44,7 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep machine code in a folder of this run, which its workers share, and never in the user's cache."""
     config.addinivalue_line("markers", "long: among the longest tests, with which a run begins")
     config.addinivalue_line(
-        "markers", "engines(*names): run on these engines, or all, one after the other, with one truth"
+        "markers",
+        "engines(*names, of=None): run on these engines, or those that ``of`` says for the arguments, or all, "
+        "one after the other, with one truth",
     )
     if not hasattr(config, "workerinput"):
         os.environ[_CACHE] = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="lossmith-kernels-")
@@ -90,15 +105,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Literal[True] | None:
-    """Run a marked test on each engine: truths at 60 digits, which take the time, are kept in between."""
-    if (marker := pyfuncitem.get_closest_marker("engines")) is None:
+    """Run a test for each of what it gets together, and a marked one on each engine.
+
+    Truths at 60 digits, which take the time, are kept in between.
+    """
+    marker = pyfuncitem.get_closest_marker("engines")
+    given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    if marker is None and not several(given):
         return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    for engine in marker.args or ENGINES:
-        try:
-            with choice.using(engine):
-                pyfuncitem.obj(**arguments)
-        except BaseException as error:
-            error.add_note(f"on the {engine} engine")
-            raise
+
+    def run(**arguments: Any) -> None:
+        if marker is None:
+            return pyfuncitem.obj(**arguments)
+        engines = marker.kwargs["of"](**arguments) if "of" in marker.kwargs else marker.args
+        for engine in engines or ENGINES:
+            try:
+                with choice.using(engine):
+                    pyfuncitem.obj(**arguments)
+            except BaseException as error:
+                error.add_note(f"on the {engine} engine")
+                raise
+        return None
+
+    for_each(given, run)
     return True

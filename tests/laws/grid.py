@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import pytest
-
 from lossmith import Loss, ParameterError
 from lossmith.certify.points import combinations, kinds
 from lossmith.engines import choice
@@ -50,14 +48,10 @@ def name_of(loss: Loss) -> str:
     return loss.name + str(loss)[len(type(loss).__name__) :]
 
 
-def defaults_on_every_engine() -> list[Any]:
-    """Return the cases for laws that ask for many kernels each: only losses with their defaults run on every engine.
+def defaults_on_every_engine(case: Loss, **others: Any) -> tuple[choice.Name, ...]:
+    """Return where laws are tried that ask for many kernels each: only losses with their defaults on every engine.
 
     The contract of calls that kernels keep lies around the formula, and what options change is the formula. For each
     option the contract is kept on every engine in ``test_every_loss``.
     """
-    return [pytest.param(loss, marks=pytest.mark.engines(*_engines(loss))) for loss in CASES]
-
-
-def _engines(loss: Loss) -> tuple[choice.Name, ...]:
-    return ("numpy", "llvm") if loss == type(loss)() else ("numpy",)
+    return ("numpy", "llvm") if case == type(case)() else ("numpy",)

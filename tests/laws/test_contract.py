@@ -14,7 +14,7 @@ import pytest
 import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.points import Array, extreme, inside, targets
-from tests.laws.grid import defaults_on_every_engine, name_of
+from tests.laws.grid import defaults_on_every_engine
 
 TYPES = ("f8", ">f8", "f4", "f2", "i8", "i4", "i1", "g"), ("f8", ">f8", "f4", "f2", "i8", "i2", "g")
 """Types of targets and of predictions."""
@@ -212,7 +212,7 @@ LAWS = (
 )
 
 
-@pytest.mark.parametrize("case", defaults_on_every_engine(), ids=name_of)
+@pytest.mark.engines(of=defaults_on_every_engine)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_contract(case: Loss, law: Any) -> None:
     law(case)

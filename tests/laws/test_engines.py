@@ -17,7 +17,8 @@ from lossmith.engines.llvm import kernel as kernels
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.softmax import Softmax
 from tests.laws import test_values
-from tests.laws.samples import EVERY, each_part, name_of
+from tests.laws.samples import EVERY, each_part
+from tests.together import by_name
 
 ULPS = 8
 """How far the engines may be apart, in units in the last place of the largest result of its kind."""
@@ -61,7 +62,7 @@ def furthest(loss: Loss, dtype: Any) -> float:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("loss", EVERY, ids=name_of)
+@pytest.mark.parametrize("loss", by_name(EVERY))
 def test_engines_agree(loss: Loss, dtype: Any) -> None:
     assert furthest(loss, dtype) <= ULPS
 
@@ -98,7 +99,7 @@ def test_every_law_runs_on_both_engines() -> None:
     assert {name for name, path in files.items() if "pytest.mark.engines" not in path.read_text()} == ONE_TRUTH.keys()
 
 
-@pytest.mark.parametrize("loss", EVERY, ids=name_of)
+@pytest.mark.parametrize("loss", by_name(EVERY))
 def test_kernels_take_the_rows_of_every_structure_that_has_them(loss: Loss) -> None:
     data = sample(loss, 37)
     batch = loss._batch(data, None, None, trusted=True)

@@ -21,7 +21,8 @@ from lossmith.certify.samples import kind_of, sample
 from lossmith.engines import choice
 from tests import exceptions
 from tests.conftest import ENGINES
-from tests.laws.samples import EVERY, Array, each_part, example_axis, in_turn, is_plain, name_of, rows_at
+from tests.laws.samples import EVERY, Array, each_part, example_axis, in_turn, is_plain, rows_at
+from tests.together import by_name
 
 pytestmark = pytest.mark.engines
 
@@ -344,14 +345,9 @@ def engines(loss: Loss, law: Callable[[Loss], None]) -> tuple[choice.Name, ...]:
     return ENGINES if is_plain(loss) or turn else ("numpy",)
 
 
-CASES = [
-    pytest.param(loss, law, marks=pytest.mark.engines(*engines(loss, law)), id=f"{name_of(loss)}-{law.__name__}")
-    for loss in EVERY
-    for law in LAWS
-]
-
-
-@pytest.mark.parametrize(("loss", "law"), CASES)
+@pytest.mark.engines(of=engines)
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("loss", by_name(EVERY))
 def test_contract(loss: Loss, law: Callable[[Loss], None]) -> None:
     law(loss)
 

@@ -15,8 +15,9 @@ import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.samples import CLASSES, axis_of, kind_of, sample, structure
 from lossmith.core.parameter import Integer, Option, Parameter, Vector
-from tests.laws.samples import EVERY, example_axis, name_of, spoiled
+from tests.laws.samples import EVERY, example_axis, spoiled
 from tests.laws.test_mistakes import Tensor
+from tests.together import by_name
 
 pytestmark = pytest.mark.engines
 
@@ -188,7 +189,7 @@ LAWS = (
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("loss", EVERY, ids=name_of)
+@pytest.mark.parametrize("loss", by_name(EVERY))
 def test_mistakes_in_calls(loss: Loss, law: Callable[[Loss], None]) -> None:
     law(loss)
 
@@ -235,7 +236,7 @@ def logits_of(loss: Loss) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("loss", [loss for loss in EVERY if logits_of(loss)], ids=name_of)
+@pytest.mark.parametrize("loss", by_name(loss for loss in EVERY if logits_of(loss)))
 def test_logits_that_look_like_probabilities_give_a_warning_with_the_evidence(loss: Loss) -> None:
     for name in logits_of(loss):
         data = sample(loss, 40)

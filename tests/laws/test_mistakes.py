@@ -14,8 +14,9 @@ import pytest
 import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.points import Array
-from tests.laws.grid import CASES, name_of
+from tests.laws.grid import CASES
 from tests.laws.test_contract import batch
+from tests.together import by_name
 
 pytestmark = pytest.mark.engines
 
@@ -209,7 +210,7 @@ def test_mistakes(case: Loss, law: Callable[[Loss], None]) -> None:
 # --- logits that look like probabilities -----------------------------------------------------------
 
 LOGITS = [loss for loss in CASES if loss.values.get("prediction") == "logits"]
-every_logit_loss = pytest.mark.parametrize("case", LOGITS, ids=name_of)
+every_logit_loss = pytest.mark.parametrize("case", by_name(LOGITS))
 
 
 def labels(loss: Loss, size: int) -> Array:

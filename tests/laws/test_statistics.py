@@ -13,7 +13,8 @@ import lossmith as lm
 from lossmith import Loss
 from lossmith.certify import oracle
 from lossmith.certify.points import Array, inside, kinds
-from tests.laws.grid import CASES, name_of
+from tests.laws.grid import CASES
+from tests.together import by_name
 
 pytestmark = pytest.mark.engines
 
@@ -256,7 +257,7 @@ ESTIMATING = [kind for kind in CLASSES if kind.card.estimates != "nothing"]
 
 
 every_estimating_case = pytest.mark.parametrize(
-    "case", [case for case in CASES if case.card.estimates != "nothing"], ids=name_of
+    "case", by_name(case for case in CASES if case.card.estimates != "nothing")
 )
 
 

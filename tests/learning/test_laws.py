@@ -12,7 +12,8 @@ import pytest
 import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.samples import sample
-from tests.laws.samples import EVERY, name_of
+from tests.laws.samples import EVERY
+from tests.together import by_name
 
 Array = npt.NDArray[Any]
 
@@ -63,12 +64,12 @@ def slope_error(loss: Loss) -> float:
 
 
 @pytest.mark.filterwarnings("ignore::lossmith.LossmithWarning")  # made-up logits may look like probabilities
-@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+@pytest.mark.parametrize("loss", by_name(LOSSES))
 def test_the_gradient_by_the_parameters_is_that_of_the_cost(loss: Loss) -> None:
     assert slope_error(loss) < 1e-6
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+@pytest.mark.parametrize("loss", by_name(LOSSES))
 def test_the_cost_falls(loss: Loss) -> None:
     if loss.raw_form.name in STILL:
         learning = lm.learn(loss, *data(loss))
@@ -105,7 +106,7 @@ def test_the_laws_can_fail() -> None:
     assert slope_error(Loud()) > 1e-4
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+@pytest.mark.parametrize("loss", by_name(LOSSES))
 def test_each_step_follows_from_the_one_before(loss: Loss) -> None:
     learning = lm.learn(loss, *data(loss), steps=3, rate=0.01)
     assert [step.number for step in learning.steps] == list(range(len(learning.steps)))
