@@ -32,8 +32,9 @@ def answers(tmp_path: Path) -> str:
     return write_csv(tmp_path / "answers.csv", classes(120)).name
 
 
-def test_it_says_everything_a_newcomer_needs(run: Run, wages: str) -> None:
-    done = run("choose", wages, "--target", "amount", *QUICK)
+def test_it_says_everything_a_newcomer_needs_and_writes_the_report(run: Run, wages: str, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    done = run("choose", wages, "--target", "amount", "--report", "deep/r.html", *QUICK)
     assert done.code == 0
     for part in (
         "'amount' has 120 rows of amounts",
@@ -49,36 +50,27 @@ def test_it_says_everything_a_newcomer_needs(run: Run, wages: str) -> None:
     assert "training" in done.err
     assert "\x1b" not in done.out + done.err  # plain text in a pipe
     assert max(len(line) for line in done.out.splitlines()) <= 130
-
-
-def test_json_is_one_document_and_nothing_else(run: Run, wages: str) -> None:
-    done = run("choose", wages, "-t", "amount", "--json", *QUICK)
-    assert done.code == 0
-    document = json.loads(done.out)
-    assert document["schema"] == "lossmith.choice/1"
-    assert done.out == json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    assert "NaN" not in done.out
-
-
-def test_the_same_seed_gives_the_same_bytes(run: Run, wages: str, tmp_path: Path) -> None:
-    outputs, pages = [], []
-    for _ in range(2):
-        done = run("choose", wages, "-t", "amount", "--json", "--report", "r.html", "--seed", "5", *QUICK)
-        outputs.append(done.out)
-        pages.append((tmp_path / "r.html").read_bytes())
-    assert outputs[0] == outputs[1]
-    assert pages[0] == pages[1]
-    assert json.loads(outputs[0])["plan"]["seed"] == 5
-
-
-def test_the_report_is_written_and_named(run: Run, wages: str, tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    done = run("choose", wages, "-t", "amount", "--report", "deep/r.html", *QUICK)
     assert "The report is in deep/r.html." in done.err
     page = (tmp_path / "deep" / "r.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     assert str(tmp_path) not in page  # the report names the file, not the machine's folders
     assert os.listdir(tmp_path / "deep") == ["r.html"]
+
+
+def test_json_is_one_document_and_the_same_seed_gives_the_same_bytes(run: Run, wages: str, tmp_path: Path) -> None:
+    outputs, pages = [], []
+    for _ in range(2):
+        done = run("choose", wages, "-t", "amount", "--json", "--report", "r.html", "--seed", "5", *QUICK)
+        assert done.code == 0
+        outputs.append(done.out)
+        pages.append((tmp_path / "r.html").read_bytes())
+    assert outputs[0] == outputs[1]
+    assert pages[0] == pages[1]
+    document = json.loads(outputs[0])
+    assert document["schema"] == "lossmith.choice/1"
+    assert document["plan"]["seed"] == 5
+    assert outputs[0] == json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert "NaN" not in outputs[0]
 
 
 def test_options_reach_the_contest(run: Run, wages: str, answers: str) -> None:
