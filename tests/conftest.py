@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import shutil
@@ -35,9 +36,10 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage among what comes from now on."""
+    """Look for garbage among what comes from now on, until Python ends, when libraries ask what is left of theirs."""
     gc.freeze()
     gc.enable()
+    atexit.register(gc.unfreeze)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
