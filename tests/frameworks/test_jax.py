@@ -257,19 +257,21 @@ def test_traced_calls_count_what_nobody_could_look_at() -> None:
     assert jnp.isnan(look(y.clip(0, 1), jnp.full(4, jnp.nan))[0].cost())  # weights whose sum is none are not nothing
 
 
+@pytest.mark.parametrize("many", [1, 40])
 @pytest.mark.parametrize("name", ["squared_error", "absolute_error", "huber", "hinge", "zero_one"])
-def test_an_invalid_example_is_seen_whatever_its_formula_shows(name: str) -> None:
+def test_an_invalid_example_is_seen_whatever_its_formula_shows(name: str, many: int) -> None:
     nan, inf = jnp.nan, jnp.inf
-    x, y = jnp.array([[2.0, 1.0], [2.0, nan], [nan, 1.0], [2.0, inf], [inf, 1.0], [inf, inf], [-inf, inf]]).T
+    pairs = [[2.0, 1.0], [2.0, nan], [nan, 1.0], [2.0, inf], [inf, 1.0], [inf, inf], [-inf, inf]]
+    x, y = jnp.array(pairs * many).T
 
     @jax.jit
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         found, pull = jax.vjp(lambda x: lj.losses(name, x, y), x)
-        return found, *pull(jnp.ones(7))
+        return found, *pull(jnp.ones(7 * many))
 
     found, slope = both(x)
-    assert jnp.isnan(found).tolist() == [False] + [True] * 6
-    assert jnp.isfinite(slope).tolist() == [True] + [False] * 6
+    assert jnp.isnan(found).tolist() == ([False] + [True] * 6) * many
+    assert jnp.isfinite(slope).tolist() == ([True] + [False] * 6) * many
 
 
 @pytest.mark.parametrize("name", ["squared_error", "sparse_categorical_cross_entropy"])
