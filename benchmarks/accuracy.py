@@ -19,6 +19,7 @@ import numpy as np
 
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm import powers
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.vectors import Vector
 
@@ -62,6 +63,12 @@ PAIRS = ("pow", "hypot", "log_quotient")
 """Functions of two numbers."""
 
 
+def written(name: str) -> Callable[..., Lanes]:
+    """Return what writes a function."""
+    found: Callable[..., Lanes] = powers.pow if name == "pow" else getattr(vector, name)
+    return found
+
+
 def over_arrays(
     write: Callable[..., Lanes], kind: Kind, arguments: int = 1, bits: int | None = None
 ) -> Callable[..., Array]:
@@ -91,7 +98,7 @@ def over_bits(name: str, bits: int) -> Callable[[int, int], tuple[float, float]]
     width = bits // 32
     b = Vector("float", width)
     wide, x = b.widened(), Lanes(b, b.real, "%x")
-    got, exact = getattr(vector, name)(b, x), getattr(vector, name)(wide, wide.take(x))
+    got, exact = written(name)(b, x), written(name)(wide, wide.take(x))
     nearest = b.give(exact)
     below = b.from_bits(b.apply("sub", b.bits(b.abs(nearest)), b.whole(1)))
     unit = b.largest(b.abs(nearest) - below, LEAST)
@@ -184,7 +191,7 @@ def pairs(name: str, kind: Kind, count: int) -> tuple[Array, Array]:
 def of_drawn(name: str, kind: Kind, bits: int, count: int) -> tuple[float, tuple[float, ...]]:
     """Return the worst error of a function, and where, of numbers that are drawn."""
     given = pairs(name, kind, count) if name in PAIRS else (drawn(kind, count),)
-    return worst_of(over_arrays(getattr(vector, name), kind, len(given), bits)(*given), given, TRUTHS[name])
+    return worst_of(over_arrays(written(name), kind, len(given), bits)(*given), given, TRUTHS[name])
 
 
 def worst_of(got: Array, given: Sequence[Array], truth: Callable[..., Any]) -> tuple[float, tuple[float, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes, element_of
 
 NAME = "kernel"
 """What the function of a kernel is called."""
@@ -30,6 +30,15 @@ def onward(after: str, before: str, step: int | str) -> str:
     and machines add a base and an index by themselves.
     """
     return f"  {after}_from = freeze i64 {before}\n  {after} = add i64 {after}_from, {step}"
+
+
+def pointer(arguments: Sequence[str], name: str, called: str = "") -> list[str]:
+    """Return the lines that load one of the pointers in the table, by default under its own name."""
+    called = called or name
+    return [
+        f"  %{called}_at = getelementptr ptr, ptr %table, i64 {arguments.index(name)}",
+        f"  %{called} = load ptr, ptr %{called}_at, align 8",
+    ]
 
 
 def begin_blocks(rows: str) -> str:
@@ -116,6 +125,17 @@ def tree(width: int, summed: str, name: str) -> list[str]:
 def lane_numbers(width: int) -> str:
     """Return a vector of the numbers of the lanes."""
     return f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+
+
+def first_lanes(name: str, count: str, b: Body) -> list[str]:
+    """Return the lines that say of lanes whether they are among the first so many, at most all of them."""
+    element = element_of(b.integer)
+    narrow = [f"  %{count}_narrow = trunc i64 %{count} to i32"] if element == "i32" else []
+    return [
+        *narrow,
+        *splat(f"{count}s", element, b, f"{count}_narrow" if narrow else count),
+        f"  %{name} = icmp slt {b.integer} <{', '.join(f'{element} {lane}' for lane in range(b.width))}>, %{count}s",
+    ]
 
 
 def uniform_lines(place: int, type_: str, kind: Kind, b: Body) -> list[str]:

@@ -98,6 +98,6 @@ class LogitLooks(ABC):
         b = self.text.row("b")
         for symbol in self.symbols:
             others = self.text.total(b, after[f"others_{symbol}"]) + (self.text.total(b, after[f"ties_{symbol}"]) - 1.0)
-            inverse, log_others = 1.0 / (others + 1.0), vector.log1p(b, others)
+            inverse, log_others = 1.0 / (others + 1.0), vector.log1p_of_sum(b, others)
             self.softmax[symbol] = Softmax(*self.tops[symbol], others, inverse, log_others)
         self.text.close(b)

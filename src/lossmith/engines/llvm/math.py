@@ -7,7 +7,6 @@ results, infinities, NaN and signed zeros are as in the standard library of C.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
@@ -49,21 +48,31 @@ def _table(b: Body, name: str) -> tuple[float, ...]:
     return COEFFICIENTS[name, b.kind]
 
 
-def _power_of_two(b: Body, n: Lanes) -> Lanes:
-    """Return 2 ** n for integers n in the range of normal numbers."""
+def _power_of_two(b: Body, n: Lanes, more: int = 0) -> Lanes:
+    """Return 2 ** (n + more), where that is a normal number; n is a whole number of the type of numbers."""
+    # Such a sum has the whole number in its last bits, whatever it is; no other conversion takes a NaN.
     form = _format(b)
-    return b.from_bits(b.shift_left(b.apply("add", n, b.whole(form.bias)), form.digits))
+    whole = b.bits(n + (1.5 * 2.0**form.digits + (form.bias + more)))
+    return b.from_bits(b.shift_left(whole, form.digits))
 
 
 def _scale(b: Body, x: Lanes, n: Lanes) -> Lanes:
     """Return x · 2 ** n, rounded once also where that is subnormal; n is a whole number of the type of x."""
     if b.scales:
         return b.scale(x, n)
-    # Such a sum has the whole number in its last bits, whatever it is; no other conversion takes a NaN.
-    magic = 1.5 * 2.0 ** _format(b).digits
-    whole = b.apply("sub", b.bits(n + magic), b.bits(b.number(magic)))
-    half = b.shift_right(whole, 1)
-    return (x * _power_of_two(b, half)) * _power_of_two(b, b.apply("sub", whole, half))
+    form = _format(b)
+    whole = b.bits(n + (1.5 * 2.0**form.digits + 2 * form.bias))  # see _power_of_two
+    half = b.apply("lshr", whole, b.whole(1))
+    first, second = (b.shift_left(part, form.digits) for part in (half, b.apply("sub", whole, half)))
+    return (x * b.from_bits(first)) * b.from_bits(second)
+
+
+def _scale_down(b: Body, x: Lanes, n: Lanes) -> Lanes:
+    """Return the same of an ordinary x and an n that is at most a few dozen."""
+    if b.scales:
+        return b.scale(x, n)
+    far = (_format(b).bias + 1) // 2
+    return (x * _power_of_two(b, n, far)) * 2.0**-far
 
 
 def _reduce(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
@@ -96,15 +105,15 @@ def expm1(b: Body, x: Lanes) -> Lanes:
     form = _format(b)
     n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does, to share its work
     p = _expm1_near_zero(b, r)
-    # By half of 2 ** n, which does not overflow where the result does not.
-    half = _scale(b, b.number(1.0), n - 1.0)
+    # By half of 2 ** n, which does not overflow where the result does not; less than 2 ** -99 makes no difference.
+    half = _scale(b, b.number(1.0), n - 1.0) if b.scales else _power_of_two(b, b.at_least(n, -99.0), -1)
     found = b.fma(half, p, half - 0.5)
     # The digits, and the sign, of what is too small to be squared or halved.
     return b.select(b.abs(x) > form.least * 4, found + found, x)
 
 
-def _split(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return n and m of x = m / 2 ** n, with m near 1.
+def split(b: Body, x: Lanes, *, normal: bool = False) -> tuple[Lanes, Lanes]:
+    """Return n and m of x = m / 2 ** n, with m near 1; ``normal`` where no number is subnormal.
 
     For 0 and infinity n is infinite and m is 1; for a negative number, and for none, n is none.
     """
@@ -114,13 +123,21 @@ def _split(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
         m = b.mantissa(x)
         return b.exponent(m) - b.exponent(x), m
     small = x < form.least
-    lifted = b.bits(b.select(small, x * 2.0 ** (form.digits + 2), x))
+    lifted = b.bits(x if normal else b.select(small, x * 2.0 ** (form.digits + 2), x))
     k = b.shift_right(b.apply("sub", lifted, b.whole(form.root_half)), form.digits)
     m = b.from_bits(b.apply("sub", lifted, b.shift_left(k, form.digits)))
-    k = b.convert("sitofp", k, b.real)
-    k = b.select(small, k - float(form.digits + 2), k)
+    k = _number(b, k)
+    k = k if normal else b.select(small, k - float(form.digits + 2), k)
     k = b.select((x > 0.0) & (x < _INF), k, b.select(x.equals(0.0), -_INF, b.select(x > 0.0, x, math.nan)))
     return 0.0 - k, m
+
+
+def _number(b: Body, k: Lanes) -> Lanes:
+    """Return integers of few digits as numbers; of 64 bits by a sum, since only AVX-512 converts these."""
+    if b.kind == "float":
+        return b.convert("sitofp", k, b.real)
+    magic = b.number(1.5 * 2.0 ** _format(b).digits)
+    return b.from_bits(b.apply("add", k, b.bits(magic))) - magic
 
 
 def _log_parts(b: Body, n: Lanes, f: Lanes) -> tuple[Lanes, Lanes]:
@@ -137,16 +154,16 @@ def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
     return b.fma(n, -_format(b).ln2[0], f - (half - share))
 
 
-def log(b: Body, x: Lanes) -> Lanes:
-    """Return the natural logarithm; of 0 it is minus infinity, of less no number."""
-    n, m = _split(b, x)
+def log(b: Body, x: Lanes, *, normal: bool = False) -> Lanes:
+    """Return the natural logarithm; of 0 it is minus infinity, of less no number. For ``normal`` see ``split``."""
+    n, m = split(b, x, normal=normal)
     return _log_near_one(b, n, m - 1.0)
 
 
 def log_quotient(b: Body, x: Lanes, y: Lanes) -> Lanes:
     """Return log(x / y) of numbers from 0 on, with its digits also where they are nearly equal; no number of 0 / 0."""
     form = _format(b)
-    (n, u), (k, v) = _split(b, x), _split(b, y)
+    (n, u), (k, v) = split(b, x), split(b, y)
     e = k - n
     # So that the quotient of the two is as near to 1 as can be: their difference is exact then.
     above, below = u > v * _ROOT_2, v > u * _ROOT_2
@@ -169,9 +186,9 @@ def log_inside(b: Body, x: Lanes) -> Lanes:
 
 
 def _split_one_more(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return n and f of 1 + x = (1 + f) / 2 ** n, with the digits of x; for n see ``_split``."""
-    n, _ = _split(b, x + 1.0)
-    unit = _scale(b, b.number(1.0), n)
+    """Return n and f of 1 + x = (1 + f) / 2 ** n, with the digits of x; for n see ``split``."""
+    n, _ = split(b, x + 1.0, normal=True)
+    unit = _scale_down(b, b.number(1.0), n)
     return n, b.fma(x, unit, -(1.0 - unit))  # so signed that -0.0 stays
 
 
@@ -179,6 +196,18 @@ def log1p(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + x)."""
     n, f = _split_one_more(b, x)
     return b.select(b.abs(n) < _INF, _log_near_one(b, n, f), -n)
+
+
+def log1p_of_sum(b: Body, x: Lanes) -> Lanes:
+    """Return log(1 + x) of a number from 0 to 2 ** 63, or infinity, or none."""
+    if b.scales:
+        return log1p(b, x)
+    form = _format(b)
+    moved = b.apply("sub", b.bits(x + 1.0), b.whole(form.root_half))
+    n = 0.0 - _number(b, b.shift_right(moved, form.digits))
+    power = b.apply("and", moved, b.whole(-1 << form.digits))
+    unit = b.from_bits(b.apply("sub", b.whole(form.bias << form.digits), power))  # 2 ** n
+    return b.select(x < _INF, _log_near_one(b, n, b.fma(x, unit, -(1.0 - unit))), x)
 
 
 def tanh(b: Body, x: Lanes) -> Lanes:
@@ -194,7 +223,7 @@ def tanh(b: Body, x: Lanes) -> Lanes:
 def exp_of_negative(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) of a number that is at most 0."""
     n, r = _reduce(b, b.at_least(x, _format(b).exp_low))
-    return _scale(b, _expm1_near_zero(b, r) + 1.0, n)
+    return _scale_down(b, _expm1_near_zero(b, r) + 1.0, n)
 
 
 def _fall(b: Body, x: Lanes) -> Lanes:
@@ -238,13 +267,13 @@ def sech2(b: Body, x: Lanes) -> Lanes:
     n, r = _reduce(b, b.at_least(-b.abs(x + x), _format(b).exp_low))
     rest = _expm1_near_zero(b, r)
     p = rest + 1.0
-    e = _scale(b, p, n)
+    e = _scale_down(b, p, n)
     u = e + 1.0
     half = u * 0.5
     square = b.fma(half, half, half * (e - (u - 1.0)))
     inverse = 1.0 / square
     found = p * inverse
-    return _scale(b, b.fma(b.fma(-found, square, p) + (rest - (p - 1.0)), inverse, found), n)
+    return _scale_down(b, b.fma(b.fma(-found, square, p) + (rest - (p - 1.0)), inverse, found), n)
 
 
 def bell(b: Body, x: Lanes) -> Lanes:
@@ -312,89 +341,3 @@ def hypot(b: Body, x: Lanes, y: Lanes) -> Lanes:
     far = math.sqrt(normal_range(b)[1]) / 2
     plain = (large > 1 / far) & (large < far)
     return b.rarely(plain ^ b.always, scaled, b.sqrt(b.fma(a, a, c * c)))
-
-
-# --- powers ------------------------------------------------------------------------------------------
-
-
-def pow(b: Body, x: Lanes, y: Lanes) -> Lanes:
-    """Return x ** y: any x above 0, 0 to powers of at least 0, and less than 0 to whole powers."""
-    constant = b.constant(y)
-    if constant in _EASY_POWERS:
-        return _EASY_POWERS[constant](b, x)
-    size = b.abs(x)
-    found = _power(b, size, y)
-
-    def special() -> Lanes:
-        whole = b.rint(y).equals(y)
-        half = y * 0.5
-        odd = whole & (b.rint(half).equals(half) ^ b.always)
-        result = b.select(size.equals(0.0), b.select(y < 0.0, _INF, 0.0), found)
-        result = b.select(odd, b.copysign(result, x), result)
-        result = b.select((x < 0.0) & (whole ^ b.always) & (size < _INF), math.nan, result)
-        result = b.select((x.equals(x) & y.equals(y)) ^ b.always, math.nan, result)
-        one = y.equals(0.0) | x.equals(1.0) | (size.equals(1.0) & b.abs(y).equals(_INF))
-        return b.select(one, 1.0, result)
-
-    plain = (x > 0.0) & (x < _INF) & (b.abs(y) < _INF)
-    return b.rarely(plain ^ b.always, special, found)
-
-
-_EASY_POWERS: dict[float | None, Callable[[Body, Lanes], Lanes]] = {
-    -1.0: lambda b, x: 1.0 / x,
-    0.5: lambda b, x: b.select(x.equals(-_INF), _INF, b.sqrt(x + 0.0)),
-    1.0: lambda b, x: x,
-    2.0: lambda b, x: x * x,
-    3.0: lambda b, x: x * x * x,
-    4.0: lambda b, x: (x * x) * (x * x),
-    5.0: lambda b, x: (x * x) * (x * x) * x,
-}
-
-
-def _power(b: Body, x: Lanes, y: Lanes) -> Lanes:
-    """Return x ** y for x above 0 and at most infinity."""
-    if b.kind == "float":
-        # A float's power has its digits in doubles, without any care.
-        wide = b.widened()
-        found = exp(wide, wide.take(y) * log(wide, wide.take(x)))
-        return b.give(found)
-    high, low = _log_pair(b, x)
-    product = y * high
-    rest = b.fma(y, low, b.fma(y, high, -product))
-    # Where the logarithm or the product is infinite, there is nothing left over.
-    rest = b.select(b.abs(product) < 1e4, rest, 0.0)
-    return exp(b, product, rest)
-
-
-def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return the natural logarithm of a positive number as a sum of two, to some 65 bits."""
-    n, m = _split(b, x)
-    k = -n
-    f = m - 1.0
-    d = m + 1.0
-    q = f / d
-    # What the division left over, by the exact sum 1 + m.
-    left = b.fma(-q, d, f) - q * (m - (d - 1.0))
-    q_low = left / d
-    z = q * q
-    z_low = b.fma(q, q, -z) + (q + q) * q_low
-    c = z * (2 / 3)
-    c_low = b.fma(z, 2 / 3, -c) + z * _THIRDS_REST + z_low * (2 / 3) + z * z * b.polynomial(z, _table(b, "LOG2"))
-    cube = q * c
-    cube_low = b.fma(q, c, -cube) + q * c_low + q_low * c
-    # k ln 2 + 2 q + cube, from the large to the small, each with what its rounding left.
-    a = k * _LN2_HIGH
-    s = a + (q + q)
-    s_low = (a - s) + (q + q)
-    t = s + cube
-    t_low = (s - t) + cube
-    low = s_low + t_low + cube_low + (q_low + q_low) + k * _LN2_LOW
-    high = t + low
-    infinite = b.select(x.equals(0.0), -_INF, _INF)
-    inside = (x > 0.0) & (x < _INF)
-    return b.select(inside, high, infinite), b.select(inside, (t - high) + low, 0.0)
-
-
-_THIRDS_REST = 3.700743415417188e-17  # two thirds less its nearest double
-_LN2_HIGH = 0.6931471805598903  # 42 bits, so that products with whole numbers up to 2047 are exact
-_LN2_LOW = 5.497923018708371e-14

@@ -62,6 +62,23 @@ class RowForm:
             return self.shares or "i64"
         return {"logits": self.given, "targets": self.shares}.get(array, "") or self.kind
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The numbers of a row that its derivatives are made of, of ``SLOTS``."""
+        indices, soft, hessian = self.targets == "indices", self.targets == "soft", self.hessian
+        wanted = {
+            "factor": True, "scale": indices and self.gradient,
+            "fixed": indices or (self.targets == "smoothed" and self.gradient), "target": hessian and not soft,
+            "inverse": hessian or not indices, "rest": hessian or not indices,
+            "slope": hessian and indices, "bend": hessian and indices, "pull": self.penalised,
+        }  # fmt: skip
+        return tuple(name for name, there in wanted.items() if there)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether part of each target is spread evenly."""
+        return self.spread or self.targets == "smoothed"
+
 
 ARGUMENTS = (
     "logits", "targets", "losses", "gradient", "hessian", "weight", "mask", "records", "uniforms", "scratch",
@@ -78,6 +95,12 @@ REGIONS = ("kept", "shares", "turned")
 that are distributions; and derivatives on their way out."""
 
 SLOTS = (
-    "top", "others", "apart", "mass", "target", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor", "pull",
+    "top", "others", "apart", "mass", "target", "power", "scale", "fixed", "inverse", "rest", "slope", "bend", "factor",
+    "pull",
 )  # fmt: skip
 """Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""
+
+
+def slot_at(name: str, width: int) -> str:
+    """Return the instruction that says where such numbers of a group lie."""
+    return f"getelementptr i8, ptr %slots, i64 {SLOTS.index(name) * 8 * width}"

@@ -15,7 +15,7 @@ from lossmith.engines.llvm import row_across
 from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole
-from lossmith.engines.llvm.row_frame import RowForm
+from lossmith.engines.llvm.row_frame import RowForm, slot_at
 from lossmith.engines.llvm.row_text import single
 from lossmith.engines.llvm.row_tiles import turn_rows
 
@@ -82,7 +82,8 @@ class Turn:
 
     def slot(self, name: str) -> Lanes:
         """Return what was found for each row of the group."""
-        return self.body.write(self.body.real, f"load {self.body.real}, ptr %slot_{name}, align 64")
+        b = self.body
+        return b.write(b.real, f"load {b.real}, ptr {b.write('ptr', slot_at(name, b.width)).name}, align 64")
 
 
 Write = Callable[[Turn, Mapping[str, str]], dict[str, str]]
@@ -142,7 +143,8 @@ def sum_exponentials(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
     add("others", b.select(is_top, 0.0, e))
     found["ties"] = (Lanes(b, b.real, before["ties"]) + b.select(is_top, b.number(1.0), 0.0)).name
     if form.targets != "soft":
-        found["target"] = b.select(turn.is_target, z, Lanes(b, b.real, before["target"])).name
+        for name, value in (("target", z), ("power", e)):
+            found[name] = b.select(turn.is_target, value, Lanes(b, b.real, before[name])).name
     if form.targets == "smoothed":
         add("apart", below)
     if form.targets == "soft":
@@ -152,7 +154,8 @@ def sum_exponentials(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
         mixed = turn.mixed(t)
         add("apart", b.select(mixed > 0.0, mixed * below, 0.0))
         add("mass", t)
-        found["proper"] = (Lanes(b, b.truth, before["proper"]) & ((t >= 0.0) & (t <= 1.0))).name
+        least, most = (Lanes(b, b.real, before[name]) for name in ("least", "most"))
+        found |= {"least": b.smallest(t, least).name, "most": b.largest(t, most).name}  # what is none spoils the sum
     return found
 
 
@@ -167,12 +170,12 @@ def derive(output: str) -> Write:
         else:
             p = e * turn.slot("inverse")
             q = b.select(e.equals(1.0), turn.slot("rest"), 1.0 - p)
-            slope, strength = turn.slot("slope"), Lanes(b, b.real, "%strength")
+            strength = Lanes(b, b.real, "%strength")
             if output == "hessian":
                 found = p * q
                 if form.targets == "indices":
                     # A share of 0 wins over a second derivative that is infinite there.
-                    found = b.select(p.equals(0.0), 0.0, turn.slot("bend") * p) * p + slope * found
+                    found = b.select(p.equals(0.0), 0.0, turn.slot("bend") * p) * p + turn.slot("slope") * found
                 if form.penalised:
                     found = found + (strength * 2.0 * p + turn.slot("pull") * q) * p
             else:
@@ -197,7 +200,7 @@ def derive(output: str) -> Write:
 
 def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the text that looks twice at the classes of a group of rows and leaves in slots what it found."""
-    width, real, wide, truth = b.width, b.real, b.vector("double"), b.truth
+    width, real, wide = b.width, b.real, b.vector("double")
     into, declared = _turned_in(form, b.width) if not form.across else ("", set[str]())
     look, more, top = over_classes("t", find_top, form, width, {"top": (real, b.number(-math.inf).name)}, "reading")
     declared |= more
@@ -205,9 +208,10 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     if form.targets != "indices":
         nothing["apart"] = (wide, "zeroinitializer")
     if form.targets == "soft":
-        nothing |= {"mass": (wide, "zeroinitializer"), "proper": (truth, b.always.name)}
-    else:
-        nothing["target"] = (real, b.number(math.nan).name)  # which no label outside the classes puts right
+        nothing |= {"mass": (wide, "zeroinitializer"), "least": (real, "zeroinitializer")}
+        nothing["most"] = real, b.number(1.0).name
+    else:  # which no label outside the classes puts right
+        nothing |= dict.fromkeys(("target", "power"), (real, b.number(math.nan).name))
     sums, more, found = over_classes("s", sum_exponentials, form, width, nothing, "t_end")
     declared |= more
     ties = found["ties"] if form.kind == "double" else "%ties_wide"
@@ -215,30 +219,38 @@ def read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     after += [
         f"  %tied = fadd {wide} {ties}, {b.number(-1.0, 'double').name}",
         f"  %others_found = fadd {wide} {found['others']}, %tied",
-        f"  store {wide} %others_found, ptr %slot_others, align 64",
+        *_leave("others", wide, "%others_found", width),
     ]
     if form.targets != "indices":
-        after.append(f"  store {wide} {found['apart']}, ptr %slot_apart, align 64")
+        after += _leave("apart", wide, found["apart"], width)
     if form.targets == "soft":
         none = b.number(math.nan, "double").name
         after += [
-            f"  %mass_found = select {truth} {found['proper']}, {wide} {found['mass']}, {wide} {none}",
-            f"  store {wide} %mass_found, ptr %slot_mass, align 64",
+            f"  %low = fcmp olt {real} {found['least']}, zeroinitializer",
+            f"  %high = fcmp ogt {real} {found['most']}, {b.number(1.0).name}",
+            f"  %improper = or {b.truth} %low, %high",
+            f"  %mass_found = select {b.truth} %improper, {wide} {none}, {wide} {found['mass']}",
+            *_leave("mass", wide, "%mass_found", width),
         ]
     else:
-        after.append(f"  store {real} {found['target']}, ptr %slot_target, align 64")
+        for name in ("target", "power"):
+            after += _leave(name, real, found[name], width)
     group = row_across.begin_group(form, b) if form.across else []
     text = f"""
 reading:
 {chr(10).join(_classes_of_rows(form, b, declared) + group)}
 {into}
 {look}
-  store {real} {top["top"]}, ptr %slot_top, align 64
+{chr(10).join(_leave("top", real, top["top"], width))}
 {sums}
 {chr(10).join(after)}
   br label %formula
 """
     return text, declared
+
+
+def _leave(slot: str, type_: str, value: str, width: int) -> list[str]:
+    return [f"  %slot_{slot} = {slot_at(slot, width)}", f"  store {type_} {value}, ptr %slot_{slot}, align 64"]
 
 
 def _turned_in(form: RowForm, width: int) -> tuple[str, set[str]]:

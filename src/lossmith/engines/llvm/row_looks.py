@@ -15,7 +15,7 @@ from functools import partial
 
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.frame import LINE, onward, phis, side_by_side
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes, element_of
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, widen
 from lossmith.engines.llvm.row_frame import BY_LANE, RowForm
 
@@ -32,7 +32,7 @@ class Look:
         row: what the names of the pointers into the row begin with.
         prefix: what the names of its values begin with.
         count: vectors of a turn.
-        at_end: whether it may be the last vector, which begins where the row has room for it.
+        at_end: whether it may be the last turn, which begins where the row has room for it.
         streaming: whether gradients are written past the caches.
     """
 
@@ -45,44 +45,47 @@ class Look:
         self.k = first = f"%k_{prefix}"
         if at_end:
             b.declared.add("declare i64 @llvm.umin.i64(i64, i64)")
-            first = b.write("i64", f"call i64 @llvm.umin.i64(i64 {first}, i64 %last_vector)").name
-        self.places = [first] + [b.write("i64", f"add i64 {first}, {n * width}").name for n in range(1, count)]
+            last = b.write("i64", f"sub i64 %classes, {count * width}").name
+            first = b.write("i64", f"call i64 @llvm.umin.i64(i64 {first}, i64 {last})").name
+        self.first, self.places = first, range(count)
 
     def named(self, name: str, type_: str = "") -> Lanes:
         """Return a value of the frame around."""
         return Lanes(self.body, type_ or self.body.real, f"%{name}")
 
-    def at(self, array: str, place: str) -> str:
-        """Return where in the row, or in ``adjustment``, these classes lie."""
+    def at(self, array: str, place: int, row: int = 0) -> str:
+        """Return where a vector of the turn lies in the row, or in ``adjustment``, or in a row that follows."""
+        b, size = self.body, SIZES[self.form.element(array)]
         pointer = f"%{array}" if array == "adjustment" else f"%{self.row}_{array}"
-        size = SIZES[self.form.element(array)]
-        return self.body.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 {place}").name
+        at = b.write("ptr", f"getelementptr [{size} x i8], ptr {pointer}, i64 {self.first}").name
+        for _ in range(row):
+            at = b.write("ptr", f"getelementptr [{size} x i8], ptr {at}, i64 %classes").name
+        # From where the turn begins, which instructions of machines add by themselves.
+        return b.write("ptr", f"getelementptr i8, ptr {at}, i64 {place * b.width * size}").name if place else at
 
-    def load(self, array: str, place: str) -> Lanes:
+    def load(self, array: str, place: int) -> Lanes:
         """Return the numbers of an array at these classes."""
         b, at, element = self.body, self.at(array, place), self.form.element(array)
         type_ = b.vector(in_memory(element))
         return widen(b, b.write(type_, f"load {type_}, ptr {at}, align {SIZES[element]}"), element)
 
-    def logits(self, place: str) -> Lanes:
+    def logits(self, place: int) -> Lanes:
         """Return the logits at these classes, with what classes add."""
         z = self.load("logits", place)
         return z + self.load("adjustment", place) if self.form.adjusted else z
 
     def counted(self, value: Lanes) -> Lanes:
-        """Return what is to be added of numbers, or counted of truths, of these classes: not what was there before."""
+        """Return what is to be added of numbers or integers of these classes: nothing of what was there before."""
         if not self.at_end:
             return value
         b, size = self.body, self.form.size
-        bits = ", ".join(f"{b.integer[-4:-1]} {seen}" for seen in [0] * b.width + [-1] * b.width)
-        b.declared.add(f"@unseen = private unnamed_addr constant [{2 * b.width} x {b.integer[-4:-1]}] [{bits}]")
-        seen = b.write("i64", f"sub i64 {self.places[0]}, {self.k}").name  # their number, less than 0
+        bits = ", ".join(f"{element_of(b.integer)} {seen}" for seen in [0] * b.width + [-1] * b.width)
+        b.declared.add(f"@unseen = private unnamed_addr constant [{2 * b.width} x {element_of(b.integer)}] [{bits}]")
+        seen = b.write("i64", f"sub i64 {self.first}, {self.k}").name  # their number, less than 0
         own = b.write("ptr", f"getelementptr [{size} x i8], ptr @unseen, i64 {b.width}").name
         at = b.write("ptr", f"getelementptr [{size} x i8], ptr {own}, i64 {seen}").name
         mask = b.write(b.integer, f"load {b.integer}, ptr {at}, align {size}")
-        if value.type == b.truth:
-            return value & b.compare_whole("slt", mask, b.whole(0))
-        return b.from_bits(b.bits(value) & mask)
+        return value & mask if value.type == b.integer else b.from_bits(b.bits(value) & mask)
 
     def mixed(self, t: Lanes) -> Lanes:
         """Return the shares of classes that are trained for: some of each is spread evenly, if that is asked for."""
@@ -95,12 +98,12 @@ class Look:
         spread, even = self.named("spread"), self.named("even")
         return (1.0 - t) * (1.0 - spread) + (spread - even)
 
-    def kept(self, place: str) -> Lanes:
+    def kept(self, place: int) -> Lanes:
         """Return what scratch holds for these classes."""
         b = self.body
         return b.write(b.real, f"load {b.real}, ptr {self.at('scratch', place)}, align {self.form.size}")
 
-    def store(self, value: Lanes, array: str, place: str) -> None:
+    def store(self, value: Lanes, array: str, place: int) -> None:
         """Write the numbers of an array, or of scratch, at these classes."""
         b, size, at = self.body, self.form.size, self.at(array, place)
         past = self.streaming and array == "gradient"
@@ -133,14 +136,14 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         found[name] = (Lanes(b, wide.real, found[name]) + wide.take(terms[0])).name
 
     heights = [look.logits(place) - look.named("top_all") for place in look.places]
-    exponentials, ties = [], found["ties"]
+    exponentials, ties = [], Lanes(b, b.integer, found["ties"])
     made = side_by_side(b, [partial(vector.exp_of_negative, b, height) for height in heights])
     for place, e in zip(look.places, made, strict=True):
         look.store(e, "scratch", place)
         is_top = e.equals(1.0)  # or so close to it that its term is 1 as well
         exponentials.append(look.counted(b.select(is_top, 0.0, e)))
-        ties = _count(b, look.counted(is_top), ties)
-    found["ties"] = ties
+        ties = b.apply("sub", ties, look.counted(b.convert("sext", is_top, b.integer)))
+    found["ties"] = ties.name
     add("others", exponentials)
     below = [-height for height in heights] if form.targets != "indices" else []
     if form.targets == "smoothed":
@@ -150,24 +153,14 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         mixed = [look.counted(look.mixed(t)) for t in shares]
         add("apart", [b.select(t > 0.0, t * d, 0.0) for t, d in zip(mixed, below, strict=True)])
         add("mass", [look.counted(t) for t in shares])
-        proper = Lanes(b, b.truth, found["proper"])
-        for t in shares:
-            proper = proper & ((t >= 0.0) & (t <= 1.0))
-        found["proper"] = proper.name
+        least, most = (Lanes(b, b.real, found[name]) for name in ("least", "most"))
+        for t in shares:  # what is none is none in their sum as well
+            least, most = b.smallest(t, least), b.largest(t, most)
+        found |= {"least": least.name, "most": most.name}
     line = max(1, LINE // (b.width * SIZES[form.element("logits")]))  # vectors of a cache line
     for place in look.places[::line]:
-        ahead = b.write("i64", f"add i64 {place}, %classes").name
-        ask_for(b, look.at("logits", ahead))
+        ask_for(b, look.at("logits", place, 1))
     return found
-
-
-def _count(b: Body, where: Lanes, before: str) -> str:
-    """Return how often something held before and in these lanes."""
-    bits = f"i{b.width}"
-    b.declared.add(f"declare {bits} @llvm.ctpop.{bits}({bits})")
-    mask = b.write(bits, f"bitcast {where.type} {where.name} to {bits}").name
-    some = b.write(bits, f"call {bits} @llvm.ctpop.{bits}({bits} {mask})").name
-    return b.write("i64", f"add i64 {before}, {b.write('i64', f'zext {bits} {some} to i64').name}").name
 
 
 def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
@@ -213,6 +206,7 @@ def sweep(
     row: str,
     carried: Mapping[str, tuple[str, str]],
     *,
+    again: bool = False,
     streaming: bool = False,
 ) -> tuple[str, set[str], dict[str, str]]:
     """Return the text of a look at all classes of a row, what it declares, and the names of what it carried.
@@ -224,27 +218,32 @@ def sweep(
         width: classes in a vector.
         row: what the names of the pointers into the row begin with.
         carried: by name, the type and the first value of what is carried from turn to turn.
+        again: whether it may look at some classes twice, so that its last turn can end with the row.
         streaming: whether it writes the gradient past the caches, from the first whole vector of its row on; nothing
             is carried then.
     """
     count = min(UNROLLED, BY_LANE // (width * form.size))  # so that a row has no fewer
-    many = Look(form, width, row, f"{name}m", count, streaming=streaming)
-    one = Look(form, width, row, f"{name}o", at_end=True)
+    again = again and not streaming
+    many = Look(form, width, row, f"{name}m", count, at_end=again, streaming=streaming)
+    after: list[dict[str, str]] = []
 
-    def turns(look: Look, label: str, start: str, stop: str, before: str, first: Mapping[str, str], out: str) -> None:
+    def turns(look: Look, label: str, start: str, stop: str, before: str, first: Mapping[str, str], out: str) -> str:
         p = look.body.prefix
         after.append(write(look, {key: f"%{p}_{key}" for key in carried}))
-        text.append(f"""{label}:
+        return f"""{label}:
   {look.k} = phi i64 [ {start}, %{before} ], [ %{label}_next, %{label} ]
 {phis(carried, f"{p}_", (first, before), (after[-1], label))}
 {chr(10).join(look.body.lines)}
 {onward(f"%{label}_next", look.k, width * len(look.places))}
   %{label}_more = icmp ult i64 %{label}_next, {stop}
-  br i1 %{label}_more, label %{label}, label %{out}""")
+  br i1 %{label}_more, label %{label}, label %{out}"""
 
-    text, start = [f"  br label %{name}_begin\n{name}_begin:"], "0"
-    after: list[dict[str, str]] = []
-    declared: set[str] = set()
+    begin = f"  br label %{name}_begin\n{name}_begin:"
+    if again:
+        loop = turns(many, f"{name}_many", "0", "%classes", f"{name}_begin", {}, f"{name}_end")
+        return f"{begin}\n  br label %{name}_many\n{loop}\n{name}_end:", many.body.declared, after[0]
+    one = Look(form, width, row, f"{name}o", at_end=True)
+    text, start, declared = [begin], "0", set[str]()
     if streaming:
         start, head = f"%{name}_gap", Look(form, width, row, f"{name}h")
         write(head, {})
@@ -266,11 +265,11 @@ def sweep(
   %{name}_whole = and i64 %{name}_size, -{count * width}
   {stop} = add i64 {start}, %{name}_whole
   br label %{name}_many""")
-    turns(many, f"{name}_many", start, stop, before, {}, f"{name}_few")
+    text.append(turns(many, f"{name}_many", start, stop, before, {}, f"{name}_few"))
     text.append(f"""{name}_few:
   %{name}_left = icmp ult i64 {stop}, %classes
   br i1 %{name}_left, label %{name}_one, label %{name}_end""")
-    turns(one, f"{name}_one", stop, "%classes", f"{name}_few", after[0], f"{name}_end")
+    text.append(turns(one, f"{name}_one", stop, "%classes", f"{name}_few", after[0], f"{name}_end"))
     text.append(f"{name}_end:\n{phis(carried, f'{name}_', (after[0], f'{name}_few'), (after[1], f'{name}_one'))}")
     declared |= many.body.declared | one.body.declared
     return "\n".join(text), declared, {key: f"%{name}_{key}" for key in carried}

@@ -17,17 +17,17 @@ from lossmith.engines.llvm.frame import (
     begin_blocks,
     cast,
     end_blocks,
-    lane_numbers,
+    first_lanes,
     noticed,
     onward,
+    pointer,
     splat,
     tree,
-    uniform_lines,
 )
-from lossmith.engines.llvm.lanes import SHORT, Body
+from lossmith.engines.llvm.lanes import SHORT, Body, element_of
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole, widen
 from lossmith.engines.llvm.row_formula import Rows
-from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, SLOTS, RowForm
+from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, RowForm, slot_at
 from lossmith.engines.llvm.row_looks import find_top, sum_exponentials, sweep, write_derivatives
 from lossmith.program import Program
 
@@ -47,7 +47,7 @@ def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) ->
         width: numbers in a vector.
     """
     b = Body(form.kind, width)
-    wide, truth = b.vector("double"), b.truth
+    wide, bits = b.vector("double"), f"i{width}"
     reading, declared = row_lanes.read(form, b) if form.by_lane else _read(form, b)
     formula = Rows(program, form, width)
     found = formula.write()
@@ -56,7 +56,6 @@ def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) ->
     if form.gradient or form.hessian:
         writing, more = row_lanes.write(form, b) if form.by_lane else _write(form, b)
         declared |= more
-    declared |= {f"declare i1 @llvm.vector.reduce.or.v{width}i1({truth})"}
     fenced = form.streaming and on_x86
     if fenced:
         declared.add(FENCE)
@@ -64,19 +63,18 @@ def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) ->
 define void @{NAME}(ptr %table, double %factor, double %share, double %penalty, i64 %rows, i64 %classes,
                     i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {ALIGNED} {{
 entry:
-{chr(10).join(_entry(program, form, b))}{begin_blocks("%block_rows")}
+{chr(10).join(_entry(form, b))}{begin_blocks("%block_rows")}
   br label %groups
 
 groups:
   %group = phi i64 [ %start, %blocks ], [ %next_group, %group_done ]
   %sum = phi {wide} [ zeroinitializer, %blocks ], [ {found["sum"]}, %group_done ]
-  %bad = phi {truth} [ zeroinitializer, %blocks ], [ {found["bad"]}, %group_done ]
-  %wrong = phi {truth} [ zeroinitializer, %blocks ], [ {found["wrong"]}, %group_done ]
+  %bad = phi {bits} [ 0, %blocks ], [ {found["bad"]}, %group_done ]
+  %wrong = phi {bits} [ 0, %blocks ], [ {found["wrong"]}, %group_done ]
   %left = sub i64 %end, %group
   %few = icmp ult i64 %left, %group_rows
   %count = select i1 %few, i64 %left, i64 %group_rows
-{chr(10).join(splat("counts", "i64", b, "count"))}
-  %in_group = icmp ult {b.vector("i64")} {lane_numbers(width)}, %counts
+{chr(10).join(first_lanes("in_group", "count", b))}
   br label %reading
 
 {reading}
@@ -93,40 +91,36 @@ group_done:
 block_done:
   %all_sum = fadd {wide} {found["sum"]}, splat (double 0.0)
 {chr(10).join(tree(width, "%all_sum", "sum"))}
-  %bad_any = call i1 @llvm.vector.reduce.or.v{width}i1({truth} {found["bad"]})
-  %wrong_any = call i1 @llvm.vector.reduce.or.v{width}i1({truth} {found["wrong"]})
+  %bad_any = icmp ne {bits} {found["bad"]}, 0
+  %wrong_any = icmp ne {bits} {found["wrong"]}, 0
 {chr(10).join(noticed("%bad_any", "%wrong_any", "%bad_any"))}
 {end_blocks("%sum_whole", fenced=fenced)}"""
     return "\n".join(sorted(declared)) + text
 
 
-def _entry(program: Program, form: RowForm, b: Body) -> list[str]:
-    """Return the lines that load pointers, spread what is the same for every row, and say where sweeps end."""
+def _entry(form: RowForm, b: Body) -> list[str]:
+    """Return the lines that load pointers, spread what is the same for every row, and part scratch."""
     width, lines = b.width, []
-    for place, name in enumerate((*ARGUMENTS, "steps") if form.across else ARGUMENTS):
-        lines.append(f"  %{name}_at = getelementptr ptr, ptr %table, i64 {place}")
-        lines.append(f"  %{name} = load ptr, ptr %{name}_at, align 8")
+    used = {"adjustment": form.adjusted, "gradient": form.gradient, "hessian": form.hessian, "steps": form.across}
+    for name in ("logits", "targets", "records", "scratch", *(name for name, there in used.items() if there)):
+        lines += pointer((*ARGUMENTS, "steps"), name)
     lines += row_across.entry(form) if form.across else []
-    for place, number in enumerate(number for number, same in enumerate(program.uniform) if same):
-        lines += uniform_lines(place, program.types[number], form.kind, b)
-    for name, source in (("spread", "share"), ("strength", "penalty")):
-        lines += [cast(f"{name}_one", source, form.kind), *splat(name, form.kind, b)]
-    lines += splat("scale_wide", "double", b, "factor")
-    lines += [f"  %class_count_one = uitofp i64 %classes to {form.kind}", *splat("class_count", form.kind, b)]
-    lines += [f"  %even_one = fdiv {form.kind} %spread_one, %class_count_one", *splat("even", form.kind, b)]
+    if form.penalised:
+        lines += [cast("strength_one", "penalty", form.kind), *splat("strength", form.kind, b)]
+    if form.spreads:
+        lines += [cast("spread_one", "share", form.kind), *splat("spread", form.kind, b)]
+        lines += [f"  %class_count = uitofp i64 %classes to {form.kind}"]
+        lines += [f"  %even_one = fdiv {form.kind} %spread_one, %class_count", *splat("even", form.kind, b)]
     lines += [
-        f"  %last_vector = sub i64 %classes, {width}",
         f"  %beyond = add i64 %classes, {width - 1}",
         f"  %padded = and i64 %beyond, -{width}",
         "  %kept = mul i64 %padded, %group_rows",
     ]
-    for place, name in enumerate(REGIONS):
+    for place, name in enumerate(REGIONS if form.by_lane else ()):
         lines.append(f"  %{name}_start = mul i64 %kept, {place}")
         lines.append(f"  %lanes_{name} = getelementptr {form.kind}, ptr %scratch, i64 %{name}_start")
     lines.append(f"  %slots_start = mul i64 %kept, {len(REGIONS) if form.by_lane else 1}")
     lines.append(f"  %slots = getelementptr {form.kind}, ptr %scratch, i64 %slots_start")
-    for place, name in enumerate(SLOTS):
-        lines.append(f"  %slot_{name} = getelementptr i8, ptr %slots, i64 {place * 8 * width}")
     return lines
 
 
@@ -159,36 +153,42 @@ def _row(form: RowForm, row: str, arrays: Sequence[str]) -> str:
 
 def _read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the loop that looks twice at each row of a group and leaves in slots what it found."""
-    width, kind, wide, truth = b.width, form.kind, b.vector("double"), b.truth
+    width, kind, wide = b.width, form.kind, b.vector("double")
     minus_infinity = b.number(-math.inf).name
-    top_text, declared, top = sweep("t", find_top, form, width, "r", {"top": (b.real, minus_infinity)})
-    nothing = {"others": (wide, "zeroinitializer"), "ties": ("i64", "0")}
+    top_text, declared, top = sweep("t", find_top, form, width, "r", {"top": (b.real, minus_infinity)}, again=True)
+    nothing = {"others": (wide, "zeroinitializer"), "ties": (b.integer, "zeroinitializer")}
     if form.targets != "indices":
         nothing["apart"] = (wide, "zeroinitializer")
     if form.targets == "soft":
-        nothing |= {"mass": (wide, "zeroinitializer"), "proper": (truth, b.always.name)}
+        nothing |= {"mass": (wide, "zeroinitializer"), "least": (b.real, "zeroinitializer")}
+        nothing["most"] = b.real, b.number(1.0).name
     sum_text, more, sums = sweep("s", sum_exponentials, form, width, "r", nothing)
     reduce = f"llvm.vector.reduce.fmax.v{width}{SHORT[kind]}"
-    declared |= more | {f"declare {kind} @{reduce}({b.real})"}
+    count = f"llvm.vector.reduce.add.v{width}{element_of(b.integer)}"
+    declared |= more | {f"declare {kind} @{reduce}({b.real})", f"declare {element_of(b.integer)} @{count}({b.integer})"}
     after = [line for name in ("others", "apart", "mass") if name in sums for line in tree(width, sums[name], name)]
     after += [
-        f"  %tied = sub i64 {sums['ties']}, 1",
-        "  %tied_sum = sitofp i64 %tied to double",
+        f"  %ties = call {element_of(b.integer)} @{count}({b.integer} {sums['ties']})",
+        f"  %tied = sub {element_of(b.integer)} %ties, 1",
+        f"  %tied_sum = sitofp {element_of(b.integer)} %tied to double",
         "  %others_found = fadd double %others_whole, %tied_sum",
-        *_leave("others", "double", "%others_found"),
-        *_leave("top", kind, "%top_found"),
+        *_leave("others", "double", "%others_found", width),
+        *_leave("top", kind, "%top_found", width),
     ]
     if form.targets != "indices":
-        after += _leave("apart", "double", "%apart_whole")
+        after += _leave("apart", "double", "%apart_whole", width)
     if form.targets == "soft":
-        declared.add(f"declare i1 @llvm.vector.reduce.and.v{width}i1({truth})")
         after += [
-            f"  %all_proper = call i1 @llvm.vector.reduce.and.v{width}i1({truth} {sums['proper']})",
+            f"  %low = fcmp olt {b.real} {sums['least']}, zeroinitializer",
+            f"  %high = fcmp ogt {b.real} {sums['most']}, {b.number(1.0).name}",
+            f"  %improper = or {b.truth} %low, %high",
+            f"  %improper_bits = bitcast {b.truth} %improper to i{width}",
+            f"  %all_proper = icmp eq i{width} %improper_bits, 0",
             "  %mass_found = select i1 %all_proper, double %mass_whole, double 0x7FF8000000000000",
-            *_leave("mass", "double", "%mass_found"),
+            *_leave("mass", "double", "%mass_found", width),
         ]
     else:
-        after += _logit_of_target(form, declared)
+        after += _logit_of_target(form, declared, width)
     text = f"""
 reading:
   %r = phi i64 [ 0, %groups ], [ %r_next, %s_end ]
@@ -205,7 +205,7 @@ reading:
     return text, declared
 
 
-def _logit_of_target(form: RowForm, declared: set[str]) -> list[str]:
+def _logit_of_target(form: RowForm, declared: set[str], width: int) -> list[str]:
     """Return the lines that leave the logit of the true class, with what that class adds."""
     b, element = Body(form.kind, 1, "target"), form.element("logits")
     at = b.write("ptr", f"getelementptr [{SIZES[element]} x i8], ptr %r_logits, i64 %r_class").name
@@ -219,42 +219,57 @@ def _logit_of_target(form: RowForm, declared: set[str]) -> list[str]:
         *b.lines,
         f"  %target_read = extractelement {b.real} {logit.name}, i32 0",
         f"  %target_logit = select i1 %r_inside, {form.kind} %target_read, {form.kind} 0x7FF8000000000000",
-        *_leave("target", form.kind, "%target_logit"),
+        *_leave("target", form.kind, "%target_logit", width),
+        # Its exponential is at hand, which is what its derivative needs.
+        f"  %power_at = getelementptr {form.kind}, ptr %r_scratch, i64 %r_class",
+        f"  %power_read = load {form.kind}, ptr %power_at, align {form.size}",
+        f"  %power = select i1 %r_inside, {form.kind} %power_read, {form.kind} 0x7FF8000000000000",
+        *_leave("power", form.kind, "%power", width),
     ]
 
 
-def _leave(slot: str, element: str, value: str) -> list[str]:
+def _leave(slot: str, element: str, value: str, width: int) -> list[str]:
     return [
+        f"  %slot_{slot} = {slot_at(slot, width)}",
         f"  %slot_{slot}_r = getelementptr {element}, ptr %slot_{slot}, i64 %r",
         f"  store {element} {value}, ptr %slot_{slot}_r, align {4 if element == 'float' else 8}",
     ]
 
 
+def _left(slot: str, form: RowForm, width: int) -> list[str]:
+    """Return the lines that read what a row has left, as ``%{slot}_found``."""
+    return [
+        f"  %{slot}_slot = {slot_at(slot, width)}",
+        f"  %{slot}_at_w = getelementptr {form.kind}, ptr %{slot}_slot, i64 %w",
+        f"  %{slot}_found = load {form.kind}, ptr %{slot}_at_w, align {form.size}",
+    ]
+
+
 def _write(form: RowForm, b: Body) -> tuple[str, set[str]]:
     """Return the loop that writes the derivatives of each row of a group."""
-    width, kind, indices = b.width, form.kind, form.targets == "indices"
+    width, kind = b.width, form.kind
     lines = []
-    for name in ("factor", "inverse", "rest", "slope", "bend", "pull", *(["scale"] if indices else [])):
-        lines.append(f"  %{name}_at_w = getelementptr {kind}, ptr %slot_{name}, i64 %w")
-        lines.append(f"  %{name}_found = load {kind}, ptr %{name}_at_w, align {form.size}")
-        lines += splat(f"{name}_all", kind, b, f"{name}_found")
+    for name in form.left:
+        lines += _left(name, form, width)
+        if name not in ("fixed", "target"):
+            lines += splat(f"{name}_all", kind, b, f"{name}_found")
     lines.append(f"  %live = fcmp ogt {kind} %factor_found, 0.0")
     lines += splat("live_all", "i1", b, "live")
     after: list[str] = []
-    if indices:
+    if form.targets == "indices":
         lines += _fix("fixed", "scratch", form)
-    elif form.targets == "smoothed" and form.gradient:
+    elif "fixed" in form.left:
         after += _fix("fixed", "gradient", form)
-    if form.hessian and form.targets != "soft":
+    if "target" in form.left:
         after += _fix("target", "hessian", form)
-    text, declared, _ = sweep("w", write_derivatives, form, width, "w", {}, streaming=form.streaming)
-    arrays = ["gradient", "hessian", *(["targets"] if form.targets == "soft" else [])]
+    text, declared, _ = sweep("w", write_derivatives, form, width, "w", {}, again=True, streaming=form.streaming)
+    there = {"gradient": form.gradient, "hessian": form.hessian, "targets": form.targets == "soft"}
     return (
         f"""
   br label %writing
 writing:
   %w = phi i64 [ 0, %formula ], [ %w_next, %w_end ]
-{_row(form, "w", arrays)}
+{_row(form, "w", [array for array, used in there.items() if used])}
 {chr(10).join(lines)}
 {text}
 {chr(10).join(after)}
@@ -268,11 +283,9 @@ writing:
 
 def _fix(slot: str, array: str, form: RowForm) -> list[str]:
     """Return the lines that write what the true class has of its own; nothing for a row that does not count."""
-    kind, size = form.kind, form.size
+    kind = form.kind
     return [
-        f"  %fix_{slot}_from = getelementptr {kind}, ptr %slot_{slot}, i64 %w",
-        f"  %fix_{slot}_plain = load {kind}, ptr %fix_{slot}_from, align {size}",
-        f"  %fix_{slot}_shown = select i1 %live, {kind} %fix_{slot}_plain, {kind} 0.0",
+        f"  %fix_{slot} = select i1 %live, {kind} %{slot}_found, {kind} 0.0",
         f"  %fix_{slot}_to = getelementptr {kind}, ptr %w_{array}, i64 %w_class",
-        f"  store {kind} %fix_{slot}_shown, ptr %fix_{slot}_to, align {size}",
+        f"  store {kind} %fix_{slot}, ptr %fix_{slot}_to, align {form.size}",
     ]

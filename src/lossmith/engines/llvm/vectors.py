@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm import powers
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes, Number
 
 
 class Vector(Body):
     """A text that knows the functions of ``math``; see ``lossmith.engines.arithmetic`` for what it has to know."""
 
-    expm1, log, log1p, pow, hypot = vector.expm1, vector.log, vector.log1p, vector.pow, vector.hypot
+    expm1, log, log1p, pow, hypot = vector.expm1, vector.log, vector.log1p, powers.pow, vector.hypot
     tanh, sigmoid, softplus, logcosh = vector.tanh, vector.sigmoid, vector.softplus, vector.logcosh
     sech2, bell, normal_within, normal_range = vector.sech2, vector.bell, vector.normal_within, vector.normal_range
     log1p_excess, atanh_gap = vector.log1p_excess, vector.atanh_gap
