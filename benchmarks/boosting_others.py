@@ -12,7 +12,7 @@ import catboost
 import numpy as np
 import xgboost
 
-from benchmarks.boosting_speed import Training
+from benchmarks.boosting_speed import Through, Training
 from lossmith import catboost as for_catboost
 from lossmith import xgboost as for_xgboost
 
@@ -50,11 +50,11 @@ def _of_xgboost(
     def theirs(binned: Any, trees: int) -> Any:
         return xgboost.train({**XGBOOST, **own}, binned, trees)
 
-    def mine(binned: Any, y: np.ndarray, trees: int) -> Any:
+    def mine(binned: Any, y: np.ndarray, trees: int, through: Through) -> Any:
         classes = own.get("num_class")
         objective = for_xgboost.Objective(loss, y, hessian=hessian, classes=classes)  # type: ignore[arg-type]
         return objective.model(
-            xgboost.train({**XGBOOST, **(same or {}), **objective.params}, binned, trees, obj=objective)
+            xgboost.train({**XGBOOST, **(same or {}), **objective.params}, binned, trees, obj=through(objective))
         )
 
     def raw(model: Any, X: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def _of_catboost(loss: str, hessian: str, kind: str, own: dict[str, Any]) -> Tra
     def theirs(binned: Any, trees: int) -> Any:
         return catboost.CatBoost({**CATBOOST, "iterations": trees, **own}).fit(binned)
 
-    def mine(binned: Any, y: np.ndarray, trees: int) -> Any:
+    def mine(binned: Any, y: np.ndarray, trees: int, through: Through) -> Any:
         objective = for_catboost.Objective(loss, y, hessian=hessian)  # type: ignore[arg-type]
         given = {"loss_function": objective.loss_function, "eval_metric": objective.eval_metric}
         return objective.model(catboost.CatBoost({**CATBOOST, "iterations": trees, **given}).fit(binned))
@@ -84,7 +84,7 @@ def _of_catboost(loss: str, hessian: str, kind: str, own: dict[str, Any]) -> Tra
             return model.predict_raw(X)
         return model.predict(X, prediction_type="RawFormulaVal")
 
-    return Training("CatBoost", loss, hessian, kind, data, theirs, mine, raw)
+    return Training("CatBoost", loss, hessian, kind, data, theirs, mine, raw, calls=False)
 
 
 TRAININGS = (

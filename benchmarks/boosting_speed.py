@@ -5,8 +5,9 @@
 
 The callback fills float32 gradients and Hessians from scores and targets. Its floor reads and writes as much and does
 one addition and one subtraction. Training goes through the library's own ``train``, on the same binned data, with its
-own objective and with ours in turns. Whole calls of ``train`` let the library run its own objective where it is the
-same, and not. Ratios are of medians.
+own objective, with ours, and with one that has nothing to do but to hand over what ours found, in turns: no custom
+objective takes less than that. Whole calls of ``train`` let the library run its own objective where it is the same, and
+not. Ratios are of medians.
 """
 
 from __future__ import annotations
@@ -161,6 +162,33 @@ def in_turns(tasks: Sequence[Callable[[], object]], rounds: int) -> list[float]:
 # --- training ---------------------------------------------------------------------------------------
 
 
+Custom = Callable[..., Any]
+Through = Callable[[Custom], Custom]
+
+
+class Replay:
+    """What an objective gave in the rounds of one training, for another."""
+
+    def __init__(self) -> None:
+        self._given: list[tuple[np.ndarray, ...]] = []
+
+    def record(self, objective: Custom) -> Custom:
+        """Return the objective, whose results are kept."""
+        self._given.clear()
+
+        def call(*given: Any) -> Any:
+            found = objective(*given)
+            self._given.append(tuple(array.copy() for array in found))
+            return found
+
+        return call
+
+    def play(self, objective: Custom) -> Custom:
+        """Return what hands them over in the same order."""
+        rounds = iter(self._given)
+        return lambda *_: next(rounds)
+
+
 @dataclass(frozen=True)
 class Training:
     """One training of a library with its own objective, and with ours.
@@ -171,8 +199,10 @@ class Training:
         kind: of the targets.
         data: ``X, y -> binned data``, made for each of both.
         own: ``data, trees -> model`` with the library's objective.
-        mine: ``data, y, trees -> model`` with ours; it makes the objective too.
+        mine: ``data, y, trees, through -> model`` with ours; it makes the objective too. The library calls what
+            ``through`` makes of that.
         raw: ``model, X -> raw predictions`` of either, start score included.
+        calls: whether the library calls the objective once a round, with all rows.
     """
 
     library: str
@@ -181,8 +211,9 @@ class Training:
     kind: str
     data: Callable[[np.ndarray, np.ndarray], Any]
     own: Callable[[Any, int], Any]
-    mine: Callable[[Any, np.ndarray, int], Any]
+    mine: Callable[[Any, np.ndarray, int, Through], Any]
     raw: Callable[[Any, np.ndarray], np.ndarray]
+    calls: bool = True
 
 
 def _of_lightgbm(loss: str, hessian: str, kind: str, own: dict[str, Any], rate: float = 1.0) -> Training:
@@ -194,13 +225,13 @@ def _of_lightgbm(loss: str, hessian: str, kind: str, own: dict[str, Any], rate: 
     def theirs(binned: Any, trees: int) -> Any:
         return lightgbm.train({**SETTINGS, **own}, binned, trees)
 
-    def mine(binned: Any, y: np.ndarray, trees: int) -> Any:
+    def mine(binned: Any, y: np.ndarray, trees: int, through: Through) -> Any:
         classes = own.get("num_class")
         objective = ours.Objective(loss, y, hessian=hessian, classes=classes)  # type: ignore[arg-type]
         several = {"num_class": classes} if classes else {}
         binned.set_init_score(objective.init_score)
         settings = {**SETTINGS, "metric": "none", "min_sum_hessian_in_leaf": 1e-12, **several}
-        settings |= {"objective": objective, "learning_rate": rate * SETTINGS["learning_rate"]}
+        settings |= {"objective": through(objective), "learning_rate": rate * SETTINGS["learning_rate"]}
         return objective.model(lightgbm.train(settings, binned, trees))
 
     def raw(model: Any, X: np.ndarray) -> np.ndarray:
@@ -230,9 +261,9 @@ def training(rows: int, trees: int, rounds: int, cases: Sequence[Training] = TRA
     """Print how long training takes with our objective, over the library's own, and how good both models are."""
     print(
         f"| training, {rows:.0e} rows, {FEATURES} columns, {trees} rounds | own, s | ours, s | ours over own | "
-        "with binning | largest difference of raw predictions | held-out cost, ours over own |"
+        "handed over, over own | with binning | largest difference of raw predictions | held-out cost, ours over own |"
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     X, new = features(rows), np.random.default_rng(2).normal(size=(max(rows // 10, 1000), FEATURES))
     for case in cases:
         y, truth = targets(case.kind, X), targets(case.kind, new)
@@ -240,19 +271,21 @@ def training(rows: int, trees: int, rounds: int, cases: Sequence[Training] = TRA
         data = {name: case.data(X, y) for name in ("own", "mine")}
         binning = (time.perf_counter() - start) / 2
         models: dict[str, Any] = {}
-        trainings = {
-            "own": partial(case.own, data["own"], trees),
-            "mine": partial(case.mine, data["mine"], y, trees),
-        }
-        theirs, our = in_turns([partial(_keep, models, name, run) for name, run in trainings.items()], rounds)
+        mine, replay = partial(case.mine, data["mine"], y, trees), Replay()
+        trainings = {"own": partial(case.own, data["own"], trees), "mine": partial(mine, _itself)}
+        if case.calls:
+            mine(replay.record)
+            trainings["handed"] = partial(mine, replay.play)
+        taken = in_turns([partial(_keep, models, name, run) for name, run in trainings.items()], rounds)
+        theirs, our, *handed = taken
         loss = lm.parse(case.loss).raw_form
         raw = {name: case.raw(model, new) for name, model in models.items()}
         costs = {name: np.mean(loss.losses(truth, found)) for name, found in raw.items()}
         apart = np.abs(centred(raw["mine"]) - centred(raw["own"])).max()
         print(
             f"| {case.library}: {case.loss}, {case.hessian} | {theirs:.2f} | {our:.2f} | {our / theirs:.3f} | "
-            f"{(our + binning) / (theirs + binning):.3f} | {apart:.1e} | "
-            f"{costs['mine'] / costs['own']:.4f} |",
+            f"{f'{handed[0] / theirs:.3f}' if handed else '–'} | {(our + binning) / (theirs + binning):.3f} | "
+            f"{apart:.1e} | {costs['mine'] / costs['own']:.4f} |",
             flush=True,
         )
 
@@ -282,6 +315,10 @@ def whole(rows: int, trees: int, rounds: int, libraries: Sequence[str]) -> None:
 def centred(raw: np.ndarray) -> np.ndarray:
     """Return raw predictions; of logits a shift of the whole row means nothing."""
     return raw if raw.ndim == 1 else raw - raw.mean(axis=1, keepdims=True)
+
+
+def _itself(objective: Custom) -> Custom:
+    return objective
 
 
 def _keep(models: dict[str, Any], name: str, run: Callable[[], Any]) -> None:
