@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=Any)
 
-VERSION = f"passes 3, llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+VERSION = f"passes 4, llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
 """What compiles, and how; object code is kept apart by it."""
 
 
@@ -76,17 +76,16 @@ def build(text: str) -> bytes:
     Raises:
         RuntimeError: when the text is no valid module.
     """
-    machine = _machine()
     module = llvm.parse_assembly(text)
     module.verify()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options())
-    passes = llvm.create_new_function_pass_manager()
-    # What is written is vectors in straight lines already, each value once: other passes bring nothing and take time.
-    passes.add_dead_code_elimination_pass()
-    for function in module.functions:
-        if not function.is_declaration:
-            passes.run(function, builder)
-    return bytes(machine.emit_object(module))
+    # What is written is vectors in straight lines already, each value once: no pass before code generation pays.
+    return bytes(_builder(host()).emit_object(module))
+
+
+@lru_cache(maxsize=1)
+def _builder(here: Host) -> Any:
+    """Return the machine that object code is made for, which takes as long to describe as a small module to compile."""
+    return _machine()
 
 
 def check() -> None:

@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import hand_over
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas, Given
 from lossmith.engines.llvm.divergence_looks import Looks
 from lossmith.engines.llvm.divergence_quick import Quick, is_quick
 from lossmith.engines.llvm.divergence_shares import Shares, is_of_shares
 from lossmith.engines.llvm.frame import NAME
+from lossmith.engines.llvm.hand_over import SIGNATURE, Later
 from lossmith.engines.llvm.kernel import of_examples, uniform
 from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.row_by_row import (
     BY_LANE,
     LEAST_NUMBERS,
-    SIGNATURE,
+    Uniform,
     begin_rows,
     end_row,
     enter,
@@ -43,9 +45,9 @@ Array = npt.NDArray[Any]
 
 ARGUMENTS = (
     "p", "q", "losses", "gradient_p", "gradient_q", "hessian_p", "hessian_q", "weight", "mask", "records", "uniforms",
-    "scratch",
+    "scratch", "slow",
 )  # fmt: skip
-"""Pointers in the table that a kernel gets, in order."""
+"""Pointers in the table that a kernel gets, in order; for the last see ``hand_over``."""
 
 _SCRATCH = (*(f"{name}_{symbol}" for symbol in "pq" for name in ("powers", "beta", "curve")), "ratio")
 
@@ -57,19 +59,25 @@ _PLAIN: Mapping[str, Given] = {
 _FLAGS = ("bad", "wrong", "limit")
 
 
-def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool = True) -> str:
+def module(formulas: Formulas, form: DivergenceForm, width: int, *, slow: bool = False, on_x86: bool = True) -> str:
     """Return the module of a kernel; see ``row_by_row`` for how it is called.
 
     Its numbers are what logits are multiplied by, and which multiple of Σ p log(p/q) the loss is, if any. In the
     record of a block, ``count`` says whether derivatives are left to the reference, since they are limits.
+
+    Args:
+        formulas, form: what it does.
+        width: numbers in a vector.
+        slow: whether it is for rows that the quicker way is not for, where there is one.
+        on_x86: whether it is for such a machine.
     """
     text = form.text(width)
-    values = enter(text, ARGUMENTS, _kept(form), formulas.each())
-    quick = _quick(form, text, width)
+    quick = None if slow else _quick(form, text, width)
+    values = enter(text, ARGUMENTS, _kept(form), () if quick else formulas.each())
     if quick is not None:
         quick.enter()
+        text.lines += hand_over.enter(len(ARGUMENTS))
     begin_rows(text, form, ("p", "q"), _rows(form), _FLAGS)
-    looks = Looks(text, form, formulas, values)
     counts, weight = row_factor(text, form)
     b = text.row("f")
     for name in ("gradient", "hessian"):
@@ -78,10 +86,25 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
         b.lines.append(f"  %factor_{name} = fadd {b.real} {factor.name}, splat (double 0.0)")
     if quick is not None:
         b.lines.append(f"  %factor_first = extractelement {b.real} %factor_gradient, i32 0")
+        b.lines.append(f"  %factor_one = extractelement {b.real} %factor_row, i32 0")
     text.close(b)
     if quick is not None:
         quick.write()
-    wrong = looks.largest() if form.logits() else replace(Vector("double", width).always, name="zeroinitializer")
+        given = {name: f"%row_{name}" for name in ("p", "q", *_rows(form))}
+        given |= {name: f"%{name}" for name in ("uniforms", "scratch")}
+        places = {place: given[name] for place, name in enumerate(ARGUMENTS) if name in given}
+        text.lines += hand_over.call(places, ARGUMENTS.index("records"), "%factor_one")
+    else:
+        _look(text, form, formulas, values)
+    _join(text, quick is not None)
+    end_row(text, form, counts, weight, _FLAGS)
+    return whole(text, form, _FLAGS, "limit", on_x86=on_x86)
+
+
+def _look(text: Text, form: DivergenceForm, formulas: Formulas, values: Uniform) -> None:
+    """Write all looks at a row, and what is known of it then."""
+    looks = Looks(text, form, formulas, values)
+    wrong = looks.largest() if form.logits() else replace(Vector("double", text.width).always, name="zeroinitializer")
     if form.logits():
         looks.sums()
         if form.both_logits:
@@ -89,9 +112,15 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
         looks.slopes()
     found = looks.terms()
     looks.derivatives(found)
-    _join(text, found, wrong, quick is not None)
-    end_row(text, form, counts, weight, _FLAGS)
-    return whole(text, form, _FLAGS, "limit", on_x86=on_x86)
+    b = text.row("j")
+    limit = replace(b.always, name="zeroinitializer")
+    for name, beta in found.items():
+        if name.startswith("beta"):
+            limit = limit | ((b.abs(replace(beta, body=b)) < math.inf) ^ b.always)
+    text.name(b, replace(found["value"], body=b), "slow_value")
+    text.name(b, replace(wrong, body=b) | found["wrong"], "slow_wrong")
+    text.name(b, limit, "slow_limit")
+    text.close(b)
 
 
 def _rows(form: DivergenceForm) -> tuple[str, ...]:
@@ -127,42 +156,46 @@ def _by_lane(form: DivergenceForm, classes: int) -> DivergenceForm:
     return replace(form, by_lane=True, streaming=False)
 
 
-def _join(text: Text, found: Mapping[str, Lanes], wrong: Lanes, quick: bool) -> None:
+def _join(text: Text, quick: bool) -> None:
     """Write what is known of a row, whichever way it went: its loss, whether it is none, whether limits are asked.
 
     Args:
         text: what is written into.
-        found: what the looks found.
-        wrong: whether logits are none.
         quick: whether there is a quicker way.
     """
-    b = text.row("j")
-    limit = replace(b.always, name="zeroinitializer")
-    for name, beta in found.items():
-        if name.startswith("beta"):
-            limit = limit | ((b.abs(replace(beta, body=b)) < math.inf) ^ b.always)
-    text.name(b, replace(found["value"], body=b), "slow_value")
-    text.name(b, replace(wrong, body=b) | found["wrong"], "slow_wrong")
-    text.name(b, limit, "slow_limit")
-    b.lines.append("  br label %slow_done\nslow_done:\n  br label %joined\njoined:")
+    text.lines.append("  br label %slow_done\nslow_done:\n  br label %joined\njoined:")
     for name, type_ in (("value", "double"), ("wrong", "i1"), ("limit", "i1")):
         other = f", [ {'%quick_value' if name == 'value' else 'false'}, %quick_done ]" if quick else ""
-        b.lines.append(f"  %row_{name} = phi {text.type_of(type_)} [ %slow_{name}, %slow_done ]{other}")
-    text.close(b)
+        text.lines.append(f"  %row_{name} = phi {text.type_of(type_)} [ %slow_{name}, %slow_done ]{other}")
 
 
 class DivergenceKernel:
-    """A divergence in machine code."""
+    """A divergence in machine code.
 
-    def __init__(self, formulas: Formulas, form: DivergenceForm) -> None:
-        text = module(formulas, form, width(), on_x86=compiler.host().on_x86)
+    Args:
+        formulas, form: what it does.
+        slow: see ``module``.
+
+    Attributes:
+        call: the kernel.
+        slow: that of the rows that its quicker way is not for, if it has one.
+    """
+
+    def __init__(self, formulas: Formulas, form: DivergenceForm, *, slow: bool = False) -> None:
+        text = module(formulas, form, width(), slow=slow, on_x86=compiler.host().on_x86)
         self.call = compiler.function(text, NAME, SIGNATURE)
+        self.slow: Later | None = None
+        if not slow and not form.by_lane and _way(form):
+            # A row is handed over with what its derivatives are multiplied by, and is counted here.
+            rest = tuple(part for part in form.written if part != "losses")
+            plain = replace(form, written=rest, summed=form.valued, weighted=False, masked=False)
+            self.slow = Later(lambda: divergence_kernel(formulas, plain, slow=True).call)
 
 
 @compiler.kept(256)
-def divergence_kernel(formulas: Formulas, form: DivergenceForm) -> DivergenceKernel:
+def divergence_kernel(formulas: Formulas, form: DivergenceForm, *, slow: bool = False) -> DivergenceKernel:
     """Return the kernel of a divergence, compiled once."""
-    return DivergenceKernel(formulas, form)
+    return DivergenceKernel(formulas, form, slow=slow)
 
 
 @lru_cache(maxsize=512)
@@ -238,9 +271,10 @@ def prepare(
     formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
     filled = {_filled(part): array for part, array in outputs.items()}
     of_rows = of_examples(filled.pop("losses", None), weight, mask)
+    kernel = divergence_kernel(formulas, form)
     call = RowCall(
-        divergence_kernel(formulas, form).call, ARGUMENTS, brought=("p", "q", *filled),
-        kept={"uniforms": _uniform(formulas, given)},
+        kernel.call, ARGUMENTS, brought=("p", "q", *filled),
+        kept={"uniforms": _uniform(formulas, given)}, slow=kernel.slow,
         numbers=(scale, multiple or 0.0), sizes=(classes, block), scratch=scratch_of(form, len(_kept(form)), classes),
         least=LEAST_NUMBERS, leaves=True,
     )  # fmt: skip

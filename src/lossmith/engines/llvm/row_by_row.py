@@ -6,7 +6,6 @@ of rows and of classes, the rows of a block, the first block to work on and the 
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,8 +23,6 @@ from lossmith.program import Program
 
 Array = npt.NDArray[Any]
 Uniform = Mapping[Program, Mapping[int, Lanes]]
-
-SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_double] * 3, *[ctypes.c_int64] * 5)
 
 BY_LANE = 24
 """Classes up to which lanes are rows."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import records, threads
 from lossmith.engines.llvm.entry import Target
+from lossmith.engines.llvm.hand_over import Later
 from lossmith.engines.llvm.kernel import address
 from lossmith.engines.llvm.one_block import OneBlock
 from lossmith.engines.llvm.row_places import Places
@@ -36,6 +37,7 @@ class RowCall:
         scratch: bytes that each thread needs for itself.
         least: numbers that are worth a thread of their own.
         leaves: whether it counts what it leaves to the reference.
+        slow: the kernel that it hands rows over to, if there is one.
     """
 
     def __init__(
@@ -50,9 +52,12 @@ class RowCall:
         scratch: int,
         least: int,
         leaves: bool = False,
+        slow: Later | None = None,
     ) -> None:
-        self._kernel, self._brought, self._kept = kernel, brought, kept
+        self._kernel, self._brought, self._kept, self._slow = kernel, brought, kept, slow
         known = {name: address(array) for name, array in kept.items() if array is not None}
+        if slow is not None:
+            known["slow"] = address(slow.place)
         self._fixed = [known.get(name) for name in arguments]
         self._place = {name: place for place, name in enumerate(arguments)}
         self._numbers, self._sizes, self._scratch, self._leaves = numbers, sizes, scratch + 64, leaves
@@ -67,6 +72,9 @@ class RowCall:
             given: the other pointers of this call, by name.
             rows: how many there are.
             factor: what derivatives are multiplied by.
+
+        Raises:
+            NoKernel: when the kernel that rows were handed over to could not be made.
         """
         left = np.empty(-(-rows // self._sizes[1]), records.TYPE)
 
@@ -81,6 +89,8 @@ class RowCall:
             del scratch  # it had to live as long
 
         threads.run(work, len(left), self._least)
+        if self._slow is not None:
+            self._slow.heed()
         return records.findings(left, leaves=self._leaves)
 
     def plain(self, arrays: Sequence[Array], factor: float) -> float | None:
