@@ -61,6 +61,9 @@ def texts(kind: Kind, bits: int, *, on_x86: bool) -> dict[str, str]:
         program = mixture.part("value", f"gradient:{x}", f"hessian:{x},{x}")
         name = f"{FEW if few else ''}mixtures of {'logits' if logits else 'probabilities'}"
         found[name] = mixture_kernel.module(program, mixed, bits // 64, on_x86=on_x86)
+    seen = MixtureForm(element=kind, written=(), summed=True, by_lane=True, targets="indices", logits=False)
+    program = lm.SparseCategoricalCrossEntropy(prediction="probabilities").part("value")
+    found[f"{FEW}probabilities in place"] = mixture_kernel.module(program, seen, bits // 64, on_x86=on_x86)
     for divergence in (lm.ReverseKLDivergence(), lm.KLDivergence(), lm.KLDivergence(q_kind="logits")):
         for label, classes in (("", 64), (FEW, 4)):
             found[f"{label}{divergence}"] = _divergence(divergence, kind, bits, classes, on_x86=on_x86)
@@ -111,6 +114,7 @@ def test_rows_are_right_on_older_machines(machine: str) -> None:
     from tests.engines.lesser import pretend
     pretend({machine!r})
     from lossmith.engines.llvm.compile import host
+    from tests.engines import test_llvm_distributions as shares
     from tests.engines import test_llvm_divergence as pairs, test_llvm_rows as rows
     assert host().bits == {bits}
     for loss in rows.LOSSES[:4] + rows.MIXTURES[:1]:
@@ -119,6 +123,9 @@ def test_rows_are_right_on_older_machines(machine: str) -> None:
     with rows.pytest.MonkeyPatch.context() as patch:
         for loss in rows.LOSSES[:3:2]:
             rows.test_large_gradients_are_written_whole(loss, 131, np.float32, patch)
+    for classes in (3, 17):
+        shares.test_losses_are_what_the_reference_says(classes, np.float32)
+        shares.test_rows_that_are_none_are_named(classes, np.float64)
     for name in ("kl", "jensen_shannon"):
         for classes in (5, 131):
             loss = lm.get(name, q_kind="logits")

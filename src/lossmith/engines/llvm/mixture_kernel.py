@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -39,6 +40,9 @@ ARGUMENTS = (
 )  # fmt: skip
 """Pointers in the table that a kernel gets, in order."""
 
+LEAST_SEEN = 65_536
+"""Numbers that are worth a thread of their own where most are only looked at."""
+
 _SCRATCH = ("powers_f", "slope", "bend")
 _FLAGS = ("bad", "wrong")
 
@@ -54,7 +58,7 @@ def module(program: Program, form: MixtureForm, width: int, *, on_x86: bool = Tr
         width: doubles in a vector.
         on_x86: whether writing past the caches needs a fence.
     """
-    text = form.text(width)
+    text = form.text(width * form.registers, form.registers)
     looks = MixtureLooks(text, form, program, enter(text, ARGUMENTS, _kept(form), [program]))
     looks.enter()
     begin_rows(text, form, *_rows(form), _FLAGS)
@@ -70,13 +74,14 @@ def module(program: Program, form: MixtureForm, width: int, *, on_x86: bool = Tr
 
 def _rows(form: MixtureForm) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the arrays of rows that are read, and those that are written."""
-    return ("f", *(["targets"] if form.targets == "soft" else [])), tuple(x for x in form.written if x != "losses")
+    given = () if form.in_place else ("f", *(["targets"] if form.targets == "soft" else []))
+    return given, tuple(x for x in form.written if x != "losses")
 
 
 def _kept(form: MixtureForm) -> tuple[str, ...]:
     """Return what scratch holds of each class."""
     given, written = _rows(form)
-    return (*_SCRATCH, *given, *written) if form.by_lane else _SCRATCH
+    return () if form.in_place else (*_SCRATCH, *given, *written) if form.by_lane else _SCRATCH
 
 
 class MixtureKernel:
@@ -142,11 +147,12 @@ def prepare(
     classes, dtype = f.shape[1], np.dtype(np.float64 if double else np.float32)
     form = MixtureForm(
         element="double" if double else "float", written=tuple(outputs), summed=summed, weighted=weight is not None,
-        masked=mask is not None, streaming=streams(outputs, classes) and classes > BY_LANE, by_lane=classes <= BY_LANE,
-        targets=kind, logits=logits,
+        masked=mask is not None, streaming=streams(outputs, classes), targets=kind, logits=logits,
         labels="" if kind == "soft" else element_type(targets.dtype), spread=kind == "soft" and share != 0,
         penalised=penalty != 0, adjusted=adjustment is not None,
     )  # fmt: skip
+    if classes <= BY_LANE or form.in_place:
+        form = replace(form, by_lane=True, streaming=False)
     found, constants = _decided(program, tuple(parameters.items()))
     derived = {name: array for name, array in outputs.items() if name != "losses"}
     added = None if adjustment is None else adjustment.astype(np.float64)
@@ -158,6 +164,7 @@ def prepare(
     call = RowCall(
         mixture_kernel(found, form).call, ARGUMENTS, brought=("targets", "f", *outputs),
         kept={"uniforms": constants, "adjustment": added}, numbers=(share, penalty), sizes=(classes, block),
-        scratch=scratch_of(form, len(_kept(form)), classes), least=LEAST_NUMBERS,
+        scratch=scratch_of(form, len(_kept(form)), classes),
+        least=LEAST_SEEN if form.in_place else LEAST_NUMBERS,
     )  # fmt: skip
     return Prepared(call, places, given, rows)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lossmith.engines.limits import SUM_TOLERANCE
+from lossmith.engines.llvm.distributions import InPlace, are_none, seen, unseen
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.logit_looks import LogitLooks, Softmax
 from lossmith.engines.llvm.memory import in_memory, whole
@@ -62,6 +62,16 @@ class MixtureForm(Form):
         """Whether the diagonal of the Hessian is written."""
         return "hessian" in self.written
 
+    @property
+    def in_place(self) -> bool:
+        """Whether rows are looked at where they lie: one number of each is all that is computed with."""
+        return self.targets == "indices" and not (self.gradient or self.hessian)
+
+    @property
+    def registers(self) -> int:
+        """How many registers of the machine a vector takes; two where what is computed is short of other work."""
+        return 2 if self.in_place else 1
+
 
 class MixtureLooks(LogitLooks):
     """The looks at a row.
@@ -76,6 +86,7 @@ class MixtureLooks(LogitLooks):
     def __init__(self, text: Text, form: MixtureForm, program: Program, uniform: Uniform) -> None:
         super().__init__(text, ("f",) if form.logits else (), form.element)
         self.form, self.program, self.uniform = form, program, uniform[program]
+        self._in_place = InPlace(text, "f", self.element)
 
     def given(self, look: Look, symbol: str) -> Lanes:
         """Return the logits or probabilities."""
@@ -88,6 +99,8 @@ class MixtureLooks(LogitLooks):
         b.lines.append("  %class_count = uitofp i64 %classes to double")
         b.lines.append(f"  %even_all = fdiv {b.real} %first_all, {single(b, 'double', '%class_count').name}")
         self.text.close(b)
+        if self.form.in_place:
+            self._in_place.enter()
 
     def row(self) -> dict[str, Lanes]:
         """Write all looks at a row; return ``value``, and ``wrong`` where it is none."""
@@ -142,30 +155,14 @@ class MixtureLooks(LogitLooks):
         """Write which class is the row's, the first one where its index is none."""
         b, labels = self.text.row("o"), self.form.labels
         label = whole(b, self.text.of_row(b, "targets", in_memory(labels)), labels)
-        self._is_class = b.compare_whole("ult", label, single(b, "i64", "%classes"))
-        self._target = b.select(self._is_class, label, Lanes(b, label.type, "zeroinitializer"))
+        self._no_class = b.compare_whole("uge", label, single(b, "i64", "%classes"))
+        self._target = b.select(self._no_class, Lanes(b, label.type, "zeroinitializer"), label)
         self.text.close(b)
 
-    def _carried(self, rows: int) -> dict[str, tuple[str, str]]:
-        real, truth = f"<{self.width} x double>", f"<{self.width} x i1>"
-        names = ["mass_f", "mass_t"][:rows] if not self.form.logits else ["mass_t"][: rows - 1]
-        return {"odd": (truth, "zeroinitializer"), **dict.fromkeys(names, (real, "zeroinitializer"))}
-
-    def _seen(self, look: Look, before: Mapping[str, Lanes], rows: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        """Return what is carried along of whether rows are distributions; see ``valid_rows``."""
-        b, found = look.body, {"odd": before["odd"]}
-        for symbol, x in rows.items():
-            found["odd"] = found["odd"] | (((x >= 0.0) & (x <= 1.0)) ^ b.always)
-            found[f"mass_{symbol}"] = before[f"mass_{symbol}"] + x
-        return found
-
     def _wrong(self, b: Body, after: Mapping[str, Lanes]) -> Lanes:
-        wrong = self.text.anywhere(b, after["odd"])
-        if self.form.targets != "soft":
-            wrong = wrong | (replace(self._is_class, body=b) ^ b.always)
-        for name in (name for name in after if name.startswith("mass")):
-            wrong = wrong | ((b.abs(self.text.total(b, after[name]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
-        return wrong
+        """Return where a row is none, given what a loop carried along."""
+        wrong = are_none(self.text, b, after)
+        return wrong if self.form.targets == "soft" else wrong | replace(self._no_class, body=b)
 
     def _write(self, look: Look, part: str, value: Lanes) -> None:
         """Write derivatives; a row of factor 0 has none, whatever came out."""
@@ -183,14 +180,16 @@ class MixtureLooks(LogitLooks):
         b = self.text.row("c")
         value, first, second = self._formula(b, self.number(b, "f", self._target))
         self.text.close(b)
+        if self.form.in_place:
+            return {"value": value, "wrong": self._in_place.look(self._no_class)}
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
             b, x = look.body, self.given(look, "f")  # which the gradient may be written over
             hit = b.compare_whole("eq", look.places, look.of(self._target))
             self._write_all(look, *(b.select(hit, look.of(part), 0.0) for part in (first, second)))
-            return self._seen(look, before, {"f": x})
+            return seen(look, before, {"f": x})
 
-        after = self.text.loop("term", write, self._carried(1), self.form.streaming)
+        after = self.text.loop("term", write, unseen(self.width, ["f"]), self.form.streaming)
         b = self.text.row("e")
         found = {"value": value, "wrong": self._wrong(b, after)}
         self.text.close(b)
@@ -205,7 +204,7 @@ class MixtureLooks(LogitLooks):
             Of the row ``value`` and ``wrong``, and of the slopes and bends what ``without_each`` needs.
         """
         form = self.form
-        carried = self._carried(2 if form.targets == "soft" else 1)
+        carried = unseen(self.width, ("" if form.logits else "f") + ("t" if form.targets == "soft" else ""))
         carried["value"] = (f"<{self.width} x double>", "zeroinitializer")
         of_row = [name for name, needed in (("slope", form.gradient or form.hessian), ("bend", form.hessian)) if needed]
         of_row = of_row if form.logits else []
@@ -219,7 +218,7 @@ class MixtureLooks(LogitLooks):
             at = (look.of(self._softmax.top) - x) + look.of(self._softmax.log_others) if form.logits else x
             live = t > 0.0
             value, first, second = (b.select(live, t * part, 0.0) for part in self._formula(b, at))
-            found = {**self._seen(look, before, rows), "value": before["value"] + value}
+            found = {**seen(look, before, rows), "value": before["value"] + value}
             for name, term in (("slope", first), ("bend", second)):
                 if name in of_row:
                     look.keep(term, name)

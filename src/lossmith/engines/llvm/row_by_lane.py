@@ -67,8 +67,8 @@ class LaneText(Text):
 
     scratch = "lanes"
 
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
+    def __init__(self, width: int, registers: int = 1) -> None:
+        super().__init__(width, registers)
         self.step = width
 
     def look(self, name: str, streaming: bool) -> Look:
@@ -96,9 +96,13 @@ class LaneText(Text):
     def at_class(self, b: Body, array: str, element: Kind, place: Lanes) -> Lanes:
         """Return what each row holds at one of its classes."""
         long, type_ = b.vector("i64"), b.vector(element)
-        first = b.write(long, f"mul {long} {place.name}, splat (i64 {self.width})").name
-        number = b.write(long, f"add {long} {first}, {lane_numbers(self.width)}").name
-        at = b.write(b.vector("ptr"), f"getelementptr {element}, ptr %lanes_{array}, {long} {number}").name
+        zero = "zeroinitializer"  # lanes beyond the last row read of the first one
+        step = b.write(long, f"mul {long} {lane_numbers(self.width)}, {single(b, 'i64', '%classes').name}").name
+        here = b.write(long, f"select {b.truth} {self.present}, {long} {step}, {long} {zero}").name
+        number = b.write(long, f"add {long} {here}, {place.name}").name
+        begin = b.write("i64", "mul i64 %group, %classes").name
+        rows = b.write("ptr", f"getelementptr {element}, ptr %{array}, i64 {begin}").name
+        at = b.write(b.vector("ptr"), f"getelementptr {element}, ptr {rows}, {long} {number}").name
         name = f"llvm.masked.gather.v{self.width}{SHORT[element]}.v{self.width}p0"
         b.declared.add(f"declare {type_} @{name}({b.vector('ptr')}, i32, {b.truth}, {type_})")
         given = f"{b.vector('ptr')} {at}, i32 {SIZES[element]}, {b.truth} {b.always.name}, {type_} zeroinitializer"
@@ -165,11 +169,28 @@ class LaneText(Text):
             self.lines.append(line)
             self.declared |= declared
 
+    @property
+    def sum_type(self) -> str:
+        """The type of the sum of losses: a register, whatever a vector takes, so that sums are the same."""
+        return f"<{self.width // self.registers} x double>"
+
+    def summed(self, before: str, term: str, after: str) -> list[str]:
+        """Return the lines that add losses of rows to a sum, a register after the other."""
+        lines, lanes = [], self.width // self.registers
+        for n in range(self.registers):
+            places = ", ".join(f"i32 {n * lanes + lane}" for lane in range(lanes))
+            part = f"{term}_{n}"
+            given = f"{self.type_of('double')} {term}, {self.type_of('double')} {term}, <{lanes} x i32> <{places}>"
+            name = after if n == self.registers - 1 else f"{after}_{n}"
+            lines += [f"  {part} = shufflevector {given}", f"  {name} = fadd {self.sum_type} {before}, {part}"]
+            before = name
+        return lines
+
     def end_block(self, flags: Sequence[str]) -> tuple[str, dict[str, str]]:
         """Write the end of a block; return its sum, and what was noticed."""
         truth, reduce = self.type_of("i1"), f"llvm.vector.reduce.or.v{self.width}i1"
         self.declared.add(f"declare i1 @{reduce}({truth})")
-        self.lines += tree(self.width, "%sum_now", "sum")
+        self.lines += tree(self.width // self.registers, "%sum_now", "sum")
         self.lines += [f"  %{flag}_any = call i1 @{reduce}({truth} %{flag}_now)" for flag in flags]
         return "%sum_whole", {flag: f"%{flag}_any" for flag in flags}
 

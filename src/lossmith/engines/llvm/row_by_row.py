@@ -53,6 +53,11 @@ class Form:
     by_lane: bool = False
 
     @property
+    def registers(self) -> int:
+        """How many registers of the machine a vector takes."""
+        return 1
+
+    @property
     def text(self) -> type[Text]:
         """What its text is written into."""
         return LaneText if self.by_lane else Text
@@ -113,7 +118,7 @@ def begin_rows(text: Text, form: Form, given: Sequence[str], written: Sequence[s
         written: arrays that hold rows to write.
         flags: what is noticed of rows besides the sum of their losses.
     """
-    real, truth = text.type_of("double"), text.type_of("i1")
+    real, truth = text.sum_type, text.type_of("i1")
     text.lines += [
         begin_blocks("%block_rows"),
         "  br label %one_row\none_row:",
@@ -163,7 +168,7 @@ def end_row(text: Text, form: Form, counts: Lanes, weight: Lanes | None, flags: 
         text.name(b, counts & raised, f"{flag}_here")
     b.lines += [
         *(f"  %{name}_now = or {text.type_of('i1')} %{name}, %{name}_here" for name in flags),
-        f"  %sum_now = fadd {text.type_of('double')} %sum, %term",
+        *text.summed("%sum", "%term", "%sum_now"),
         "  br label %row_done\nrow_done:",
         onward("%next_row", "%row", text.step),
         "  %row_more = icmp ult i64 %next_row, %end",
@@ -207,4 +212,5 @@ def streams(outputs: Mapping[str, Array], classes: int) -> bool:
 
 def scratch_of(form: Form, kept: int, classes: int) -> int:
     """Return the bytes of scratch that holds some numbers for each class of the rows that are taken at a time."""
-    return 8 * kept * (classes + width()) * (width() if form.by_lane else 1)
+    lanes = width() * form.registers
+    return 8 * kept * (classes + lanes) * (lanes if form.by_lane else 1)

@@ -120,6 +120,7 @@ class Text:
 
     Args:
         width: lanes.
+        registers: how many registers of the machine a vector takes.
 
     Attributes:
         step: rows that are taken at a time.
@@ -128,14 +129,14 @@ class Text:
     scratch = "scratch"
     """What the names of pointers to what is kept of classes begin with."""
 
-    def __init__(self, width: int) -> None:
-        self.width, self.step = width, 1
+    def __init__(self, width: int, registers: int = 1) -> None:
+        self.width, self.registers, self.step = width, registers, 1
         self.lines: list[str] = []
         self.declared: set[str] = set()
 
     def row(self, name: str) -> Vector:
         """Return a body for arithmetic on numbers of the row; ``close`` adds it."""
-        return Vector("double", self.width, name)
+        return Vector("double", self.width, name, registers=self.registers)
 
     def close(self, body: Body) -> None:
         """Add what was written into a body."""
@@ -253,6 +254,15 @@ class Text:
 
     def end_row(self) -> None:
         """Write what is left to do for a row."""
+
+    @property
+    def sum_type(self) -> str:
+        """The type of the sum of losses."""
+        return "double"
+
+    def summed(self, before: str, term: str, after: str) -> list[str]:
+        """Return the lines that add the loss of a row to a sum."""
+        return [f"  {after} = fadd double {before}, {term}"]
 
     def end_block(self, flags: Sequence[str]) -> tuple[str, dict[str, str]]:
         """Write the end of a block; return its sum, and what was noticed."""
