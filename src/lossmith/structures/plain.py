@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 LARGEST = 8 * engine.BLOCK
-"""Numbers in an array up to which the way matters."""
+"""Numbers in an array up to which the way matters, and none of what is written goes past the caches."""
 
 PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_refuse_invalid", "_prepared", "row")
 """What it goes past."""
@@ -54,7 +54,10 @@ class Plain(ABC):
 
     Attributes:
         lead: the place of that input among all.
+        largest: numbers in an array up to which the way of a cost alone matters.
     """
+
+    largest = LARGEST
 
     def __init__(self, loss: Loss, axes: int | None = None) -> None:
         self._names = tuple(item.name for item in loss.inputs)
@@ -91,7 +94,7 @@ class Plain(ABC):
         if given is None:
             return None
         f = given[self.lead]
-        if type(f) is not np.ndarray or not 0 < f.size <= LARGEST:
+        if type(f) is not np.ndarray or not 0 < f.size <= (LARGEST if gradient else self.largest):
             return None
         outs = self._outs(out, f) if gradient else ()
         if outs is None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import NoKernel, compiled_rows
-from lossmith.structures.plain import Plain, is_straight
+from lossmith.structures.plain import LARGEST, Plain, is_straight
 
 if TYPE_CHECKING:
     from lossmith.engines.llvm.row_call import RowCall
@@ -31,6 +31,8 @@ class PlainRows(Plain):
         labels: whether targets are class indices.
         logits: symbols of the inputs that hold logits, which need a look for a likely mistake.
     """
+
+    largest = 8 * LARGEST
 
     def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
         super().__init__(loss, None if loss.class_axis < 0 else loss.class_axis + 1)
