@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from lossmith.cli._root import root
 from tests.choosing.conftest import amounts, classes, write_csv
 
 from .conftest import COMMAND, Done, environment
@@ -73,14 +75,26 @@ def test_json_is_one_document_and_the_same_seed_gives_the_same_bytes(run: Run, w
     assert "NaN" not in outputs[0]
 
 
-def test_options_reach_the_contest(run: Run, wages: str, answers: str) -> None:
-    done = run("choose", wages, "-t", "amount", "-g", "quantile:0.9", "-l", "huber(delta=7)", "--drop", "z", *QUICK)
+@pytest.fixture
+def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run in this process, which has loaded what takes longest, in that folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*words: str) -> Done:
+        done = CliRunner().invoke(root, words)
+        return Done(done.exit_code, done.stdout, done.stderr)
+
+    return called
+
+
+def test_options_reach_the_contest(called: Run, wages: str, answers: str) -> None:
+    done = called("choose", wages, "-t", "amount", "-g", "quantile:0.9", "-l", "huber(delta=7)", "--drop", "z", *QUICK)
     assert "Huber(delta=7)" in done.out
     assert "pinball:0.9" in done.out
     assert "z (you asked for it)" in done.out
-    done = run("choose", wages, "-t", "amount", "-l", "mse", "-l", "mae", "--only", "-m", "mae", "--json", *QUICK)
+    done = called("choose", wages, "-t", "amount", "-l", "mse", "-l", "mae", "--only", "-m", "mae", "--json", *QUICK)
     assert [item["label"] for item in json.loads(done.out)["candidates"]] == ["SquaredError", "AbsoluteError"]
-    done = run("choose", answers, "-t", "answer", "--positive", "no", *QUICK)
+    done = called("choose", answers, "-t", "answer", "--positive", "no", *QUICK)
     assert "'no' counts as positive because you said so." in done.out
 
 
@@ -140,8 +154,8 @@ def bad_tables(tmp_path: Path, wages: str) -> None:
 
 @pytest.mark.usefixtures("bad_tables")
 @pytest.mark.parametrize(("words", "message"), BAD, ids=lambda item: item if isinstance(item, str) else item[0])
-def test_bad_input_is_one_clear_line_and_exit_code_2(run: Run, words: tuple[str, ...], message: str) -> None:
-    done = run("choose", *words)
+def test_bad_input_is_one_clear_line_and_exit_code_2(called: Run, words: tuple[str, ...], message: str) -> None:
+    done = called("choose", *words)
     assert done.code == 2
     assert message in done.err
     assert done.out == ""

@@ -224,9 +224,18 @@ def data_set(
         if loss.values["class_weight"] is not None:
             w *= mpmath.fsum(t[k] * loss.values["class_weight"][k] for k in range(classes))
         t = smoothed(t, loss.values["label_smoothing"])
-        found[place] = (w, row_loss(loss, prediction, t))
-        slopes[place] = gradient(lambda x, t=t: row_loss(loss, x, t), prediction)
+        value, slopes[place] = _of_one_row(loss.replace(**_OF_DATA), tuple(prediction), tuple(t), mp.prec)
+        found[place] = (w, value)
     return found, slopes
+
+
+_OF_DATA = {"class_weight": None, "ignore_index": None, "label_smoothing": 0.0, "class_axis": -1}
+"""Options that say which rows and targets there are and how they count, and not what a row costs."""
+
+
+@lru_cache(maxsize=1024)
+def _of_one_row(loss: lm.Loss, prediction: Any, t: Any, precision: int) -> tuple[Any, list[Any]]:
+    return row_loss(loss, prediction, t), gradient(lambda x: row_loss(loss, x, t), prediction)
 
 
 def divisor(found: Mapping[Any, tuple[Any, Any]], reduction: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,16 +34,21 @@ pytestmark = pytest.mark.engines
 
 def truth_of(loss: lm.Loss, output: str) -> Any:
     """Return the function of row and target that gives what an output is."""
-    relative = loss.values["prediction"] == "probabilities"
-    difference = {"gradient": oracle.gradient, "full_hessian": oracle.hessian}[output]
 
     def what(r: Any, d: Any, **changed: Any) -> Any:
-        def f(x: Any) -> Any:
-            return reference(loss, x, d, **changed)
-
-        return np.asarray(difference(f, [mpf(x) for x in r], relative), dtype=object)
+        return _truth(loss, output, tuple(r), tuple(d), tuple(changed.items()), mp.prec)
 
     return what
+
+
+@lru_cache(maxsize=4096)  # those of one loss, which each engine in turn is compared with
+def _truth(loss: lm.Loss, output: str, row: Any, t: Any, changed: Any, precision: int) -> Any:
+    difference = {"gradient": oracle.gradient, "full_hessian": oracle.hessian}[output]
+
+    def f(x: Any) -> Any:
+        return reference(loss, x, t, **dict(changed))
+
+    return np.asarray(difference(f, [mpf(x) for x in row], loss.values["prediction"] == "probabilities"), dtype=object)
 
 
 def at_a_kink(loss: lm.Loss, row: tuple[float, ...], t: list[float]) -> bool:

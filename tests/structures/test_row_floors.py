@@ -20,12 +20,15 @@ pytestmark = pytest.mark.engines
 RANDOM = np.random.default_rng(11)
 SOFT = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3], [0.0, 0.45, 0.55], [0.0, 1.0, 0.0]])
 GRID = np.array([(i, j, 40 - i - j) for i in range(41) for j in range(41 - i)]) / 40
+NEAR = np.array([*itertools.product(np.linspace(-1, 1, 7), repeat=3)])
+MIDDLE = len(NEAR) // 2
+ROUNDS = 120  # a best row that lies infinitely far away is not reached
 SCORES = np.array([(0.0, a, b) for a, b in itertools.product(np.linspace(-3, 3, 25), repeat=2)])
 
 
 @cache
 def brute(loss: lm.Loss, *entries: float) -> float:
-    """Return the least loss over a grid of predictions, made finer around the best of them; it is slow, so once."""
+    """Return the least loss over a grid of predictions, and over finer ones around the best of them."""
     target = np.array(entries)
     if isinstance(loss, RowMargin):
         rows = SCORES
@@ -35,10 +38,16 @@ def brute(loss: lm.Loss, *entries: float) -> float:
     losses = loss.losses(np.tile(target, (len(rows), 1)), rows)
     best = [float(np.nanmin(losses))]
     for place in [] if isinstance(loss, RowMargin) else np.argsort(losses)[:2]:
-        start = np.maximum(rows[place], -6.0)  # where there is still a slope
-        fine = {"xatol": 1e-9, "fatol": 1e-15, "maxiter": 4000}
-        found = minimize(lambda z: float(loss.losses(target, z)), start, method="Nelder-Mead", options=fine)
-        best.append(float(found.fun))
+        here, step = np.maximum(rows[place], -6.0), 2.0  # where there is still a slope
+        for _ in range(ROUNDS):
+            around = here + step * NEAR
+            losses = loss.losses(np.tile(target, (len(around), 1)), around)
+            least = int(np.argmin(losses))
+            best.append(float(losses[least]))
+            if losses[least] < losses[MIDDLE]:
+                here = around[least]
+            elif (step := step / 3) < 1e-6:
+                break
     return min(best)
 
 
