@@ -68,7 +68,8 @@ def train(loss, epochs=20, size=100):
 
     # 5. Integrate: a function as any other, in a step that is compiled.
     @jax.jit
-    def step(params, state, x, y):
+    def step(params, state, rows):
+        x, y = X_train[rows], y_train[rows]
         cost, slopes = jax.value_and_grad(lambda params: lj.cost(loss, offered(params, x), y))(params)
         updates, state = optimizer.update(slopes, state, params)
         return optax.apply_updates(params, updates), state, cost
@@ -78,7 +79,7 @@ def train(loss, epochs=20, size=100):
         batches = jax.random.permutation(jax.random.fold_in(key, epoch), len(X_train)).reshape(-1, size)
         costs = []
         for batch in batches:
-            params, state, cost = step(params, state, X_train[batch], y_train[batch])
+            params, state, cost = step(params, state, batch)
             costs.append(cost)
         if epoch in (1, 2, 5, 10, 20):
             print(f"  epoch {epoch:2}  cost {np.mean(costs):.4f}")
