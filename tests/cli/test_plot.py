@@ -14,6 +14,8 @@ from lossmith.plotting.comparison import compare
 
 from .conftest import Done
 
+pytestmark = pytest.mark.engines("numpy")  # costs are those of either engine, and kernels take a while to compile
+
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(root, ["plot", *arguments])

@@ -34,6 +34,8 @@ from tests.custom.exported import (
     single,
 )
 
+pytestmark = pytest.mark.engines("numpy")  # costs are those of either engine, and kernels take a while to compile
+
 
 def by_pairs(loss: lm.Loss, hessian: object) -> dict[str, np.ndarray]:
     """Return second derivatives by what they are called."""

@@ -15,6 +15,8 @@ import torch
 import lossmith as lm
 from tests.custom.exported import CHOICES, FEW_ROWS, LOSSES, OWN, ROW_LOSSES, apart, data, in_order, right, rows, run
 
+pytestmark = pytest.mark.engines("numpy")  # costs are those of either engine, and kernels take a while to compile
+
 
 def made(loss: lm.Loss, target: str) -> Any:
     """Return the one class that a file defines."""

@@ -19,7 +19,10 @@ from lossmith.engines.numpy import run as run_program
 from lossmith.program import Program
 from tests.custom.exported import FEW_ROWS, ROW_LOSSES, Arrays, apart, right, rows, run
 
-pytestmark = pytest.mark.filterwarnings("ignore::lossmith.LossmithWarning")
+pytestmark = [
+    pytest.mark.engines("numpy"),  # costs are those of either engine, and kernels take a while to compile
+    pytest.mark.filterwarnings("ignore::lossmith.LossmithWarning"),
+]
 
 
 def recipe(loss: lm.Loss) -> RowSheet:

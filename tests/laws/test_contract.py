@@ -218,6 +218,7 @@ def test_contract(case: Loss, law: Any) -> None:
     law(case)
 
 
+@pytest.mark.engines("numpy")
 def test_every_pair_of_types(case: Loss) -> None:
     results_have_the_shape_and_type(case, itertools.product(*TYPES))
 

@@ -26,7 +26,10 @@ WILD = (1e30, 1e154, 1e155, 1e300, 1.7976931348623157e308, 88.0, 89.0, 709.0, 71
 def derivatives_are_exact(loss: Loss, output: str, dtype: Any = np.float64) -> None:
     """Gradient or Hessian is the derivative of the value, by the convention of the table at kinks."""
     y, f = points(loss, dtype)
-    assert misses(loss, ORDERS[output], y, f, loss.evaluate(y, f, (output,))[output]) == []
+    found = loss.evaluate(y, f)[output]
+    assert misses(loss, ORDERS[output], y, f, found) == []
+    if loss == type(loss)():  # by itself it is a kernel more to compile
+        np.testing.assert_array_equal(loss.evaluate(y, f, (output,))[output], found)
 
 
 def kinks_follow_the_convention(loss: Loss) -> None:

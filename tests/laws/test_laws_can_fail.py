@@ -173,7 +173,7 @@ CATCHES = (
     # states
     Catch(
         test_states.splits_merge_to_the_whole,
-        lambda p: (wrong.with_state(lm.LogCosh, wrong.MeanOfMeans)(), [7]),
+        lambda p: (wrong.with_state(lm.LogCosh, wrong.MeanOfMeans)(), [[7]]),
         "±",
     ),
     Catch(

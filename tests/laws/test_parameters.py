@@ -12,6 +12,7 @@ import lossmith as lm
 from lossmith import Loss, ParameterError
 from lossmith.certify import oracle, points
 from lossmith.certify.exactness import OUTPUTS, ULPS, misses
+from lossmith.engines import choice
 from lossmith.program import Ops, Value
 from tests import exceptions
 from tests.laws.grid import WRITTEN
@@ -46,7 +47,9 @@ def misses_beyond(loss: Loss, ulps: float) -> list[str]:
     # What derivatives are at a kink is a convention, and a law of its own.
     kinks = [place in points.kinks_at(loss, target) for target, place in zip(y[reached], f[reached], strict=True)]
     reached = reached[~np.array(kinks)]
-    picked = np.random.default_rng(3).choice(reached, min(POINTS, reached.size), replace=False)
+    plain = all(loss.values[name] == option.default for name, option in type(loss).options().items())
+    most = min(POINTS if plain else POINTS // 2, reached.size)  # parameters meet many forms
+    picked = np.random.default_rng(3).choice(reached, most, replace=False)
     found, off = loss.evaluate(y[picked], f[picked]), []
     for order, output in enumerate(OUTPUTS):
         for row, place in enumerate(picked):
@@ -95,11 +98,14 @@ def test_the_law_catches_a_loss_that_is_right_on_paper_only() -> None:
     assert not misses_beyond(lm.Barron(alpha=0.11), ULPS)
 
 
+@pytest.mark.engines("numpy")
 @pytest.mark.parametrize("name", [name for name in lm.names() if FAR.get(name, BOUNDS) is not None])
 def test_finite_input_gives_numbers_at_far_parameters_too(name: str) -> None:
     bounds = {**BOUNDS, name: FAR[name]} if name in FAR else BOUNDS
     for loss in dict.fromkeys(cases(lm.loss_class(name))):
         finite_input_gives_no_nan_and_no_warning(loss, bounds)
+        with choice.using("llvm"):  # sums lie around the formula, which parameters are in, and are kernels to compile
+            finite_input_gives_no_nan_and_no_warning(loss, bounds, costs=False)
 
 
 @pytest.mark.parametrize("name", FAR)

@@ -6,12 +6,10 @@ import functools
 import itertools
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith import CostState, Loss
@@ -41,11 +39,12 @@ def merged(states: Iterable[CostState]) -> CostState:
     return functools.reduce(lambda one, other: one.merge(other), states)
 
 
-def splits_merge_to_the_whole(loss: Loss, cuts: list[int], seed: int = 0) -> None:
+def splits_merge_to_the_whole(loss: Loss, splits: Sequence[Sequence[int]]) -> None:
     """Any split of the rows merges to the state of one pass, up to rounding; what is counted is equal."""
-    y, f, weight, mask = data(loss, ROWS, seed)
-    losses, edges = loss.losses(y, f), [0, *sorted(cuts), ROWS]
-    for w, m in ((None, None), (weight, None), (None, mask), (weight, mask)):
+    for seed, cuts in enumerate(splits):  # in turn without weights and mask, with one of them, and with both
+        y, f, weight, mask = data(loss, ROWS, seed)
+        losses, edges = loss.losses(y, f), [0, *sorted(cuts), ROWS]
+        w, m = weight if seed % 2 else None, mask if seed // 2 % 2 else None
         whole = loss.state(y, f, w, m)
         parts = [
             loss.state(y[a:b], f[a:b], None if w is None else w[a:b], None if m is None else m[a:b])
@@ -127,10 +126,12 @@ def only_its_own_states_merge(loss: Loss) -> None:
         state.merge(1.5)  # type: ignore[arg-type]
 
 
-@settings(max_examples=12)
-@given(cuts=st.lists(st.integers(0, ROWS), min_size=1, max_size=5), seed=st.integers(0, 10**6))
-def test_splits_merge_to_the_whole(case: Loss, cuts: list[int], seed: int) -> None:
-    splits_merge_to_the_whole(case, cuts, seed)
+SPLITS = [random.Random(seed).choices(range(ROWS + 1), k=1 + seed % 5) for seed in range(16)]
+SPLITS += [[0], [ROWS], [7, 7], [0, 0, 20, ROWS]]  # parts without rows
+
+
+def test_splits_merge_to_the_whole(case: Loss) -> None:
+    splits_merge_to_the_whole(case, SPLITS)
 
 
 def test_counts_are_right(case: Loss) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.parity import relation
 from tests.parity.table import ROWS, Row
 
+pytestmark = pytest.mark.engines("numpy")  # costs are those of either engine, and kernels take a while to compile
+
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_relation_holds(row: Row) -> None:

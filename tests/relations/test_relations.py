@@ -15,6 +15,8 @@ from lossmith.relations import RELATIONS
 from tests.relations import check
 from tests.relations.check import misses
 
+pytestmark = pytest.mark.engines("numpy")  # costs are those of either engine, and kernels take a while to compile
+
 
 @pytest.mark.parametrize("relation", RELATIONS, ids=str)
 def test_relation_holds(relation: Relation) -> None:
