@@ -25,6 +25,8 @@ from benchmarks.cases import Case, gradient_room
 from benchmarks.switch import forget
 from lossmith.core.loss import Loss
 from lossmith.engines import choice
+from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import row_tiles
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.pointwise import Pointwise
 
@@ -130,7 +132,20 @@ def compile_all(only: Collection[str], *, cost: bool) -> None:
             compiled[isinstance(loss, Pointwise)] += times
             size = " x ".join(f"{size:,}" for size in shape)
             print(f"| {name} | {size} | {times[0]:.0f} | {times[1]:.0f} |", flush=True)
-    print(f"\n{report(compiled[True], 'kernels of numbers')}\n{report(compiled[False], 'kernels of rows')}")
+    print(f"\n{report(compiled[True], 'kernels of numbers')}\n{report(compiled[False], 'kernels of rows')}\n{shared()}")
+
+
+def shared() -> str:
+    """Return a line about what the functions take that kernels of rows share, which no kernel's own time contains."""
+    taken = []
+    for module in row_tiles.called("".join(f"@{name}(" for name in compiler.SHARED)).values():
+        times = []
+        for _ in range(TIMES):
+            start = time.process_time()
+            compiler.build(module)
+            times.append((time.process_time() - start) * 1e3)
+        taken.append(min(times))
+    return f"Functions that they share are compiled once: {sum(taken):.0f} ms for {len(taken)}."
 
 
 def main() -> None:

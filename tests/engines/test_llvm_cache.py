@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 import threading
@@ -169,6 +170,26 @@ def test_code_of_another_machine_or_version_is_never_found(
         monkeypatch.setattr(compiler, "_machine", lambda: machine)
     Kernel(program, form)
     assert len(list(home.iterdir())) == 2
+
+
+def test_functions_that_modules_share_are_made_once(home: Path) -> None:
+    def call(number: int, shared: str) -> int:
+        text = f"""
+declare i64 @seven_of_tests()
+define i64 @number() {{
+  %seven = call i64 @seven_of_tests()
+  %found = add i64 %seven, {number}
+  ret i64 %found
+}}
+"""
+        signature = ctypes.CFUNCTYPE(ctypes.c_int64)
+        return int(compiler.function(text, "number", signature, {"seven_of_tests": shared})())
+
+    seven = "define i64 @seven_of_tests() {\n  ret i64 7\n}"
+    assert [call(1, seven), call(2, seven), call(1, seven)] == [8, 9, 8]
+    assert len(list(home.iterdir())) == 3
+    call(1, f"; another release\n{seven}")  # whose functions may want to be called in another way
+    assert len(list(home.iterdir())) == 4
 
 
 def test_the_folder_is_gone_through_now_and_then_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -101,6 +101,9 @@ def check() -> None:
         raise RuntimeError("a compiled function gave a wrong result")
 
 
+SHARED: dict[str, Loaded] = {}
+"""The functions that modules share: compiled for the first of them, and kept for good."""
+
 _unused: list[Any] = []
 """Code that nobody can call any more. Whoever makes the next kernel frees it, since that is to use LLVM as well."""
 
@@ -167,20 +170,27 @@ class Loaded:
         return int(self._engine.get_function_address(name))
 
 
-def function(text: str, name: str, signature: Callable[[int], F]) -> F:
+def function(text: str, name: str, signature: Callable[[int], F], shared: Mapping[str, str] | None = None) -> F:
     """Return a function of a module, to be called from Python; what was compiled before comes from the disk.
 
     Args:
         text: the module.
         name: what it calls the function.
         signature: its type, as ``ctypes`` makes it; it is called with the address.
+        shared: the modules of functions that it calls by name, which it shares with others.
     """
-    code = loaded(text)
+    shared = shared or {}
+    for other, module in shared.items():
+        if other not in SHARED:
+            SHARED[other] = loaded(module)
+            llvm.add_symbol(other, SHARED[other].address(other))
+    code = loaded(text, *shared.values())
     made = signature(code.address(name))
     made.code = code  # which lives as long as the function
     return made
 
 
-def loaded(text: str) -> Loaded:
-    """Return a module in memory; what was compiled before comes from the disk."""
-    return Loaded(cache.fetch(f"{host()} {VERSION}\n{text}", lambda: build(text)))
+def loaded(text: str, *others: str) -> Loaded:
+    """Return a module in memory, which calls functions of others; what was compiled before comes from the disk."""
+    key = "\n".join((f"{host()} {VERSION}", text, *others))
+    return Loaded(cache.fetch(key, lambda: build(text)))

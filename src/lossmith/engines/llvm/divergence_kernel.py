@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import hand_over
+from lossmith.engines.llvm import hand_over, row_tiles
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas, Given
 from lossmith.engines.llvm.divergence_looks import Looks
 from lossmith.engines.llvm.divergence_quick import Quick, is_quick
@@ -183,7 +183,7 @@ class DivergenceKernel:
 
     def __init__(self, formulas: Formulas, form: DivergenceForm, *, slow: bool = False) -> None:
         text = module(formulas, form, width(), slow=slow, on_x86=compiler.host().on_x86)
-        self.call = compiler.function(text, NAME, SIGNATURE)
+        self.call = compiler.function(text, NAME, SIGNATURE, row_tiles.called(text))
         self.slow: Later | None = None
         if not slow and not form.by_lane and _way(form):
             # A row is handed over with what its derivatives are multiplied by, and is counted here.

@@ -15,7 +15,7 @@ from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.frame import onward
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes, element_of
 from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
 
 STRIP = 8
@@ -45,10 +45,20 @@ def is_quick(form: DivergenceForm) -> bool:
     )
 
 
+def halved(b: Body, a: Lanes) -> Lanes:
+    """Return lanes put together with those of the other half: sums of numbers, and of bits the greatest."""
+    parts, element = [], element_of(a.type)
+    for first in (0, b.width):
+        lanes = ", ".join(f"i32 {first + lane}" for lane in range(b.width))
+        text = f"shufflevector {a.type} {a.name}, {a.type} zeroinitializer, <{b.width} x i32> <{lanes}>"
+        parts.append(b.write(b.vector(element), text))
+    return parts[0] + parts[1] if element == b.kind else b.call("umax", *parts)
+
+
 def are_shares(b: Body, bits: Lanes) -> Lanes:
     """Return whether numbers of single precision are from 0 to 1, by the greatest of their bits."""
-    one = Lanes(b, bits.type, f"splat (i32 {_ONE})")
-    return b.compare_whole("ule", Lanes(b, bits.type, bits.name), one)
+    found = halved(b, bits)
+    return b.compare_whole("ule", found, Lanes(b, found.type, f"splat (i32 {_ONE})"))
 
 
 @dataclass
@@ -116,8 +126,6 @@ class Quick:
         ]
         for name, source in (("scale_float", "%scale_high"), ("scale_rest", "%scale_low")):
             b.lines.append(f"  %{name} = fadd {b.real} {single(b, 'float', source).name}, splat (float -0.0)")
-        value = single(b.widened(), "double", "%second_one")
-        b.lines.append(f"  %multiple = fadd {value.type} {value.name}, splat (double -0.0)")
         self.text.close(b)
 
     def write(self) -> None:
@@ -176,9 +184,8 @@ class Quick:
 
     def _decide(self, found: Mapping[str, Lanes]) -> None:
         """Write what becomes of the sums, and which rows go the other way."""
-        form, float_body = self.form, Body("float", self.width, "qb")
-        b = float_body.widened()
-        value, mass, sum_q = (total(b, found[name]) for name in ("value", "total_p", "total_q"))
+        form, b = self.form, self.row()
+        value, mass, sum_q = (total(b, halved(b, found[name])) for name in ("value", "total_p", "total_q"))
         log_q = vector.log(b, sum_q)
         fits = b.always
         for symbol, amount in (("p", mass), ("q", sum_q)):
@@ -193,27 +200,29 @@ class Quick:
         loss = first + (log_q - log_p) * mass
         # Each logarithm is as large as what rounding works on, also where they are alike.
         fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p)) * SMALL)
-        factor = single(b, "double", "%factor_first") * Lanes(b, b.real, "%multiple")
+        multiple = single(b, "double", "%second_one")
+        factor = single(b, "double", "%factor_first") * multiple
         self.name(b, {"of_q": mass / sum_q * factor, "of_p": share * factor})
         if form.gradient("p"):  # log(p/q) + 1
-            live = factor > 0.0
-            b.lines.append(f"  %of_rest = fadd {b.real} {(log_q + 1.0).name}, splat (double -0.0)")
-            b.lines.append(f"  %of_slope = fadd {b.real} {factor.name}, splat (double -0.0)")
-            b.lines.append(f"  %of_live = or {live.type} {live.name}, zeroinitializer")
-        self.settle(b, loss, fits)
+            self.name(b, {"of_rest": log_q + 1.0, "of_slope": factor}, "double")
+        self.settle(b, loss * multiple, fits)
 
-    def name(self, b: Body, numbers: Mapping[str, Lanes]) -> None:
-        """Write numbers under names, in single precision."""
-        short = f"<{self.width} x float>"
+    def row(self) -> Body:
+        """Return a text for numbers of the row, half as many lanes as loops have: one register."""
+        return Body("float", self.width // 2, "qb").widened()
+
+    def name(self, b: Body, numbers: Mapping[str, Lanes], kind: Kind = "float") -> None:
+        """Write numbers of the row under names, for the loops over its classes."""
         for name, number in numbers.items():
-            found = b.convert("fptrunc", number, short)
-            b.lines.append(f"  %{name} = fadd {short} {found.name}, splat (float -0.0)")
+            one = b.convert("fptrunc", number, b.vector(kind))
+            lanes = f"<{self.width} x i32> zeroinitializer"
+            b.lines.append(f"  %{name} = shufflevector {one.type} {one.name}, {one.type} zeroinitializer, {lanes}")
 
     def settle(self, b: Body, loss: Lanes, fits: Lanes) -> None:
-        """Write the loss of a row, in units of its multiple, and go the other way where it does not fit."""
-        for distance in [self.width >> step for step in range(1, self.width.bit_length())]:
+        """Write the loss of a row, and go the other way where it does not fit."""
+        for distance in [b.width >> step for step in range(1, b.width.bit_length())]:
             fits = fits & swapped(b, fits, distance)
-        first_lane(b, loss * Lanes(b, b.real, "%multiple"), "quick_value")
+        first_lane(b, loss, "quick_value")
         first_lane(b, fits, "quick_fits")
         b.lines.append("  br i1 %quick_fits, label %quick_fit, label %slow_row\nquick_fit:")
         self.text.close(b)
@@ -234,9 +243,9 @@ class Quick:
             below = wide.take(z) - wide.take(reference)
             log_p, rest = vector.log_inside(wide, wide.take(p)), Lanes(wide, wide.real, "%of_rest")
             log_p = b.select(p.equals(0.0), wide.number(-math.inf), log_p)
-            live = Lanes(b, b.truth, "%of_live")
-            slope = ((log_p - below) + rest) * Lanes(wide, wide.real, "%of_slope")
-            chunk.store(b.give(b.select(live, slope, wide.number(0.0))), "%row_gradient_p", form.streaming)
+            factor = Lanes(wide, wide.real, "%of_slope")
+            slope = ((log_p - below) + rest) * factor
+            chunk.store(b.give(b.select(factor > 0.0, slope, wide.number(0.0))), "%row_gradient_p", form.streaming)
         return {}
 
     # --- loops ----------------------------------------------------------------------------------------

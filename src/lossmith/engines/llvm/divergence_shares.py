@@ -13,7 +13,7 @@ from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import divergence_quick as quick
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.row_text import single, total
 
 EXPONENTIALS = 4.0
@@ -65,17 +65,19 @@ class Shares(quick.Quick):
         return found
 
     def _decide(self, found: Mapping[str, Lanes]) -> None:
-        b = Body("float", self.width, "qb").widened()
-        loss, size, *masses = (total(b, found[name]) for name in ("value", "size", "total_p", "total_q"))
+        b = self.row()
+        names = ("value", "size", "total_p", "total_q")
+        loss, size, *masses = (total(b, quick.halved(b, found[name])) for name in names)
         if self._of_logarithms:
             size = size + masses[0] * EXPONENTIALS
         fits = quick.are_shares(b, found["bits"]) & (loss > size * quick.SMALL)
         for mass in masses:
             fits = fits & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
-        factor = single(b, "double", "%factor_first") * Lanes(b, b.real, "%multiple")
+        multiple = single(b, "double", "%second_one")
+        factor = single(b, "double", "%factor_first") * multiple
         self.name(b, {"of_p": factor})
-        b.lines.append(f"  %of_slope = fadd {b.real} {factor.name}, splat (double 0.0)")
-        self.settle(b, loss, fits)
+        self.name(b, {"of_slope": factor}, "double")
+        self.settle(b, loss * multiple, fits)
 
     def _gradients(self, chunk: quick.Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
         b = chunk.body

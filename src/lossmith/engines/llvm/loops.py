@@ -19,7 +19,7 @@ from lossmith.engines.llvm.frame import (
     begin_blocks,
     cast,
     end_blocks,
-    lane_numbers,
+    first_lanes,
     noticed,
     onward,
     phis,
@@ -259,8 +259,7 @@ fetched:
   br label %stretch
 
 bring:
-{chr(10).join(splat("rests", "i64", b, "rest"))}
-  %inside = icmp ult {b.vector("i64")} {lane_numbers(width)}, %rests
+{chr(10).join(first_lanes("inside", "rest", b))}
 {"" if form.spoils else _joined(after, b)}
   %rest_term = select {b.truth} %inside, {wide} {after["sum"]}, {wide} zeroinitializer
   %rest_sum = fadd {wide} %before_sum, %rest_term

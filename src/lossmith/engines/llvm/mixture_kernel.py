@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import row_tiles
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.hand_over import SIGNATURE
 from lossmith.engines.llvm.kernel import address, element_type, of_examples, uniform
@@ -89,7 +90,7 @@ class MixtureKernel:
 
     def __init__(self, program: Program, form: MixtureForm) -> None:
         text = module(program, form, width(), on_x86=compiler.host().on_x86)
-        self.call = compiler.function(text, NAME, SIGNATURE)
+        self.call = compiler.function(text, NAME, SIGNATURE, row_tiles.called(text))
 
 
 @compiler.kept(256)

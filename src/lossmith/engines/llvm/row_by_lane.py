@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lossmith.engines.llvm.frame import lane_numbers, splat, tree
+from lossmith.engines.llvm.frame import first_lanes, lane_numbers, tree
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_text import Look, Text, number_at, single
@@ -154,8 +154,7 @@ class LaneText(Text):
             "  %left = sub i64 %end, %group",
             f"  %few = icmp ult i64 %left, {self.width}",
             f"  %count = select i1 %few, i64 %left, i64 {self.width}",
-            *splat("counts", "i64", b, "count"),
-            f"  %in_group = icmp ult {b.vector('i64')} {lane_numbers(self.width)}, %counts",
+            *first_lanes("in_group", "count", b),
         ]
         self._turn(given, out=False)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm import row_tiles
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import STREAMING, address, element_type, of_examples, uniform
 from lossmith.engines.llvm.lanes import Kind
@@ -44,7 +45,7 @@ class RowKernel:
         self.program = program
         self.width = _width(form.kind)
         text = rows_text(program, form, self.width, on_x86=compiler.host().on_x86)
-        self.call = compiler.function(text, NAME, _SIGNATURE)
+        self.call = compiler.function(text, NAME, _SIGNATURE, row_tiles.called(text))
 
 
 @compiler.kept(256)

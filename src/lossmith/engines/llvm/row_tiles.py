@@ -6,6 +6,9 @@ vector for each class of a group, in a region for each array.
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 from lossmith.engines.llvm.frame import ALIGNED, lane_numbers, onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, masked
@@ -17,7 +20,7 @@ def turn_rows(
 ) -> tuple[str, set[str]]:
     """Return the line that brings the rows of a group from an array into lanes, or back, and what it declares.
 
-    That is a call, since such functions take long to compile: arrays of one type share them.
+    That is a call, since such functions take long to compile: all kernels share them; see ``called``.
 
     Args:
         array: whose rows.
@@ -28,14 +31,25 @@ def turn_rows(
         out: whether they are brought back.
     """
     element = element or kind
-    name = f"turn_{'out' if out else 'in'}_{element}"
-    text, declared = _function(name, kind, width, element, out=out)
+    name = f"turn_{'out' if out else 'in'}_{element}_{kind}_{width}"
     given = f"ptr %{array}, ptr %lanes_{region}, i64 %group, i64 %count, i64 %classes"
-    return f"  call void @{name}({given})", {text, *declared}
+    return f"  call void @{name}({given})", {f"declare void @{name}(ptr, ptr, i64, i64, i64)"}
 
 
-def _function(name: str, kind: Kind, width: int, element: str, *, out: bool) -> tuple[str, set[str]]:
-    """Return the text of such a function, and what it declares.
+def called(text: str) -> dict[str, str]:
+    """Return the modules of the functions that turn rows over in a text, by the names of the functions."""
+    found = {}
+    for name, way, element, kind, width in sorted(set(_CALLED.findall(text))):
+        found[name] = _module(name, "float" if kind == "float" else "double", int(width), element, out=way == "out")
+    return found
+
+
+_CALLED = re.compile(r"@(turn_(in|out)_(\w+)_(float|double)_(\d+))\(")
+
+
+@cache
+def _module(name: str, kind: Kind, width: int, element: str, *, out: bool) -> str:
+    """Return the module of such a function.
 
     The last square of a row of at least one vector ends where the row does, and has some classes a second time: so
     only rows of fewer classes need masks, which some machines take long to write through.
@@ -70,7 +84,7 @@ def _function(name: str, kind: Kind, width: int, element: str, *, out: bool) -> 
     if out:
         rows_of.lines.append(f"  %aside = alloca {b.real}, align {size}")
     text = f"""
-define internal void @{name}(ptr %array, ptr %lanes, i64 %group, i64 %count, i64 %classes) noinline {ALIGNED} {{
+define void @{name}(ptr %array, ptr %lanes, i64 %group, i64 %count, i64 %classes) {ALIGNED} {{
 entry:
 {chr(10).join(rows_of.lines)}
   %vectors = icmp uge i64 %classes, {width}
@@ -91,7 +105,7 @@ done:
   ret void
 }}
 """
-    return text, b.declared | rows_of.declared
+    return "\n".join(sorted(b.declared | rows_of.declared)) + text
 
 
 def _rows(width: int) -> Body:
