@@ -19,6 +19,8 @@ from lossmith.cli._code import code, sample
 from lossmith.cli._root import root
 from lossmith.cli.show import Page, symbol
 
+pytestmark = pytest.mark.engines("numpy")  # costs are those of either engine, and kernels take a while to compile
+
 
 def show(*words: str) -> str:
     result = CliRunner().invoke(root, ["show", *words])
