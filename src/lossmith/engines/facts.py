@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from lossmith.program import Program
 from lossmith.program.program import Step
@@ -111,6 +112,7 @@ ARITHMETIC = frozenset({
 """Instructions that are exact, or rounded to the nearest number, or choices: all engines have the same bits."""
 
 
+@lru_cache(maxsize=512)
 def is_arithmetic(program: Program) -> bool:
     """Return whether what a program computes of each example is arithmetic alone."""
     steps = enumerate(program.steps, start=program.first_step)
