@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
-from lossmith.engines.llvm.frame import onward
+from lossmith.engines.llvm.frame import first_lanes, onward
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes, element_of
 from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
 
@@ -271,11 +271,9 @@ class Quick:
         for place in range(UNROLLED):
             whole.lines.append(f"  %{name}_k{place} = add i64 %{name}_k, {place * width}")
             vectors = dict(write(Chunk(whole, f"%{name}_k{place}"), vectors))
-        # One that may not be whole, whose sums are its own.
-        lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+        # One that may not be whole, whose sums are its own. Less than a strip is left.
         part.lines.append(f"  %{name}_left = sub i64 %classes, %{name}_j")
-        part.lines.append(f"  %{name}_inside = icmp ult {part.vector('i64')} {lanes}, "
-                          f"{single(part, 'i64', f'%{name}_left').name}")  # fmt: skip
+        part.lines += first_lanes(f"{name}_inside", f"{name}_left", part)
         nothing = {key: Lanes(part, type_, "zeroinitializer") for key, type_ in short.items()}
         last = write(Chunk(part, f"%{name}_j", f"%{name}_inside"), nothing)
 

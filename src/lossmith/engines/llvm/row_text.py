@@ -34,7 +34,7 @@ class Look:
         b, long = self.body, self.body.vector("i64")
         left = single(b, "i64", b.write("i64", f"sub i64 %classes, {self.k}").name)
         lanes = f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
-        self.inside = b.write(b.truth, f"icmp ult {long} {lanes}, {left.name}")
+        self.inside = b.write(b.truth, f"icmp slt {long} {lanes}, {left.name}")
 
     def of(self, value: Lanes) -> Lanes:
         """Return a number of the row, to compute with here."""
