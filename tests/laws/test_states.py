@@ -126,7 +126,7 @@ def only_its_own_states_merge(loss: Loss) -> None:
         state.merge(1.5)  # type: ignore[arg-type]
 
 
-SPLITS = [random.Random(seed).choices(range(ROWS + 1), k=1 + seed % 5) for seed in range(16)]
+SPLITS = [random.Random(seed).choices(range(ROWS + 1), k=1 + seed % 5) for seed in range(8)]
 SPLITS += [[0], [ROWS], [7, 7], [0, 0, 20, ROWS]]  # parts without rows
 
 
