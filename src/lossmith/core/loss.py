@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,6 +24,7 @@ from lossmith.core.fill import fill
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol, written
+from lossmith.core.plain import Plain
 from lossmith.core.probability import Probable
 from lossmith.core.reduction import POLICIES, SUMMED, check_empty, check_reduction
 from lossmith.core.section import Section
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[Any]
-Plain = Callable[..., tuple[float, Any] | None]
-"""``(y_true, y_pred, named, *, gradient, mean, out) -> (cost, gradient)``; nothing for a call that is not as plain."""
 
 
 class Loss(Traceable, Summable, Probable, Configured):
@@ -244,8 +243,10 @@ class Loss(Traceable, Summable, Probable, Configured):
         """
         if unknown := [name for name in outputs if name not in OUTPUTS]:
             raise ParameterError(f"outputs must be among {', '.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}")
-        batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
         keys = [key for name in outputs for key in self._parts[name]]
+        if out is None and (plain := self._plain) and (found := plain.each(y_true, y_pred, named, keys)) is not None:
+            return {name: gather(name, self.predicted, dict(zip(keys, found, strict=True))) for name in outputs}
+        batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
         given = written(type(self).__name__, out, outputs, self.predicted)
         flat = {key: batch.rows_of(given[key], key) if key in given else batch.room(key) for key in keys}
         fill(self, batch, flat)

@@ -48,6 +48,11 @@ def needed(outputs: Sequence[str], symbol: str) -> list[str]:
     return [name for name, is_wanted in wanted.items() if is_wanted]
 
 
+def of_program(part: str) -> str:
+    """Return what a program of a loss of single numbers calls a part of the outputs."""
+    return "value" if part == "losses" else part.removeprefix("full_")
+
+
 @cache
 def symbol(part: str) -> str:
     """Return the first symbol that a part is a derivative by."""

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.mistakes import FEW_LOGITS
+from lossmith.core.outputs import of_program
 from lossmith.engines import choice
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import SMALLEST, NoKernel, compiled_is_available, compiled_rows
@@ -90,7 +91,7 @@ class Plain(ABC):
             out: what the gradient is to be written into, if anything. Where that lies otherwise than plain arrays, or
                 in what is read, a call that writes much is not plain.
         """
-        given = (y_true, y_pred) if self._paired and not named else self._in_order(y_true, y_pred, named)
+        given = self._in_order(y_true, y_pred, named)
         if given is None:
             return None
         f = given[self.lead]
@@ -105,6 +106,10 @@ class Plain(ABC):
                 if cost is not None:
                     return cost, self._gathered(outs)
         return self._by_columns(given, f, outs, mean, new=out is None)
+
+    def each(self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str]) -> list[Array] | None:
+        """Return parts of the outputs of each example, or nothing where the call is not plain."""
+        return None
 
     def _by_columns(
         self, given: Sequence[Any], f: Array, outs: Sequence[Array], mean: bool, *, new: bool
@@ -141,6 +146,8 @@ class Plain(ABC):
         return dict(zip(self._gradients, outs, strict=True))
 
     def _in_order(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        if self._paired and not named:
+            return y_true, y_pred
         if y_true is not None or y_pred is not None:
             places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
             named = {**named, **places}
@@ -206,7 +213,7 @@ class PlainNumbers(Plain):
     def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
         super().__init__(loss)
         self._loss, self._clear = loss, clear
-        self._kernels: dict[tuple[str, bool], Ready] = {}
+        self._kernels: dict[tuple[Any, ...], Ready] = {}
         self._called = 0
 
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
@@ -221,6 +228,42 @@ class PlainNumbers(Plain):
                 return None
         columns = given if flat else [array.reshape(-1) for array in given]
         return columns if self._clear is None or self._clear(columns[self.lead]) else None
+
+    def each(self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str]) -> list[Array] | None:
+        """Return parts of the outputs of each example; see ``Plain.each``."""
+        given = self._in_order(y_true, y_pred, named)
+        f = None if given is None else given[self.lead]
+        if given is None or type(f) is not np.ndarray or not f.ndim or not 0 < f.size <= LARGEST:
+            return None
+        if any(part.startswith("full") for part in parts):
+            return None
+        columns = self.columns(given, f) if f.dtype in _COMPUTED else None
+        if columns is None:
+            return None
+        rows = compiled_rows(f.size, engine.BLOCK, calls=self._loss._calls)
+        if rows == f.size:
+            found = self._each_by_kernel(columns, parts)
+        else:
+            found = None if rows or f.size > engine.TILE else self._each_by_reference(columns, parts)
+        return None if found is None else [array.reshape(f.shape) for array in found]
+
+    @np.errstate(all="ignore")
+    def _each_by_reference(self, columns: Sequence[Array], parts: Sequence[str]) -> list[Array] | None:
+        *found, valid = self._loss._runner(tuple(parts), columns[self.lead].dtype).whole(columns)
+        return None if np.count_nonzero(valid) < valid.size else [array.copy() for array in found]
+
+    def _each_by_kernel(self, columns: Sequence[Array], parts: Sequence[str]) -> list[Array] | None:
+        f = columns[self.lead]
+        _, columns, key = self._kept_by(columns)
+        found = [np.empty(f.size, f.dtype) for _ in parts]
+        ready = self._kernels.get((key, *parts))
+        if ready is None:
+            try:
+                ready = self._ready(columns, dict(zip(map(of_program, parts), found, strict=True)), summed=False)
+            except NoKernel:
+                return None
+            self._kernels[key, *parts] = ready
+        return None if ready.plain(columns, found, 1.0) is None else found
 
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size = columns[0].size
@@ -272,9 +315,8 @@ class PlainNumbers(Plain):
 
     def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size = columns[0].size
-        kind = columns[self.lead].dtype if size < SMALLEST else None  # few have one kernel for all types
-        columns = [_straight(array, kind) for array in columns]
-        key = (kind.char * len(columns) if kind else "".join([array.dtype.char for array in columns]), bool(into))
+        kind, columns, types = self._kept_by(columns)
+        key = (types, bool(into))
         ready = self._kernels.get(key)
         if ready is None:
             try:
@@ -291,19 +333,31 @@ class PlainNumbers(Plain):
         total = ready.plain(columns, into, 1 / divisor)
         return None if total is None else total / divisor
 
+    def _kept_by(self, columns: Sequence[Array]) -> tuple[np.dtype[Any] | None, Sequence[Array], str]:
+        """Return the type that few inputs are brought to, the inputs for a kernel, and what that is kept by."""
+        kind = columns[self.lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
+        columns = [_straight(array, kind) for array in columns]
+        return kind, columns, kind.char * len(columns) if kind else "".join([array.dtype.char for array in columns])
+
     def _looked_at(self, f: Array) -> Mapping[int, int]:
         return {self.lead: -FEW_LOGITS} if self._clear else {}
 
     def _ready(
-        self, columns: Sequence[Array], into: Mapping[str, Array], *, twin: bool = False, in_place: bool = False
+        self,
+        columns: Sequence[Array],
+        into: Mapping[str, Array],
+        *,
+        summed: bool = True,
+        twin: bool = False,
+        in_place: bool = False,
     ) -> Ready:
         from lossmith.engines.llvm import kernel
 
         loss, kind = self._loss, kernel.kind_of(columns[self.lead])
-        program = loss.part(*dict.fromkeys((*into, "value")), "valid")
+        program = loss.part(*dict.fromkeys((*into, *(["value"] if summed else []))), "valid")
         return kernel.choose(
             program, columns, loss.free_parameters, into, kind,
-            summed=not twin, divided=twin, in_place=in_place,
+            summed=summed and not twin, divided=twin, in_place=in_place,
         )  # fmt: skip
 
     def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[Ready, int]:

@@ -20,6 +20,7 @@ from lossmith.core.fill import keeps
 from lossmith.core.halving import FARTHEST, least_between, searched
 from lossmith.core.link import IDENTITY, LOGISTIC, Link
 from lossmith.core.mistakes import are_no_probabilities, warn_if_probabilities
+from lossmith.core.outputs import of_program
 from lossmith.core.parameter import Option, Parameter
 from lossmith.core.section import Section
 from lossmith.engines import numpy as engine
@@ -40,11 +41,6 @@ Array = npt.NDArray[Any]
 _PROBABILITIES = Domain.parse("[0, 1]", hint="for logits pass prediction='logits'")
 _FEW = 139
 """Up to so many numbers XLA computes an arithmetic loss in the thread that calls, which counts operations."""
-
-
-def _output(part: str) -> str:
-    """Return what a program calls a part of the outputs."""
-    return "value" if part == "losses" else part.removeprefix("full_")
 
 
 class Pointwise(Written):
@@ -176,7 +172,7 @@ class Pointwise(Written):
         key = (outputs, dtype.char)
         found = self._runners.get(key)
         if found is None:
-            names = {part: _output(part) for part in (*outputs, "valid")}
+            names = {part: of_program(part) for part in (*outputs, "valid")}
             program = self.part(*dict.fromkeys(names.values()))
             found = self._runners[key] = engine.ready(program, self.free_parameters, dtype, names)
         return found
@@ -192,7 +188,7 @@ class Pointwise(Written):
 
     def compute(self, host: Host, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
         """Return outputs of each example; see ``Traceable.compute``."""
-        names = {part: _output(part) for part in outputs}
+        names = {part: of_program(part) for part in outputs}
         found = host.run(self, "formula", list(names.values()), [given[symbol] for symbol in self.symbols])
         return {part: found[name] for part, name in names.items()}
 
@@ -253,7 +249,7 @@ class Pointwise(Written):
 
         filled: dict[str, Array] = {}
         for part, array in into.items():
-            filled.setdefault(_output(part), array[:rows])
+            filled.setdefault(of_program(part), array[:rows])
         program = self.part(*dict.fromkeys((*filled, *(["value"] if summed else []))), "valid")
         found = kernel.run(
             program,
@@ -267,8 +263,8 @@ class Pointwise(Written):
             divisor=divisor,
         )
         for part, array in into.items():  # an entry of the full Hessian may be one of the diagonal
-            if not np.may_share_memory(array, filled[_output(part)]):
-                array[:rows] = filled[_output(part)]
+            if not np.may_share_memory(array, filled[of_program(part)]):
+                array[:rows] = filled[of_program(part)]
         return found
 
     @cached_property
