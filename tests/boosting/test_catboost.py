@@ -60,7 +60,7 @@ def test_losses_are_the_built_in_objectives(loss: str, objective: str, rows, y, 
 
 
 def test_huber_is_the_built_in_objective_with_the_hessian_that_it_has() -> None:
-    with pytest.warns(LossmithWarning, match="Hessian is zero at .*% and negative at 0%"):
+    with pytest.warns(LossmithWarning, match="Hessian is zero at .*% of the places"):
         ours = train("huber(delta=20)", X, Y, rounds=ROUNDS, hessian="exact", params=STEP)
     theirs = built_in("Huber:delta=20", X, Y, start=ours.start)
     np.testing.assert_allclose(ours.predict(X), theirs, rtol=1e-5)

@@ -177,8 +177,10 @@ class Curvature:
     def _over_classes(self, raw: Array, gradient: Array, hessian: Array) -> None:
         """Write both where classes have probabilities: logits need no more than float32."""
         assert isinstance(self.form, Classes)
-        logits = np.empty_like(gradient)
-        logits[...] = raw
+        logits = raw
+        if raw.dtype != gradient.dtype or raw.strides != gradient.strides:
+            logits = np.empty_like(gradient)
+            logits[...] = raw
         self.form.fill(self._targets, logits, gradient, hessian)
         if self.kind != "exact":
             np.multiply(np.abs(hessian, out=hessian), 2, out=hessian)
@@ -194,11 +196,11 @@ class Curvature:
             np.divide(gradient, distance, out=distance)
             np.maximum(hessian, np.abs(distance, out=distance), out=hessian)
             np.maximum(hessian, np.float32(fused.TINY), out=hessian)
-        by_row = hessian.sum(axis=1, dtype=np.float64) / self.form.outputs
-        if not np.isfinite(by_row.sum() + gradient.sum(dtype=np.float64)):
+        if not (_are_finite(hessian) and _are_finite(gradient)):
             self._refuse(raw, 0)
         factor = np.float32(1.0 if self.scale is None else 1 / self.scale)
         if self.kind == "floor" and self.scale is None:
+            by_row = hessian.sum(axis=1, dtype=np.float64) / self.form.outputs
             total = float(by_row.sum() if self.weight is None else by_row @ self.weight)
             factor = np.float32(1 / self._mean("hessian", total, self._total))
         for array in (gradient, hessian):
@@ -317,6 +319,11 @@ def _spread(array: Array) -> Array:
     apart = len(array) // runs
     found: Array = array[: runs * apart].reshape(runs, apart)[:, :RUN].ravel()
     return found
+
+
+def _are_finite(array: Array) -> bool:
+    """Return whether all numbers are finite; their sum is taken in double precision only where it is too large."""
+    return bool(np.isfinite(array.sum()) or np.isfinite(array.sum(dtype=np.float64)))
 
 
 def _some(rows: int, weight: Array | None) -> _Some | None:

@@ -156,7 +156,8 @@ def _judge_curvature(owner: str, hessians: Array, weight: Array, kind: str) -> N
             f"split, or a leaf would jump without bound; {_MENDS.get(kind, '')}"
         )
     if kind != "floor" and (negative > 0 or none > 0):
+        found = " and ".join(f"{what} at {part:.0%}" for what, part in (("zero", none), ("negative", negative)) if part)
         warn(
-            f"{owner}: its Hessian is zero at {none:.0%} and negative at {negative:.0%} of the places that were looked "
-            f"at, where Newton's steps overshoot or go uphill; {_MENDS.get(kind, '')}"
+            f"{owner}: its Hessian is {found} of the places that were looked at, where Newton's steps "
+            f"{'overshoot or go uphill' if negative else 'overshoot'}; {_MENDS.get(kind, '')}"
         )
