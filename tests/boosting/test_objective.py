@@ -194,6 +194,14 @@ def test_a_row_without_finite_derivatives_is_named() -> None:
         objective.gradient_and_hessian(raw)
 
 
+def test_classes_whose_weights_single_precision_cannot_hold_are_named() -> None:
+    y, raw = np.repeat([0.0, 1.0, 2.0], 20), np.zeros((60, 3), np.float32)
+    with pytest.raises(lm.DomainError, match="at row 0 the gradient is"):
+        Objective(lm.SparseCategoricalCrossEntropy(class_weight=[1e39] * 3), y, hessian="exact")
+    large = Objective(lm.SparseCategoricalCrossEntropy(class_weight=[1e38] * 3), y, hessian="exact")
+    assert np.isfinite(large.gradient_and_hessian(raw)).all()  # whose sums it cannot hold
+
+
 @pytest.mark.parametrize("name", ["huber", "binary_cross_entropy"])
 def test_means_of_many_rows_are_those_of_some(name: str, monkeypatch) -> None:
     rows = 10 * curvature.SAMPLE
