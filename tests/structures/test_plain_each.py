@@ -56,6 +56,19 @@ def test_sizes_shapes_and_outputs(loss: Loss) -> None:
         each(loss, {key: array[::-1] for key, array in given.items()}, ("losses", "gradient"))
 
 
+def test_what_is_kept_for_other_arrays_does_not_ask_where_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = pytest.importorskip("lossmith.engines.llvm.kernel")
+    forms: list[Any] = []
+    monkeypatch.setattr(kernel, "STREAMING", 0)
+    monkeypatch.setattr(kernel, "address", lambda array: 0)  # a cache line, whatever it is
+    monkeypatch.setattr(kernel, "ready", lambda program, form, parameters: forms.append(form))
+    plain, arrays = lm.Huber()._plain, [np.zeros(8192)] * 2
+    assert isinstance(plain, PlainNumbers)
+    plain._ready(arrays, {"gradient:f": np.empty(8192)})
+    kernel.choose(lm.Huber().part("gradient:f", "valid"), arrays, {}, {"gradient:f": np.empty(8192)}, "double")
+    assert [form.streaming for form in forms] == [False, True]
+
+
 def test_full_hessians_go_the_long_way() -> None:
     loss, given = lm.GaussianNLL(), sample(lm.GaussianNLL(), 9)
     found = loss.evaluate(**given, outputs=("hessian", "full_hessian"))

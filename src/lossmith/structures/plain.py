@@ -357,7 +357,7 @@ class PlainNumbers(Plain):
         program = loss.part(*dict.fromkeys((*into, *(["value"] if summed else []))), "valid")
         return kernel.choose(
             program, columns, loss.free_parameters, into, kind,
-            summed=summed and not twin, divided=twin, in_place=in_place,
+            summed=summed and not twin, divided=twin, in_place=in_place, kept=True,
         )  # fmt: skip
 
     def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[Ready, int]:

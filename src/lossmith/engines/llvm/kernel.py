@@ -259,8 +259,12 @@ def choose(
     summed: bool = False,
     in_place: bool = False,
     divided: bool = False,
+    kept: bool = False,
 ) -> Ready:
-    """Return the kernel for such arrays, which reads all of them where they lie if that is asked for; see ``run``."""
+    """Return the kernel for such arrays, which reads all of them where they lie if that is asked for; see ``run``.
+
+    One that is kept for other arrays writes none past the caches, which needs outputs that lie at cache lines.
+    """
     written = list(outputs.values())
     few = not in_place and len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
     form = Form(
@@ -269,7 +273,7 @@ def choose(
         summed=summed,
         weighted=weighted,
         masked=masked,
-        streaming=_streams(written),
+        streaming=not kept and _streams(written),
         given=tuple(kind if few else element_of(array) or kind for array in inputs),
         taken=tuple(element_of(array) for array in written),
         tame=all(map(math.isfinite, parameters.values())),
