@@ -290,26 +290,54 @@ def training(rows: int, trees: int, rounds: int, cases: Sequence[Training] = TRA
         )
 
 
+def _by_lightgbm(own: dict[str, Any], X: np.ndarray, y: np.ndarray, trees: int) -> object:
+    return lightgbm.train({**ours.DEFAULTS, **own}, lightgbm.Dataset(X, y), trees)
+
+
+def _by_xgboost(own: dict[str, Any], X: np.ndarray, y: np.ndarray, trees: int) -> object:
+    return xgboost.train({**for_xgboost.DEFAULTS, **own}, xgboost.QuantileDMatrix(X, y), trees)
+
+
+def _by_catboost(own: dict[str, Any], X: np.ndarray, y: np.ndarray, trees: int) -> object:
+    return catboost.CatBoost({**for_catboost.DEFAULTS, **own, "iterations": trees}).fit(X, y)
+
+
+FACES = {
+    "LightGBM": (ours, _by_lightgbm),
+    "XGBoost": (for_xgboost, _by_xgboost),
+    "CatBoost": (for_catboost, _by_catboost),
+}
+WHOLE: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    ("LightGBM", "squared_error", "floor", "numbers", {"objective": "l2"}),
+    ("XGBoost", "squared_error", "floor", "numbers", {"objective": "reg:squarederror"}),
+    ("XGBoost", "binary_cross_entropy", "exact", "labels", {"objective": "binary:logistic"}),
+    ("XGBoost", "poisson", "exact", "counts", {"objective": "count:poisson", "max_delta_step": 0}),
+    (
+        "XGBoost",
+        "sparse_categorical_cross_entropy",
+        "upper_bound",
+        "classes",
+        {"objective": "multi:softprob", "num_class": 3},
+    ),
+    ("CatBoost", "squared_error", "floor", "numbers", {"loss_function": "RMSE"}),
+)
+"""Library, loss, kind of Hessian, kind of targets and settings of the library's own objective."""
+
+
 def whole(rows: int, trees: int, rounds: int, libraries: Sequence[str]) -> None:
     """Print how long a whole call of ``train`` takes where libraries run their own objective, over calling them."""
     X = features(rows)
-    y = targets("numbers", X)
-    own = {
-        "LightGBM": lambda: lightgbm.train({**ours.DEFAULTS, "objective": "l2"}, lightgbm.Dataset(X, y), trees),
-        "XGBoost": lambda: xgboost.train(
-            {**for_xgboost.DEFAULTS, "objective": "reg:squarederror"}, xgboost.QuantileDMatrix(X, y), trees
-        ),
-        "CatBoost": lambda: catboost.CatBoost(
-            {**for_catboost.DEFAULTS, "iterations": trees, "loss_function": "RMSE"}
-        ).fit(X, y),
-    }
-    faces = {"LightGBM": ours, "XGBoost": for_xgboost, "CatBoost": for_catboost}
-    print(f"| squared error, whole call, {rows:.0e} rows, {trees} rounds | own, s | ours over own | not built in |")
+    print(f"| whole call, {rows:.0e} rows, {trees} rounds | own, s | ours over own | not built in |")
     print("| --- | ---: | ---: | ---: |")
-    for name in libraries or own:
-        train = partial(faces[name].train, "squared_error", X, y, rounds=trees)
-        theirs, ran, mine = in_turns((own[name], train, partial(train, built_in=False)), rounds)
-        print(f"| {name} | {theirs:.2f} | {ran / theirs:.3f} | {mine / theirs:.3f} |", flush=True)
+    for name, loss, hessian, kind, own in WHOLE:
+        if libraries and name not in libraries:
+            continue
+        y, (face, library) = targets(kind, X), FACES[name]
+        train = partial(face.train, loss, X, y, rounds=trees, hessian=hessian)
+        theirs, ran, mine = in_turns(
+            (partial(library, own, X, y, trees), train, partial(train, built_in=False)), rounds
+        )
+        print(f"| {name}: {loss}, {hessian} | {theirs:.2f} | {ran / theirs:.3f} | {mine / theirs:.3f} |", flush=True)
 
 
 def centred(raw: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ PARAMETERS = {"delta": 20.0, "power": 1.3}
 def test_each_trains_the_same_model(library: ModuleType, own: Own, weight: Any, tmp_path: Path) -> None:
     loss = lm.parse(own.loss)
     loss = loss.replace(**{name: PARAMETERS[name] for name in own.parameters.values()})
-    y = (Y > 140) * 0.8 + 0.1 if loss.card.task == "binary" else Y
+    y = {"binary": (Y > 140) * 0.8 + 0.1, "categorical": np.digitize(Y, (100, 180))}.get(loss.card.task, Y)
     fit, held = slice(100, None), slice(100)
     rows = (X[held], y[held]) if weight is None else (X[held], y[held], weight[held])
     given = (loss, X[fit], y[fit], None if weight is None else weight[fit])
@@ -51,6 +51,7 @@ def test_each_trains_the_same_model(library: ModuleType, own: Own, weight: Any, 
     np.testing.assert_array_equal(again.predict(X), theirs.predict(X))
 
 
+@pytest.mark.filterwarnings("ignore:.*its Hessian is negative at")
 @pytest.mark.parametrize("library", TABLES)
 @pytest.mark.parametrize(
     ("loss", "y", "settings"),
@@ -58,6 +59,10 @@ def test_each_trains_the_same_model(library: ModuleType, own: Own, weight: Any, 
         ("squared_error", Y, {"hessian": "exact"}),  # its Hessian is 2
         ("bce(labels=signed)", np.where(Y > 140, 1.0, -1.0), {"hessian": "exact"}),
         ("huber", Y, {"hessian": "floor"}),
+        ("poisson", Y, {"hessian": "floor"}),
+        ("tweedie(power=2.5)", Y, {"hessian": "exact"}),
+        ("tweedie(power=0.5)", Y, {"hessian": "exact"}),
+        ("cross_entropy", np.eye(3)[np.digitize(Y, (100, 180))] * 0.7 + 0.1, {"hessian": "upper_bound"}),
         (lm.formula("(y - f)**2", name="own"), Y, {}),
     ],
 )
@@ -80,3 +85,19 @@ def test_targets_that_single_precision_does_not_hold_stay_with_ours() -> None:
 def test_xgboost_still_tells_of_targets_that_are_too_small() -> None:
     with pytest.warns(lm.LossmithWarning, match="makes no split"):
         xgboost.train("mse", X, 1e-7 * Y, rounds=1)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "sparse_categorical_cross_entropy"])
+@pytest.mark.parametrize("patience", [None, 1])
+def test_xgboost_alone_predicts_with_the_model_as_if_ours_had_trained_it(loss: str, patience: int | None) -> None:
+    from xgboost import DMatrix
+
+    y, kind = (Y, "exact") if loss == "poisson" else (np.digitize(Y, (100, 180)), "upper_bound")
+    validation = None if patience is None else (X[:100], y[:100] if loss == "poisson" else 2 - y[:100])
+    settings: dict[str, Any] = {"rounds": 4, "hessian": kind, "validation": validation, "patience": patience}
+    theirs = xgboost.train(loss, X, y, **settings)
+    assert theirs.head.own
+    alone = theirs.booster.predict(DMatrix(X))
+    np.testing.assert_array_equal(alone, theirs.predict_raw(X).astype(np.float32))
+    ours = xgboost.train(loss, X, y, **settings, built_in=False)
+    np.testing.assert_allclose(alone, ours.predict_raw(X), rtol=1e-5, atol=1e-6)

@@ -10,10 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.domain import Domain
+from lossmith.core.link import IDENTITY, Link
 from lossmith.core.registry import parse
 from lossmith.frameworks.boosting.curvature import KINDS
 from lossmith.frameworks.boosting.forms import Kind
 from lossmith.frameworks.boosting.objective import Objective
+
+_SINGLE = Domain.parse("(1e-37, 1e37)")  # positive numbers of single precision
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class Own:
         kinds: kinds of Hessian with which its derivatives are those of the library.
         settings: what the library has to be told besides; whoever sets one of these means something else.
         parameters: of the loss, by the library's names.
+        domain: where the library takes them.
+        start: the link of the library's start score, which is a single-precision number.
     """
 
     name: str
@@ -33,15 +42,21 @@ class Own:
     kinds: tuple[Kind, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    domain: Domain = _SINGLE
+    start: Link = IDENTITY
 
     def numbers(self, objective: Objective) -> dict[str, Any] | None:
-        """Return the loss's parameters by the library's names; nothing where it is another loss or Hessian."""
+        """Return the loss's parameters by the library's names; nothing where it is another loss, Hessian or domain."""
         loss, mine = objective.loss, parse(self.loss).raw_form
-        if type(loss) is not type(mine) or objective.hessian not in self.kinds:
+        if type(loss) is not type(mine) or objective.hessian not in self.kinds or objective.y.ndim > 1:
             return None
         found = {name: loss.values[ours] for name, ours in self.parameters.items()}
         same = loss == mine.replace(**{ours: loss.values[ours] for ours in self.parameters.values()})
-        return found if same else None
+        return found if same and all(map(self.domain.includes, found.values())) else None
+
+    def began(self, raw: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Return a raw start score as the library takes it."""
+        return self.start.inverse(raw).astype(np.float32)
 
 
 def squared_errors(name: str, **settings: Any) -> tuple[Own, Own]:
@@ -54,8 +69,8 @@ def squared_errors(name: str, **settings: Any) -> tuple[Own, Own]:
 
 def run_by_library(
     table: Iterable[Own], objective: Objective, params: Mapping[str, Any] | None
-) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """Let a library train by itself, where it can, and return its settings and the parameters of the loss.
+) -> tuple[Own, Mapping[str, Any]] | None:
+    """Let a library train by itself, where it can, and return its objective and the parameters of the loss.
 
     The objective's head says so from then on: its ``own`` is the name.
     """
@@ -63,5 +78,5 @@ def run_by_library(
         numbers = own.numbers(objective)
         if numbers is not None and not {*own.settings, *numbers} & set(params or {}):
             objective.head = replace(objective.head, own=own.name)
-            return own.settings, numbers
+            return own, numbers
     return None

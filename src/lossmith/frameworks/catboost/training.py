@@ -10,6 +10,7 @@ import catboost
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.domain import Domain
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
@@ -38,7 +39,7 @@ OWN = (
     *squared_errors("RMSE", **_ONE_STEP),
     Own("CrossEntropy", "binary_cross_entropy", _CONVEX, _ONE_STEP),
     Own("Poisson", "poisson", _CONVEX, _ONE_STEP),
-    Own("Tweedie", "tweedie", _CONVEX, _ONE_STEP, {"variance_power": "power"}),
+    Own("Tweedie", "tweedie", _CONVEX, _ONE_STEP, {"variance_power": "power"}, Domain.parse("(1, 2)")),
     Own("Huber", "huber", _CONVEX, _ONE_STEP, {"delta": "delta"}),
     Own("LogCosh", "log_cosh", _CONVEX, _ONE_STEP),
 )
@@ -98,8 +99,8 @@ def train(
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given: dict[str, Any] = {**settings(objective, params, seed), "iterations": rounds}
     if built_in and (told := run_by_library(OWN, objective, params)) is not None:
-        own, numbers = objective.head.own, ";".join(f"{name}={number!r}" for name, number in told[1].items())
-        given |= {**told[0], "loss_function": f"{own}:{numbers}" if numbers else own}
+        own, numbers = told[0], ";".join(f"{name}={number!r}" for name, number in told[1].items())
+        given |= {**own.settings, "loss_function": f"{own.name}:{numbers}" if numbers else own.name}
         if not sets:
             del given["eval_metric"]  # which CatBoost would take of the training rows too
     if sets:

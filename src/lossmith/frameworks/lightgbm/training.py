@@ -89,7 +89,7 @@ def train(
     chosen = settings(objective, params, seed)
     data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names))
     if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, params)) is not None:
-        chosen = {**chosen, **told[0], **told[1], "objective": objective.head.own}
+        chosen = {**chosen, **told[0].settings, **told[1], "objective": told[0].name}
     data.construct()
     if not any(data.feature_num_bin(column) for column in range(data.num_feature())):
         return Model(None, objective.head, 0)  # no feature can be split: the constant is all there is

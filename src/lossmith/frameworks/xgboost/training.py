@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xgboost
 
+from lossmith.core.domain import Domain
+from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
@@ -27,8 +30,18 @@ OWN = (
     *squared_errors("reg:squarederror", **_EVEN),
     Own("binary:logitraw", "binary_cross_entropy", ("exact", "upper_bound"), _EVEN),
     Own("reg:pseudohubererror", "pseudo_huber", ("exact",), parameters={"huber_slope": "delta"}),
+    Own("count:poisson", "poisson", ("exact",), {"max_delta_step": 0}, start=LOG),
+    Own("reg:gamma", "gamma", ("exact",), _EVEN, start=LOG),
+    Own(
+        "reg:tweedie", "tweedie", ("exact",), {}, {"tweedie_variance_power": "power"}, Domain.parse("[1, 2)"), start=LOG
+    ),
+    Own("multi:softprob", "sparse_categorical_cross_entropy", ("upper_bound",)),
+    Own("multi:softprob", "categorical_cross_entropy", ("upper_bound",)),
 )
-"""XGBoost's objectives that are the same as a loss, and whose ``predict`` gives raw predictions."""
+"""XGBoost's objectives that are the same as a loss."""
+
+_DEFAULT = "reg:squarederror"
+"""XGBoost's objective unless told otherwise, whose predictions are raw."""
 
 
 def train(
@@ -70,8 +83,8 @@ def train(
             ``lossmith.frameworks.boosting.curvature``.
         classes: number of classes, for losses over classes; by default as many as the targets tell.
         built_in: whether XGBoost may train with its own objective where that is the same, which is quicker; the
-            model says so. It is for the squared error, and with ``hessian="exact"`` for binary cross-entropy and the
-            pseudo-Huber loss.
+            model says so. It is for the squared error; with ``hessian="exact"`` for binary cross-entropy and the
+            pseudo-Huber, Poisson, gamma and Tweedie losses; with ``"upper_bound"`` for cross-entropy over classes.
         callbacks: XGBoost's.
 
     Raises:
@@ -82,13 +95,13 @@ def train(
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(objective, params, seed)
     if built_in and (told := run_by_library(OWN, objective, params)) is not None:
-        given = {**given, **told[0], **told[1], "objective": objective.head.own}
+        given |= as_own(objective, *told)
     made = Matrices(given, categorical, feature_names)
     data = made.of(objective, X)
     if objective.head.own:
         objective(objective.init_score.astype(np.float32), data)  # what it looks at and warns of
     held = {name: objective.on(*rows[1:]) for name, rows in sets.items()}
-    watch = Watch(objective, next(reversed(held.values()), None), patience)
+    watch = Watch(objective, next(reversed(held.values()), None), patience, data)
     evals = [(made.of(held[name], rows[0], data), name) for name, rows in sets.items()]
     watch.others = [(matrix, held[name]) for matrix, name in evals[:-1]]
     booster = xgboost.train(
@@ -104,6 +117,8 @@ def train(
     best = watch.best(booster.num_boosted_rounds())
     # A slice of no rounds would be a slice of all.
     kept = first_rounds(booster, best) if best else xgboost.train(given, data, 0)
+    if objective.head.own:
+        kept.set_param({**objective.params, "objective": _DEFAULT, "num_class": 0})  # as if ours had trained it
     return Model(kept, objective.head, tuple(watch.history))
 
 
@@ -178,6 +193,14 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     return {**DEFAULTS, "seed": seed, **(params or {}), **objective.params}
 
 
+def as_own(objective: Objective, own: Own, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what XGBoost has to know to train with its own objective from the start of ours."""
+    start = own.began(objective.head.start).tolist()
+    several = {"num_class": objective.outputs, "num_target": 1} if objective.outputs > 1 else {}
+    begins = start if several else start[0]
+    return {**own.settings, **numbers, **several, "objective": own.name, "base_score": begins}
+
+
 class Matrices:
     """Makes matrices of one kind: those that histograms are made of, unless ``tree_method`` is another.
 
@@ -218,26 +241,44 @@ class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         objective: of the training rows.
         held: of the held-out rows; nothing is watched without.
         patience: stop after that many rounds without a better one.
+        data: the training rows, for XGBoost's own objectives, which say nothing of steps to infinity.
 
     Attributes:
         others: matrices that are measured too, but decide nothing, with their rows.
     """
 
-    def __init__(self, objective: Objective, held: Objective | None, patience: int | None) -> None:
+    def __init__(
+        self, objective: Objective, held: Objective | None, patience: int | None, data: xgboost.DMatrix | None = None
+    ) -> None:
         super().__init__()
         self.held: Any = held
         self.history: list[float] = []
         self.others: list[tuple[Any, Objective]] = []
-        self._patience = patience
+        self._patience, self._objective, self._data = patience, objective, data
         self._start = np.inf if held is None else objective.metric(held.y, held.init_score, held.weight)
 
     def metric(self, raw: Array, data: Any = None) -> tuple[str, float]:
         """Return name and mean loss on the held-out rows, and keep it, unless the data are others."""
+        if self._objective.head.own:  # whose predictions XGBoost hands over on the target's scale
+            raw = self._booster.predict(data, output_margin=True)
         for matrix, rows in self.others:
             if matrix is data:
                 return rows.metric.name, rows.metric(rows.y, raw, rows.weight)
         self.history.append(self.held.metric(self.held.y, raw, self.held.weight))
         return self.held.metric.name, self.history[-1]
+
+    def before_training(self, model: Any) -> Any:
+        """Return the booster."""
+        self._booster = model
+        return model
+
+    def after_training(self, model: Any) -> Any:
+        """Return the booster; where steps of XGBoost's own objective went to infinity, say in which row."""
+        predict = partial(model.predict, self._data, output_margin=True)
+        if self._objective.head.own and not np.isfinite(predict()).all():
+            for rounds in range(1, model.num_boosted_rounds() + 1):
+                self._objective(predict(iteration_range=(0, rounds)), self._data)
+        return model
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Return whether to stop."""
