@@ -12,7 +12,7 @@ import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.samples import sample
 from lossmith.engines import choice
-from lossmith.structures.plain import PlainNumbers
+from lossmith.structures.plain_numbers import PlainNumbers
 from tests.structures.test_plain import long_way
 
 OUTPUTS = (("losses",), ("gradient",), ("hessian",), ("gradient", "hessian"), ("hessian", "losses", "gradient"))

@@ -15,7 +15,7 @@ from lossmith import Loss
 from lossmith.certify.samples import sample
 from lossmith.engines import choice
 from lossmith.engines.llvm import entry
-from lossmith.structures import plain
+from lossmith.structures import plain_numbers as plain
 from lossmith.structures.pointwise import Pointwise
 from tests.laws.samples import EVERY, each_part, name_of
 from tests.structures.test_plain import long_way

@@ -244,7 +244,7 @@ class Loss(Traceable, Summable, Probable, Configured):
         if unknown := [name for name in outputs if name not in OUTPUTS]:
             raise ParameterError(f"outputs must be among {', '.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}")
         keys = [key for name in outputs for key in self._parts[name]]
-        if out is None and (plain := self._plain) and (found := plain.each(y_true, y_pred, named, keys)) is not None:
+        if (plain := self._plain) and (found := plain.each(y_true, y_pred, named, keys, out)) is not None:
             return {name: gather(name, self.predicted, dict(zip(keys, found, strict=True))) for name in outputs}
         batch = self._batch(self._bind(y_true, y_pred, named), None, None, trusted=trusted)
         given = written(type(self).__name__, out, outputs, self.predicted)

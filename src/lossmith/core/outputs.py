@@ -126,6 +126,11 @@ def room(rows: int, part: str, inputs: Mapping[str, Any], dtype: np.dtype[Any]) 
     return set_apart(shape, dtype)
 
 
+def fresh(like: Array) -> Array:
+    """Return an array of the shape and type of another to fill; see ``set_apart``."""
+    return np.empty(like.shape, like.dtype) if like.nbytes < _LARGE else set_apart(like.shape, like.dtype)
+
+
 def set_apart(shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C") -> Array:
     """Return an array to fill that begins at a cache line, elsewhere in its page than the last ones and large inputs.
 

@@ -14,5 +14,7 @@ class Plain(Protocol):
     ) -> tuple[float, Any] | None:
         """Return the cost and, where it is wanted, the gradient."""
 
-    def each(self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str]) -> Sequence[Any] | None:
+    def each(
+        self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str], out: Any = None
+    ) -> Sequence[Any] | None:
         """Return parts of the outputs of each example."""

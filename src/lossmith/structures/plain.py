@@ -7,21 +7,17 @@ message, gets nothing here and goes the long way.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.core.mistakes import FEW_LOGITS
-from lossmith.core.outputs import of_program
+from lossmith.core.outputs import fresh
 from lossmith.engines import choice
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import SMALLEST, NoKernel, compiled_is_available, compiled_rows
-from lossmith.engines.facts import is_arithmetic
+from lossmith.engines.choice import NoKernel, compiled_rows
 from lossmith.structures.entries import Entries
 
 if TYPE_CHECKING:
@@ -29,21 +25,17 @@ if TYPE_CHECKING:
     from lossmith.engines.llvm.entry import Entry
     from lossmith.engines.llvm.kernel import Ready
     from lossmith.engines.llvm.row_call import RowCall
-    from lossmith.structures.pointwise import Pointwise
 
 Array = npt.NDArray[Any]
 
 LARGEST = 8 * engine.BLOCK
-"""Numbers in an array up to which the way matters, and none of what is written goes past the caches."""
+"""Numbers in an array up to which none of what is written goes past the caches."""
 
 PASSED = ("_batch", "_stream", "_runner", "_run_kernel", "_rows_for_kernel", "_refuse_invalid", "_prepared", "row")
 """What it goes past."""
 
-OFTEN = 1000
-"""Calls of few numbers after which an arithmetic formula gets a kernel: about then they took what one takes to make."""
-
-_COMPUTED = (np.dtype(np.float32), np.dtype(np.float64))
-_LABELS = "biu"
+COMPUTED = (np.dtype(np.float32), np.dtype(np.float64))
+"""Types that losses are computed in."""
 
 
 class Plain(ABC):
@@ -55,10 +47,11 @@ class Plain(ABC):
 
     Attributes:
         lead: the place of that input among all.
-        largest: numbers in an array up to which the way of a cost alone matters.
+        largest: numbers in an array up to which the way matters.
+        cost_alone: the same for a cost without gradient.
     """
 
-    largest = LARGEST
+    largest = cost_alone = LARGEST
 
     def __init__(self, loss: Loss, axes: int | None = None) -> None:
         self._names = tuple(item.name for item in loss.inputs)
@@ -95,7 +88,9 @@ class Plain(ABC):
         if given is None:
             return None
         f = given[self.lead]
-        if type(f) is not np.ndarray or not 0 < f.size <= (LARGEST if gradient else self.largest):
+        if type(f) is not np.ndarray or not 0 < f.size <= (self.largest if gradient else self.cost_alone):
+            return None
+        if f.size > engine.BLOCK and f.dtype not in COMPUTED:  # before there is room for a gradient
             return None
         outs = self._outs(out, f) if gradient else ()
         if outs is None:
@@ -107,18 +102,28 @@ class Plain(ABC):
                     return cost, self._gathered(outs)
         return self._by_columns(given, f, outs, mean, new=out is None)
 
-    def each(self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str]) -> list[Array] | None:
-        """Return parts of the outputs of each example, or nothing where the call is not plain."""
+    def each(
+        self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str], out: Any = None
+    ) -> list[Array] | None:
+        """Return parts of the outputs of each example, or nothing where the call is not plain.
+
+        Args:
+            y_true: targets.
+            y_pred: predictions.
+            named: inputs by name.
+            parts: which parts.
+            out: what gradient and Hessian are to be written into, if anything.
+        """
         return None
 
     def _by_columns(
         self, given: Sequence[Any], f: Array, outs: Sequence[Array], mean: bool, *, new: bool
     ) -> tuple[float, Any] | None:
         """Return the same of arrays that no entry took, whose outputs may be new."""
-        columns = self.columns(given, f) if f.dtype in _COMPUTED else None
-        if columns is None or not all(_takes(array, f) for array in outs):
+        columns = self.columns(given, f) if f.dtype in COMPUTED else None
+        if columns is None or not all(takes(array, f) for array in outs):
             return None
-        at_once = new or _are_apart(outs, columns)
+        at_once = new or are_apart(outs, columns)
         if not at_once and (f.size > engine.BLOCK or len(outs) > 1):
             return None
         made = outs if at_once else [np.empty(f.shape, f.dtype)]
@@ -133,7 +138,7 @@ class Plain(ABC):
     def _outs(self, out: Any, like: Array) -> Sequence[Any] | None:
         """Return what gradients are to be written into, or nothing where that is not told as it should be."""
         if out is None:
-            return [np.empty(like.shape, like.dtype) for _ in self._slopes]
+            return [fresh(like) for _ in self._slopes]
         if self._single:
             return (out,)
         names = self._gradients
@@ -190,7 +195,7 @@ class Plain(ABC):
             export: what tells where tensors lie; see ``entry.entry``.
         """
         f = given[self.lead]
-        few = f.dtype in _COMPUTED and 0 < f.size <= engine.BLOCK and compiled_rows(engine.BLOCK, engine.BLOCK) > 0
+        few = f.dtype in COMPUTED and 0 < f.size <= engine.BLOCK and compiled_rows(engine.BLOCK, engine.BLOCK) > 0
         columns = self.columns(given, f) if few else None
         if columns is None or not all(map(is_straight, columns)):
             return None
@@ -202,170 +207,8 @@ class Plain(ABC):
         return self._entries.make(call, (*columns, *into.values()), len(into), (1, most), mean=mean, export=export)
 
 
-class PlainNumbers(Plain):
-    """The plain calls of a pointwise loss.
-
-    Args:
-        loss: the loss.
-        clear: whether predictions need no closer look for a likely mistake.
-    """
-
-    def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
-        super().__init__(loss)
-        self._loss, self._clear = loss, clear
-        self._kernels: dict[tuple[Any, ...], Ready] = {}
-        self._called = 0
-
-    def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
-        """Return the inputs, flat, if they agree; see ``Plain.columns``."""
-        dtype, shape, flat = f.dtype, f.shape, f.ndim == 1
-        for array in given:
-            if type(array) is not np.ndarray or array.shape != shape:
-                return None
-            if array.dtype is not dtype and array.dtype.kind not in _LABELS:
-                return None
-            if not flat and not array.flags.c_contiguous:
-                return None
-        columns = given if flat else [array.reshape(-1) for array in given]
-        return columns if self._clear is None or self._clear(columns[self.lead]) else None
-
-    def each(self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str]) -> list[Array] | None:
-        """Return parts of the outputs of each example; see ``Plain.each``."""
-        given = self._in_order(y_true, y_pred, named)
-        f = None if given is None else given[self.lead]
-        if given is None or type(f) is not np.ndarray or not f.ndim or not 0 < f.size <= LARGEST:
-            return None
-        if any(part.startswith("full") for part in parts):
-            return None
-        columns = self.columns(given, f) if f.dtype in _COMPUTED else None
-        if columns is None:
-            return None
-        rows = compiled_rows(f.size, engine.BLOCK, calls=self._loss._calls)
-        if rows == f.size:
-            found = self._each_by_kernel(columns, parts)
-        else:
-            found = None if rows or f.size > engine.TILE else self._each_by_reference(columns, parts)
-        return None if found is None else [array.reshape(f.shape) for array in found]
-
-    @np.errstate(all="ignore")
-    def _each_by_reference(self, columns: Sequence[Array], parts: Sequence[str]) -> list[Array] | None:
-        *found, valid = self._loss._runner(tuple(parts), columns[self.lead].dtype).whole(columns)
-        return None if np.count_nonzero(valid) < valid.size else [array.copy() for array in found]
-
-    def _each_by_kernel(self, columns: Sequence[Array], parts: Sequence[str]) -> list[Array] | None:
-        f = columns[self.lead]
-        _, columns, key = self._kept_by(columns)
-        found = [np.empty(f.size, f.dtype) for _ in parts]
-        ready = self._kernels.get((key, *parts))
-        if ready is None:
-            try:
-                ready = self._ready(columns, dict(zip(map(of_program, parts), found, strict=True)), summed=False)
-            except NoKernel:
-                return None
-            self._kernels[key, *parts] = ready
-        return None if ready.plain(columns, found, 1.0) is None else found
-
-    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        size = columns[0].size
-        rows = compiled_rows(size, engine.BLOCK, calls=self._loss._calls)
-        run = self._by_kernel if rows else self._by_reference
-        return run(columns, into, mean) if rows in (0, size) else None
-
-    def _by_reference(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        if columns[0].size > engine.TILE:
-            return None
-        self._called += 1
-        if self._called > OFTEN and choice._forced == "auto" and self._has_twin:
-            straight = [_straight(array, columns[self.lead].dtype) for array in columns]
-            entry = self._twin(straight, into, mean)
-            if entry:
-                return entry(*straight, *into)
-        return self._steps(columns, into, mean)
-
-    @np.errstate(all="ignore")
-    def _steps(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        divisor = columns[0].size if mean else 1
-        parts = ("losses", *self._slopes) if into else ("losses",)
-        losses, *slopes, valid = self._loss._runner(parts, columns[self.lead].dtype).whole(columns)
-        total = float(np.add.reduce(losses, dtype=np.float64))
-        if not math.isfinite(total) or np.count_nonzero(valid) < valid.size:
-            return None
-        for slope, array in zip(slopes, into, strict=True):
-            np.divide(slope, divisor, array)
-        return total / divisor
-
-    @cached_property
-    def _has_twin(self) -> bool:
-        """Whether there may be a kernel that gives the bits of the reference."""
-        return is_arithmetic(self._loss.part("value", *self._slopes, "valid")) and compiled_is_available()
-
-    def _twin(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> Entry | None:
-        """Return the kernel that takes the place of the reference, if there is one."""
-        f = columns[self.lead]
-        key = (f"twin {f.dtype.char}", bool(into))
-        ready = self._kernels.get(key)
-        if ready is None:
-            written = dict(zip(("value", *self._slopes), (f, *into), strict=False))
-            try:
-                ready = self._kernels[key] = self._ready(columns, written, twin=True)
-            except NoKernel:
-                self._has_twin = False
-                return None
-        return self._entries.of(key, ready, (*columns, *into), len(into), (1, SMALLEST - 1), mean=mean, twin=True)
-
-    def _by_kernel(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        size = columns[0].size
-        kind, columns, types = self._kept_by(columns)
-        key = (types, bool(into))
-        ready = self._kernels.get(key)
-        if ready is None:
-            try:
-                ready = self._ready(columns, dict(zip(self._slopes, into, strict=False)))
-            except NoKernel:
-                return None
-            self._kernels[key] = ready
-        if size <= engine.BLOCK:
-            sizes = (1, SMALLEST - 1) if kind else (SMALLEST, engine.BLOCK)
-            entry = self._entries.of((*key, sizes), ready, (*columns, *into), len(into), sizes, mean=mean)
-            if entry:
-                return entry(*columns, *into)
-        divisor = size if mean else 1
-        total = ready.plain(columns, into, 1 / divisor)
-        return None if total is None else total / divisor
-
-    def _kept_by(self, columns: Sequence[Array]) -> tuple[np.dtype[Any] | None, Sequence[Array], str]:
-        """Return the type that few inputs are brought to, the inputs for a kernel, and what that is kept by."""
-        kind = columns[self.lead].dtype if columns[0].size < SMALLEST else None  # few have one kernel for all types
-        columns = [_straight(array, kind) for array in columns]
-        return kind, columns, kind.char * len(columns) if kind else "".join([array.dtype.char for array in columns])
-
-    def _looked_at(self, f: Array) -> Mapping[int, int]:
-        return {self.lead: -FEW_LOGITS} if self._clear else {}
-
-    def _ready(
-        self,
-        columns: Sequence[Array],
-        into: Mapping[str, Array],
-        *,
-        summed: bool = True,
-        twin: bool = False,
-        in_place: bool = False,
-    ) -> Ready:
-        from lossmith.engines.llvm import kernel
-
-        loss, kind = self._loss, kernel.kind_of(columns[self.lead])
-        program = loss.part(*dict.fromkeys((*into, *(["value"] if summed else []))), "valid")
-        return kernel.choose(
-            program, columns, loss.free_parameters, into, kind,
-            summed=summed and not twin, divided=twin, in_place=in_place, kept=True,
-        )  # fmt: skip
-
-    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[Ready, int]:
-        """Return the kernel for arrays that lie like these; see ``Plain.kernel``."""
-        return self._ready(columns, into, in_place=True), engine.BLOCK
-
-
-def _takes(out: Any, like: Array) -> bool:
+def takes(out: Any, like: Array) -> bool:
+    """Return whether an array can be written in place of one like another."""
     return type(out) is np.ndarray and out.dtype is like.dtype and out.shape == like.shape and out.flags.writeable
 
 
@@ -375,15 +218,7 @@ def is_straight(array: Array) -> bool:
     return flags.c_contiguous and flags.aligned
 
 
-def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:
-    """Return numbers as a kernel reads them, of a type if it matters."""
-    dtype = array.dtype
-    if (dtype.isnative if kind is None else dtype is kind) and is_straight(array):
-        return array
-    return array.astype(kind or dtype.newbyteorder("="))
-
-
-def _are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:
+def are_apart(outs: Sequence[Array], given: Sequence[Array]) -> bool:
     """Return whether arrays lie as plain ones do, and none in another or in what is read."""
     for place, out in enumerate(outs):
         if not is_straight(out):

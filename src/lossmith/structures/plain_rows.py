@@ -32,7 +32,7 @@ class PlainRows(Plain):
         logits: symbols of the inputs that hold logits, which need a look for a likely mistake.
     """
 
-    largest = 8 * LARGEST
+    cost_alone = 8 * LARGEST
 
     def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
         super().__init__(loss, None if loss.class_axis < 0 else loss.class_axis + 1)

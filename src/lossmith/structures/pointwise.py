@@ -33,7 +33,8 @@ from lossmith.program.bounds import bounds
 from lossmith.program.proofs import Proof, prove
 from lossmith.program.ranges import EVERYWHERE, Range
 from lossmith.structures.lines import along_focus
-from lossmith.structures.plain import PASSED, Plain, PlainNumbers
+from lossmith.structures.plain import PASSED, Plain
+from lossmith.structures.plain_numbers import PlainNumbers
 from lossmith.structures.written import Written
 
 Array = npt.NDArray[Any]

@@ -6,7 +6,7 @@ import ctypes
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ Array = npt.NDArray[Any]
 
 LEAST_BLOCKS = 4
 """Blocks that are worth a thread of their own."""
+
+PAGE, LINE, NEAR = 4096, 64, 320
+"""Bytes of a page, of a cache line, and in which what is written past the caches stands in the way of what is read."""
 
 STREAMING = 8 * 2**20
 """Bytes that are more than caches hold: so large outputs are written past them, and so much is not found in them."""
@@ -113,23 +116,25 @@ class Ready:
         threads.run(copy if odd else lambda first, last: call(first, last, begins), blocks, LEAST_BLOCKS)
         return left
 
-    def plain(self, inputs: Sequence[Array], outputs: Sequence[Array], factor: float) -> float | None:
-        """Do the same to a few blocks of contiguous arrays, each of what the form says it holds; nothing has weights.
+    def plain(self, inputs: Sequence[Array], outputs: Sequence[Array], factor: float) -> list[float] | None:
+        """Do the same to contiguous arrays, each of what the form says it holds; nothing has weights.
 
         Returns:
-            The sum, or nothing where a block has more to say.
+            The sum of each block, or nothing where one has more to say.
         """
         rows = len(inputs[0])
         if rows <= reference.BLOCK:
-            return self.one_block([*map(address, inputs), *map(address, outputs)], rows, factor)
+            total = self.one_block([*map(address, inputs), *map(address, outputs)], rows, factor)
+            return None if total is None else [total]
         blocks = -(-rows // reference.BLOCK)
-        given, filled, left = pointers(inputs), pointers(outputs), records.of_few(blocks)
+        given, filled = pointers(inputs), pointers(outputs)
+        left, begin = records.room(blocks)
 
         def call(first: int, last: int) -> None:
-            self._call(given, self._fixed, filled, None, None, left, factor, rows, first, last)
+            self._call(given, self._fixed, filled, None, None, begin, factor, rows, first, last)
 
         threads.run(call, blocks, LEAST_BLOCKS)
-        return records.total(left)
+        return records.sums(left)
 
     @cached_property
     def one_block(self) -> OneBlock:
@@ -259,13 +264,14 @@ def choose(
     summed: bool = False,
     in_place: bool = False,
     divided: bool = False,
-    kept: bool = False,
+    move: Move | None = None,
 ) -> Ready:
     """Return the kernel for such arrays, which reads all of them where they lie if that is asked for; see ``run``.
 
-    One that is kept for other arrays writes none past the caches, which needs outputs that lie at cache lines.
+    One that is kept is for arrays that ask for the same ``move``.
     """
     written = list(outputs.values())
+    past, ahead = move or Move.of(inputs, written)
     few = not in_place and len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
     form = Form(
         kind=kind,
@@ -273,12 +279,12 @@ def choose(
         summed=summed,
         weighted=weighted,
         masked=masked,
-        streaming=not kept and _streams(written),
+        streaming=past,
         given=tuple(kind if few else element_of(array) or kind for array in inputs),
         taken=tuple(element_of(array) for array in written),
         tame=all(map(math.isfinite, parameters.values())),
         divided=divided,
-        ahead=is_arithmetic(program) and _bytes([*inputs, *written]) > STREAMING,
+        ahead=ahead and is_arithmetic(program),
     )
     return ready(program, form, tuple(parameters.items()))
 
@@ -294,10 +300,33 @@ def kind_of(array: Array) -> Kind:
     return "double" if array.itemsize == 8 else "float"
 
 
+class Move(NamedTuple):
+    """How arrays come and go.
+
+    Attributes:
+        past: whether outputs are written past the caches: they are too large for them and lie at cache lines, and none
+            a little further in its page than what is read, which was seen to take up to twenty times as long.
+        ahead: whether there is so much that arithmetic waits for it, and reads ahead.
+    """
+
+    past: bool
+    ahead: bool
+
+    @classmethod
+    def of(cls, inputs: Sequence[Array], outputs: Sequence[Array]) -> Move:
+        """Return how these do."""
+        written = _bytes(outputs)
+        ahead = written + _bytes(inputs) > STREAMING
+        if written <= STREAMING:
+            return cls(False, ahead)
+        filled, read = [address(array) for array in outputs], [address(array) for array in inputs if element_of(array)]
+        near = any(0 < (begin - other) % PAGE < NEAR for begin in filled for other in read)
+        return cls(not near and not any(begin % LINE for begin in filled), ahead)
+
+
+WITHIN = Move(past=False, ahead=False)
+"""As arrays move that the caches hold."""
+
+
 def _bytes(arrays: Sequence[Array]) -> int:
     return sum(array.size * array.dtype.itemsize for array in arrays)  # a ``Flat`` among them knows these
-
-
-def _streams(outputs: Sequence[Array]) -> bool:
-    """Return whether outputs are too large for the caches, and lie so that they can be written past them."""
-    return _bytes(outputs) > STREAMING and all(address(array) % 64 == 0 for array in outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,7 @@ class Record(ctypes.Structure):
     )  # fmt: skip
 
 
+Records = ctypes.Array[Record] | Array
 TYPE = np.dtype(Record)
 assert TYPE.itemsize == 8 * RECORD
 
@@ -36,24 +38,36 @@ def _several(blocks: int) -> type[ctypes.Array[Record]]:
     return Record * blocks
 
 
-def of_few(blocks: int) -> ctypes.Array[Record]:
-    """Return records for a few blocks, sooner made and read than an array."""
-    return _several(blocks)()
+def room(blocks: int) -> tuple[Records, int]:
+    """Return records for blocks, and where they begin; a few are sooner made and read than an array."""
+    if blocks <= FEW:
+        few = _several(blocks)()
+        return few, ctypes.addressof(few)
+    many = np.empty(blocks, TYPE)
+    return many, int(many.ctypes.data)
 
 
-def total(records: ctypes.Array[Record], *, leaves: bool = False) -> float | None:
-    """Return the sum of a few blocks, or nothing where one has more to say than its sum.
+def sums(records: Records, *, leaves: bool = False) -> list[float] | None:
+    """Return the sum of each block, or nothing where one has more to say than its sum.
 
     Args:
         records: what a kernel left.
         leaves: whether it counts what it leaves to the reference.
     """
-    sums = []
-    for record in records:
-        if record.bad != NOWHERE or record.wrong != NOWHERE or (leaves and record.count):
-            return None
-        sums.append(record.sum)
-    return math.fsum(sums)
+    if isinstance(records, np.ndarray):
+        found = findings(records, leaves=leaves)
+        return None if found.bad or found.wrong or found.left else found.sums
+    if any(record.bad != NOWHERE or record.wrong != NOWHERE or (leaves and record.count) for record in records):
+        return None
+    return [record.sum for record in records]
+
+
+def total(found: Sequence[float] | None) -> float | None:
+    """Return the sum of the sums of blocks, or nothing where there are none or it overflows."""
+    try:
+        return None if found is None else math.fsum(found)
+    except OverflowError:
+        return None
 
 
 def findings(records: Array, *, leaves: bool = False) -> Findings:

@@ -102,8 +102,8 @@ class RowCall:
         rows = len(arrays[0])
         if rows <= self._sizes[1]:
             return self.one_block([*map(address, arrays)], rows, factor)
-        left = records.of_few(-(-rows // self._sizes[1]))
-        given = dict(zip(self._brought, map(address, arrays), strict=True), records=ctypes.addressof(left))
+        left, begin = records.room(-(-rows // self._sizes[1]))
+        given = dict(zip(self._brought, map(address, arrays), strict=True), records=begin)
 
         def work(first: int, last: int) -> None:
             table, scratch = self._filled(given)
@@ -111,7 +111,7 @@ class RowCall:
             del scratch
 
         threads.run(work, len(left), self._least)
-        return records.total(left, leaves=self._leaves)
+        return records.total(records.sums(left, leaves=self._leaves))
 
     @cached_property
     def one_block(self) -> OneBlock:
