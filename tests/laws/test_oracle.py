@@ -33,7 +33,10 @@ def test_notes_of_a_formula_say_what_it_says(kind: type[lm.Loss]) -> None:
             with mp.workdps(60):
                 twin = loss.symbolic({name: mpf(value) for name, value in loss.free_parameters.items()})
                 want = twin.written(exact.ops, mpf(y), mpf(f))
-                assert same(oracle.evaluate(loss, y, f)[0], want)
+                value, chosen = oracle.evaluate(loss, y, f)
+                assert same(value, want)
+                assert oracle.choices(loss, y, f) == chosen
+                assert same(oracle.evaluate(loss, y, f, chosen)[0], want)
 
 
 @pytest.mark.parametrize("x", ["0.3", "-4", "1e-30", "-1e-300", "60", "1e20"])

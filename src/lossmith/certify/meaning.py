@@ -7,7 +7,7 @@ A formula runs once, on values that note what is done with them; to go through t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import mpmath
@@ -129,6 +129,9 @@ FOLLOW: dict[str, Callable[..., Any]] = {
 }
 """The result, once the choice is made."""
 
+PICK = ("min", "max", "where")
+"""Choices of one of the arguments, which is the result."""
+
 
 SAME = {"sloped": 0, "alike": 1}
 """Instructions that are one of their arguments, and which."""
@@ -139,7 +142,7 @@ class Exact:
 
     def __init__(self, repeat: tuple[Any, ...] | None = None) -> None:
         self.choices: list[Any] = []
-        self._repeat = repeat
+        self.repeat = repeat
         self.ops = Ops(self.apply)
 
     def apply(self, name: str, arguments: tuple[Any, ...]) -> Any:
@@ -149,7 +152,7 @@ class Exact:
 
     def choose(self, name: str, values: Sequence[Any]) -> Any:
         """Return what an instruction gives that makes a choice."""
-        choice = CHOOSE[name](*values) if self._repeat is None else self._repeat[len(self.choices)]
+        choice = CHOOSE[name](*values) if self.repeat is None else self.repeat[len(self.choices)]
         self.choices.append(choice)
         return FOLLOW[name](choice, *values)
 
@@ -197,22 +200,20 @@ class Notes:
         values = {name: Noted(self, self._number(mpf(value))) for name, value in loss.free_parameters.items()}
         found = loss.symbolic(values).written(Ops(self.apply), *(Noted(self, place) for place in range(inputs)))
         self.result = self._of(found)
-        live, steps = {self.result}, []
-        for (name, arguments), number in reversed(self._steps.items()):
-            if number in live:
-                live.update(arguments)
-                steps.append((number, name, MEANING.get(name), arguments))
+        steps = [(number, name, MEANING.get(name), places) for (name, places), number in self._steps.items()]
         # What depends on the last input comes last: the rest comes back many times.
         late, early = {inputs - 1}, []
-        self._late = []
-        for step in reversed(steps):
-            number, name, meaning, arguments = step
-            if meaning is None or not late.isdisjoint(arguments):
+        self.late: list[Step] = []
+        for step in _leading_to(self.result, steps):
+            number, _, meaning, places = step
+            if meaning is None or not late.isdisjoint(places):
                 late.add(number)
-                self._late.append(step)
+                self.late.append(step)
             else:
-                early.append(step)
+                early.append((number, meaning, places))
         self._early = tuple(early)
+        self._choices = sum(meaning is None for _, _, meaning, _ in self.late)
+        self.deciding = _leading_to(None, self.late)
 
     def apply(self, name: str, arguments: tuple[Any, ...]) -> Noted:
         """Note an instruction."""
@@ -236,15 +237,60 @@ class Notes:
 
     def run(self, exact: Exact, *inputs: Any) -> Any:
         """Return the loss at these numbers, at the precision that holds now."""
+        if exact.repeat is None:
+            return self._follow(self.late, exact, inputs)[self.result]
+        held = exact.repeat[len(exact.choices) :][: self._choices]
+        exact.choices += held
+        steps, result = _with(self, held)
+        return self._follow(steps, exact, inputs)[result]
+
+    def choose(self, exact: Exact, *inputs: Any) -> None:
+        """Make the choices at these numbers, and compute nothing else."""
+        self._follow(self.deciding, exact, inputs)
+
+    def _follow(self, steps: Sequence[Step], exact: Exact, inputs: tuple[Any, ...]) -> list[Any]:
         values = [*_begun(self, inputs[:-1], mp.prec)]
         values[len(inputs) - 1] = inputs[-1]
-        for number, name, meaning, places in self._late:
+        for number, name, meaning, places in steps:
             given = [values[place] for place in places]
             values[number] = exact.choose(name, given) if meaning is None else meaning(*given)
-        return values[self.result]
+        return values
 
 
 noted = cache(Notes)
+
+Step = tuple[int, str, Callable[..., Any] | None, tuple[int, ...]]
+"""The number of a value, the instruction that gives it, its meaning where that is no choice, and its arguments."""
+
+
+def _leading_to(result: int | None, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return the steps that a value comes from; without one, those that every choice comes from."""
+    live, kept = {result}, []
+    for step in reversed(steps):
+        number, name, meaning, places = step
+        if number in live:
+            live.update(places)
+        elif result is None and meaning is None:
+            live.update(places[:1] if name == "where" else places)
+        else:
+            continue
+        kept.append(step)
+    return tuple(reversed(kept))
+
+
+@lru_cache(maxsize=1000)
+def _with(notes: Notes, held: tuple[Any, ...]) -> tuple[Sequence[Step], int]:
+    """Return the late steps that are left once choices are made, and the place of the result."""
+    picked: dict[int, int] = {}
+    steps, choices = [], iter(held)
+    for number, name, meaning, places in notes.late:
+        given = tuple(picked.get(place, place) for place in places)
+        if name in PICK:
+            picked[number] = FOLLOW[name](next(choices), *given)  # of places as of numbers
+        else:
+            steps.append((number, name, meaning or partial(FOLLOW[name], next(choices)), given))
+    result = picked.get(notes.result, notes.result)
+    return _leading_to(result, steps), result
 
 
 @lru_cache(maxsize=20_000)
@@ -252,6 +298,6 @@ def _begun(notes: Notes, inputs: tuple[Any, ...], precision: int) -> list[Any]:
     """Return the values that do not depend on the last input."""
     values: list[Any] = [*notes._numbers]
     values[: len(inputs)] = inputs
-    for number, _, meaning, places in notes._early:
+    for number, meaning, places in notes._early:
         values[number] = meaning(*(values[place] for place in places))
     return values

@@ -29,6 +29,8 @@ DIGITS = 25
 NEGLIGIBLE = -340
 """Power of ten below which a truth is zero for every float."""
 
+_AGREED, _NOTHING = mpf(10) ** -DIGITS, mpf(10) ** NEGLIGIBLE
+
 _LADDER = (80, 160, 360, 720, 1440, 2880)
 
 
@@ -54,9 +56,15 @@ def evaluate(loss: Any, y: Any, f: Any, repeat: tuple[Any, ...] | None = None) -
 @cache
 def choices(loss: Any, y: Any, f: Any, apart: Any = 1) -> tuple[Any, ...]:
     """Return the choices at a point, decided with exact differences of the inputs, as small as ``apart``."""
+    notes = [noted(part, 2) for _, part in getattr(loss, "parts", ((1, loss),))]
+    if not any(each.deciding for each in notes):
+        return ()
     sizes = [mp.mag(x) for x in (y, f, *loss.free_parameters.values(), apart, 1) if x and mp.isfinite(x)]
     with mp.workprec(200 + _in_few_sizes(max(sizes) - min(sizes))):
-        return evaluate(loss, y, f)[1]
+        exact, given = Exact(), (mp.convert(y), mp.convert(f))
+        for each in notes:
+            each.choose(exact, *given)
+        return tuple(exact.choices)
 
 
 @cache
@@ -65,11 +73,8 @@ def truth(loss: Any, y: float, f: float, order: int) -> mpf:
 
     At an end of the domain of predictions it is the limit from inside, which may be infinite.
     """
-    held = choices(loss, y, f)
-    if order == 0:
-        return _settle(lambda digits: evaluate(loss, y, f, held)[0], 0)
-    ends = _ends(loss)
-    if f in ends:
+    held, ends = choices(loss, y, f), _ends(loss)
+    if order and f in ends:
         inward = 1 if f == ends[0] else -1
         return _limit(lambda t: _difference(loss, y, mp.fadd(f, inward * t, exact=True), order, held, t))
     return _difference(loss, y, mpf(f), order, held, _room(loss, y, mpf(f)))
@@ -82,28 +87,28 @@ def one_sided(loss: Any, y: Any, f: Any, side: int, order: int) -> mpf:
     with mp.workdps(200):
         near = place + side * distance
     held = choices(loss, y, near, distance)
-    if order == 0:
-        return _settle(lambda digits: evaluate(loss, y, place, held)[0], 0)
     return _difference(loss, y, place, order, held, _room(loss, y, place))
 
 
 def _difference(loss: Any, y: Any, f: mpf, order: int, held: tuple[Any, ...], room: mpf) -> mpf:
-    """Return a derivative from central differences, while the choices hold, ``room`` from any singularity."""
+    """Return the value, or a derivative from central differences, while choices hold, ``room`` from singularities."""
     size = max(1, mp.mag(y), mp.mag(f))
     span = int(_in_few_sizes(2 * max(0, size - mp.mag(room))) * math.log10(2)) + 10
 
     def at(digits: int) -> mpf:
-        with mp.workdps(digits + span):
-            step = room * mpf(10) ** -(digits // 4)  # the same for both orders, which then share two values
-            above, below = (_value(loss, y, f + side * step, held, mp.prec) for side in (1, -1))
-            if order == 1:
-                return (above - below) / (2 * step)
-            return (above - 2 * _value(loss, y, f, held, mp.prec) + below) / step**2
+        if order == 0:
+            return _value(loss, y, f, held, mp.prec)
+        # A quarter of the digits, in few bits; the same for all orders, which then share values.
+        step = mp.ldexp(room, -(digits * 5 // 6))
+        above, below = (_value(loss, y, f + side * step, held, mp.prec) for side in (1, -1))
+        if order == 1:
+            return (above - below) / (2 * step)
+        return (above - 2 * _value(loss, y, f, held, mp.prec) + below) / step**2
 
     return _settle(at, span)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=50_000)
 def _value(loss: Any, y: Any, f: mpf, held: tuple[Any, ...], precision: int) -> mpf:
     """Return the value with choices held, at the precision that holds now."""
     return evaluate(loss, y, f, held)[0]
@@ -117,10 +122,10 @@ def _settle(at: Callable[[int], mpf], span: int) -> mpf:
             now = at(digits)
             if not mp.isfinite(now):
                 return now
-            if before is not None and before != 0 and abs(now - before) <= abs(now) * mpf(10) ** -DIGITS:
+            if before is not None and before != 0 and abs(now - before) <= abs(now) * _AGREED:
                 return now
             # What is below every float is only believed where noise would be smaller still.
-            if digits >= 720 and abs(now) < mpf(10) ** NEGLIGIBLE:
+            if digits >= 720 and abs(now) < _NOTHING:
                 return mpf(0)
         before = now
     raise Undecided(f"no agreement to {DIGITS} digits: {mp.nstr(before, 10)} and {mp.nstr(now, 10)}")
@@ -136,6 +141,7 @@ def _ends(loss: Any) -> tuple[float, ...]:
     return tuple(end for end in (domain.low, domain.high) if math.isfinite(end))
 
 
+@lru_cache(maxsize=20_000)
 def _room(loss: Any, y: float, f: mpf) -> mpf:
     """Return the distance from a prediction to the nearest place where a derivative may not exist."""
     with mp.workdps(800):
@@ -159,7 +165,7 @@ def _limit(at: Callable[[mpf], mpf]) -> mpf:
         return mp.sign(near) * mpmath.inf
     if ratio < mpf("0.7"):
         return mpf(0)
-    if abs(ratio - 1) > mpf(10) ** -DIGITS:
+    if abs(ratio - 1) > _AGREED:
         raise Undecided(f"no limit in sight: {mp.nstr(far, 10)} and {mp.nstr(near, 10)}")
     return near
 
