@@ -12,9 +12,14 @@ import lossmith as lm
 from lossmith.engines import choice
 from lossmith.engines.choice import NoKernel
 from lossmith.engines.llvm import divergence_kernel, threads
+from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 
 Array = np.ndarray
-CLASSES = 40
+
+
+FEW, MANY = 10, 80
+both = pytest.mark.parametrize("classes", [FEW, MANY])
+"""Where lanes are rows, and where they are classes."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,38 +36,44 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     found: list[bool] = []
     write = divergence_kernel.module
 
-    def module(*given: Any, slow: bool = False, **named: Any) -> str:
-        found.append(slow)
-        return write(*given, slow=slow, **named)
+    def module(formulas: Formulas, form: DivergenceForm, *given: Any, **named: Any) -> str:
+        found.append(not form.quick)
+        return write(formulas, form, *given, **named)
 
     monkeypatch.setattr(divergence_kernel, "module", module)
     return found
 
 
-def logits(rows: int, near: int | None) -> dict[str, Array]:
+def logits(rows: int, classes: int, near: int | None) -> dict[str, Array]:
     """Return rows far apart, but for one if it is told."""
     rng = np.random.default_rng(0)
-    teacher, student = ((3 * rng.normal(size=(rows, CLASSES))).astype(np.float32) for _ in range(2))
+    teacher = (3 * rng.normal(size=(rows, classes))).astype(np.float32)
+    student = -teacher
     if near is not None:
-        student[near] = teacher[near] + 1e-4 * rng.normal(size=CLASSES)
+        student[near] = teacher[near] + 1e-4 * rng.normal(size=classes)
     return {"teacher": teacher, "student": student}
 
 
-def test_it_is_made_when_the_first_such_row_is_met(made: list[bool]) -> None:
-    loss = lm.Distillation(2.0)
+@both
+def test_it_is_made_when_the_first_such_row_is_met(classes: int, made: list[bool]) -> None:
+    loss, weight = lm.Distillation(2.0), np.ones(50)
     with choice.using("llvm"):
-        loss.cost_and_gradient(**logits(50, None))
+        loss.cost_and_gradient(**logits(50, classes, None))
         assert made == [False]
-        loss.cost_and_gradient(**logits(50, 7))
-        loss.cost_and_gradient(**logits(50, 9), weight=np.ones(50))  # whose derivatives are multiplied before
-        assert made == [False, True, False]
+        loss.cost_and_gradient(**logits(50, classes, 7))
+        assert made == [False, True]
+        loss.cost_and_gradient(**logits(50, classes, None), weight=weight)
+        loss.cost_and_gradient(**logits(50, classes, 9), weight=weight)
+        # Alone, its derivatives are multiplied before; with others it is handed over with its weight.
+        assert made == [False, True, False, True][: 4 if classes == FEW else 3]
 
 
-def test_such_a_row_is_what_it_is_alone_wherever_it_stands() -> None:
+@both
+def test_such_a_row_is_what_it_is_alone_wherever_it_stands(classes: int) -> None:
     """In place of what is read, with weights and a mask, by several threads that meet the first one at once."""
     threads.set_num_threads(2)
     rows, loss = 6000, lm.Distillation(2.0)
-    given = logits(rows, None)
+    given = logits(rows, classes, None)
     near = np.arange(0, rows, 3)
     given["student"][near] = given["teacher"][near] + given["student"][near] * np.float32(1e-4)
     weight, mask = np.linspace(0, 2, rows), np.arange(rows) % 4 != 1
@@ -76,14 +87,38 @@ def test_such_a_row_is_what_it_is_alone_wherever_it_stands() -> None:
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=size * 1e-3)
 
 
-def test_where_it_cannot_be_made_the_reference_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["logits", "log_probabilities", "probabilities"])
+def test_rows_that_wait_for_others_take_nothing_from_them(kind: str) -> None:
+    """The same bits in any company, and where all or none of the rows of a block are such."""
+    rng = np.random.default_rng(1)
+    rows = 700
+    z = rng.normal(size=(2, rows, FEW))
+    z[1, rows // 2 :: 2] = z[0, rows // 2 :: 2] + 1e-3 * rng.normal(size=(rows // 4, FEW))
+    p, q = np.exp(z) / np.exp(z).sum(axis=2, keepdims=True)
+    given = {"p": p, "q": {"logits": z[1], "log_probabilities": np.log(q), "probabilities": q}[kind]}
+    given = {name: x.astype(np.float32) for name, x in given.items()}
+    loss = lm.KLDivergence(q_kind=kind)
+    with choice.using("llvm"):
+        cost, slopes = loss.cost_and_gradient(**given, reduction="none")
+        for places in (np.arange(rows // 2), np.arange(rows // 2, rows, 2), np.arange(0, rows, 3), [rows - 2]):
+            found, gradient = loss.cost_and_gradient(**{k: x[places] for k, x in given.items()}, reduction="none")
+            np.testing.assert_array_equal(found, cost[places])
+            for name, part in slopes.items():
+                np.testing.assert_array_equal(gradient[name], part[places])
+        assert loss.cost(**given) == pytest.approx(cost.mean(dtype=float), rel=1e-7)
+    with choice.using("numpy"):
+        np.testing.assert_allclose(cost, loss.losses(**given), rtol=2e-6, atol=1e-7)
+
+
+@both
+def test_where_it_cannot_be_made_the_reference_serves(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     write = divergence_kernel.module
 
-    def module(*given: Any, slow: bool = False, **named: Any) -> str:
-        return "no module" if slow else write(*given, slow=slow, **named)
+    def module(formulas: Formulas, form: DivergenceForm, *given: Any, **named: Any) -> str:
+        return write(formulas, form, *given, **named) if form.quick else "no module"
 
     monkeypatch.setattr(divergence_kernel, "module", module)
-    loss, given = lm.Distillation(2.0), logits(50, 7)
+    loss, given = lm.Distillation(2.0), logits(50, classes, 7)
     with choice.using("numpy"):
         expected = loss.cost_and_gradient(**given)
     assert loss.replace().cost(**given) == expected[0]

@@ -21,6 +21,7 @@ class DivergenceForm(Form):
         scaled: whether logits are multiplied by a number first.
         linear: the multiple of p - q beyond the terms.
         crossed: whether the loss is a multiple of Σ p log(p/q).
+        quick: whether rows take a quicker way, where there is one for them.
     """
 
     kinds: tuple[Given, Given]
@@ -28,6 +29,12 @@ class DivergenceForm(Form):
     scaled: bool
     linear: float
     crossed: bool
+    quick: bool = False
+
+    @property
+    def registers(self) -> int:
+        """How many registers of the machine a vector of doubles takes: one of floats in the quicker way of lanes."""
+        return 2 if self.quick and self.by_lane else 1
 
     @property
     def both_logits(self) -> bool:

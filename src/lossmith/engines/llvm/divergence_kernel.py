@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import hand_over, row_tiles
+from lossmith.engines.llvm import row_tiles
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas, Given
+from lossmith.engines.llvm.divergence_lanes import QuickInLanes, SharesInLanes
 from lossmith.engines.llvm.divergence_looks import Looks
 from lossmith.engines.llvm.divergence_quick import Quick, is_quick
 from lossmith.engines.llvm.divergence_shares import Shares, is_of_shares
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.hand_over import SIGNATURE, Later
+from lossmith.engines.llvm.hand_over import SIGNATURE, Alone, Later, Others, Waiting
 from lossmith.engines.llvm.kernel import of_examples, uniform
 from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.row_by_row import (
@@ -49,6 +50,9 @@ ARGUMENTS = (
 )  # fmt: skip
 """Pointers in the table that a kernel gets, in order; for the last see ``hand_over``."""
 
+QUICK_BY_LANE = 48
+"""Classes up to which lanes are rows in a quicker way: from there on a row has whole vectors enough."""
+
 _SCRATCH = (*(f"{name}_{symbol}" for symbol in "pq" for name in ("powers", "beta", "curve")), "ratio")
 
 _PLAIN: Mapping[str, Given] = {
@@ -59,7 +63,7 @@ _PLAIN: Mapping[str, Given] = {
 _FLAGS = ("bad", "wrong", "limit")
 
 
-def module(formulas: Formulas, form: DivergenceForm, width: int, *, slow: bool = False, on_x86: bool = True) -> str:
+def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool = True) -> str:
     """Return the module of a kernel; see ``row_by_row`` for how it is called.
 
     Its numbers are what logits are multiplied by, and which multiple of Σ p log(p/q) the loss is, if any. In the
@@ -67,16 +71,15 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, slow: bool =
 
     Args:
         formulas, form: what it does.
-        width: numbers in a vector.
-        slow: whether it is for rows that the quicker way is not for, where there is one.
+        width: doubles in a register.
         on_x86: whether it is for such a machine.
     """
-    text = form.text(width)
-    quick = None if slow else _quick(form, text, width)
-    values = enter(text, ARGUMENTS, _kept(form), () if quick else formulas.each())
+    text = form.text(width * form.registers, form.registers)
+    values = enter(text, ARGUMENTS, _kept(form), () if form.quick else formulas.each())
+    way = _way(form) if form.quick else None
+    quick = way(form, text, 2 * width, _others(form, text.step)) if way else None
     if quick is not None:
         quick.enter()
-        text.lines += hand_over.enter(len(ARGUMENTS))
     begin_rows(text, form, ("p", "q"), _rows(form), _FLAGS)
     counts, weight = row_factor(text, form)
     b = text.row("f")
@@ -84,20 +87,12 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, slow: bool =
         factor = Lanes(b, b.real, f"%factor_{'gradient' if name == 'hessian' else 'row'}")
         factor = factor * Lanes(b, b.real, "%first_all") if form.scaled else factor
         b.lines.append(f"  %factor_{name} = fadd {b.real} {factor.name}, splat (double 0.0)")
-    if quick is not None:
-        b.lines.append(f"  %factor_first = extractelement {b.real} %factor_gradient, i32 0")
-        b.lines.append(f"  %factor_one = extractelement {b.real} %factor_row, i32 0")
     text.close(b)
-    if quick is not None:
-        quick.write()
-        given = {name: f"%row_{name}" for name in ("p", "q", *_rows(form))}
-        given |= {name: f"%{name}" for name in ("uniforms", "scratch")}
-        places = {place: given[name] for place, name in enumerate(ARGUMENTS) if name in given}
-        text.lines += hand_over.call(places, ARGUMENTS.index("records"), "%factor_one")
-    else:
+    if quick is None:
         _look(text, form, formulas, values)
-    _join(text, quick is not None)
-    end_row(text, form, counts, weight, _FLAGS)
+    else:
+        quick.write(counts)
+    end_row(text, form, counts, weight, _FLAGS, () if quick is None else quick.served())
     return whole(text, form, _FLAGS, "limit", on_x86=on_x86)
 
 
@@ -117,9 +112,9 @@ def _look(text: Text, form: DivergenceForm, formulas: Formulas, values: Uniform)
     for name, beta in found.items():
         if name.startswith("beta"):
             limit = limit | ((b.abs(replace(beta, body=b)) < math.inf) ^ b.always)
-    text.name(b, replace(found["value"], body=b), "slow_value")
-    text.name(b, replace(wrong, body=b) | found["wrong"], "slow_wrong")
-    text.name(b, limit, "slow_limit")
+    text.name(b, replace(found["value"], body=b), "row_value")
+    text.name(b, replace(wrong, body=b) | found["wrong"], "row_wrong")
+    text.name(b, limit, "row_limit")
     text.close(b)
 
 
@@ -135,38 +130,39 @@ def _filled(part: str) -> str:
 
 def _kept(form: DivergenceForm) -> tuple[str, ...]:
     """Return what scratch holds of each class."""
-    return (*_SCRATCH, "p", "q", *_rows(form)) if form.by_lane else _SCRATCH
+    if not form.by_lane:
+        return _SCRATCH
+    rows = ("p", "q", *_rows(form))
+    if not form.quick:
+        return (*_SCRATCH, *rows)
+    kept = (*rows, *(f"short_{symbol}" for symbol in form.logits()))
+    # The other kernel has the same scratch, and half as many rows. Behind it are those that wait.
+    return (*kept, *_SCRATCH[: max(0, (len(_SCRATCH) + len(rows) + 1) // 2 - len(kept))], "waiting")
 
 
 def _way(form: DivergenceForm) -> type[Quick] | None:
-    """Return the quicker way that there is for some rows, where lanes are classes."""
-    return Quick if is_quick(form) else Shares if is_of_shares(form) else None
+    """Return the quicker way that there is for some rows."""
+    if is_quick(form):
+        return QuickInLanes if form.by_lane else Quick
+    if is_of_shares(form):
+        return SharesInLanes if form.by_lane else Shares
+    return None
 
 
-def _quick(form: DivergenceForm, text: Text, width: int) -> Quick | None:
-    """Return that way of a kernel, which takes twice as many numbers a vector."""
-    way = None if form.by_lane else _way(form)
-    return way(form, text, 2 * width) if way else None
+def _others(form: DivergenceForm, lanes: int) -> Others:
+    """Return how the rows are handed over that this way is not for; ``lanes`` are rows that are taken at a time."""
+    if not form.by_lane:
+        return Alone(ARGUMENTS, ("p", "q", *_rows(form)))
+    given = ("p", "q", *(["weight"] if form.weighted else []))
+    written = (*_rows(form), *(["losses"] if "losses" in form.written else []))
+    return Waiting(ARGUMENTS, given, written, form.element, lanes)
 
 
 def _by_lane(form: DivergenceForm, classes: int) -> DivergenceForm:
-    """Return the form for so many classes: few are taken a row a lane, fewer where there is a quicker way."""
-    if classes > {Quick: 10, Shares: 16, None: BY_LANE}[_way(form)]:
-        return form
-    return replace(form, by_lane=True, streaming=False)
-
-
-def _join(text: Text, quick: bool) -> None:
-    """Write what is known of a row, whichever way it went: its loss, whether it is none, whether limits are asked.
-
-    Args:
-        text: what is written into.
-        quick: whether there is a quicker way.
-    """
-    text.lines.append("  br label %slow_done\nslow_done:\n  br label %joined\njoined:")
-    for name, type_ in (("value", "double"), ("wrong", "i1"), ("limit", "i1")):
-        other = f", [ {'%quick_value' if name == 'value' else 'false'}, %quick_done ]" if quick else ""
-        text.lines.append(f"  %row_{name} = phi {text.type_of(type_)} [ %slow_{name}, %slow_done ]{other}")
+    """Return the form for so many classes: few are taken a row a lane."""
+    form = replace(form, quick=_way(form) is not None)
+    few = classes <= (QUICK_BY_LANE if form.quick else BY_LANE)
+    return replace(form, by_lane=True, streaming=False) if few else form
 
 
 class DivergenceKernel:
@@ -174,28 +170,29 @@ class DivergenceKernel:
 
     Args:
         formulas, form: what it does.
-        slow: see ``module``.
 
     Attributes:
         call: the kernel.
         slow: that of the rows that its quicker way is not for, if it has one.
     """
 
-    def __init__(self, formulas: Formulas, form: DivergenceForm, *, slow: bool = False) -> None:
-        text = module(formulas, form, width(), slow=slow, on_x86=compiler.host().on_x86)
+    def __init__(self, formulas: Formulas, form: DivergenceForm) -> None:
+        text = module(formulas, form, width(), on_x86=compiler.host().on_x86)
         self.call = compiler.function(text, NAME, SIGNATURE, row_tiles.called(text))
         self.slow: Later | None = None
-        if not slow and not form.by_lane and _way(form):
-            # A row is handed over with what its derivatives are multiplied by, and is counted here.
-            rest = tuple(part for part in form.written if part != "losses")
-            plain = replace(form, written=rest, summed=form.valued, weighted=False, masked=False)
-            self.slow = Later(lambda: divergence_kernel(formulas, plain, slow=True).call)
+        if form.quick:
+            # A row is handed over only if it counts; alone, with what its derivatives are multiplied by.
+            plain = replace(form, quick=False, masked=False)
+            if not form.by_lane:
+                rest = tuple(part for part in form.written if part != "losses")
+                plain = replace(plain, written=rest, summed=form.valued, weighted=False)
+            self.slow = Later(lambda: divergence_kernel(formulas, plain).call)
 
 
 @compiler.kept(256)
-def divergence_kernel(formulas: Formulas, form: DivergenceForm, *, slow: bool = False) -> DivergenceKernel:
+def divergence_kernel(formulas: Formulas, form: DivergenceForm) -> DivergenceKernel:
     """Return the kernel of a divergence, compiled once."""
-    return DivergenceKernel(formulas, form, slow=slow)
+    return DivergenceKernel(formulas, form)
 
 
 @lru_cache(maxsize=512)
@@ -267,6 +264,9 @@ def prepare(
         streaming=streams(outputs, classes),
     )  # fmt: skip
     form = _by_lane(form, classes)
+    scratch = scratch_of(form, len(_kept(form)), classes)
+    if form.quick:
+        scratch += _others(form, width() * form.registers).size(classes)
     given = tuple(parameters.items())
     formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
     filled = {_filled(part): array for part, array in outputs.items()}
@@ -275,7 +275,7 @@ def prepare(
     call = RowCall(
         kernel.call, ARGUMENTS, brought=("p", "q", *filled),
         kept={"uniforms": _uniform(formulas, given)}, slow=kernel.slow,
-        numbers=(scale, multiple or 0.0), sizes=(classes, block), scratch=scratch_of(form, len(_kept(form)), classes),
+        numbers=(scale, multiple or 0.0), sizes=(classes, block), scratch=scratch,
         least=LEAST_NUMBERS, leaves=True,
     )  # fmt: skip
     return Prepared(call, Places({"p": p, "q": q}, filled, rows, block, dtype, exact=True), of_rows, rows)

@@ -15,6 +15,7 @@ from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.frame import first_lanes, onward
+from lossmith.engines.llvm.hand_over import Others
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes, element_of
 from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
 
@@ -27,9 +28,14 @@ UNROLLED = 2
 SMALL = 0.05
 """Share of its parts that a loss must be to have its digits."""
 
+ONE = 0x3F800000
+"""The bits of 1."""
+
+DIFFERENCES = 1.0
+"""What differences of logarithms are off by, beside their size, as a multiple of what rounds 1."""
+
 _NEAR = 27.0  # logits up to this size need no reference
 _LEAST, _MOST = 1e-12, 1e30  # what sums of exponentials are within, if their parts have their digits
-_ONE = 0x3F800000  # the bits of 1
 
 
 def is_quick(form: DivergenceForm) -> bool:
@@ -55,12 +61,6 @@ def halved(b: Body, a: Lanes) -> Lanes:
     return parts[0] + parts[1] if element == b.kind else b.call("umax", *parts)
 
 
-def are_shares(b: Body, bits: Lanes) -> Lanes:
-    """Return whether numbers of single precision are from 0 to 1, by the greatest of their bits."""
-    found = halved(b, bits)
-    return b.compare_whole("ule", found, Lanes(b, found.type, f"splat (i32 {_ONE})"))
-
-
 @dataclass
 class Chunk:
     """A vector of classes, or what there is of one."""
@@ -69,29 +69,30 @@ class Chunk:
     k: str
     inside: str = ""
 
-    def _at(self, pointer: str) -> str:
+    def _at(self, name: str) -> str:
+        pointer = f"%{name}" if name.startswith("short_") else f"%row_{name}"
         return self.body.write("ptr", f"getelementptr float, ptr {pointer}, i64 {self.k}").name
 
-    def load(self, pointer: str, otherwise: Lanes) -> Lanes:
+    def load(self, name: str, otherwise: Lanes) -> Lanes:
         """Return the numbers of an array at these classes; ``otherwise`` beyond its end."""
-        b, at = self.body, self._at(pointer)
+        b, at = self.body, self._at(name)
         if not self.inside:
             return b.write(b.real, f"load {b.real}, ptr {at}, align 4")
-        name = f"llvm.masked.load.v{b.width}f32.p0"
-        b.declared.add(f"declare {b.real} @{name}(ptr, i32, {b.truth}, {b.real})")
+        load = f"llvm.masked.load.v{b.width}f32.p0"
+        b.declared.add(f"declare {b.real} @{load}(ptr, i32, {b.truth}, {b.real})")
         text = f"ptr {at}, i32 4, {b.truth} {self.inside}, {b.real} {otherwise.name}"
-        return b.write(b.real, f"call {b.real} @{name}({text})")
+        return b.write(b.real, f"call {b.real} @{load}({text})")
 
-    def store(self, value: Lanes, pointer: str, streaming: bool) -> None:
+    def store(self, value: Lanes, name: str, streaming: bool = False) -> None:
         """Write the numbers of an array at these classes."""
-        b, at = self.body, self._at(pointer)
+        b, at = self.body, self._at(name)
         if not self.inside:
             how = f"align {4 * b.width}, !nontemporal !0" if streaming else "align 4"
             b.lines.append(f"  store {b.real} {value.name}, ptr {at}, {how}")
             return
-        name = f"llvm.masked.store.v{b.width}f32.p0"
-        b.declared.add(f"declare void @{name}({b.real}, ptr, i32, {b.truth})")
-        b.lines.append(f"  call void @{name}({b.real} {value.name}, ptr {at}, i32 4, {b.truth} {self.inside})")
+        store = f"llvm.masked.store.v{b.width}f32.p0"
+        b.declared.add(f"declare void @{store}({b.real}, ptr, i32, {b.truth})")
+        b.lines.append(f"  call void @{store}({b.real} {value.name}, ptr {at}, i32 4, {b.truth} {self.inside})")
 
     def counted(self, value: Lanes) -> Lanes:
         """Return numbers, and 0 beyond the end."""
@@ -99,7 +100,7 @@ class Chunk:
         return self.body.select(inside, value, 0.0) if self.inside else value
 
 
-_Write = Callable[[Chunk, Mapping[str, Lanes]], Mapping[str, Lanes]]
+Write = Callable[[Chunk, Mapping[str, Lanes]], Mapping[str, Lanes]]
 
 
 class Quick:
@@ -109,10 +110,11 @@ class Quick:
         form: what the kernel does.
         text: what is written into.
         width: numbers in a vector.
+        others: how rows are handed over that it is not for.
     """
 
-    def __init__(self, form: DivergenceForm, text: Text, width: int) -> None:
-        self.form, self.text, self.width = form, text, width
+    def __init__(self, form: DivergenceForm, text: Text, width: int, others: Others) -> None:
+        self.form, self.text, self.width, self.others = form, text, width, others
 
     def enter(self) -> None:
         """Write what is the same for all rows."""
@@ -122,21 +124,45 @@ class Quick:
             "  %scale_back = fpext float %scale_high to double",
             "  %scale_left = fsub double %first_one, %scale_back",
             "  %scale_low = fptrunc double %scale_left to float",
-            *(f"  %short_{symbol} = getelementptr i8, ptr %scratch_powers_{symbol}, i64 0" for symbol in "pq"),
+            *self._places(),
         ]
         for name, source in (("scale_float", "%scale_high"), ("scale_rest", "%scale_low")):
             b.lines.append(f"  %{name} = fadd {b.real} {single(b, 'float', source).name}, splat (float -0.0)")
         self.text.close(b)
+        self.text.lines += self.others.enter()
 
-    def write(self) -> None:
-        """Write the way through a row, up to ``slow_row``, where rows go on that it is not for.
+    def _places(self) -> list[str]:
+        """Return the lines that say where exponentials are kept."""
+        return [f"  %short_{symbol} = getelementptr i8, ptr %scratch_powers_{symbol}, i64 0" for symbol in "pq"]
 
-        The others go to ``joined`` from ``quick_done``, with the loss as ``%quick_value``.
+    def write(self, counts: Lanes) -> None:
+        """Write the way through a row, or hand it over: up to ``%row_value``, its loss, ``%row_wrong`` and ``_limit``.
+
+        Args:
+            counts: whether the row does.
         """
+        b = self.text.row("qf")
+        for name, source in (("first", "gradient"), ("one", "row")):
+            first_lane(b, Lanes(b, b.real, f"%factor_{source}"), f"factor_{name}")
+        self.text.close(b)
+        self._through()
+        self.text.lines += [
+            "  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:",
+            *self.others.take(""),
+            "  br label %slow_done\nslow_done:\n  br label %joined\njoined:",
+            "  %row_value = phi double [ %slow_value, %slow_done ], [ %quick_value, %quick_done ]",
+            *(f"  %row_{x} = phi i1 [ %slow_{x}, %slow_done ], [ false, %quick_done ]" for x in ("wrong", "limit")),
+        ]
+
+    def served(self) -> Sequence[str]:
+        """Return the lines that leave what other rows add; see ``row_by_row.end_row``."""
+        return self.others.serve(self.text.sum_type, self.text.type_of("i1"))
+
+    def _through(self) -> None:
+        """Write the way through a row, whichever it is for."""
         b = Body("float", self.width, "qa")
         for symbol in self.form.logits():
-            b.lines.append(f"  %near_{symbol} = load float, ptr %row_{symbol}, align 4")
-            near = single(b, "float", f"%near_{symbol}")
+            near = self._first(b, symbol)
             # Without a reference, nothing is rounded.
             near = b.select(b.abs(near) < _NEAR, 0.0, near)
             b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
@@ -145,7 +171,11 @@ class Quick:
         self._decide(found)
         if self.form.gradient("p") or self.form.gradient("q"):
             self._loop("slope", self._gradients, ())
-        self.text.lines.append("  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:")
+
+    def _first(self, b: Body, symbol: str) -> Lanes:
+        """Return the first logit of the row."""
+        b.lines.append(f"  %near_{symbol} = load float, ptr %row_{symbol}, align 4")
+        return single(b, "float", f"%near_{symbol}")
 
     def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes | None]:
         """Return how far logits are from the reference, and what rounding took from their scale and the product."""
@@ -165,27 +195,28 @@ class Quick:
 
     def _sums(self, chunk: Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
         b, below, shares, found = chunk.body, {}, {}, dict(before)
+        for symbol in self.form.logits():
+            reference = Lanes(b, b.real, f"%reference_{symbol}")
+            z = chunk.load(symbol, reference)
+            below[symbol], lost = self._below(b, z, reference)
+            shares[symbol] = vector.exp_inside(b, below[symbol], lost)
+            chunk.store(shares[symbol], f"short_{symbol}")
+        if self.form.kind("p") == "logits":
+            d = below["p"] - below["q"]
+        else:
+            shares["p"] = chunk.load("p", b.number(0.0))
+            found["bits"] = b.call("umax", found["bits"], b.bits(shares["p"]))
+            d = vector.log_inside(b, shares["p"], below["q"])
         for symbol in "pq":
-            kind = self.form.kind(symbol)
-            if kind == "logits":
-                reference = Lanes(b, b.real, f"%reference_{symbol}")
-                z = chunk.load(f"%row_{symbol}", reference)
-                below[symbol], lost = self._below(b, z, reference)
-                shares[symbol] = vector.exp_inside(b, below[symbol], lost)
-                chunk.store(shares[symbol], f"%short_{symbol}", streaming=False)
-            else:
-                p = chunk.load(f"%row_{symbol}", b.number(0.0))
-                found["bits"] = b.call("umax", found["bits"], b.bits(p))
-                shares[symbol], below[symbol] = p, vector.log_inside(b, p)
             shares[symbol] = chunk.counted(shares[symbol])
             found[f"total_{symbol}"] = found[f"total_{symbol}"] + shares[symbol]
-        found["value"] = b.fma(shares["p"], below["p"] - below["q"], found["value"])
+        found["value"] = b.fma(shares["p"], d, found["value"])
         return found
 
     def _decide(self, found: Mapping[str, Lanes]) -> None:
         """Write what becomes of the sums, and which rows go the other way."""
         form, b = self.form, self.row()
-        value, mass, sum_q = (total(b, halved(b, found[name])) for name in ("value", "total_p", "total_q"))
+        value, mass, sum_q = (self.total(b, found[name]) for name in ("value", "total_p", "total_q"))
         log_q = vector.log(b, sum_q)
         fits = b.always
         for symbol, amount in (("p", mass), ("q", sum_q)):
@@ -196,12 +227,13 @@ class Quick:
             first, mass, log_p = value * share, b.number(1.0), vector.log(b, mass)
         else:
             share, first, log_p = b.number(1.0), value, b.number(0.0)
-            fits = fits & are_shares(b, found["bits"]) & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
+            fits = fits & self.are_shares(b, found["bits"]) & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
         loss = first + (log_q - log_p) * mass
-        # Each logarithm is as large as what rounding works on, also where they are alike.
-        fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p)) * SMALL)
+        # Each logarithm is as large as what rounding works on, also where they are alike. Of logits whose exponentials
+        # sum to 1, both are nothing.
+        fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p) + mass * DIFFERENCES) * SMALL)
         multiple = single(b, "double", "%second_one")
-        factor = single(b, "double", "%factor_first") * multiple
+        factor = self.factor(b) * multiple
         self.name(b, {"of_q": mass / sum_q * factor, "of_p": share * factor})
         if form.gradient("p"):  # log(p/q) + 1
             self.name(b, {"of_rest": log_q + 1.0, "of_slope": factor}, "double")
@@ -210,6 +242,19 @@ class Quick:
     def row(self) -> Body:
         """Return a text for numbers of the row, half as many lanes as loops have: one register."""
         return Body("float", self.width // 2, "qb").widened()
+
+    def total(self, b: Body, a: Lanes) -> Lanes:
+        """Return the sum over all classes, given what the loop carried along."""
+        return total(b, halved(b, a))
+
+    def are_shares(self, b: Body, bits: Lanes) -> Lanes:
+        """Return whether numbers of single precision are from 0 to 1, by the greatest of their bits."""
+        found = halved(b, bits)
+        return b.compare_whole("ule", found, Lanes(b, found.type, f"splat (i32 {ONE})"))
+
+    def factor(self, b: Body) -> Lanes:
+        """Return what derivatives are multiplied by."""
+        return single(b, "double", "%factor_first")
 
     def name(self, b: Body, numbers: Mapping[str, Lanes], kind: Kind = "float") -> None:
         """Write numbers of the row under names, for the loops over its classes."""
@@ -231,26 +276,26 @@ class Quick:
 
     def _gradients(self, chunk: Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
         form, b = self.form, chunk.body
-        kept = "%row_p" if form.kind("p") == "probabilities" else "%short_p"
+        kept = "p" if form.kind("p") == "probabilities" else "short_p"
         p = chunk.load(kept, b.number(0.0))
         if form.gradient("q"):
-            q = chunk.load("%short_q", b.number(0.0))
+            q = chunk.load("short_q", b.number(0.0))
             of_p, of_q = (Lanes(b, b.real, f"%of_{symbol}") for symbol in "pq")
-            chunk.store(b.fma(q, of_q, -(p * of_p)), "%row_gradient_q", form.streaming)
+            chunk.store(b.fma(q, of_q, -(p * of_p)), "gradient_q", form.streaming)
         if form.gradient("p"):
             reference = Lanes(b, b.real, "%reference_q")
-            z, wide = chunk.load("%row_q", reference), b.widened()
+            z, wide = chunk.load("q", reference), b.widened()
             below = wide.take(z) - wide.take(reference)
             log_p, rest = vector.log_inside(wide, wide.take(p)), Lanes(wide, wide.real, "%of_rest")
             log_p = b.select(p.equals(0.0), wide.number(-math.inf), log_p)
             factor = Lanes(wide, wide.real, "%of_slope")
             slope = ((log_p - below) + rest) * factor
-            chunk.store(b.give(b.select(factor > 0.0, slope, wide.number(0.0))), "%row_gradient_p", form.streaming)
+            chunk.store(b.give(b.select(factor > 0.0, slope, wide.number(0.0))), "gradient_p", form.streaming)
         return {}
 
     # --- loops ----------------------------------------------------------------------------------------
 
-    def _loop(self, name: str, write: _Write, summed: Sequence[str]) -> dict[str, Lanes]:
+    def _loop(self, name: str, write: Write, summed: Sequence[str]) -> dict[str, Lanes]:
         """Add a loop over strips of whole vectors, and one over what is left of the row, a vector at a time.
 
         Args:

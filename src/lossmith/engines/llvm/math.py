@@ -175,14 +175,21 @@ def log_quotient(b: Body, x: Lanes, y: Lanes) -> Lanes:
     return b.fma(e, form.ln2[0], b.fma(s, 2.0, rest))
 
 
-def log_inside(b: Body, x: Lanes) -> Lanes:
-    """Return the logarithm of an ordinary number, off by 1e-8 beside rounding; something finite at 0."""
+def log_inside(b: Body, x: Lanes, less: Lanes | None = None) -> Lanes:
+    """Return the logarithm of an ordinary number, off by 1e-8 beside rounding; something finite at 0.
+
+    Args:
+        b: what is written into.
+        x: the number.
+        less: what is taken from the logarithm before it is rounded, if anything.
+    """
     form, bits = _format(b), b.bits(x)
     one = b.bits(b.number(1.0))
     n = b.convert("sitofp", b.shift_right(b.apply("sub", bits, one), form.digits), b.real)
     m = b.from_bits(b.apply("or", b.apply("and", bits, b.whole((1 << form.digits) - 1)), one))
     f = m - 1.0
-    return b.fma(n, LN2, b.fma(f * f, b.horner(f, COEFFICIENTS["LOG1P", "float"]), f))
+    rest = b.fma(f * f, b.horner(f, COEFFICIENTS["LOG1P", "float"]), f)
+    return b.fma(n, LN2, -less) + rest if less else b.fma(n, LN2, rest)
 
 
 def _split_one_more(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:

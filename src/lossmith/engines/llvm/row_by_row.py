@@ -150,8 +150,16 @@ def row_factor(text: Text, form: Form) -> tuple[Lanes, Lanes | None]:
     return counts, weight
 
 
-def end_row(text: Text, form: Form, counts: Lanes, weight: Lanes | None, flags: Sequence[str]) -> None:
-    """Write what becomes of the loss of a row, ``%row_value``, and of its flags, and what is carried to the next."""
+def end_row(
+    text: Text, form: Form, counts: Lanes, weight: Lanes | None, flags: Sequence[str], served: Sequence[str] = ()
+) -> None:
+    """Write what becomes of the loss of a row, ``%row_value``, and of its flags, and what is carried to the next.
+
+    Args:
+        text, form, flags: see ``begin_rows``.
+        counts, weight: see ``row_factor``.
+        served: lines that leave what other rows add to the sum and to flags; see ``hand_over.Waiting``.
+    """
     text.end_row()
     b = text.row("x")
     value, counts, zero = text.named(b, "double", "row_value"), replace(counts, body=b), b.number(0.0)
@@ -166,9 +174,16 @@ def end_row(text: Text, form: Form, counts: Lanes, weight: Lanes | None, flags: 
     for flag in flags:
         raised = (b.abs(value) < np.inf) ^ b.always if flag == "bad" else text.named(b, "i1", f"row_{flag}")
         text.name(b, counts & raised, f"{flag}_here")
+    own = "own" if served else "now"
     b.lines += [
-        *(f"  %{name}_now = or {text.type_of('i1')} %{name}, %{name}_here" for name in flags),
-        *text.summed("%sum", "%term", "%sum_now"),
+        *(f"  %{name}_{own} = or {text.type_of('i1')} %{name}, %{name}_here" for name in flags),
+        *text.summed("%sum", "%term", f"%sum_{own}"),
+        *served,
+    ]
+    if served:
+        b.lines.append(f"  %sum_now = fadd {text.sum_type} %sum_own, %served_sum")
+        b.lines += [f"  %{name}_now = or {text.type_of('i1')} %{name}_own, %served_{name}" for name in flags]
+    b.lines += [
         "  br label %row_done\nrow_done:",
         onward("%next_row", "%row", text.step),
         "  %row_more = icmp ult i64 %next_row, %end",
