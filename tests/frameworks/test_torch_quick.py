@@ -19,6 +19,7 @@ import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
 from lossmith.certify.samples import axis_of
+from lossmith.core import fill
 from lossmith.engines import choice
 from lossmith.frameworks.torch import modules, quick
 from tests.frameworks.test_torch import by_name, learning, tensors
@@ -280,3 +281,28 @@ def test_tensors_that_nobody_tells_of_go_by_arrays(monkeypatch: pytest.MonkeyPat
     for cost, slope in found:
         np.testing.assert_allclose(cost, lm.Huber().cost(y.numpy(), f.detach().numpy()), rtol=1e-6)
         np.testing.assert_allclose(slope, lm.Huber().cost_and_gradient(y.numpy(), f.detach().numpy())[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [40, 30_000])
+@pytest.mark.parametrize("loss", [lm.GaussianNLL(), lm.KLDivergence(), lm.AlphaDivergence()], ids=str)
+def test_gradients_that_nobody_wants_are_not_computed(loss: Loss, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {}
+    for place, item in enumerate(loss.inputs):
+        drawn = torch.linspace(0.1, 2, count).add(place).sin().abs().add(0.1)
+        given[item.name] = drawn if loss.row_axis is None else drawn.reshape(-1, 10).softmax(-1)
+    asked: list[set[str]] = []
+    original = fill.fill
+
+    def spied(loss: Loss, batch: Any, into: dict[str, Any], *others: Any, **named: Any) -> None:
+        asked.append(set(into))
+        original(loss, batch, into, *others, **named)
+
+    monkeypatch.setattr(fill, "fill", spied)
+    found = []
+    for wanted in ([item.name for item in loss.predicted], [loss.predicted[-1].name]):
+        leaves = {name: x.clone().requires_grad_(name in wanted) for name, x in given.items()}
+        lt.module(loss)(**leaves).backward()
+        found.append(leaves[loss.predicted[-1].name].grad)
+        assert [name for name, leaf in leaves.items() if leaf.grad is not None] == wanted
+    torch.testing.assert_close(*found)
+    assert asked[-1:] == [{f"gradient:{loss.predicted[-1].symbol}"}] * (count > 40)  # few went a shorter way

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.contract import Batch
-from lossmith.core.state import Tally
+from lossmith.core.outputs import symbol
+from lossmith.core.reduction import Empty, Reduction, check_empty, check_reduction
+from lossmith.core.state import Tally, divisor, reduced
 from lossmith.engines.choice import Findings, NoKernel, fall_back
 
 if TYPE_CHECKING:
@@ -46,6 +48,43 @@ def fill(
         _pass(loss, batch, first, into, None, divisor)
     else:
         _pass(loss, batch, first, into, tally, divisor)
+
+
+def fill_slopes(loss: Loss, batch: Batch, into: Mapping[str, Array], reduction: Reduction, empty: Empty) -> Any:
+    """Write derivatives of the cost, and return the cost; see ``Loss.cost_and_gradient``.
+
+    Args:
+        loss, batch, into: see ``fill``.
+        reduction, empty: how losses are put together.
+    """
+    tally = Tally(loss, batch)
+    below = divisor(tally, reduction) or math.inf  # nothing counts: the gradient is zero
+    if reduction == "none":
+        losses = batch.room("losses")
+        fill(loss, batch, {"losses": losses, **into})
+        return batch.restore(losses)[()]
+    fill(loss, batch, into, tally, divisor=below)
+    return reduced(tally, reduction, empty)
+
+
+def cost_and_slopes(
+    loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, reduction: str, empty: str, wanted: Collection[str]
+) -> tuple[Any, dict[str, Array]]:
+    """Return the cost, and its derivatives by some predicted inputs alone, by name; see ``Loss.cost_and_gradient``.
+
+    Args:
+        loss: whose cost.
+        given: the inputs by name.
+        weight, mask, reduction, empty: as there.
+        wanted: names of the inputs that it is differentiated by.
+    """
+    chosen, policy = check_reduction(reduction), check_empty(empty)
+    batch = loss._batch(given, weight, mask)
+    names = [item.name for item in loss.predicted]
+    keys = {name: key for name, key in zip(names, loss._parts["gradient"], strict=True) if name in wanted}
+    flat = {key: batch.room(key) for key in keys.values()}
+    cost = fill_slopes(loss, batch, flat, chosen, policy)
+    return cost, {name: batch.own(symbol(key), batch.restore(flat[key])) for name, key in keys.items()}
 
 
 def _split(loss: Loss, batch: Batch, into: Mapping[str, Array], tally: Tally | None, divisor: float) -> bool:

@@ -6,7 +6,6 @@ a formula; everything below is read from those.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -20,7 +19,7 @@ from lossmith.core.configured import Configured
 from lossmith.core.constant import Context, best_constant, checked_targets
 from lossmith.core.contract import Batch, domain_error
 from lossmith.core.domain import Domain
-from lossmith.core.fill import fill
+from lossmith.core.fill import fill, fill_slopes
 from lossmith.core.inputs import PREDICTION, TARGET, Input, bind
 from lossmith.core.link import IDENTITY, Link
 from lossmith.core.outputs import OUTPUTS, Results, gather, parts, symbol, written
@@ -28,7 +27,7 @@ from lossmith.core.plain import Plain
 from lossmith.core.probability import Probable
 from lossmith.core.reduction import POLICIES, SUMMED, check_empty, check_reduction
 from lossmith.core.section import Section
-from lossmith.core.state import CostState, Tally, divisor, reduced
+from lossmith.core.state import CostState, Tally, reduced
 from lossmith.core.sums import Summable
 from lossmith.core.traceable import Traceable
 from lossmith.engines.choice import Findings
@@ -341,16 +340,7 @@ class Loss(Traceable, Summable, Probable, Configured):
         batch = self._batch(self._bind(y_true, y_pred, named), weight, mask)
         given = written(type(self).__name__, None if out is None else {"gradient": out}, ("gradient",), self.predicted)
         flat = {key: batch.rows_of(given[key], key, own=True) if given else batch.room(key) for key in keys}
-        tally = Tally(self, batch)
-        below = divisor(tally, chosen) or math.inf  # nothing counts: the gradient is zero
-        cost: Any
-        if chosen == "none":
-            losses = batch.room("losses")
-            fill(self, batch, {"losses": losses, **flat})
-            cost = batch.restore(losses)[()]
-        else:
-            fill(self, batch, flat, tally, divisor=below)
-            cost = reduced(tally, chosen, policy)
+        cost = fill_slopes(self, batch, flat, chosen, policy)
         shaped = {key: batch.own(symbol(key), batch.restore(result)) for key, result in flat.items()}
         for key, array in given.items():
             array[...], shaped[key] = shaped[key], array  # onto itself where it was written in place

@@ -75,7 +75,7 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
         on_x86: whether it is for such a machine.
     """
     text = form.text(width * form.registers, form.registers)
-    values = enter(text, ARGUMENTS, _kept(form), () if form.quick else formulas.each())
+    values = enter(text, ARGUMENTS, (*_kept(form), "waiting"), () if form.quick else formulas.each())
     way = _way(form) if form.quick else None
     quick = way(form, text, 2 * width, _others(form, text.step)) if way else None
     if quick is not None:
@@ -136,8 +136,8 @@ def _kept(form: DivergenceForm) -> tuple[str, ...]:
     if not form.quick:
         return (*_SCRATCH, *rows)
     kept = (*rows, *(f"short_{symbol}" for symbol in form.logits()))
-    # The other kernel has the same scratch, and half as many rows. Behind it are those that wait.
-    return (*kept, *_SCRATCH[: max(0, (len(_SCRATCH) + len(rows) + 1) // 2 - len(kept))], "waiting")
+    # The other kernel has the same scratch, and half as many rows.
+    return (*kept, *_SCRATCH[: max(0, (len(_SCRATCH) + len(rows) + 1) // 2 - len(kept))])
 
 
 def _way(form: DivergenceForm) -> type[Quick] | None:

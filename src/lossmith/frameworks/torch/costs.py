@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lossmith.core.fill import cost_and_slopes
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.state import extent
@@ -57,10 +58,8 @@ class Call:
 
     def gradients(self, tensors: Sequence[Tensor], reduction: str, weight: Array | None) -> tuple[Any, list[Tensor]]:
         """Return the cost and its gradient by each input that is wanted, in the type of its tensor."""
-        found, slopes = self.loss.cost_and_gradient(
-            **self.arguments(tensors), weight=weight, mask=self.mask, reduction=reduction, empty=self.empty
-        )
-        by_name = slopes if isinstance(slopes, dict) else {self.loss.predicted[0].name: slopes}
+        given = self.arguments(tensors)
+        found, by_name = cost_and_slopes(self.loss, given, weight, self.mask, reduction, self.empty, self.wanted)
         kinds = {item.name: tensor.dtype for item, tensor in zip(self.inputs, tensors, strict=True)}
         return found, [_tensor_of(by_name[name], kinds[name]) for name in self.wanted]
 

@@ -160,6 +160,8 @@ class Quick:
 
 def _by_arrays(loss: Loss, mean: bool, wanted: Sequence[int], given: Sequence[Any]) -> Computed | None:
     """Return what a plain call of arrays gives: of many numbers, or where there are no functions."""
+    if 0 < len(wanted) < len(loss.predicted):  # a plain call of arrays computes all gradients
+        return None
     names = [item.name for item in loss.inputs]
     named = dict(zip(names, given, strict=True))
     found = loss._plain and loss._plain(None, None, named, gradient=bool(wanted), mean=mean)
