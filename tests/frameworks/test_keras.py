@@ -14,6 +14,8 @@ from tests.frameworks.keras_cases import BACKEND
 
 CASES = Path(__file__).with_name("keras_cases.py")
 ROOT = CASES.parents[2]
+# JAX compiles hundreds of small functions here, which takes the time; what becomes of numbers has tests of its own.
+QUICK = {"jax": {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}}
 OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider")
 
 
@@ -22,7 +24,7 @@ OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"
 def test_losses_are_at_home_in_keras(backend: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *OPTIONS, str(CASES)],
-        env={**os.environ, "KERAS_BACKEND": backend, "KERAS_HOME": str(tmp_path)},
+        env={**os.environ, **QUICK.get(backend, {}), "KERAS_BACKEND": backend, "KERAS_HOME": str(tmp_path)},
         cwd=ROOT,
         text=True,
         capture_output=True,
