@@ -59,12 +59,17 @@ def choices(loss: Any, y: Any, f: Any, apart: Any = 1) -> tuple[Any, ...]:
     notes = [noted(part, 2) for _, part in getattr(loss, "parts", ((1, loss),))]
     if not any(each.deciding for each in notes):
         return ()
-    sizes = [mp.mag(x) for x in (y, f, *loss.free_parameters.values(), apart, 1) if x and mp.isfinite(x)]
+    sizes = [*_sizes(loss), *(mp.mag(x) for x in (y, f, apart) if x and mp.isfinite(x))]
     with mp.workprec(200 + _in_few_sizes(max(sizes) - min(sizes))):
         exact, given = Exact(), (mp.convert(y), mp.convert(f))
         for each in notes:
             each.choose(exact, *given)
         return tuple(exact.choices)
+
+
+@cache
+def _sizes(loss: Any) -> list[int]:
+    return [mp.mag(x) for x in (*loss.free_parameters.values(), 1) if x and mp.isfinite(x)]
 
 
 @cache
