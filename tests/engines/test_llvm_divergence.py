@@ -187,6 +187,26 @@ def test_weights_masks_and_reductions_are_applied_inside(loss: Divergence, dtype
             close(slopes[name], gradient[name], dtype, (reduction, name))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_written_over_both_rows_take_nothing_from_losses(kind: str, dtype: Any) -> None:
+    """Losses of nearly equal rows are looked at again, and far ones have their gradients by the quicker way."""
+    rng = np.random.default_rng(0)
+    loss = lm.KLDivergence(q_kind=kind)
+    for classes in (10, 80):
+        z = rng.normal(size=(2, 60, classes))
+        z[1, ::2] = z[0, ::2] + 1e-4 * rng.normal(size=(30, classes))
+        p, q = softmax(z[0]).astype(dtype), shown(z[1], kind).astype(dtype)
+        with choice.using("numpy"):
+            losses, gradient = loss.cost_and_gradient(p=p, q=q, reduction="none")
+        with choice.using("llvm"):
+            found, written = loss.cost_and_gradient(p=p, q=q, reduction="none", out={"p": p, "q": q})
+        assert written["p"] is p
+        close(found, losses, dtype, classes)
+        for name, part in gradient.items():
+            close(written[name], part, dtype, (classes, name))
+
+
 def test_no_weight_at_all_gives_no_gradient() -> None:
     loss = lm.KLDivergence(q_kind="logits")
     given = sample(loss, 20, 30, np.float32)

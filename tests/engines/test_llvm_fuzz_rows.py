@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import lossmith as lm
 from lossmith.engines import choice
+from tests.engines import test_llvm_divergence as divergences
 from tests.engines.guarded import Rooms
 from tests.engines.test_llvm_rows import LOSSES, close, sample, way
 
@@ -48,3 +49,46 @@ def test_random_rows(
     assert ROOMS.untouched()
     close(found, cost, dtype, "cost")
     close(written, gradient, dtype, "gradient")
+
+
+PAIRS = {
+    lm.KLDivergence(q_kind="log_probabilities"): (True, True, "none"),
+    lm.KLDivergence(q_kind="logits"): (False, True, "mean"),
+    lm.KLDivergence(): (False, False, "sum"),
+    lm.Distillation(2.0): (True, False, "mean"),
+}
+"""Divergences with a quicker way: whether with weights, whether with a mask, and how they are reduced."""
+
+
+@settings(max_examples=40)
+@pytest.mark.parametrize("loss", PAIRS, ids=str)
+@given(
+    classes=st.sampled_from(CLASSES), rows=st.integers(1, 90), seed=st.integers(0, 10**6), in_place=st.booleans(),
+    slack=st.sampled_from((0, 0, 8)), low=st.booleans(), near=st.sampled_from((0, 0.1, 0.5, 1)),
+)  # fmt: skip
+def test_random_pairs_of_rows(
+    loss: lm.Distillation, classes: int, rows: int, seed: int, in_place: bool, slack: int, low: bool, near: float
+) -> None:
+    """Of which some are nearly equal, and handed over."""
+    weighted, masked, reduction = PAIRS[loss]
+    rng = np.random.default_rng(seed)
+    sample = divergences.sample(loss, 70, classes, np.float32)
+    places = np.where(rng.random(rows) < near, 1 + 7 * rng.integers(0, 10, rows), rng.integers(0, 70, rows))
+    ROOMS.empty()
+    arrays = {name: ROOMS.hold(array[places], slack=slack, low=low) for name, array in sample.items()}
+    options: dict[str, Any] = {"reduction": reduction}
+    if weighted:
+        options["weight"] = ROOMS.hold(rng.choice((0.5, 2.0), rows), low=low)
+    if masked:
+        options["mask"] = ROOMS.hold(np.arange(rows) != rng.integers(1, rows + 1), low=low)
+    names = [item.name for item in loss.predicted]
+    out = {name: arrays[name] if in_place else ROOMS.hold(arrays[name], slack=slack, low=low) for name in names}
+    with choice.using("numpy"):
+        cost, gradient = loss.cost_and_gradient(**arrays, **options)
+    with choice.using("llvm"):
+        found, written = loss.cost_and_gradient(**arrays, **options, out=out if len(names) > 1 else out[names[0]])
+    assert ROOMS.untouched()
+    close(found, cost, np.float32, "cost")
+    for name in names:
+        got, expected = (x[name] if isinstance(x, dict) else x for x in (written, gradient))
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6, err_msg=name)

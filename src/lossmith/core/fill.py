@@ -42,12 +42,12 @@ def fill(
     first = _rows_for_kernel(loss, batch, into)
     if not first and any(part.startswith("full") for part in into) and _split(loss, batch, into, tally, divisor):
         return
-    if first and any(batch.lies_in(result) for result in into.values()):
-        # What a kernel finds wrong is looked up in the inputs, so that is done before they are written over.
-        _pass(loss, batch, first, {}, tally, 1.0)
-        _pass(loss, batch, first, into, None, divisor)
-    else:
-        _pass(loss, batch, first, into, tally, divisor)
+    over = {part: result for part, result in into.items() if first and batch.lies_in(result)}
+    # Kernels may look at a row again for its loss, and what they find wrong is looked up in the inputs: so all else is
+    # done before these are written over.
+    _pass(loss, batch, first, {part: result for part, result in into.items() if part not in over}, tally, divisor)
+    if over:
+        _pass(loss, batch, first, over, None, divisor)
 
 
 def fill_slopes(loss: Loss, batch: Batch, into: Mapping[str, Array], reduction: Reduction, empty: Empty) -> Any:

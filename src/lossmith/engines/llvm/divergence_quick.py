@@ -278,13 +278,14 @@ class Quick:
         form, b = self.form, chunk.body
         kept = "p" if form.kind("p") == "probabilities" else "short_p"
         p = chunk.load(kept, b.number(0.0))
+        reference = Lanes(b, b.real, "%reference_q")
+        z = chunk.load("q", reference) if form.gradient("p") else p  # before what may be written over it
         if form.gradient("q"):
             q = chunk.load("short_q", b.number(0.0))
             of_p, of_q = (Lanes(b, b.real, f"%of_{symbol}") for symbol in "pq")
             chunk.store(b.fma(q, of_q, -(p * of_p)), "gradient_q", form.streaming)
         if form.gradient("p"):
-            reference = Lanes(b, b.real, "%reference_q")
-            z, wide = chunk.load("q", reference), b.widened()
+            wide = b.widened()
             below = wide.take(z) - wide.take(reference)
             log_p, rest = vector.log_inside(wide, wide.take(p)), Lanes(wide, wide.real, "%of_rest")
             log_p = b.select(p.equals(0.0), wide.number(-math.inf), log_p)
