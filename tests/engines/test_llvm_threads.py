@@ -206,7 +206,7 @@ FORKS = """
 import multiprocessing, threading
 
 def cost(part):
-    y, f = data(1 << 18)
+    y, f = data(1 << 20)
     with choice.using("llvm"):
         return loss_.cost(y, f), loss_.gradient(y, f).tobytes(), threading.active_count()
 
@@ -231,7 +231,7 @@ if __name__ == "__main__":
                 assert found[2] >= 3
     child = os.fork()
     if child == 0:
-        os._exit(0 if lm.Quantile(0.3).cost(*data(1 << 18)) == lm.Quantile(0.3).cost(*data(1 << 18)) else 1)
+        os._exit(0 if lm.Quantile(0.3).cost(*data(1 << 20)) == lm.Quantile(0.3).cost(*data(1 << 20)) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     stop.set()
     busy.join()

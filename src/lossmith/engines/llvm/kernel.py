@@ -15,7 +15,7 @@ from lossmith.engines import numpy as reference
 from lossmith.engines.choice import SMALLEST, Findings
 from lossmith.engines.facts import is_arithmetic
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import records, threads
+from lossmith.engines.llvm import records, shares, threads
 from lossmith.engines.llvm.entry import Target
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.lanes import Kind
@@ -26,8 +26,8 @@ from lossmith.program import Program
 
 Array = npt.NDArray[Any]
 
-LEAST_BLOCKS = 4
-"""Blocks that are worth a thread of their own."""
+LEAST_BLOCKS, LEAST_ARITHMETIC = 4, 16
+"""Blocks that are worth a thread of their own, and those of a formula that is quick."""
 
 PAGE, LINE, NEAR = 4096, 64, 320
 """Bytes of a page, of a cache line, and in which what is written past the caches stands in the way of what is read."""
@@ -38,6 +38,7 @@ STREAMING = 8 * 2**20
 _SIGNATURE = ctypes.CFUNCTYPE(
     None, *[ctypes.c_void_p] * 6, ctypes.c_double, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
 )
+_ARGUMENTS = (*["ptr"] * 6, "double", "i64")  # but for the blocks
 
 
 class Kernel:
@@ -64,11 +65,12 @@ class Ready:
 
     def __init__(self, kernel: Kernel, parameters: Mapping[str, float]) -> None:
         form, count = kernel.form, len(kernel.program.inputs)
-        self._call = kernel.call
+        self._call, self._begin = kernel.call, ctypes.cast(kernel.call, ctypes.c_void_p)
         self._constants = reference.uniform_values(kernel.program, parameters)
         self._fixed = address(self._constants)
         self._kept = form.given or (form.kind,) * count
         self._outputs = len(form.stored)
+        self._least = LEAST_ARITHMETIC if is_arithmetic(kernel.program) else LEAST_BLOCKS
 
     def run(
         self,
@@ -97,10 +99,10 @@ class Ready:
         odd = [place for place, array in enumerate(columns) if element_of(array) != kept[place]]
         filled, masked, recorded = pointers(outputs), pointer(mask), address(left)
 
-        def call(first: int, last: int, begins: Sequence[int]) -> None:
+        def arguments(begins: Sequence[int]) -> tuple[Any, ...]:
             given = _table(len(begins))(*begins)  # with the weights, which the kernel does not look for there
             weights = None if weight is None else begins[-1]
-            self._call(given, self._fixed, filled, weights, masked, recorded, factor, rows, first, last)
+            return given, self._fixed, filled, weights, masked, recorded, factor, rows
 
         def copy(first: int, last: int) -> None:
             room = {place: np.empty(reference.BLOCK, _NUMBERS[kept[place]]) for place in odd}
@@ -110,10 +112,13 @@ class Ready:
                 for place, copied in room.items():
                     copied[: stop - start] = columns[place][start:stop]
                     here[place] = address(copied) - start * copied.itemsize  # rows count from the first of all
-                call(block, block + 1, here)
+                self._call(*arguments(here), block, block + 1)
 
         begins = [0 if place in odd else address(array) for place, array in enumerate(columns)]
-        threads.run(copy if odd else lambda first, last: call(first, last, begins), blocks, LEAST_BLOCKS)
+        if odd:
+            threads.run(copy, blocks, self._least)
+        else:
+            self._over(blocks, *arguments(begins))
         return left
 
     def plain(self, inputs: Sequence[Array], outputs: Sequence[Array], factor: float) -> list[float] | None:
@@ -127,14 +132,17 @@ class Ready:
             total = self.one_block([*map(address, inputs), *map(address, outputs)], rows, factor)
             return None if total is None else [total]
         blocks = -(-rows // reference.BLOCK)
-        given, filled = pointers(inputs), pointers(outputs)
         left, begin = records.room(blocks)
-
-        def call(first: int, last: int) -> None:
-            self._call(given, self._fixed, filled, None, None, begin, factor, rows, first, last)
-
-        threads.run(call, blocks, LEAST_BLOCKS)
+        self._over(blocks, pointers(inputs), self._fixed, pointers(outputs), None, None, begin, factor, rows)
         return records.sums(left)
+
+    def _over(self, blocks: int, *arguments: Any) -> None:
+        """Call the kernel over blocks of arrays that lie as it wants them."""
+
+        def share(at: int, most: int) -> int:
+            return int(shares.shared(_ARGUMENTS)(self._begin, at, most, *arguments))
+
+        threads.run(lambda first, last: self._call(*arguments, first, last), blocks, self._least, share)
 
     @cached_property
     def one_block(self) -> OneBlock:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.choice import Findings
-from lossmith.engines.llvm import records, threads
+from lossmith.engines.llvm import records, shares, threads
 from lossmith.engines.llvm.entry import Target
 from lossmith.engines.llvm.hand_over import Later
 from lossmith.engines.llvm.kernel import address
@@ -55,6 +55,7 @@ class RowCall:
         slow: Later | None = None,
     ) -> None:
         self._kernel, self._brought, self._kept, self._slow = kernel, brought, kept, slow
+        self._begin = ctypes.cast(kernel, ctypes.c_void_p)
         known = {name: address(array) for name, array in kept.items() if array is not None}
         if slow is not None:
             known["slow"] = address(slow.place)
@@ -77,18 +78,22 @@ class RowCall:
             NoKernel: when the kernel that rows were handed over to could not be made.
         """
         left = np.empty(-(-rows // self._sizes[1]), records.TYPE)
+        given = {**given, "records": address(left)}
 
-        def work(first: int, last: int) -> None:
-            table, scratch = self._filled({**given, "records": address(left)})
+        def through_rooms(first: int, last: int) -> None:
+            table, scratch = self._filled(given)
 
             def call(first: int, last: int, begins: Mapping[str, int]) -> None:
                 self._put(table, begins)
-                self._call(table, rows, factor, first, last)
+                self._kernel(*self._arguments(table, rows, factor), first, last)
 
             places.work(call, first, last)
             del scratch  # it had to live as long
 
-        threads.run(work, len(left), self._least)
+        if places.begins is None:
+            threads.run(through_rooms, len(left), self._least)
+        else:
+            self._over(len(left), {**given, **places.begins}, rows, factor)
         if self._slow is not None:
             self._slow.heed()
         return records.findings(left, leaves=self._leaves)
@@ -104,14 +109,25 @@ class RowCall:
             return self.one_block([*map(address, arrays)], rows, factor)
         left, begin = records.room(-(-rows // self._sizes[1]))
         given = dict(zip(self._brought, map(address, arrays), strict=True), records=begin)
+        self._over(len(left), given, rows, factor)
+        return records.total(records.sums(left, leaves=self._leaves))
+
+    def _over(self, blocks: int, given: Pointers, rows: int, factor: float) -> None:
+        """Call the kernel over blocks of rows that lie as it wants them; each thread has its own scratch."""
 
         def work(first: int, last: int) -> None:
             table, scratch = self._filled(given)
-            self._call(table, rows, factor, first, last)
-            del scratch
+            self._kernel(*self._arguments(table, rows, factor), first, last)
+            del scratch  # it had to live as long
 
-        threads.run(work, len(left), self._least)
-        return records.total(records.sums(left, leaves=self._leaves))
+        def share(at: int, most: int) -> int:
+            table, scratch = self._filled(given)
+            shared = shares.shared(("ptr", *["double"] * 3, *["i64"] * (1 + len(self._sizes))))
+            left = shared(self._begin, at, most, *self._arguments(table, rows, factor))
+            del scratch
+            return int(left)
+
+        threads.run(work, blocks, self._least, share)
 
     @cached_property
     def one_block(self) -> OneBlock:
@@ -146,8 +162,8 @@ class RowCall:
         for name, begin in begins.items():
             table[self._place[name]] = begin
 
-    def _call(self, table: ctypes.Array[ctypes.c_void_p], rows: int, factor: float, first: int, last: int) -> None:
-        self._kernel(table, factor, *self._numbers, rows, *self._sizes, first, last)
+    def _arguments(self, table: ctypes.Array[ctypes.c_void_p], rows: int, factor: float) -> tuple[Any, ...]:
+        return table, factor, *self._numbers, rows, *self._sizes
 
 
 @dataclass(frozen=True)

@@ -89,14 +89,16 @@ class Places:
         found = [(self.elements.get(name) and self._steps(self._all[name])) or room for name in names]
         return np.array([self._stretch, *(step for both in found for step in both)], np.int64)
 
+    @property
+    def begins(self) -> Mapping[str, int] | None:
+        """Where arrays begin, if all lie as the kernel wants them."""
+        return None if self._given or self._taken else self._begins
+
     def work(self, call: Call, first: int, last: int) -> None:
-        """Call a kernel on some blocks, by ``call(first block, the one to stop before, where arrays begin)``.
+        """Call a kernel on single blocks, by ``call(first block, the one to stop before, where arrays begin)``.
 
         Rows count from the first of all, in rooms as well.
         """
-        if not self._given and not self._taken:
-            call(first, last, self._begins)
-            return
         rooms = {name: self._room(array.shape[1]) for name, array in {**self._given, **self._taken}.items()}
         for number in range(first, last):
             start, stop = number * self._block, min((number + 1) * self._block, self._rows)
