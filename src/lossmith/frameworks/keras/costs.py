@@ -91,15 +91,20 @@ def _seen(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, kind: st
         counts = counts & _spread(loss, "mask", ops.cast(mask, "bool"), examples)
     if loss.row_axis is not None:
         columns = [_tame(loss, item.symbol, x, counts) for item, x in zip(loss.inputs, columns, strict=True)]
-    wrong, share = counts & ~(ops.all(valid, axis=-1) if averaged else valid), ops.cast(counts, kind)
+    wrong, share = counts & _untrue(ops.all(valid, axis=-1) if averaged else valid), ops.cast(counts, kind)
     if weight is not None:
         weights = ops.cast(real(type(loss).__name__, "sample_weight", weight)[0], kind)
         share = ops.where(counts, _spread(loss, "sample_weight", weights, examples), 0.0)
-        wrong = wrong | ~((share >= 0) & (share < math.inf))
+        wrong = wrong | _untrue((share >= 0) & (share < math.inf))
     said = share
     if own.weight is not None:
         share = ops.where(counts, share * ops.cast(own.weight, kind), 0.0)
     return Seen(arrays, columns, counts, said, share, wrong, averaged)
+
+
+def _untrue(truth: Tensor) -> Tensor:
+    """Return where something does not hold. Of ``~(a >= b)`` graphs of TensorFlow make ``a < b``, untrue of NaN too."""
+    return ops.where(truth, False, True)
 
 
 def _reduced(weighted: Tensor, share: Tensor, counts: Tensor, reduction: str | None) -> Tensor:

@@ -103,5 +103,6 @@ def _indices(tensor: Tensor, kind: str) -> Tensor:
     within = within if "uint" in kind else within & (tensor > _NO_INDEX)
     if "float" in kind:
         within = within & (tensor == ops.floor(tensor))
-    nothing = ops.full_like(tensor, 2**31 - 1 if "uint" in kind else _NO_INDEX)
+    # No ``full_like``: on PyTorch's meta device, where Keras tries a model first, it asks for the number.
+    nothing = ops.cast(2**31 - 1 if "uint" in kind else _NO_INDEX, kind)
     return ops.cast(ops.where(within, tensor, nothing), "int32")
