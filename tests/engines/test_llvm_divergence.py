@@ -263,7 +263,7 @@ def test_large_gradients_are_written_past_the_caches_alike() -> None:
 
 WRONG = {
     "probabilities": (0.1, -0.01, 1.5, np.nan),
-    "log_probabilities": (0.5, 1.0, np.nan),
+    "log_probabilities": (2.5, 3.0, np.nan),
     "logits": (np.nan, np.inf),
     "values": (-1e6, np.nan, np.inf),
     "log_values": (710.0, np.nan, np.inf),

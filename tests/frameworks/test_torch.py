@@ -258,6 +258,16 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_rows_that_were_rounded_to_half_precision_are_distributions(dtype: torch.dtype) -> None:
+    z = torch.randn(200, 3000)
+    z[0] = 0
+    p, q = z.softmax(1).to(dtype), z.log_softmax(1).to(dtype)
+    for now in (dtype, torch.float32):
+        assert lt.CategoricalCrossEntropy()(z, p.to(now)).item() == pytest.approx(7.5, abs=0.1)
+        assert abs(lt.KLDivergence(q_kind="log_probabilities")(p=p.to(now), q=q.to(now)).item()) < 0.01
+
+
 def test_what_is_masked_counts_nothing_and_nothing_is_zero() -> None:
     x = torch.tensor([1.0, float("nan"), 3.0], dtype=torch.float64, requires_grad=True)
     y, mask, weight = (

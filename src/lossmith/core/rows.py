@@ -18,7 +18,7 @@ from lossmith.core.contract import Batch, common_type, masks, numbers, weights
 from lossmith.core.inputs import Input
 from lossmith.core.mistakes import warn
 from lossmith.engines.hosts import REFERENCE
-from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
+from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCES
 from lossmith.engines.numpy import BLOCK
 from lossmith.errors import DomainError, ShapeError
 
@@ -151,10 +151,10 @@ def valid_rows(xp: Any, rows: Any, kind: str) -> Any:
     if kind in ("values", "log_values"):
         least, most = (0.0, math.inf) if kind == "values" else (-math.inf, LARGEST_LOG)
         return xp.all((rows >= least) & (rows < most), axis=-1)
-    p = rows if kind == "probabilities" else xp.exp(rows)
-    most = 1 if kind == "probabilities" else 1 + SUM_TOLERANCE
+    p, tolerance = rows if kind == "probabilities" else xp.exp(rows), SUM_TOLERANCES[kind]
+    most = 1 if kind == "probabilities" else 1 + tolerance
     inside = xp.all((p >= 0) & (p <= most), axis=-1)
-    return inside & (xp.abs(xp.total(p) - 1) <= SUM_TOLERANCE)
+    return inside & (xp.abs(xp.total(p) - 1) <= tolerance)
 
 
 def row_error(

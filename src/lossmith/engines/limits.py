@@ -1,7 +1,13 @@
 """What rows of probabilities and amounts may hold, for whoever checks them."""
 
-SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may sum from 1; in float16 they miss it by up to half of that."""
+SUM_TOLERANCE = 2.0**-8
+"""How far a row of probabilities may sum from 1; once rounded to bfloat16 they miss it by up to half of that."""
+
+LOG_SUM_TOLERANCE = 2.0**-5
+"""The same of exponentials of log-probabilities, whose roundings grow with them: up to -16 they are off by that."""
+
+SUM_TOLERANCES = {"probabilities": SUM_TOLERANCE, "log_probabilities": LOG_SUM_TOLERANCE}
+"""Both, by the kind of a row."""
 
 LARGEST_LOG = 709.0
 """What the logarithm of an amount stays below, so that the amount is a number."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCE
+from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCES
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Body, Lanes
@@ -193,7 +193,8 @@ class Looks(LogitLooks):
         b = self.text.row("e")
         wrong = self.text.anywhere(b, after["odd"])
         for symbol in plain if not form.amounts else ():
-            wrong = wrong | ((b.abs(self.text.total(b, after[f"mass_{symbol}"]) - 1.0) <= SUM_TOLERANCE) ^ b.always)
+            off = b.abs(self.text.total(b, after[f"mass_{symbol}"]) - 1.0)
+            wrong = wrong | ((off <= SUM_TOLERANCES[form.kind(symbol)]) ^ b.always)
         found = {"value": self.text.total(b, after["value"]), "wrong": wrong}
         fits = found["value"] > self.text.total(b, after["size"]) * SMALL[form.element] if self._crossed else b.always
         for symbol in derived:
@@ -267,11 +268,12 @@ class Looks(LogitLooks):
     def _validity(self, look: Look, before: Mapping[str, Lanes], symbol: str, view: _View) -> dict[str, Lanes]:
         """Return what is carried along of whether p or q is a distribution; see ``valid_rows``."""
         b, x = look.body, view.given
-        logarithm = self.form.kind(symbol) == "log_probabilities"
+        kind = self.form.kind(symbol)
+        logarithm = kind == "log_probabilities"
         if self.form.amounts:
             right = x < LARGEST_LOG if logarithm else (x >= 0.0) & (x < math.inf)
             return {"odd": before["odd"] | look.holds(right ^ b.always)}
-        right = (view.p >= 0.0) & (view.p <= (1.0 + SUM_TOLERANCE if logarithm else 1.0))
+        right = (view.p >= 0.0) & (view.p <= (1.0 + SUM_TOLERANCES[kind] if logarithm else 1.0))
         mass = before[f"mass_{symbol}"] + view.p
         return {"odd": before["odd"] | (right ^ b.always), f"mass_{symbol}": mass}
 
