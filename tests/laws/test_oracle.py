@@ -26,6 +26,14 @@ def test_what_makes_choices_is_what_has_a_kink() -> None:
     assert {name for name, row in TABLE.items() if row.kink} == set(meaning.CHOOSE)
 
 
+def test_what_is_beyond_all_reach_is_infinite() -> None:
+    tower = "exp(exp(exp(exp(f))))"
+    assert oracle.truth(lm.formula(tower), 0.0, 30.0, 0) == mpmath.inf
+    assert oracle.truth(lm.formula(f"1/{tower}"), 0.0, 30.0, 0) == 0
+    with mp.workdps(60):
+        assert same(oracle.truth(lm.formula("log(exp(exp(f)))"), 0.0, 10.0, 0), mp.exp(10))
+
+
 def test_notes_of_a_formula_say_what_it_says(kind: type[lm.Loss]) -> None:
     for y in targets(loss := kind())[:3]:
         for f in (0.3, 0.9):

@@ -9,7 +9,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.certify.points import kinds
-from lossmith.program.ranges import of, over
+from lossmith.program.ranges import of, over, power_of
 
 FREE = math.inf
 LABELS = {"target": "{-1, 1}"}
@@ -78,6 +78,13 @@ def test_ranges_are_rounded_outward() -> None:
     assert of("mul", [(2.0, 3.0), (-1.0, 4.0)]) == (-3.0, 12.0)
     assert of("abs", [(-3.0, 2.0)]) == (0.0, 3.0)
     assert of("div", [(1.0, 2.0), (-1.0, 1.0)]) == (-math.inf, math.inf)
+
+
+def test_nothing_is_too_large_or_too_deep_to_be_bounded() -> None:
+    assert power_of((-1.0, 2.0), 5) == (-16.0, 32.0)
+    assert power_of((-3.0, 2.0), 2**100) == (0.0, math.inf)  # whose factors nobody could multiply one by one
+    steepest = lm.formula(f"max({', '.join(f'{slope}*abs(f - y)' for slope in range(400))})")
+    assert (steepest._slopes, steepest.card.traits.convex) == ((-399.0, 399.0), True)
 
 
 def test_most_bounded_losses_of_the_catalogue_are_proved() -> None:

@@ -59,6 +59,8 @@ def _bowl(a: mpf, b: mpf) -> mpf:
     return mp.log1p(a * a) / 2 if b == 0 else mp.expm1(b / 2 * mp.log1p(a * a)) / b
 
 
+_LARGEST = 1 << 16  # a power of two far beyond every float, and beyond what formulas make of floats and come back from
+
 MEANING: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -253,7 +255,7 @@ class Notes:
         values[len(inputs) - 1] = inputs[-1]
         for number, name, meaning, places in steps:
             given = [values[place] for place in places]
-            values[number] = exact.choose(name, given) if meaning is None else meaning(*given)
+            values[number] = exact.choose(name, given) if meaning is None else _within_reach(meaning(*given))
         return values
 
 
@@ -299,5 +301,12 @@ def _begun(notes: Notes, inputs: tuple[Any, ...], precision: int) -> list[Any]:
     values: list[Any] = [*notes._numbers]
     values[: len(inputs)] = inputs
     for number, meaning, places in notes._early:
-        values[number] = meaning(*(values[place] for place in places))
+        values[number] = _within_reach(meaning(*(values[place] for place in places)))
     return values
+
+
+def _within_reach(value: Any) -> Any:
+    """Return a value, infinite if it is so large that its exponential could not be computed in a lifetime."""
+    if isinstance(value, mpf) and value._mpf_[2] + value._mpf_[3] > _LARGEST:
+        return mpmath.inf if value > 0 else -mpmath.inf
+    return value

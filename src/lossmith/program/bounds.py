@@ -10,7 +10,7 @@ known, which is not the same as none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache, partial
@@ -22,6 +22,8 @@ from lossmith.program.ranges import EVERYWHERE, SQUARES, Range, around, meet, mi
 
 _WORK = 1000
 """How many values are looked at, over and over under other conditions, before conditions are left out."""
+_NESTED = 40
+"""How many conditions are looked at one inside the other before those further in are left out."""
 _LONG = 8  # terms of a variable whose square is looked for
 _DEEP = 6
 """How often a product or quotient is taken apart."""
@@ -59,6 +61,11 @@ class _Case:
     found: dict[int, Range] = field(default_factory=dict)
 
 
+_CHOICES = ("where", "alike")
+_DECIDED = (*_CHOICES, "lt", "le", "equal", "both", "either")
+"""Instructions whose range is not made of those of all that they take: choices, and truths."""
+
+
 class _Bounds:
     def __init__(self, program: Program, ranges: dict[str, Range]) -> None:
         names = program.inputs + program.parameters
@@ -72,28 +79,49 @@ class _Bounds:
             given = [self.polynomials[arg] for arg in step.args]
             self.polynomials.append(Polynomial.made(number, step.op, given))
         self.forms = [_form(polynomial) for polynomial in self.polynomials]
-        self.work = _WORK
+        self.work, self.depth = _WORK, 0
 
     def range(self, number: int, case: _Case) -> Range:
         """Return the range of a value where conditions hold."""
-        if number not in case.found:
-            self.work -= 1
-            found = self._plain(number, case)
-            form = self.forms[number]
-            if form is not None and form.key in case.said:
-                said = plus(times(case.said[form.key], around(form.scale)), around(form.offset))
-                narrowed = meet(found, said)
-                found = narrowed if narrowed[0] <= narrowed[1] else found
-            case.found[number] = found
+        waiting = [number]
+        while waiting:  # what others are made of comes first, so that no chain is too long
+            ahead = [arg for arg in self._made_of(waiting[-1]) if arg not in case.found]
+            if ahead:
+                waiting += ahead
+            else:
+                self._find(waiting.pop(), case)
         return case.found[number]
+
+    def _made_of(self, number: int) -> Sequence[int]:
+        """Return the values whose ranges that of another takes under the same conditions, in any case."""
+        step = self.steps.get(number)
+        if step is None or step.op in _DECIDED:
+            return step.args[1:] if step and step.op in _CHOICES and self._leaves_conditions_out else ()
+        return step.args
+
+    @property
+    def _leaves_conditions_out(self) -> bool:
+        return self.work < 0 or self.depth > _NESTED
+
+    def _find(self, number: int, case: _Case) -> None:
+        if number in case.found:
+            return
+        self.work -= 1
+        found = self._plain(number, case)
+        form = self.forms[number]
+        if form is not None and form.key in case.said:
+            said = plus(times(case.said[form.key], around(form.scale)), around(form.offset))
+            narrowed = meet(found, said)
+            found = narrowed if narrowed[0] <= narrowed[1] else found
+        case.found[number] = found
 
     def _plain(self, number: int, case: _Case) -> Range:
         if number not in self.steps:
             return self.given[number]
         step = self.steps[number]
-        if step.op in ("where", "alike"):
+        if step.op in _CHOICES:
             return self._chosen(step, case)
-        if step.op in ("lt", "le", "equal", "both", "either"):
+        if step.op in _DECIDED:
             return EVERYWHERE
         direct = of(step.op, [self.range(arg, case) for arg in step.args], square=len(set(step.args)) == 1)
         a, b = step.args[0], step.args[-1]
@@ -110,10 +138,12 @@ class _Bounds:
     def _chosen(self, step: Step, case: _Case) -> Range:
         condition, *branches = step.args
         found = []
+        self.depth += 1
         for holds, branch in zip((True, False), branches, strict=True):
-            under = case if self.work < 0 else self._assumed(condition, holds, case)
+            under = case if self._leaves_conditions_out else self._assumed(condition, holds, case)
             if under is not None:
                 found.append(self.range(branch, under))
+        self.depth -= 1
         return (min(low for low, _ in found), max(high for _, high in found)) if found else EVERYWHERE
 
     def _assumed(self, condition: int, holds: bool, case: _Case) -> _Case | None:

@@ -78,10 +78,12 @@ def over(b: Range) -> Range:
 
 def power_of(a: Range, exponent: int) -> Range:
     """Return the range of a whole power."""
-    found = a
-    for _ in range(exponent - 1):
-        found = times(found, a)
-    return (max(found[0], 0.0), found[1]) if exponent % 2 == 0 else found
+    if exponent == 1:
+        return a
+    half = power_of(a, exponent // 2)  # so that large exponents, which anybody can write, take no longer
+    low, high = times(half, half)
+    square = max(low, 0.0), high
+    return times(square, a) if exponent % 2 else square
 
 
 def meet(a: Range, b: Range) -> Range:
