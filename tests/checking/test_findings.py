@@ -219,3 +219,9 @@ def test_what_reports_say(loss: str, topic: str, says: str) -> None:
 def test_class_indices_are_no_numbers() -> None:
     assert "y_true class indices, y_pred in (-inf, inf)" in str(lm.check("crammer_singer"))
     assert "here fake is predicted" in lm.check("gan_generator")["left_out"].evidence
+
+
+def test_a_stretch_that_begins_at_0_begins_at_0() -> None:
+    found = lm.check("zero_one")
+    assert "y = 1: f from 0 to inf" in found["minimum"].evidence
+    assert "60% yes: f from 0 to 80" in found["estimates"].evidence

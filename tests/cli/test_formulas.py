@@ -121,3 +121,5 @@ def test_declarations_that_are_none_are_named(words: list[str], says: str) -> No
 def test_a_loss_of_the_catalogue_is_declared_already() -> None:
     with pytest.raises(lm.ParameterError, match="--task declares what a formula takes, and 'huber' is none"):
         declared("huber", "--task", "binary")
+    with pytest.raises(lm.ParameterError, match=r"--parameter declares .* in brackets, as in huber\(\.\.\.\)"):
+        declared("huber(delta=2)", "--parameter", "delta=3")

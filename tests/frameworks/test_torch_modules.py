@@ -182,6 +182,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lm.ShapeError,
         "has (6, 1). Use target.squeeze(-1)",
     ),
+    "label of no class": (lambda: lt.SparseCategoricalCrossEntropy()(Z, Y + 9), lm.DomainError, "but target[0] is 9"),
     "sample weights": (lambda: lt.Huber()(ZEROS, ZEROS, sample_weight=ZEROS), lm.ParameterError, "mean 'weight'?"),
     "distributions by place": (lambda: lt.KLDivergence()(Z, Z), lm.ParameterError, "keywords alone, p=, q="),
     "state": (lambda: lt.Huber().state(ZEROS, ZEROS[:2]), lm.ShapeError, "target has shape (2,)"),

@@ -73,6 +73,9 @@ MISTAKES = {
     "text": Mistake(
         lambda y, f: (["yes"] * 6, f), lm.KindError, ("y_true must hold real numbers", "'yes'", "labels == 'yes'")
     ),
+    "text in objects": Mistake(
+        lambda y, f: (np.array(["yes"] * 6, object), f), lm.KindError, ("y_true", "'yes'", "labels == 'yes'")
+    ),
     "objects": Mistake(lambda y, f: (y, np.array([None] * 6)), lm.KindError, ("y_pred", "dtype=float", "masked")),
     "complex numbers": Mistake(lambda y, f: (y, f + 1j), lm.KindError, ("y_pred", "complex128", "modulus")),
     "dates": Mistake(lambda y, f: (np.array(["2024-01-01"] * 6, "M8[D]"), f), lm.KindError, ("y_true", "datetime64")),

@@ -124,7 +124,7 @@ def _edge(loss: Callable[[Array], Array], inner: float, outer: float, level: flo
         above = ~(loss(between) <= level)
         first = int(np.argmax(above[1:])) + 1  # the outer end is
         inner, outer = float(between[first - 1]), float(between[first])
-    return inner
+    return 0.0 if min(inner, outer) <= 0 <= max(inner, outer) else inner  # around 0 there is no last number
 
 
 def _falls(

@@ -103,7 +103,11 @@ def parse_loss(text: str, declaration: Mapping[str, Any] | None = None) -> Loss:
                 problem += " where you call `lossmith check` or `lossmith export`"
             raise lm.FormulaError(problem, error.text, error.column) from None
     if given:
-        raise ParameterError(f"--{next(iter(given))} declares what a formula takes, and {text!r} is none.")
+        name = text.strip().partition("(")[0]
+        raise ParameterError(
+            f"{_OPTIONS[next(iter(given))]} declares what a formula takes, and {text!r} is none. Values of a loss of "
+            f"the catalogue stand in brackets, as in {name}(...); `lossmith show {name}` has them."
+        )
     try:
         return lm.parse(text)
     except lm.LossNotFoundError:

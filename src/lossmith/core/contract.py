@@ -280,10 +280,11 @@ def numbers(owner: str, label: str, value: Any) -> Array:
 def no_numbers(owner: str, label: str, array: Array) -> KindError:
     """Return the error for an array of NumPy that holds no real numbers."""
     example = repr(array.flat[0]) if array.size else "nothing"
+    kind = "U" if array.size and isinstance(array.flat[0], str) else array.dtype.kind
     mend = {
         "c": "losses are of real numbers: take the modulus, or the parts one by one",
         "O": "convert it with numpy.asarray(..., dtype=float); missing values must become NaN and be masked",
-    }.get(array.dtype.kind, "convert labels to numbers first, such as (labels == 'yes').astype(float)")
+    }.get(kind, "convert labels to numbers first, such as (labels == 'yes').astype(float)")
     return KindError(f"{owner}: {label} must hold real numbers, got {array.dtype} (the first is {example}); {mend}")
 
 

@@ -19,6 +19,7 @@ from lossmith.engines import choice
 from lossmith.engines.llvm.exchange import exports
 from lossmith.engines.numpy import BLOCK
 from lossmith.engines.torch import times
+from lossmith.errors import LossmithError
 from lossmith.frameworks.torch.costs import IN_MEMORY, Call, scaled, weighted
 
 Tensor = Any
@@ -99,8 +100,8 @@ class Quick:
             if ways is None or any(map(_is_negated, tensors)):
                 return None
             found = self.computed(ways, tensors)
-        except (AttributeError, RuntimeError, TypeError):  # there is what is no tensor, or has no numbers in memory
-            return None
+        except (AttributeError, RuntimeError, TypeError, LossmithError):
+            return None  # there is what is no tensor, has no numbers in memory, or calls for a message
         if found is None:
             return None
         (cost, slopes), kind = found
