@@ -1,7 +1,7 @@
 """What rows of probabilities and amounts may hold, for whoever checks them."""
 
-SUM_TOLERANCE = 2.0**-8
-"""How far a row of probabilities may sum from 1; once rounded to bfloat16 they miss it by up to half of that."""
+SUM_TOLERANCE = 2.0**-6
+"""How far a row of probabilities may sum from 1; softmaxes that are computed in bfloat16 miss it by nearly as much."""
 
 LOG_SUM_TOLERANCE = 2.0**-5
 """The same of exponentials of log-probabilities, whose roundings grow with them: up to -16 they are off by that."""
