@@ -252,9 +252,12 @@ def test_a_target_that_wants_a_gradient_is_refused() -> None:
 def test_tangents_are_not_lost() -> None:
     f = torch.tensor([0.0, 3.0], dtype=torch.float64, requires_grad=True)
     y = torch.tensor([0.5, 0.5], dtype=torch.float64)
-    with forward_ad.dual_level():
-        cost = lt.Huber()(forward_ad.make_dual(f, torch.ones_like(f)), y)
-        assert float(forward_ad.unpack_dual(cost).tangent.detach()) == 0.25
+    for here in (f, f.detach()):  # what carries a tangent need not want a gradient
+        with forward_ad.dual_level():
+            cost = lt.Huber()(forward_ad.make_dual(here, torch.ones_like(f)), y)
+            assert float(forward_ad.unpack_dual(cost).tangent.detach()) == 0.25
+    with forward_ad.dual_level(), pytest.raises(lm.KindError, match=r"target\.detach\(\)"):
+        lt.Huber()(f, forward_ad.make_dual(y, torch.ones_like(y)))
 
 
 def test_nothing_is_kept_alive() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.autograd import forward_ad
 
 from lossmith.core.fill import cost_and_slopes
 from lossmith.core.inputs import Input
@@ -164,7 +165,7 @@ def cost(
     for place, (item, tensor) in enumerate(zip(inputs, tensors, strict=True)):
         if not isinstance(tensor, torch.Tensor):
             tensors[place] = torch.as_tensor(tensor)
-        elif learning and tensor.requires_grad:
+        elif (learning and tensor.requires_grad) or _has_tangent(tensor):
             if not item.predicted:
                 raise no_gradient(type(loss).__name__, item.name)
             wanted.append(item.name)
@@ -174,6 +175,11 @@ def cost(
     call = Call(loss, inputs, weights, kept, reduction, empty, wanted, wide)
     transformed = torch._C._are_functorch_transforms_active()
     return _apply(TransformedCost if transformed else Cost, call, *tensors)
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    """Return whether forward-mode differentiation is at work, and this is what it differentiates by."""
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def sums(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> tuple[Tensor, Tensor, Tensor]:
