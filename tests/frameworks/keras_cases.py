@@ -227,6 +227,11 @@ def test_derivatives_are_those_of_the_catalogue() -> None:
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras trains models of PyTorch without a graph")
+def test_a_text_is_a_loss() -> None:
+    assert lk.loss("huber(delta=2)").loss == lm.Huber(delta=2)
+    assert lk.loss("(y - f)**2").loss == lm.formula("(y - f)**2")
+
+
 def test_what_a_graph_cannot_look_at_makes_the_cost_no_number() -> None:
     cost = traced(lambda f: lk.Huber()(np.zeros(3, np.float32), f))
     assert number(cost(np.float32([1, 1, 1]))) == 0.5
@@ -328,7 +333,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lk.Huber(reduction="avg"), lm.ParameterError, "in Keras it is one of"),
     (lambda: lk.Triplet()(ZEROS, ZEROS), lm.ParameterError, "model.compile and fit pass y_true and y_pred alone"),
     (lambda: model(lk.GaussianNLL()).evaluate(X, Y, verbose=0), lm.ParameterError, "variance is missing"),
-    (lambda: lk.loss("huber"), lm.ParameterError, "got str"),
+    (lambda: lk.loss("huber(delta=-1)"), lm.ParameterError, "delta must lie in (0, inf)"),
+    (lambda: lk.loss(keras.losses.Huber()), lm.ParameterError, "a text that names one, got Huber"),
     (lambda: lk.Invalid("huber"), lm.ParameterError, "got str"),
     (lambda: lk.register(lm.Huber()), lm.ParameterError, "a class of losses is wanted"),
     (lambda: lk.Huber()(ZEROS, ZEROS, np.array(["a"] * 3)), lm.KindError, "sample_weight must hold real numbers"),
@@ -339,6 +345,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lk.KLDivergence()(np.eye(3), np.zeros((3, 2))), lm.ShapeError, "so y_pred must have shape (3, 3)"),
     (lambda: lk.huber, AttributeError, "That of Keras is called Huber() here."),
     (lambda: lk.MeanSquaredError, AttributeError, "That of Keras is called SquaredError() here."),
+    (lambda: lk.MeanAbsolutePercentageError, AttributeError, "Error() here, and is 100 times as large."),
     (lambda: lk.Hubber, AttributeError, "Did you mean 'Huber'?"),
 ]
 

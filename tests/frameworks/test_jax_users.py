@@ -151,7 +151,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: lj.cost("y_pred - y", ZEROS, ZEROS), lm.FormulaError, "y_pred"),
     (lambda: lj.hubber, AttributeError, "Did you mean 'huber'?"),
-    (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error here."),
+    (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error() here."),
+    (lambda: lj.huber_loss, AttributeError, "That of optax is called huber() here."),
     (lambda: lj.mse, AttributeError, "It is called 'squared_error' here."),
 ]
 

@@ -244,6 +244,12 @@ def test_a_gradient_can_be_asked_for_twice() -> None:
     torch.testing.assert_close(torch.autograd.grad(3 * cost, x)[0], 3 * kept)
 
 
+def test_a_text_is_a_loss() -> None:
+    x, y = torch.tensor([0.0, 5.0]), torch.tensor([1.0, 2.0])
+    assert lt.module("huber(delta=2)")(x, y) == lt.Huber(delta=2)(x, y)
+    assert lt.module("where(f < y, 4*(y - f)**2, (y - f)**2)", reduction="sum")(x, y) == 13
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     x = torch.full((70_000,), 3.0, dtype=dtype, requires_grad=True)
@@ -337,6 +343,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "SparseCategoricalCrossEntropy(class_axis=1) here",
     ),
     (lambda: lt.mse_loss, AttributeError, "That of PyTorch is called SquaredError() here."),
+    (lambda: lt.CTCLoss, AttributeError, "That of PyTorch has no counterpart here (sequences)."),
+    (lambda: lt.module(torch.nn.HuberLoss()), lm.ParameterError, "a text that names one, got HuberLoss"),
     (lambda: lt.nothing, AttributeError, "no attribute 'nothing'"),
     (
         lambda: lt.SparseCategoricalCrossEntropy()(torch.zeros(2, 3), torch.tensor([0, 3])),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -114,19 +114,29 @@ def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
     return found
 
 
-def called(text: str) -> str:
-    """Return what makes a loss, given its text: its class with its options, but without numbers that shape it."""
-    loss = parse(text)
+def called(loss: Loss, owner: str) -> str:
+    """Return what makes a loss by the name of its owner with its options, but without numbers that shape it."""
     declared = {key: item for key, item in loss.declared().items() if isinstance(item, Integer | Option)}
     chosen = (f"{key}={loss.values[key]!r}" for key, item in declared.items() if loss.values[key] != item.default)
-    return f"{type(loss).__name__}({', '.join(chosen)})"
+    return f"{owner}({', '.join(chosen)})"
 
 
-def theirs(peer: str, name: str) -> str:
-    """Return what the loss that a peer calls so is called here, in the words of the table of peers, or nothing."""
+def theirs(peer: str, name: str, owner: Callable[[Loss], str] = lambda loss: type(loss).__name__) -> str:
+    """Return what to say of a peer's name for a loss, in the words of the table of peers, or nothing if it has none.
+
+    Args:
+        peer: which table.
+        name: the name, without those of modules.
+        owner: what makes a loss here.
+    """
     table = tomllib.loads(resources.files("lossmith").joinpath(f"peers/{peer}.toml").read_text(encoding="utf-8"))
-    rows = (row for row in table["loss"] if any(full.rpartition(".")[2] == name for full in row["names"]))
-    return next((str(row["ours"]) for row in rows), "")
+    for row in table["loss"]:
+        if any(full.rpartition(".")[2] == name for full in row["names"]):
+            loss, factor = parse(row["ours"]), row.get("factor", 1)
+            differs = f", and is {factor} times as large" if factor != 1 else ""
+            return f" That of {table['peer']} is called {called(loss, owner(loss))} here{differs}."
+    absent = (why for full, why in table["absent"].items() if full.rpartition(".")[2] == name)
+    return "".join(f" That of {table['peer']} has no counterpart here ({why})." for why in absent)
 
 
 def outside(loss: Loss, found: int, words: Words, mend: str) -> DomainError:

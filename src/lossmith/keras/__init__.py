@@ -35,7 +35,7 @@ def loss(
     """Return a loss as an object of Keras.
 
     Args:
-        loss: any loss.
+        loss: any loss, or its text, such as ``"huber(delta=1.35)"``.
         reduction, name, dtype: see ``LossObject``.
     """
     return LossObject(loss, reduction=reduction, name=name, dtype=dtype)

@@ -27,7 +27,7 @@ def module(loss: Any, *, reduction: str = "mean", empty: str = "zero") -> LossMo
     """Return a loss as a module of PyTorch.
 
     Args:
-        loss: any loss; its own ``class_axis`` holds.
+        loss: any loss, or its text, such as ``"huber(delta=1.35)"``; its own ``class_axis`` holds.
         reduction, empty: see ``LossModule``.
     """
     return LossModule(loss, reduction=reduction, empty=empty)

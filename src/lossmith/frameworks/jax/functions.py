@@ -135,8 +135,8 @@ def signature(cls: type[Loss]) -> inspect.Signature:
 
 def _instead(name: str) -> str:
     """Return what to take in the place of a function of optax, or of another name of a loss."""
-    if ours := theirs("optax", name):
-        return f" That of optax is called {ours} here."
+    if said := theirs("optax", name, lambda loss: loss.name):
+        return said
     try:
         return f" It is called {loss_class(name).name!r} here."
     except LossNotFoundError:

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 
 from lossmith.core.loss import Loss
-from lossmith.core.registry import loss_class, names
+from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
 from lossmith.errors import ParameterError, did_you_mean
-from lossmith.frameworks.calls import called, settled, theirs
+from lossmith.frameworks.calls import settled, theirs
 from lossmith.frameworks.keras import configs, costs
 from lossmith.frameworks.keras.inputs import inputs_of, mask_of, words
 
@@ -43,7 +43,7 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
     ``loss(y_true, y_pred, variance=v)``.
 
     Args:
-        loss: the loss.
+        loss: the loss, or its text.
         reduction: in the words of Keras: ``sum_over_batch_size`` or ``mean`` (Σwl/n, the default),
             ``mean_with_sample_weight`` (Σwl/Σw, which the catalogue calls ``mean``), ``sum``, ``none``.
         name: what Keras calls it; by default as the catalogue does.
@@ -51,18 +51,22 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
     """
 
     def __init__(
-        self, loss: Loss, *, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+        self,
+        loss: Loss | str,
+        *,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        if not isinstance(loss, Loss):
-            raise ParameterError(f"a loss of the catalogue, a sum or your own is wanted; got {type(loss).__name__}")
+        found = parse(loss)
         if reduction not in _REDUCTIONS:
             known = ", ".join(repr(word) for word in _REDUCTIONS)
             raise ParameterError(
                 f"reduction={reduction!r} is not known; in Keras it is one of {known}."
                 f"{_OURS.get(str(reduction)) or did_you_mean(str(reduction), filter(None, _REDUCTIONS))}"
             )
-        super().__init__(name=name or loss.name, reduction=reduction, dtype=dtype)
-        self.loss = settled(loss)
+        super().__init__(name=name or found.name, reduction=reduction, dtype=dtype)
+        self.loss = settled(found)
 
     def __call__(self, y_true: Any = None, y_pred: Any = None, sample_weight: Any = None, **named: Any) -> Tensor:
         """Return the cost.
@@ -150,5 +154,4 @@ def every_class() -> dict[str, type[LossObject]]:
 
 def instead(name: str, known: Mapping[str, Any]) -> str:
     """Return what to take in the place of a loss of Keras, or of a misspelt name."""
-    ours = theirs("keras", name)
-    return f" That of Keras is called {called(ours)} here." if ours else did_you_mean(name, known)
+    return theirs("keras", name) or did_you_mean(name, known)

@@ -11,10 +11,10 @@ import torch
 
 from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
-from lossmith.core.registry import loss_class, names
+from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
 from lossmith.errors import did_you_mean
-from lossmith.frameworks.calls import TORCH, bound, called, order, outside, theirs
+from lossmith.frameworks.calls import TORCH, bound, order, outside, theirs
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check
@@ -37,7 +37,7 @@ class LossModule(Holder):
     are buffers: ``.to()`` moves them, ``state_dict`` has them, and what is written into them holds from then on.
 
     Args:
-        loss: the loss.
+        loss: the loss, or its text.
         reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n), ``sum`` or ``none``.
         empty: what a mean over nothing is: ``zero`` (default), ``nan`` or ``error``.
     """
@@ -45,10 +45,10 @@ class LossModule(Holder):
     invalid: Tensor
     """How many examples outside the domains traced calls met, whose values nobody could look at; see ``check``."""
 
-    def __init__(self, loss: Loss, *, reduction: str = "mean", empty: str = "zero") -> None:
+    def __init__(self, loss: Loss | str, *, reduction: str = "mean", empty: str = "zero") -> None:
         super().__init__()
         self.reduction, self.empty = check_reduction(reduction), check_empty(empty)
-        self._hold(loss)
+        self._hold(parse(loss))
         self._prepare()
         self.register_buffer("invalid", torch.zeros((), dtype=torch.int64), persistent=False)
 
@@ -209,8 +209,7 @@ def module_class(name: str) -> type[LossModule]:
 
 def _instead(name: str) -> str:
     """Return what to take in the place of a loss of PyTorch, or of a misspelt name."""
-    ours = theirs("torch", name)
-    return f" That of PyTorch is called {called(ours)} here." if ours else did_you_mean(name, every_name())
+    return theirs("torch", name) or did_you_mean(name, every_name())
 
 
 @lru_cache(maxsize=1)
