@@ -283,7 +283,7 @@ def vast(tmp_path: Path) -> Vast:
 @pytest.fixture
 def _only_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let kernels work on the last two blocks only, so that vast arrays cost neither time nor memory."""
-    monkeypatch.setattr(threads, "run", lambda work, blocks, least: work(blocks - 2, blocks))
+    monkeypatch.setattr(threads, "run", lambda work, blocks, *_: work(blocks - 2, blocks))
 
 
 @pytest.mark.usefixtures("_only_the_end")

@@ -226,12 +226,12 @@ def test_derivatives_are_those_of_the_catalogue() -> None:
         np.testing.assert_allclose(number(second), loss.hessian(**arrays), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras trains models of PyTorch without a graph")
 def test_a_text_is_a_loss() -> None:
     assert lk.loss("huber(delta=2)").loss == lm.Huber(delta=2)
     assert lk.loss("(y - f)**2").loss == lm.formula("(y - f)**2")
 
 
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras trains models of PyTorch without a graph")
 def test_what_a_graph_cannot_look_at_makes_the_cost_no_number() -> None:
     cost = traced(lambda f: lk.Huber()(np.zeros(3, np.float32), f))
     assert number(cost(np.float32([1, 1, 1]))) == 0.5

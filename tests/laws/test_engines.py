@@ -32,6 +32,7 @@ ONE_TRUTH = {
     "structures/test_distance.py": "kernels know no distances",
     "structures/test_levels.py": "kernels know no levels",
     "structures/test_plain.py": "chooses its engines itself, and the sizes that go with them",
+    "structures/test_plain_large.py": "is about numbers that kernels take",
     "structures/test_plain_each.py": "chooses its engines itself, and the sizes that go with them",
     "structures/test_plain_inputs.py": "chooses its engines itself, and the sizes that go with them",
     "structures/test_plain_often.py": "chooses its engines itself, and the sizes that go with them",

@@ -59,8 +59,6 @@ def _bowl(a: mpf, b: mpf) -> mpf:
     return mp.log1p(a * a) / 2 if b == 0 else mp.expm1(b / 2 * mp.log1p(a * a)) / b
 
 
-_LARGEST = 1 << 16  # a power of two far beyond every float, and beyond what formulas make of floats and come back from
-
 MEANING: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -101,7 +99,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "log_factorial_excess": lambda a: _log_factorial(a) - _mul0(a, _log(a)) + a,
     "sloped": lambda a, b, c: a,
     "alike": lambda a, b, c: b,
-    "mul_exp": lambda a, b: a * mp.exp(b),
+    "mul_exp": lambda a, b: a * MEANING["exp"](b),
     "mul0": _mul0,
     "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b,
@@ -110,6 +108,25 @@ MEANING: dict[str, Callable[..., Any]] = {
     "either": lambda a, b: a or b,
 }
 """Each instruction that makes no choice, from its meaning alone."""
+
+_LARGEST = 1 << 16  # a power of two far beyond every float, and beyond what formulas make of floats and come back from
+
+
+def _within_reach(meaning: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a meaning that takes numbers for infinite whose exponential could not be computed in a lifetime."""
+
+    def held(a: mpf) -> mpf:
+        beyond = a._mpf_[2] + a._mpf_[3] > _LARGEST
+        return a if not beyond else mpmath.inf if a > 0 else -mpmath.inf
+
+    return lambda *given: meaning(*map(held, given))
+
+
+for _name in (
+    "exp", "tanh", "sigmoid", "softplus", "logcosh", "sech2", "expm1", "expm1_excess", "bell", "bell_bowl",
+    "bell_slope", "bell_curvature",
+):  # fmt: skip
+    MEANING[_name] = _within_reach(MEANING[_name])
 
 CHOOSE: dict[str, Callable[..., Any]] = {
     "abs": mp.sign,
@@ -255,7 +272,7 @@ class Notes:
         values[len(inputs) - 1] = inputs[-1]
         for number, name, meaning, places in steps:
             given = [values[place] for place in places]
-            values[number] = exact.choose(name, given) if meaning is None else _within_reach(meaning(*given))
+            values[number] = exact.choose(name, given) if meaning is None else meaning(*given)
         return values
 
 
@@ -301,12 +318,5 @@ def _begun(notes: Notes, inputs: tuple[Any, ...], precision: int) -> list[Any]:
     values: list[Any] = [*notes._numbers]
     values[: len(inputs)] = inputs
     for number, meaning, places in notes._early:
-        values[number] = _within_reach(meaning(*(values[place] for place in places)))
+        values[number] = meaning(*(values[place] for place in places))
     return values
-
-
-def _within_reach(value: Any) -> Any:
-    """Return a value, infinite if it is so large that its exponential could not be computed in a lifetime."""
-    if isinstance(value, mpf) and value._mpf_[2] + value._mpf_[3] > _LARGEST:
-        return mpmath.inf if value > 0 else -mpmath.inf
-    return value
