@@ -16,7 +16,7 @@ from lossmith.engines.llvm.frame import NOWHERE, RECORD
 
 Array = npt.NDArray[Any]
 
-FEW = 64
+FEW = 12
 """Blocks that are few: Python is quicker over their records, and NumPy smaller over those of more."""
 
 
