@@ -83,3 +83,11 @@ def test_of_several_sets_the_one_decides_that_does_in_the_library(train: Callabl
 def test_estimators_say_where_settings_of_the_library_go(library: ModuleType) -> None:
     with pytest.raises(lm.ParameterError, match=r"Classifier has no argument 'depth'.* params={'depth': 3}"):
         library.Classifier(depth=3)
+
+
+@EACH
+@pytest.mark.parametrize("loss", ["cross_entropy", OVER_CLASSES])
+def test_a_class_that_only_a_validation_set_has_is_refused(train: Callable, loss: str) -> None:
+    X, y = np.arange(600.0).reshape(300, 2), np.arange(300) % 3
+    with pytest.raises(lm.DomainError, match=r"4.*classes=|\[0, 3\), but y_true\[\d+\] is 4"):
+        train(loss, X, y, rounds=2, validation=(X, np.where(y == 2, 4, y)))

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPTS = {
     "kernels": ["--only", "huber", "--only", "kl_divergence", "--calls", "2"],
+    "ways": ["--size", "300000", "--rounds", "1"],
     "switch": ["--only", "huber"],
     "boosting": ["--speed", "--rows", "2e4", "--trees", "2", "--rounds", "1"],
     "constants": ["--rows", "500", "--rounds", "1"],

@@ -76,7 +76,8 @@ class PlainNumbers(Plain):
         if columns is None or into is None:
             return None
         flat = dict(zip(parts, [array.reshape(-1) for array in into], strict=True))
-        return None if self._fill(columns, flat, summed=False) is None else into
+        rows = compiled_rows(f.size, engine.BLOCK, calls=self._loss._calls)
+        return None if self._fill(columns, flat, rows, summed=False) is None else into
 
     def _into(self, out: Any, parts: Sequence[str], f: Array, columns: Sequence[Array]) -> list[Array] | None:
         """Return an array for each part, those that a caller brought among them, if they are all right."""
@@ -99,18 +100,17 @@ class PlainNumbers(Plain):
             if found:
                 return found[0]
         divisor = size if mean else 1
-        sums = self._fill(columns, written, summed=True, divisor=divisor)
+        sums = self._fill(columns, written, rows, summed=True, divisor=divisor)
         try:
             return None if sums is None else math.fsum(sums) / divisor
         except OverflowError:
             return None
 
     def _fill(
-        self, columns: Sequence[Array], into: Mapping[str, Array], *, summed: bool, divisor: int = 1
+        self, columns: Sequence[Array], into: Mapping[str, Array], rows: int, *, summed: bool, divisor: int = 1
     ) -> list[float] | None:
-        """Write parts, derivatives divided, and return the sums of losses, if all that the inputs hold is right."""
+        """Write parts, the first rows by a kernel, derivatives divided; return the sums of losses, if all is right."""
         size = columns[0].size
-        rows = compiled_rows(size, engine.BLOCK, calls=self._loss._calls)
         if rows == size:
             return self._by_kernel(columns, into, summed, divisor)
         if size - rows > engine.TILE:

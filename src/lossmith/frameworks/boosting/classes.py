@@ -36,11 +36,22 @@ class Classes(Form):
         self._declared, self._mends = declared, mends
 
     def targets(self, y: Array) -> Array:
-        """Return targets as the loss takes them: an index, or a distribution a row where it asks for one."""
+        """Return targets as the loss takes them: an index, or a distribution a row where it asks for one.
+
+        Raises:
+            DomainError: for a class beyond those that there are, such as one of a validation set alone.
+        """
         if y.ndim == 2:
             return y
         indices = y.astype(np.intp)
-        return np.eye(self.outputs)[indices] if self.one_hot else indices
+        if not self.one_hot:
+            return indices
+        if indices.max(initial=0) >= self.outputs:
+            raise DomainError(
+                f"{self.loss}: a target is of class {indices.max()}, but the classes go from 0 to {self.outputs - 1}; "
+                f"say how many there are by {self._mends}="
+            )
+        return np.eye(self.outputs)[indices]
 
     def narrow(self, y: Array) -> Array:
         """Return targets as ``fill`` takes them: distributions in float32."""

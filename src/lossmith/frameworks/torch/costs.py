@@ -179,7 +179,7 @@ def cost(
 
 def _has_tangent(tensor: Tensor) -> bool:
     """Return whether forward-mode differentiation is at work, and this is what it differentiates by."""
-    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def sums(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,85 @@
+"""Ways that a call of many numbers may take, in turns in one process: what each of three choices of the engine brings.
+
+``python -m benchmarks.ways`` prints a table of medians: of the short way beside the long one, of blocks that
+threads count beside halves of them, and of outputs just behind the inputs in their pages beside those that lie apart,
+written past the caches all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import lossmith as lm
+from lossmith.engines.llvm import kernel, threads
+
+LOSSES = ("squared_error", "huber", "binary_cross_entropy")
+PAGE, BEHIND = 4096, 48
+
+
+def array(size: int, begin: int) -> np.ndarray:
+    """Return float32 numbers that begin so many bytes into a page."""
+    raw = np.zeros(4 * size + 2 * PAGE, np.uint8)
+    start = -raw.ctypes.data % PAGE + begin
+    return raw[start : start + 4 * size].view(np.float32)
+
+
+def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median milliseconds of each, after one call that is not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 1):
+        for name, run in runs.items():
+            begun = time.perf_counter()
+            run()
+            if turn:
+                taken[name].append(1e3 * (time.perf_counter() - begun))
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def ways(name: str, size: int) -> dict[str, Callable[[], object]]:
+    """Return a call of gradient and Hessian in each way; ``now`` is how calls go."""
+    short, long, run, near = lm.get(name), lm.get(name), threads.run, kernel.NEAR
+    long.__dict__["_plain"] = None
+    y, f, *apart = (array(size, begin) for begin in (1024 - BEHIND, 1024 - BEHIND, 2048, 3072))
+    y[:], f[:] = np.arange(size) % 2, np.linspace(-3, 3, size)
+    behind = [array(size, 1024), array(size, 1024)]
+
+    def call(loss: lm.Loss, out: list[np.ndarray]) -> object:
+        return loss.evaluate(y, f, ("gradient", "hessian"), out=dict(zip(("gradient", "hessian"), out, strict=True)))
+
+    def halves() -> None:
+        threads.run = lambda work, blocks, least, shared=None: run(work, blocks, least)
+        call(short, apart)
+        threads.run = run
+
+    def past() -> None:
+        kernel.NEAR = 0
+        call(short, behind)
+        kernel.NEAR = near
+
+    return {
+        "now": lambda: call(short, apart), "long way": lambda: call(long, apart), "halves": halves,
+        "behind, now": lambda: call(short, behind), "behind, past the caches": past,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, action="append", help="numbers; by default 262,144, 1 and 8 million")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    names = list(ways(LOSSES[0], 1))
+    print(f"| gradient and Hessian, float32, {lm.get_num_threads()} threads, ms | {' | '.join(names)} |")
+    print(f"| --- |{' ---: |' * len(names)}")
+    for size in options.size or (1 << 18, 10**6, 8 * 10**6):
+        for name in LOSSES:
+            found = in_turns(ways(name, size), options.rounds)
+            print(f"| {name}, {size:,} | {' | '.join(f'{ms:.2f}' for ms in found.values())} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
