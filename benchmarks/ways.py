@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.ways`` prints a table of medians: of the short way beside the long one, of blocks that
 threads count beside halves of them, and of outputs just behind the inputs in their pages beside those that lie apart,
-written past the caches all the same.
+written past the caches all the same. ``--blocks`` prints microseconds of calls of a few blocks, cost and gradient: by
+functions that read arrays by themselves, beside the short way of Python, which such calls would go otherwise.
 """
 
 from __future__ import annotations
@@ -67,11 +68,40 @@ def ways(name: str, size: int) -> dict[str, Callable[[], object]]:
     }  # fmt: skip
 
 
+def of_blocks(name: str, shape: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+    """Return a call of a few blocks in both ways."""
+    function, python = lm.get(name), lm.get(name)
+    python._plain._entries.make = lambda *_, **__: None
+    draw = np.random.default_rng(0)
+    f = draw.normal(size=shape).astype(np.float32)
+    y = draw.integers(0, shape[1], shape[0]) if len(shape) > 1 else draw.integers(0, 2, shape).astype(np.float32)
+    out = np.empty_like(f)
+    return {
+        "function": lambda: function.cost_and_gradient(y, f, out=out),
+        "Python": lambda: python.cost_and_gradient(y, f, out=out),
+    }
+
+
+def blocks(rounds: int) -> None:
+    """Print the table of calls of a few blocks."""
+    print("| cost and gradient, float32, us | function | Python | ratio |\n| --- | ---: | ---: | ---: |")
+    cases = [(name, (size,)) for size in (1 << 15, 1 << 16) for name in LOSSES]
+    rows = "sparse_categorical_cross_entropy"
+    for name, shape in [*cases, (rows, (3_200, 10)), (rows, (32, 1_000)), (rows, (64, 1_000))]:
+        found = [1e3 * ms for ms in in_turns(of_blocks(name, shape), 100 * rounds).values()]
+        what = " x ".join(f"{length:,}" for length in shape)
+        print(f"| {name}, {what} | {found[0]:.1f} | {found[1]:.1f} | {found[0] / found[1]:.2f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, action="append", help="numbers; by default 262,144, 1 and 8 million")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--blocks", action="store_true", help="calls of a few blocks")
     options = parser.parse_args()
+    if options.blocks:
+        blocks(options.rounds)
+        return
     names = list(ways(LOSSES[0], 1))
     print(f"| gradient and Hessian, float32, {lm.get_num_threads()} threads, ms | {' | '.join(names)} |")
     print(f"| --- |{' ---: |' * len(names)}")

@@ -286,7 +286,7 @@ def test_tensors_that_nobody_tells_of_go_by_arrays(monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(slope, lm.Huber().cost_and_gradient(y.numpy(), f.detach().numpy())[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("count", [40, 30_000])
+@pytest.mark.parametrize("count", [40, 140_000])
 @pytest.mark.parametrize("loss", [lm.GaussianNLL(), lm.KLDivergence(), lm.AlphaDivergence()], ids=str)
 def test_gradients_that_nobody_wants_are_not_computed(loss: Loss, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {}

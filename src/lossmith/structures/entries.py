@@ -48,6 +48,7 @@ class Entries:
         sizes: tuple[int, int],
         *,
         mean: bool,
+        tail: int = 1,
         twin: bool = False,
     ) -> Entry | None:
         """Return the function of a kernel, which from now on takes calls at once, where there can be one.
@@ -59,11 +60,12 @@ class Entries:
             written: how many are.
             sizes: the least and the most numbers in an array.
             mean: whether the cost is a mean, and no sum.
+            tail: numbers that the last of several blocks holds at least.
             twin: whether the kernel is one that takes the place of NumPy; see ``entry.entry``.
         """
         kind = (written > 0, mean, choice._forced)
         if (key, kind) not in self._made:
-            made = self.make(call, arrays, written, sizes, mean=mean, twin=twin)
+            made = self.make(call, arrays, written, sizes, mean=mean, tail=tail, twin=twin)
             self._made[key, kind] = made
             if made:
                 self.known[kind] = (made, *self.known.get(kind, ()))[:MOST]
@@ -77,6 +79,7 @@ class Entries:
         sizes: tuple[int, int],
         *,
         mean: bool,
+        tail: int = 1,
         twin: bool = False,
         export: int = 0,
     ) -> Entry | None:
@@ -94,4 +97,4 @@ class Entries:
             for place, array in enumerate(arrays)
         ]
         axes = None if self._axes is None else (self._axes, self._axes)
-        return entry(call.target, held, self._lead, *sizes, mean=mean, axes=axes, twin=twin, export=export)
+        return entry(call.target, held, self._lead, *sizes, mean=mean, tail=tail, axes=axes, twin=twin, export=export)

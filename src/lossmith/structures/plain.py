@@ -49,9 +49,11 @@ class Plain(ABC):
         lead: the place of that input among all.
         largest: numbers in an array up to which the way matters.
         cost_alone: the same for a cost without gradient.
+        tail: numbers that the last of several blocks holds at least, if a kernel takes it.
     """
 
     largest = cost_alone = LARGEST
+    tail = 1
 
     def __init__(self, loss: Loss, axes: int | None = None) -> None:
         self._names = tuple(item.name for item in loss.inputs)
@@ -95,7 +97,7 @@ class Plain(ABC):
         outs = self._outs(out, f) if gradient else ()
         if outs is None:
             return None
-        if f.size <= engine.BLOCK:
+        if f.size <= LARGEST:
             for entry in self._entries.known.get((gradient, mean, choice._forced), ()):
                 cost = entry(*given, *outs)
                 if cost is not None:
@@ -172,8 +174,8 @@ class Plain(ABC):
         """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
 
     @abstractmethod
-    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[Ready | RowCall, int]:
-        """Return the kernel for arrays that lie like these, and how many numbers of a predicted input are a block.
+    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> Ready | RowCall:
+        """Return the kernel for arrays that lie like these.
 
         Args:
             columns: the inputs, as ``columns`` gives them.
@@ -195,16 +197,17 @@ class Plain(ABC):
             export: what tells where tensors lie; see ``entry.entry``.
         """
         f = given[self.lead]
-        few = f.dtype in COMPUTED and 0 < f.size <= engine.BLOCK and compiled_rows(engine.BLOCK, engine.BLOCK) > 0
+        few = f.dtype in COMPUTED and 0 < f.size <= LARGEST and compiled_rows(engine.BLOCK, engine.BLOCK) > 0
         columns = self.columns(given, f) if few else None
         if columns is None or not all(map(is_straight, columns)):
             return None
         into = {self._parts[place]: np.empty_like(columns[place]) for place in wanted}
         try:
-            call, most = self.kernel(columns, into)
+            call = self.kernel(columns, into)
         except NoKernel:
             return None
-        return self._entries.make(call, (*columns, *into.values()), len(into), (1, most), mean=mean, export=export)
+        arrays, sizes = (*columns, *into.values()), (1, call.most)
+        return self._entries.make(call, arrays, len(into), sizes, mean=mean, tail=self.tail, export=export)
 
 
 def takes(out: Any, like: Array) -> bool:

@@ -15,7 +15,7 @@ from lossmith.core.mistakes import FEW_LOGITS
 from lossmith.core.outputs import fresh, of_program
 from lossmith.engines import choice
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import SMALLEST, NoKernel, compiled_is_available, compiled_rows
+from lossmith.engines.choice import MANY, SMALLEST, NoKernel, compiled_is_available, compiled_rows
 from lossmith.engines.facts import is_arithmetic
 from lossmith.structures.plain import COMPUTED, LARGEST, Plain, are_apart, is_straight, takes
 
@@ -44,6 +44,7 @@ class PlainNumbers(Plain):
     def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
         super().__init__(loss)
         self._loss, self._clear = loss, clear
+        self.tail = SMALLEST if loss._calls < MANY else 1
         self._kernels: dict[tuple[Any, ...], Ready] = {}
         self._called = 0
 
@@ -95,7 +96,7 @@ class PlainNumbers(Plain):
     def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
         size, written = columns[0].size, dict(zip(self._slopes, into, strict=False))
         rows = compiled_rows(size, engine.BLOCK, calls=self._loss._calls)
-        if rows == size <= engine.BLOCK or (not rows and self._is_frequent):
+        if rows == size <= LARGEST or (not rows and self._is_frequent):
             found = self._at_once(columns, written, mean=mean, twin=not rows)
             if found:
                 return found[0]
@@ -166,10 +167,12 @@ class PlainNumbers(Plain):
         if ready is None:
             self._has_twin = self._has_twin and not twin
             return None
-        small = columns[0].size < SMALLEST
-        sizes = (1, SMALLEST - 1) if small else (SMALLEST, engine.BLOCK)
+        size = columns[0].size
+        if size > ready.most:
+            return None
+        sizes = (1, SMALLEST - 1) if size < SMALLEST else (SMALLEST, ready.most)
         key, arrays = (types, bool(into), sizes, twin), (*straight, *into.values())
-        entry = self._entries.of(key, ready, arrays, len(into), sizes, mean=mean, twin=twin)
+        entry = self._entries.of(key, ready, arrays, len(into), sizes, mean=mean, tail=self.tail, twin=twin)
         return (entry(*arrays),) if entry else None
 
     @property
@@ -231,9 +234,9 @@ class PlainNumbers(Plain):
             summed=summed and not twin, divided=twin, in_place=in_place, move=move or kernel.WITHIN,
         )  # fmt: skip
 
-    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[Ready, int]:
+    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> Ready:
         """Return the kernel for arrays that lie like these; see ``Plain.kernel``."""
-        return self._ready(columns, into, in_place=True), engine.BLOCK
+        return self._ready(columns, into, in_place=True)
 
 
 def _straight(array: Array, kind: np.dtype[Any] | None) -> Array:

@@ -73,8 +73,8 @@ class PlainRows(Plain):
                 return None
             self._kernels[key] = call
         arrays = (*columns, *into)
-        if rows <= block:
-            entry = self._entries.of(key, call, arrays, len(into), (1, block * classes), mean=mean)
+        if rows * classes <= call.most:
+            entry = self._entries.of(key, call, arrays, len(into), (1, call.most), mean=mean)
             if entry:
                 return entry(*arrays)
         divisor = rows if mean else 1
@@ -88,10 +88,9 @@ class PlainRows(Plain):
         batch = self._loss._batch(dict(zip(self._names, columns, strict=True)), None, None, trusted=True)
         return self._loss._prepared(batch.size, batch, into, summed=True).call
 
-    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> tuple[RowCall, int]:
+    def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> RowCall:
         """Return the kernel for arrays that lie like these; see ``Plain.kernel``."""
-        classes = columns[self.lead].shape[1]
-        return self._ready(columns, into), max(1, engine.BLOCK // classes) * classes
+        return self._ready(columns, into)
 
 
 def _are_logits(rows: Array) -> bool:

@@ -1,8 +1,8 @@
 """Kernels as functions of Python that read arrays by themselves.
 
 What Python asks of an array in a microsecond, its type, its shape, how and where it lies, machine code reads in a few
-nanoseconds where NumPy keeps it, and that is most of what a small call takes. So a kernel over at most a block is made
-a function like those that Python has in C. It takes arrays of NumPy itself, of the types that it was made for and in
+nanoseconds where NumPy keeps it, and that is most of what a small call takes. So a kernel over a few blocks is made a
+function like those that Python has in C. It takes arrays of NumPy itself, of the types that it was made for and in
 one piece, and returns the cost. For whatever else comes, and whatever calls for a message, it returns ``None``, and
 that goes the general way. Tensors of libraries that tell machine code where they lie are taken likewise.
 """
@@ -33,6 +33,7 @@ from lossmith.engines.llvm.entry_layout import (
     MOST,
     NAME,
     OF_ARRAYS,
+    SEVERAL,
     SHAPE,
     Fact,
     Slot,
@@ -73,11 +74,12 @@ class Held:
 
 @dataclass(frozen=True)
 class Target:
-    """A kernel as it is called over one block.
+    """A kernel as it is called over a few blocks.
 
     Attributes:
         kernel: compiled.
         kept: what must live as long.
+        block: rows of a block.
         constants: where those of a kernel of numbers are.
         leaves: whether it counts what it leaves to the reference.
         table: the pointers of a kernel of rows; what a call brings is put in.
@@ -90,6 +92,7 @@ class Target:
 
     kernel: Any
     kept: Any
+    block: int
     constants: int = 0
     leaves: bool = False
     table: Sequence[int | None] = ()
@@ -115,6 +118,16 @@ class _Known(np.ndarray[Any, Any]):
     kept: Any
 
 
+def most(block: int, least: int) -> int:
+    """Return how many numbers a function takes at most: those of a block, and more where one thread is best.
+
+    Args:
+        block: numbers in a block.
+        least: blocks that are worth a thread of their own.
+    """
+    return block * min(SEVERAL, 2 * least - 1)
+
+
 def entry(
     target: Target,
     arrays: Sequence[Held],
@@ -123,17 +136,19 @@ def entry(
     most: int,
     *,
     mean: bool,
+    tail: int = 1,
     axes: tuple[int, int] | None = None,
     twin: bool = False,
     export: int = 0,
 ) -> Entry | None:
-    """Return the function of a kernel over one block, or nothing where arrays do not lie as is known.
+    """Return the function of a kernel over a few blocks, or nothing where arrays do not lie as is known.
 
     Args:
         target: the kernel.
         arrays: what a call brings: first what is read, then what is written.
         lead: the place of the array whose shape the others must have.
         least, most: how many numbers that holds.
+        tail: how many the last of several blocks holds at least.
         mean: whether the cost is a mean, and no sum.
         axes: the least and the most axes of that array; by default all that numbers, or rows, can have.
         twin: whether it is a kernel of numbers that writes losses first, and divides derivatives; losses are then
@@ -148,7 +163,7 @@ def entry(
         return None
     if twin and not _sums_as_numpy():
         return None
-    classes, block, group = (*target.sizes, 0, 0, 0)[:3]
+    classes, _, group = (*target.sizes, 0, 0, 0)[:3]
     least_axes, most_axes = axes or (2 if classes else 1, MOST_AXES)
     slots: dict[int, int] = {
         **_python(),
@@ -163,12 +178,13 @@ def entry(
         Slot.MOST_AXES: most_axes,
         Slot.LEAST: least,
         Slot.MOST: most,
+        Slot.BLOCK: target.block,
+        Slot.TAIL: tail,
         Slot.MEAN: int(mean),
         Slot.LEAVES: -int(target.leaves),
         Slot.LOSSES: arrays[lead].dtype.itemsize if twin else 0,
         Slot.SIZES: len(target.sizes),
         Slot.CLASSES: classes,
-        Slot.BLOCK: block,
         Slot.GROUP: group,
         Slot.FIRST: _word(struct.pack("d", target.numbers[0])),
         Slot.SECOND: _word(struct.pack("d", target.numbers[1])),

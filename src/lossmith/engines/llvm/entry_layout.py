@@ -10,6 +10,9 @@ NAME = "enter"
 MOST = 16
 """Arrays that a call brings at most, and pointers in the table of a kernel."""
 
+SEVERAL = 8
+"""Blocks of a call at most: who computes longer than these take is not kept from help by what Python does before."""
+
 
 class Slot(IntEnum):
     """What a function knows of its kernel and of Python, in the order in which that lies, 8 bytes each."""
@@ -33,11 +36,12 @@ class Slot(IntEnum):
     CLASSES = auto()  # in a row; 0 for numbers
     LEAST = auto()  # numbers in an array
     MOST = auto()
+    BLOCK = auto()  # rows of a block
+    TAIL = auto()  # numbers that the last of several blocks holds at least
     MEAN = auto()  # whether the cost is a mean
     LEAVES = auto()  # whether the kernel counts what it leaves to the reference
     LOSSES = auto()  # bytes of a number, where a kernel of numbers writes losses first, and divides
     SIZES = auto()  # of a kernel of rows, 2 or 3 of them
-    BLOCK = auto()
     GROUP = auto()
     FIRST = auto()  # the two numbers of such a kernel
     SECOND = auto()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossmith.engines.llvm import pairwise
-from lossmith.engines.llvm.entry_layout import DATA, MOST, NAME, OF_ARRAYS, Fact, Slot
+from lossmith.engines.llvm.entry_layout import DATA, MOST, NAME, OF_ARRAYS, SEVERAL, Fact, Slot
 from lossmith.engines.llvm.entry_reading import fact, go_on, knows
 from lossmith.engines.llvm.exchange import DESCRIPTION
 from lossmith.engines.llvm.frame import NOWHERE, RECORD
@@ -13,9 +13,24 @@ def _call(kernel: str, sizes: str) -> str:
     return f"""
 {kernel}:
   call void %kernel(ptr %table, double %factor, double %first, double %second, i64 %rows, i64 %classes, {sizes}, \
-i64 0, i64 1)
+i64 0, i64 %blocks)
   br label %computed
 """
+
+
+def _added(name: str, before: str, term: str) -> str:
+    """Return the lines that add a number to ``before``: ``%{name}_after``, and what that lacks, ``%{name}_error``.
+
+    Where nothing is lacking of what sums of blocks lack, one sum of both numbers is the nearest to all; otherwise, and
+    where a sum is infinite, the call goes the general way.
+    """
+    return f"""
+  %{name}_after = fadd double {before}, {term}
+  %{name}_taken = fsub double %{name}_after, {before}
+  %{name}_kept = fsub double %{name}_after, %{name}_taken
+  %{name}_lacks = fsub double {before}, %{name}_kept
+  %{name}_more = fsub double {term}, %{name}_taken
+  %{name}_error = fadd double %{name}_lacks, %{name}_more"""
 
 
 def text(reading: str) -> str:
@@ -33,7 +48,7 @@ entry:
   %shapes = alloca [{MOST} x ptr], align 8
   %ranks = alloca [{MOST} x i64], align 8
   %table = alloca [{MOST} x ptr], align 8
-  %record = alloca [{RECORD} x i64], align 8
+  %record = alloca [{SEVERAL * RECORD} x i64], align 8
   %said = alloca i8, i64 {DESCRIPTION}, align 8
   %known_at = getelementptr i8, ptr %self, i64 {DATA}
   %known = load ptr, ptr %known_at, align 8
@@ -93,6 +108,8 @@ multiply:
 sized:""",
         knows("least", Slot.LEAST),
         knows("most", Slot.MOST),
+        knows("block", Slot.BLOCK),
+        knows("tail", Slot.TAIL),
         """
   %is_enough = icmp sge i64 %numbers, %least
   %is_little = icmp sle i64 %numbers, %most
@@ -100,11 +117,27 @@ sized:""",
   %rows_fit = select i1 %of_rows, i1 %in_row, i1 true
   %size_fits = and i1 %is_enough, %is_little
   %all_fits = and i1 %size_fits, %rows_fit""",
-        go_on("reading", "%all_fits"),
-        knows("inputs", Slot.INPUTS),
+        go_on("parting", "%all_fits"),
         f"""
   %width = select i1 %of_rows, i64 %classes, i64 1
   %rows = sdiv i64 %numbers, %width
+  %rows_beyond = add i64 %rows, %block
+  %rows_over = sub i64 %rows_beyond, 1
+  %blocks = sdiv i64 %rows_over, %block
+  %last_from = sub i64 %blocks, 1
+  %rows_before = mul i64 %last_from, %block
+  %rows_last = sub i64 %rows, %rows_before
+  %numbers_last = mul i64 %rows_last, %width
+  %is_one_block = icmp eq i64 %blocks, 1
+  %is_tail = icmp sge i64 %numbers_last, %tail
+  %is_full = icmp eq i64 %rows_last, %block
+  %has_tail = or i1 %is_tail, %is_full
+  %ends_well = or i1 %is_one_block, %has_tail
+  %are_few_blocks = icmp sle i64 %blocks, {SEVERAL}
+  %parts_well = and i1 %ends_well, %are_few_blocks""",
+        go_on("reading", "%parts_well"),
+        knows("inputs", Slot.INPUTS),
+        f"""
   br label %array
 
 array:
@@ -225,7 +258,6 @@ ready:""",
         knows("kernel", Slot.KERNEL, "ptr"),
         knows("first", Slot.FIRST, "double"),
         knows("second", Slot.SECOND, "double"),
-        knows("block", Slot.BLOCK),
         knows("group", Slot.GROUP),
         knows("constants", Slot.CONSTANTS, "ptr"),
         knows("sizes", Slot.SIZES),
@@ -297,7 +329,7 @@ put_losses:
 numbers_go:
   %filled = phi ptr [ %outputs, %numbers_kernel ], [ %table, %put_losses ]
   call void %kernel(ptr %begins, ptr %constants, ptr %filled, ptr null, ptr null, ptr %record, double %factor, \
-i64 %rows, i64 0, i64 1)
+i64 %rows, i64 0, i64 %blocks)
   br label %computed
 """,
         _call("two", "i64 %block"),
@@ -312,25 +344,47 @@ lock:""",
   call void %locking(ptr %held_by)
   br label %judge
 
-judge:
-  %count_at = getelementptr i64, ptr %record, i64 1
-  %counted = load i64, ptr %count_at, align 8
-  %bad_at = getelementptr i64, ptr %record, i64 2
-  %bad = load i64, ptr %bad_at, align 8
-  %wrong_at = getelementptr i64, ptr %record, i64 3
-  %wrong = load i64, ptr %wrong_at, align 8""",
+judge:""",
         knows("leaves", Slot.LEAVES),
         f"""
+  br label %judge_block
+
+judge_block:
+  %judged = phi i64 [ 0, %judge ], [ %next_judged, %add_block ]
+  %sum_before = phi double [ -0.0, %judge ], [ %sum_after, %add_block ]
+  %lost_before = phi double [ -0.0, %judge ], [ %lost_after, %add_block ]
+  %own_record = getelementptr [{RECORD} x i64], ptr %record, i64 %judged
+  %count_at = getelementptr i64, ptr %own_record, i64 1
+  %counted = load i64, ptr %count_at, align 8
+  %bad_at = getelementptr i64, ptr %own_record, i64 2
+  %bad = load i64, ptr %bad_at, align 8
+  %wrong_at = getelementptr i64, ptr %own_record, i64 3
+  %wrong = load i64, ptr %wrong_at, align 8
   %none_bad = icmp eq i64 %bad, {NOWHERE}
   %none_wrong = icmp eq i64 %wrong, {NOWHERE}
   %left = and i64 %counted, %leaves
   %none_left = icmp eq i64 %left, 0
   %all_right = and i1 %none_bad, %none_wrong
   %is_fine = and i1 %all_right, %none_left""",
-        go_on("give", "%is_fine"),
+        go_on("add_block_sum", "%is_fine"),
+        """
+  %own_sum = load double, ptr %own_record, align 8
+""",
+        _added("sum", "%sum_before", "%own_sum"),
+        _added("lost", "%lost_before", "%sum_error"),
+        """
+  %none_lost = fcmp oeq double %lost_error, 0.0""",
+        go_on("add_block", "%none_lost"),
+        """
+  %next_judged = add i64 %judged, 1
+  %more_judged = icmp slt i64 %next_judged, %blocks
+  br i1 %more_judged, label %judge_block, label %give
+
+give:""",
         knows("make_float", Slot.FLOAT, "ptr"),
         """
-  %summed = load double, ptr %record, align 8
+  %of_blocks = fadd double %sum_after, %lost_after
+  %summed = select i1 %is_one_block, double %sum_after, double %of_blocks
   %losses_at_all = load ptr, ptr %table, align 8
   switch i64 %losses, label %divide [ i64 4, label %floats i64 8, label %doubles ]
 

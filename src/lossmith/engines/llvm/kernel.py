@@ -16,7 +16,7 @@ from lossmith.engines.choice import SMALLEST, Findings
 from lossmith.engines.facts import is_arithmetic
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import records, shares, threads
-from lossmith.engines.llvm.entry import Target
+from lossmith.engines.llvm.entry import Target, most
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.loops import Form, pointwise
@@ -61,6 +61,9 @@ class Ready:
     Args:
         kernel: the kernel.
         parameters: a number for each of its program's parameters.
+
+    Attributes:
+        most: how many numbers a function takes; see ``entry.most``.
     """
 
     def __init__(self, kernel: Kernel, parameters: Mapping[str, float]) -> None:
@@ -71,6 +74,7 @@ class Ready:
         self._kept = form.given or (form.kind,) * count
         self._outputs = len(form.stored)
         self._least = LEAST_ARITHMETIC if is_arithmetic(kernel.program) else LEAST_BLOCKS
+        self.most = most(reference.BLOCK, self._least)
 
     def run(
         self,
@@ -160,7 +164,7 @@ class Ready:
     @property
     def target(self) -> Target:
         """The kernel as functions of Python call it."""
-        return Target(self._call, self, constants=self._fixed)
+        return Target(self._call, self, reference.BLOCK, constants=self._fixed)
 
 
 def element_of(array: Array) -> str:

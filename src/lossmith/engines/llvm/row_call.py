@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import records, shares, threads
-from lossmith.engines.llvm.entry import Target
+from lossmith.engines.llvm.entry import Target, most
 from lossmith.engines.llvm.hand_over import Later
 from lossmith.engines.llvm.kernel import address
 from lossmith.engines.llvm.one_block import OneBlock
@@ -38,6 +38,9 @@ class RowCall:
         least: numbers that are worth a thread of their own.
         leaves: whether it counts what it leaves to the reference.
         slow: the kernel that it hands rows over to, if there is one.
+
+    Attributes:
+        most: how many numbers a function takes; see ``entry.most``.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class RowCall:
         self._place = {name: place for place, name in enumerate(arguments)}
         self._numbers, self._sizes, self._scratch, self._leaves = numbers, sizes, scratch + 64, leaves
         self._least = max(1, least // (sizes[0] * sizes[1]))
+        self.most = most(sizes[0] * sizes[1], self._least)
         self._table = ctypes.c_void_p * len(arguments)
 
     def run(self, places: Places, given: Pointers, rows: int, factor: float) -> Findings:
@@ -145,7 +149,8 @@ class RowCall:
     def target(self) -> Target:
         """The kernel as functions of Python call it, with arrays in the order of what is brought."""
         return Target(
-            self._kernel, self, leaves=self._leaves, table=self._fixed, at=[self._place[x] for x in self._brought],
+            self._kernel, self, self._sizes[1], leaves=self._leaves,
+            table=self._fixed, at=[self._place[x] for x in self._brought],
             record=self._place["records"], scratch=self._place["scratch"], scratch_bytes=self._scratch,
             numbers=self._numbers, sizes=self._sizes,
         )  # fmt: skip

@@ -21,6 +21,7 @@ from lossmith.engines.numpy import BLOCK
 from lossmith.engines.torch import times
 from lossmith.errors import LossmithError
 from lossmith.frameworks.torch.costs import IN_MEMORY, Call, scaled, weighted
+from lossmith.structures.plain import LARGEST
 
 Tensor = Any
 Like = tuple[Any, ...]
@@ -133,24 +134,25 @@ class Quick:
     def _otherwise(self, ways: Ways, tensors: Sequence[Tensor]) -> tuple[Computed, Any] | None:
         """Return what comes of a call that no function takes that is tried, which this may change."""
         lead = tensors[self._predicted[0]]
-        like = (lead.ndim, lead.shape[-1:], lead.numel() <= BLOCK, *[tensor.dtype for tensor in tensors])
+        like = (lead.ndim, lead.shape[-1:], lead.numel() <= LARGEST, *[tensor.dtype for tensor in tensors])
         given = [tensor.detach().numpy() for tensor in tensors]
         mean, known = self._reduction != "sum", ways.made.get(like)
         new = like not in ways.made and _EXPORT  # without that no function could read tensors
         if new and (enter := self._plain.again(given, ways.wanted, mean=mean, export=_EXPORT)):
             known = ways.remember(like, (enter, lead.dtype))
-        if known is None:
-            found = _by_arrays(self._loss, mean, ways.wanted, given)
-            if found:  # else it is this call that is not plain
-                ways.remember(like, None)
-            return found and (found, lead.dtype)
-        if known in ways.tried:  # then there is more to say
+        if known is not None and known not in ways.tried:
+            ways.tried.insert(0, known)
+            del ways.tried[TRIED:]
+            slopes = [torch.empty_like(tensors[place]) for place in ways.wanted]
+            cost = known[0](*tensors, *slopes)
+            if cost is not None:
+                return (cost, slopes), known[1]
+        if known is not None and lead.numel() <= BLOCK:  # then there is more to say
             return None
-        ways.tried.insert(0, known)
-        del ways.tried[TRIED:]
-        slopes = [torch.empty_like(tensors[place]) for place in ways.wanted]
-        cost = known[0](*tensors, *slopes)
-        return None if cost is None else ((cost, slopes), known[1])
+        found = _by_arrays(self._loss, mean, ways.wanted, given)
+        if found and known is None:  # else it is this call that is not plain
+            ways.remember(like, None)
+        return found and (found, lead.dtype)
 
     def again(self, tensors: Sequence[Tensor], wanted: Sequence[int]) -> list[Tensor]:
         """Return the gradients by some inputs, to be differentiated again."""
