@@ -102,15 +102,12 @@ def test_every_loss_of_log_probabilities_is_what_the_reference_says(loss: lm.Los
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("classes", [131, 256, 1001])
-@pytest.mark.parametrize("loss", [*OF_LOGITS[:4], MIXTURES[1]], ids=str)
-def test_large_gradients_are_written_whole(
-    loss: lm.Loss, classes: int, dtype: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_gradients_are_written_whole(classes: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = MIXTURES[1]
     y, z = sample(loss, 23, classes, dtype)
     with choice.using("llvm"):
         expected = loss.evaluate(y, z, PARTS, trusted=True)
-        monkeypatch.setattr(row_kernel, "STREAMING", 0)  # past the caches, however small it is
-        monkeypatch.setattr(row_by_row, "STREAMING", 0)
+        monkeypatch.setattr(row_by_row, "STREAMING", 0)  # past the caches, however small it is
         for parts in (PARTS, PARTS[:2]):
             out = {name: np.full_like(expected[name], 7.0) for name in parts[1:]}
             got = loss.evaluate(y, z, parts, out=out, trusted=True)

@@ -47,12 +47,9 @@ class Plain(ABC):
 
     Attributes:
         lead: the place of that input among all.
-        largest: numbers in an array up to which the way matters.
-        cost_alone: the same for a cost without gradient.
         tail: numbers that the last of several blocks holds at least, if a kernel takes it.
     """
 
-    largest = cost_alone = LARGEST
     tail = 1
 
     def __init__(self, loss: Loss, axes: int | None = None) -> None:
@@ -90,7 +87,7 @@ class Plain(ABC):
         if given is None:
             return None
         f = given[self.lead]
-        if type(f) is not np.ndarray or not 0 < f.size <= (self.largest if gradient else self.cost_alone):
+        if type(f) is not np.ndarray or not f.size:
             return None
         if f.size > engine.BLOCK and f.dtype not in COMPUTED:  # before there is room for a gradient
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,8 +37,6 @@ class PlainNumbers(Plain):
         loss: the loss.
         clear: whether predictions need no closer look for a likely mistake.
     """
-
-    largest = cost_alone = sys.maxsize
 
     def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
         super().__init__(loss)

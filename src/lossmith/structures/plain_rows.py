@@ -32,13 +32,11 @@ class PlainRows(Plain):
         logits: symbols of the inputs that hold logits, which need a look for a likely mistake.
     """
 
-    cost_alone = 8 * LARGEST
-
     def __init__(self, loss: Softmax | Divergence, *, labels: bool, logits: Sequence[str]) -> None:
         super().__init__(loss, None if loss.class_axis < 0 else loss.class_axis + 1)
         self._loss, self._labels, self._axis = loss, labels, loss.class_axis
         self._logits = [place for place, item in enumerate(loss.inputs) if item.symbol in logits]
-        self._kernels: dict[tuple[int, str, bool], RowCall] = {}
+        self._kernels: dict[tuple[Any, ...], RowCall] = {}
 
     def columns(self, given: Sequence[Any], f: Array) -> Sequence[Array] | None:
         """Return the inputs, with one axis before the classes, if they agree; see ``Plain.columns``."""
@@ -64,7 +62,7 @@ class PlainRows(Plain):
         block = max(1, engine.BLOCK // classes)
         if compiled_rows(rows, block, classes) != rows:
             return None
-        key = (classes, "".join([array.dtype.char for array in columns]), bool(into))
+        key = (classes, "".join([array.dtype.char for array in columns]), bool(into), self._ends(into))
         call = self._kernels.get(key)
         if call is None:
             try:
@@ -80,6 +78,14 @@ class PlainRows(Plain):
         divisor = rows if mean else 1
         total = call.plain(arrays, 1 / divisor)
         return None if total is None else total / divisor
+
+    def _ends(self, into: Sequence[Array]) -> tuple[bool, ...]:
+        """Return what decides whether outputs are written past the caches, which is another kernel."""
+        if not into or into[0].size <= LARGEST:
+            return ()
+        from lossmith.engines.llvm.row_by_row import ends
+
+        return ends(into)
 
     def _looked_at(self, f: Array) -> Mapping[int, int]:
         return dict.fromkeys(self._logits, min(FIRST, f.shape[-1]))

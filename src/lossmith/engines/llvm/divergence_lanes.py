@@ -51,6 +51,9 @@ class InLanes(Quick):
     def _first(self, b: Body, symbol: str) -> Lanes:
         return b.write(b.real, f"load {b.real}, ptr %lanes_{symbol}, align {4 * b.width}")
 
+    def _exact(self, b: Body) -> Lanes:
+        return Lanes(b, b.truth, "%exact")
+
     def row(self) -> Body:
         """Return a text for numbers of the rows."""
         return Body("float", self.width, "qb").widened()

@@ -161,11 +161,15 @@ class Quick:
     def _through(self) -> None:
         """Write the way through a row, whichever it is for."""
         b = Body("float", self.width, "qa")
+        exact = b.always
         for symbol in self.form.logits():
             near = self._first(b, symbol)
             # Without a reference, nothing is rounded.
-            near = b.select(b.abs(near) < _NEAR, 0.0, near)
+            needless = b.abs(near) < _NEAR
+            exact = exact & needless
+            near = b.select(needless, 0.0, near)
             b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
+        b.lines.append(f"  %exact = or {b.truth} {exact.name}, zeroinitializer")
         self.text.close(b)
         found = self._loop("pass", self._sums, self._summed)
         self._decide(found)
@@ -177,9 +181,13 @@ class Quick:
         b.lines.append(f"  %near_{symbol} = load float, ptr %row_{symbol}, align 4")
         return single(b, "float", f"%near_{symbol}")
 
-    def _below(self, b: Body, z: Lanes, reference: Lanes) -> tuple[Lanes, Lanes | None]:
-        """Return how far logits are from the reference, and what rounding took from their scale and the product."""
-        far = z - reference
+    def _exact(self, b: Body) -> Lanes:
+        """Return whether a row has its logits as they are, and not their distances from a reference."""
+        wide, lanes = f"<{self.width} x i1>", f"<{b.width} x i32> zeroinitializer"
+        return b.write(b.truth, f"shufflevector {wide} %exact, {wide} zeroinitializer, {lanes}")
+
+    def _scaled(self, b: Body, far: Lanes) -> tuple[Lanes, Lanes | None]:
+        """Return what distances from the reference are scaled to, and what rounding takes from the scale and that."""
         if not self.form.scaled:
             return far, None
         scale, rest = (Lanes(b, b.real, f"%scale_{name}") for name in ("float", "rest"))
@@ -194,19 +202,18 @@ class Quick:
         return ("value", "total_p", "total_q")
 
     def _sums(self, chunk: Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        b, below, shares, found = chunk.body, {}, {}, dict(before)
+        b, far, shares, found = chunk.body, {}, {}, dict(before)
         for symbol in self.form.logits():
             reference = Lanes(b, b.real, f"%reference_{symbol}")
-            z = chunk.load(symbol, reference)
-            below[symbol], lost = self._below(b, z, reference)
-            shares[symbol] = vector.exp_inside(b, below[symbol], lost)
+            far[symbol] = chunk.load(symbol, reference) - reference
+            shares[symbol] = vector.exp_inside(b, *self._scaled(b, far[symbol]))
             chunk.store(shares[symbol], f"short_{symbol}")
         if self.form.kind("p") == "logits":
-            d = below["p"] - below["q"]
+            d = far["p"] - far["q"]  # which is scaled when it is summed
         else:
             shares["p"] = chunk.load("p", b.number(0.0))
             found["bits"] = b.call("umax", found["bits"], b.bits(shares["p"]))
-            d = vector.log_inside(b, shares["p"], below["q"])
+            d = vector.log_inside(b, shares["p"], self._scaled(b, far["q"])[0])
         for symbol in "pq":
             shares[symbol] = chunk.counted(shares[symbol])
             found[f"total_{symbol}"] = found[f"total_{symbol}"] + shares[symbol]
@@ -225,13 +232,17 @@ class Quick:
         if form.kind("p") == "logits":
             share = 1.0 / mass
             first, mass, log_p = value * share, b.number(1.0), vector.log(b, mass)
+            if form.scaled:
+                first = first * single(b, "double", "%first_one")
         else:
             share, first, log_p = b.number(1.0), value, b.number(0.0)
             fits = fits & self.are_shares(b, found["bits"]) & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
-        loss = first + (log_q - log_p) * mass
-        # Each logarithm is as large as what rounding works on, also where they are alike. Of logits whose exponentials
-        # sum to 1, both are nothing.
-        fits = fits & (loss > (b.abs(first) + b.abs(log_q) + b.abs(log_p) + mass * DIFFERENCES) * SMALL)
+        more = log_q - log_p
+        loss = first + more * mass
+        # Exponentials are off by what rounds 1, and so are logarithms of their sums, however large. Distances from a
+        # reference are off by what rounds them, and they are as large as each logarithm.
+        rounded = b.select(self._exact(b), b.abs(more), b.abs(log_q) + b.abs(log_p))
+        fits = fits & (loss > (b.abs(first) + rounded + mass * DIFFERENCES) * SMALL)
         multiple = single(b, "double", "%second_one")
         factor = self.factor(b) * multiple
         self.name(b, {"of_q": mass / sum_q * factor, "of_p": share * factor})

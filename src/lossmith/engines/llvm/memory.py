@@ -45,10 +45,10 @@ def masked(b: Body, at: str, element: str, inside: str, otherwise: float) -> Lan
     return b.select(Lanes(b, b.truth, inside), widen(b, loaded, element), otherwise)
 
 
-def ask_for(b: Body, at: str, *, once: bool = False) -> None:
+def ask_for(b: Body, at: str, *, once: bool = False, write: bool = False) -> None:
     """Write that the cache line at a place is wanted soon; ``once`` where nothing else lies on it."""
     b.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-    b.lines.append(f"  call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 {1 if once else 3}, i32 1)")
+    b.lines.append(f"  call void @llvm.prefetch.p0(ptr {at}, i32 {int(write)}, i32 {1 if once else 3}, i32 1)")
 
 
 def narrow(b: Body, a: Lanes, element: str) -> Lanes:

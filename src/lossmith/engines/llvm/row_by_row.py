@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, onward
-from lossmith.engines.llvm.kernel import STREAMING, address
+from lossmith.engines.llvm.kernel import LINE, STREAMING, address
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.row_by_lane import LaneText
 from lossmith.engines.llvm.row_text import Text, number_at, single
@@ -220,9 +220,16 @@ def streams(outputs: Mapping[str, Array], classes: int) -> bool:
     """Return whether derivatives are too large for the caches, and their rows lie so that they can be written past."""
     arrays = [array for part, array in outputs.items() if part != "losses"]
     aligned = all(
-        array.flags.c_contiguous and address(array) % 64 == 0 and classes * array.itemsize % 64 == 0 for array in arrays
+        array.flags.c_contiguous and address(array) % LINE == 0 and classes * array.itemsize % LINE == 0
+        for array in arrays
     )
     return aligned and sum(array.nbytes for array in arrays) > STREAMING
+
+
+def ends(outputs: Sequence[Array]) -> tuple[bool, ...]:
+    """Return what kernels of rows know of contiguous outputs when they write past the caches, or not."""
+    sizes, at_lines = [array.nbytes for array in outputs], not any(address(array) % LINE for array in outputs)
+    return sizes[0] > STREAMING, sum(sizes) > STREAMING, at_lines
 
 
 def scratch_of(form: Form, kept: int, classes: int) -> int:

@@ -26,7 +26,6 @@ class RowForm:
         weighted, masked: whether there are weights and a mask.
         adjusted: whether each class adds a number of its own to its logits.
         penalised: whether a multiple of the squared log-sum of exponentials is added to each loss.
-        streaming: whether the gradient is written past the caches.
         spread: whether part of targets that are distributions is spread evenly.
         given: what the logits are in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
         shares: what targets are in memory, likewise; ``i64`` by default where they are class indices.
@@ -44,7 +43,6 @@ class RowForm:
     masked: bool = False
     adjusted: bool = False
     penalised: bool = False
-    streaming: bool = False
     spread: bool = False
     given: str = ""
     shares: str = ""
@@ -61,6 +59,11 @@ class RowForm:
         if array == "targets" and self.targets != "soft":
             return self.shares or "i64"
         return {"logits": self.given, "targets": self.shares}.get(array, "") or self.kind
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The arrays of derivatives that are written."""
+        return tuple(name for name, there in (("gradient", self.gradient), ("hessian", self.hessian)) if there)
 
     @property
     def left(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import row_tiles
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import STREAMING, address, element_type, of_examples, uniform
+from lossmith.engines.llvm.kernel import address, element_type, of_examples, uniform
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.row_call import Prepared, RowCall
 from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, BY_LANE, REGIONS, SLOTS, RowForm, Targets
@@ -32,9 +32,6 @@ LEAST_NUMBERS = 65_536
 FILLED = 4
 """Where classes lie apart, one of so many lanes must have a row of the block, or too many of them are idle."""
 
-STREAMED = 128
-"""Classes from which on a row is written past the caches, as part of a large gradient."""
-
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_double] * 3, *[ctypes.c_int64] * 6)
 
 
@@ -44,7 +41,7 @@ class RowKernel:
     def __init__(self, program: Program, form: RowForm) -> None:
         self.program = program
         self.width = _width(form.kind)
-        text = rows_text(program, form, self.width, on_x86=compiler.host().on_x86)
+        text = rows_text(program, form, self.width)
         self.call = compiler.function(text, NAME, _SIGNATURE, row_tiles.called(text))
 
 
@@ -110,9 +107,6 @@ def prepare(
         given=places.elements["logits"], across=across,
         shares=places.elements["targets"] if kind == "soft" else element_type(targets.dtype),
         by_lane=across or classes * dtype.itemsize <= BY_LANE,
-        # Where the true class is put right at the end, its row must not be on its way to memory.
-        streaming=classes >= STREAMED and rows * classes * dtype.itemsize > STREAMING and kind != "smoothed"
-        and not across and bool(places.elements.get("gradient")),
     )  # fmt: skip
     kernel = row_kernel(decided(program, tuple(parameters.items())), form)
     kept = -(-classes // kernel.width) * kernel.width * form.size

@@ -33,14 +33,12 @@ class Look:
         prefix: what the names of its values begin with.
         count: vectors of a turn.
         at_end: whether it may be the last turn, which begins where the row has room for it.
-        streaming: whether gradients are written past the caches.
     """
 
     def __init__(
-        self, form: RowForm, width: int, row: str, prefix: str, count: int = 1, *,
-        at_end: bool = False, streaming: bool = False,
-    ) -> None:  # fmt: skip
-        self.form, self.row, self.at_end, self.streaming = form, row, at_end, streaming
+        self, form: RowForm, width: int, row: str, prefix: str, count: int = 1, *, at_end: bool = False
+    ) -> None:
+        self.form, self.row, self.at_end = form, row, at_end
         self.body = b = Body(form.kind, width, prefix)
         self.k = first = f"%k_{prefix}"
         if at_end:
@@ -105,10 +103,8 @@ class Look:
 
     def store(self, value: Lanes, array: str, place: int) -> None:
         """Write the numbers of an array, or of scratch, at these classes."""
-        b, size, at = self.body, self.form.size, self.at(array, place)
-        past = self.streaming and array == "gradient"
-        how = f"align {size * b.width}, !nontemporal !0" if past else f"align {size}"
-        b.lines.append(f"  store {b.real} {value.name}, ptr {at}, {how}")
+        b, at = self.body, self.at(array, place)
+        b.lines.append(f"  store {b.real} {value.name}, ptr {at}, align {self.form.size}")
 
 
 Write = Callable[[Look, Mapping[str, str]], dict[str, str]]
@@ -157,9 +153,11 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         for t in shares:  # what is none is none in their sum as well
             least, most = b.smallest(t, least), b.largest(t, most)
         found |= {"least": least.name, "most": most.name}
-    line = max(1, LINE // (b.width * SIZES[form.element("logits")]))  # vectors of a cache line
-    for place in look.places[::line]:
-        ask_for(b, look.at("logits", place, 1))
+    soon = {"logits": 1, **dict.fromkeys(form.derived, 0)}  # the next row, and where derivatives of this one go
+    for array, row in soon.items():
+        line = max(1, LINE // (b.width * SIZES[form.element(array)]))  # vectors of a cache line
+        for place in look.places[::line]:
+            ask_for(b, look.at(array, place, row), write=not row)
     return found
 
 
@@ -207,7 +205,6 @@ def sweep(
     carried: Mapping[str, tuple[str, str]],
     *,
     again: bool = False,
-    streaming: bool = False,
 ) -> tuple[str, set[str], dict[str, str]]:
     """Return the text of a look at all classes of a row, what it declares, and the names of what it carried.
 
@@ -219,12 +216,9 @@ def sweep(
         row: what the names of the pointers into the row begin with.
         carried: by name, the type and the first value of what is carried from turn to turn.
         again: whether it may look at some classes twice, so that its last turn can end with the row.
-        streaming: whether it writes the gradient past the caches, from the first whole vector of its row on; nothing
-            is carried then.
     """
     count = min(UNROLLED, BY_LANE // (width * form.size))  # so that a row has no fewer
-    again = again and not streaming
-    many = Look(form, width, row, f"{name}m", count, at_end=again, streaming=streaming)
+    many = Look(form, width, row, f"{name}m", count, at_end=again)
     after: list[dict[str, str]] = []
 
     def turns(look: Look, label: str, start: str, stop: str, before: str, first: Mapping[str, str], out: str) -> str:
@@ -243,33 +237,16 @@ def sweep(
         loop = turns(many, f"{name}_many", "0", "%classes", f"{name}_begin", {}, f"{name}_end")
         return f"{begin}\n  br label %{name}_many\n{loop}\n{name}_end:", many.body.declared, after[0]
     one = Look(form, width, row, f"{name}o", at_end=True)
-    text, start, declared = [begin], "0", set[str]()
-    if streaming:
-        start, head = f"%{name}_gap", Look(form, width, row, f"{name}h")
-        write(head, {})
-        declared |= head.body.declared
-        text.append(f"""
-  %{name}_address = ptrtoint ptr %{row}_gradient to i64
-  %{name}_back = sub i64 0, %{name}_address
-  %{name}_bytes = and i64 %{name}_back, {form.size * width - 1}
-  {start} = udiv i64 %{name}_bytes, {form.size}
-  %{name}_even = icmp eq i64 {start}, 0
-  br i1 %{name}_even, label %{name}_some, label %{name}_head
-{name}_head:
-  {head.k} = add i64 0, 0
-{chr(10).join(head.body.lines)}
-  br label %{name}_some
-{name}_some:""")
-    stop, before = f"%{name}_stop", f"{name}_some" if streaming else f"{name}_begin"
-    text.append(f"""  %{name}_size = sub i64 %classes, {start}
-  %{name}_whole = and i64 %{name}_size, -{count * width}
-  {stop} = add i64 {start}, %{name}_whole
-  br label %{name}_many""")
-    text.append(turns(many, f"{name}_many", start, stop, before, {}, f"{name}_few"))
-    text.append(f"""{name}_few:
-  %{name}_left = icmp ult i64 {stop}, %classes
-  br i1 %{name}_left, label %{name}_one, label %{name}_end""")
-    text.append(turns(one, f"{name}_one", stop, "%classes", f"{name}_few", after[0], f"{name}_end"))
+    stop = f"%{name}_stop"
+    text = [
+        begin,
+        f"  {stop} = and i64 %classes, -{count * width}",
+        f"  br label %{name}_many",
+        turns(many, f"{name}_many", "0", stop, f"{name}_begin", {}, f"{name}_few"),
+        f"{name}_few:",
+        f"  %{name}_left = icmp ult i64 {stop}, %classes",
+        f"  br i1 %{name}_left, label %{name}_one, label %{name}_end",
+        turns(one, f"{name}_one", stop, "%classes", f"{name}_few", after[0], f"{name}_end"),
+    ]
     text.append(f"{name}_end:\n{phis(carried, f'{name}_', (after[0], f'{name}_few'), (after[1], f'{name}_one'))}")
-    declared |= many.body.declared | one.body.declared
-    return "\n".join(text), declared, {key: f"%{name}_{key}" for key in carried}
+    return "\n".join(text), many.body.declared | one.body.declared, {key: f"%{name}_{key}" for key in carried}

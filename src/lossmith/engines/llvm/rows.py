@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from lossmith.engines.llvm import row_across, row_lanes
 from lossmith.engines.llvm.frame import (
     ALIGNED,
-    FENCE,
     NAME,
     begin_blocks,
     cast,
@@ -32,7 +31,7 @@ from lossmith.engines.llvm.row_looks import find_top, sum_exponentials, sweep, w
 from lossmith.program import Program
 
 
-def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) -> str:
+def rows(program: Program, form: RowForm, width: int) -> str:
     """Return the module of a kernel over rows.
 
     It is called with: a table of pointers (see ``ARGUMENTS``); what derivatives are multiplied by; the share of each
@@ -53,12 +52,9 @@ def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) ->
     found = formula.write()
     declared |= formula.body.declared
     writing = "  br label %group_done"
-    if form.gradient or form.hessian:
+    if form.derived:
         writing, more = row_lanes.write(form, b) if form.by_lane else _write(form, b)
         declared |= more
-    fenced = form.streaming and on_x86
-    if fenced:
-        declared.add(FENCE)
     text = f"""
 define void @{NAME}(ptr %table, double %factor, double %share, double %penalty, i64 %rows, i64 %classes,
                     i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {ALIGNED} {{
@@ -94,7 +90,7 @@ block_done:
   %bad_any = icmp ne {bits} {found["bad"]}, 0
   %wrong_any = icmp ne {bits} {found["wrong"]}, 0
 {chr(10).join(noticed("%bad_any", "%wrong_any", "%bad_any"))}
-{end_blocks("%sum_whole", fenced=fenced)}"""
+{end_blocks("%sum_whole", fenced=False)}"""
     return "\n".join(sorted(declared)) + text
 
 
@@ -192,7 +188,7 @@ def _read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     text = f"""
 reading:
   %r = phi i64 [ 0, %groups ], [ %r_next, %s_end ]
-{_row(form, "r", ["logits", *(["targets"] if form.targets == "soft" else [])])}
+{_row(form, "r", ["logits", *(["targets"] if form.targets == "soft" else []), *form.derived])}
 {top_text}
   %top_found = call nnan {kind} @{reduce}({b.real} {top["top"]})
 {chr(10).join(splat("top_all", kind, b, "top_found"))}
@@ -262,14 +258,13 @@ def _write(form: RowForm, b: Body) -> tuple[str, set[str]]:
         after += _fix("fixed", "gradient", form)
     if "target" in form.left:
         after += _fix("target", "hessian", form)
-    text, declared, _ = sweep("w", write_derivatives, form, width, "w", {}, again=True, streaming=form.streaming)
-    there = {"gradient": form.gradient, "hessian": form.hessian, "targets": form.targets == "soft"}
+    text, declared, _ = sweep("w", write_derivatives, form, width, "w", {}, again=True)
     return (
         f"""
   br label %writing
 writing:
   %w = phi i64 [ 0, %formula ], [ %w_next, %w_end ]
-{_row(form, "w", [array for array, used in there.items() if used])}
+{_row(form, "w", [*form.derived, *(["targets"] if form.targets == "soft" else [])])}
 {chr(10).join(lines)}
 {text}
 {chr(10).join(after)}
