@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special as sp
 
 import lossmith as lm
 from lossmith.engines import choice
 from lossmith.engines.choice import NoKernel
-from lossmith.engines.llvm import divergence_kernel, threads
+from lossmith.engines.llvm import divergence_kernel, divergence_quick, threads
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 
 Array = np.ndarray
@@ -125,3 +126,27 @@ def test_where_it_cannot_be_made_the_reference_serves(classes: int, monkeypatch:
     np.testing.assert_array_equal(loss.replace().cost_and_gradient(**given)[1], expected[1])
     with choice.using("llvm"), pytest.raises(NoKernel, match="RuntimeError"):
         loss.replace().cost_and_gradient(**given)
+
+
+@pytest.mark.parametrize("classes", [FEW, 3000])
+@pytest.mark.parametrize("apart", [0.7, 2.0])
+@pytest.mark.parametrize("offset", [0.0, 9.0, 60.0])
+def test_rows_are_quick_unless_their_losses_are_small(
+    offset: float, apart: float, classes: int, made: list[bool]
+) -> None:
+    """However large their logarithms are, of which nothing is left but the difference."""
+    rng = np.random.default_rng(0)
+    q = (rng.normal(size=(40, classes)) + offset).astype(np.float32)
+    q[:, 0] = offset  # so that the first share is none of the least
+    p = (q + apart * rng.normal(size=q.shape)).astype(np.float32)
+    right, shares = sp.softmax(p.astype(float), axis=1), sp.softmax(p.astype(float), axis=1).astype(np.float32)
+    logs = sp.log_softmax(q.astype(float), axis=1)
+    with choice.using("llvm"):
+        taught = lm.Distillation(1.0).losses(teacher=p, student=q)
+        told = lm.KLDivergence(q_kind="logits").losses(p=shares, q=q)
+    expected = (right * (sp.log_softmax(p.astype(float), axis=1) - logs)).sum(axis=1)
+    np.testing.assert_allclose(taught, expected, rtol=4e-6)
+    exact = shares.astype(float)
+    np.testing.assert_allclose(told, (exact * (np.log(exact) - logs)).sum(axis=1), rtol=4e-6)
+    if classes > FEW and offset < divergence_quick._NEAR:  # else distances from a reference are rounded
+        assert made == [False, False]

@@ -51,8 +51,8 @@ class InLanes(Quick):
     def _first(self, b: Body, symbol: str) -> Lanes:
         return b.write(b.real, f"load {b.real}, ptr %lanes_{symbol}, align {4 * b.width}")
 
-    def _exact(self, b: Body) -> Lanes:
-        return Lanes(b, b.truth, "%exact")
+    def _known(self, b: Body, name: str, element: str) -> Lanes:
+        return Lanes(b, b.vector(element) if element != "i1" else b.truth, f"%{name}")
 
     def row(self) -> Body:
         """Return a text for numbers of the rows."""

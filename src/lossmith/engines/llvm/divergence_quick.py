@@ -34,6 +34,7 @@ ONE = 0x3F800000
 DIFFERENCES = 1.0
 """What differences of logarithms are off by, beside their size, as a multiple of what rounds 1."""
 
+_FAR = 100.0  # more than the logarithm of a share lacks to a logit near the others
 _NEAR = 27.0  # logits up to this size need no reference
 _LEAST, _MOST = 1e-12, 1e30  # what sums of exponentials are within, if their parts have their digits
 
@@ -161,15 +162,21 @@ class Quick:
     def _through(self) -> None:
         """Write the way through a row, whichever it is for."""
         b = Body("float", self.width, "qa")
-        exact = b.always
+        exact, first = b.always, {}
         for symbol in self.form.logits():
-            near = self._first(b, symbol)
+            near = first[symbol] = self._first(b, symbol)
             # Without a reference, nothing is rounded.
             needless = b.abs(near) < _NEAR
             exact = exact & needless
             near = b.select(needless, 0.0, near)
             b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
+            first[symbol] = first[symbol] - near
         b.lines.append(f"  %exact = or {b.truth} {exact.name}, zeroinitializer")
+        if self.form.logits() == ("q",):
+            share = self._first(b, "p")
+            lacks = self._scaled(b, first["q"])[0] - vector.log_inside(b, share)
+            lacks = b.select((share > 0.0) & (b.abs(lacks) < _FAR), lacks, 0.0)
+            b.lines.append(f"  %lacks = fadd {b.real} {lacks.name}, splat (float -0.0)")
         self.text.close(b)
         found = self._loop("pass", self._sums, self._summed)
         self._decide(found)
@@ -177,14 +184,14 @@ class Quick:
             self._loop("slope", self._gradients, ())
 
     def _first(self, b: Body, symbol: str) -> Lanes:
-        """Return the first logit of the row."""
+        """Return the first number of the row."""
         b.lines.append(f"  %near_{symbol} = load float, ptr %row_{symbol}, align 4")
         return single(b, "float", f"%near_{symbol}")
 
-    def _exact(self, b: Body) -> Lanes:
-        """Return whether a row has its logits as they are, and not their distances from a reference."""
-        wide, lanes = f"<{self.width} x i1>", f"<{b.width} x i32> zeroinitializer"
-        return b.write(b.truth, f"shufflevector {wide} %exact, {wide} zeroinitializer, {lanes}")
+    def _known(self, b: Body, name: str, element: str) -> Lanes:
+        """Return a value of the row that was named before the loops."""
+        wide, lanes = f"<{self.width} x {element}>", f"<{b.width} x i32> zeroinitializer"
+        return b.write(f"<{b.width} x {element}>", f"shufflevector {wide} %{name}, {wide} zeroinitializer, {lanes}")
 
     def _scaled(self, b: Body, far: Lanes) -> tuple[Lanes, Lanes | None]:
         """Return what distances from the reference are scaled to, and what rounding takes from the scale and that."""
@@ -213,7 +220,9 @@ class Quick:
         else:
             shares["p"] = chunk.load("p", b.number(0.0))
             found["bits"] = b.call("umax", found["bits"], b.bits(shares["p"]))
-            d = vector.log_inside(b, shares["p"], self._scaled(b, far["q"])[0])
+            # Near log(p/q), by what the first class has: where p and q are alike, all of them have.
+            lacks = Lanes(b, b.real, "%lacks")
+            d = vector.log_near(b, shares["p"], self._scaled(b, far["q"])[0], lacks)
         for symbol in "pq":
             shares[symbol] = chunk.counted(shares[symbol])
             found[f"total_{symbol}"] = found[f"total_{symbol}"] + shares[symbol]
@@ -235,13 +244,14 @@ class Quick:
             if form.scaled:
                 first = first * single(b, "double", "%first_one")
         else:
-            share, first, log_p = b.number(1.0), value, b.number(0.0)
+            share, first = b.number(1.0), value
+            log_p = b.convert("fpext", self._known(b, "lacks", "float"), b.real)
             fits = fits & self.are_shares(b, found["bits"]) & (b.abs(mass - 1.0) <= SUM_TOLERANCE)
         more = log_q - log_p
         loss = first + more * mass
         # Exponentials are off by what rounds 1, and so are logarithms of their sums, however large. Distances from a
         # reference are off by what rounds them, and they are as large as each logarithm.
-        rounded = b.select(self._exact(b), b.abs(more), b.abs(log_q) + b.abs(log_p))
+        rounded = b.select(self._known(b, "exact", "i1"), b.abs(more), b.abs(log_q) + b.abs(log_p))
         fits = fits & (loss > (b.abs(first) + rounded + mass * DIFFERENCES) * SMALL)
         multiple = single(b, "double", "%second_one")
         factor = self.factor(b) * multiple

@@ -183,13 +183,27 @@ def log_inside(b: Body, x: Lanes, less: Lanes | None = None) -> Lanes:
         x: the number.
         less: what is taken from the logarithm before it is rounded, if anything.
     """
+    n, rest = _inside(b, x)
+    return b.fma(n, LN2, -less) + rest if less else b.fma(n, LN2, rest)
+
+
+def log_near(b: Body, x: Lanes, less: Lanes, more: Lanes) -> Lanes:
+    """Return log(x) - less + more, rounded as what is near 1, whatever the size of its terms; see ``log_inside``."""
+    (n, rest), (much, little) = _inside(b, x), _format(b).ln2
+    apart = more - less
+    back = apart - more
+    lost = (more - (apart - back)) - (less + back)
+    return b.fma(n, much, apart) + (b.fma(n, little, lost) + rest)
+
+
+def _inside(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return the exponent of an ordinary number, and the logarithm of its mantissa."""
     form, bits = _format(b), b.bits(x)
     one = b.bits(b.number(1.0))
     n = b.convert("sitofp", b.shift_right(b.apply("sub", bits, one), form.digits), b.real)
     m = b.from_bits(b.apply("or", b.apply("and", bits, b.whole((1 << form.digits) - 1)), one))
     f = m - 1.0
-    rest = b.fma(f * f, b.horner(f, COEFFICIENTS["LOG1P", "float"]), f)
-    return b.fma(n, LN2, -less) + rest if less else b.fma(n, LN2, rest)
+    return n, b.fma(f * f, b.horner(f, COEFFICIENTS["LOG1P", "float"]), f)
 
 
 def _split_one_more(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
