@@ -75,6 +75,8 @@ class PlainNumbers(Plain):
             return None
         flat = dict(zip(parts, [array.reshape(-1) for array in into], strict=True))
         rows = compiled_rows(f.size, engine.BLOCK, calls=self._loss._calls)
+        if 0 < rows < f.size and self._has_twin:  # of no sums, and nothing divided, the bits are those of the reference
+            rows = f.size
         return None if self._fill(columns, flat, rows, summed=False) is None else into
 
     def _into(self, out: Any, parts: Sequence[str], f: Array, columns: Sequence[Array]) -> list[Array] | None:
@@ -106,21 +108,22 @@ class PlainNumbers(Plain):
 
     def _fill(
         self, columns: Sequence[Array], into: Mapping[str, Array], rows: int, *, summed: bool, divisor: int = 1
-    ) -> list[float] | None:
-        """Write parts, the first rows by a kernel, derivatives divided; return the sums of losses, if all is right."""
+    ) -> Sequence[float] | None:
+        """Write parts, the first rows by a kernel, derivatives divided; return numbers that sum to losses, if right."""
         size = columns[0].size
         if rows == size:
             return self._by_kernel(columns, into, summed, divisor)
         if size - rows > engine.TILE:
             return None
-        sums: list[float] | None = []
+        found: Sequence[float] | None = ()
         if rows:
             head = {part: array[:rows] for part, array in into.items()}
-            sums = self._by_kernel([column[:rows] for column in columns], head, summed, divisor)
+            found = self._by_kernel([column[:rows] for column in columns], head, summed, divisor)
+        if found is None:
+            return None
         rest = {part: array[rows:] for part, array in into.items()}
-        columns, wanted = [column[rows:] for column in columns], sums if summed else None
-        right = sums is not None and self._by_reference(columns, rest, wanted, divisor)
-        return sums if right else None
+        columns, sums = [column[rows:] for column in columns], [*found]
+        return sums if self._by_reference(columns, rest, sums if summed else None, divisor) else None
 
     @np.errstate(all="ignore")
     def _by_reference(
@@ -142,7 +145,7 @@ class PlainNumbers(Plain):
 
     def _by_kernel(
         self, columns: Sequence[Array], into: Mapping[str, Array], summed: bool, divisor: int
-    ) -> list[float] | None:
+    ) -> Sequence[float] | None:
         """Do the same to whole blocks, and what is worth a kernel."""
         straight, types = self._kept_by(columns)
         ready = self._kernel(straight, into, types, summed=summed)

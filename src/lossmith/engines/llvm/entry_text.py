@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lossmith.engines.llvm import pairwise
+from lossmith.engines.llvm import judge, pairwise
 from lossmith.engines.llvm.entry_layout import DATA, MOST, NAME, OF_ARRAYS, SEVERAL, Fact, Slot
 from lossmith.engines.llvm.entry_reading import fact, go_on, knows
 from lossmith.engines.llvm.exchange import DESCRIPTION
-from lossmith.engines.llvm.frame import NOWHERE, RECORD
+from lossmith.engines.llvm.frame import RECORD
 
 
 def _call(kernel: str, sizes: str) -> str:
@@ -16,21 +16,6 @@ def _call(kernel: str, sizes: str) -> str:
 i64 0, i64 %blocks)
   br label %computed
 """
-
-
-def _added(name: str, before: str, term: str) -> str:
-    """Return the lines that add a number to ``before``: ``%{name}_after``, and what that lacks, ``%{name}_error``.
-
-    Where nothing is lacking of what sums of blocks lack, one sum of both numbers is the nearest to all; otherwise, and
-    where a sum is infinite, the call goes the general way.
-    """
-    return f"""
-  %{name}_after = fadd double {before}, {term}
-  %{name}_taken = fsub double %{name}_after, {before}
-  %{name}_kept = fsub double %{name}_after, %{name}_taken
-  %{name}_lacks = fsub double {before}, %{name}_kept
-  %{name}_more = fsub double {term}, %{name}_taken
-  %{name}_error = fadd double %{name}_lacks, %{name}_more"""
 
 
 def text(reading: str) -> str:
@@ -49,6 +34,7 @@ entry:
   %ranks = alloca [{MOST} x i64], align 8
   %table = alloca [{MOST} x ptr], align 8
   %record = alloca [{SEVERAL * RECORD} x i64], align 8
+  %total = alloca [2 x double], align 8
   %said = alloca i8, i64 {DESCRIPTION}, align 8
   %known_at = getelementptr i8, ptr %self, i64 {DATA}
   %known = load ptr, ptr %known_at, align 8
@@ -347,44 +333,16 @@ lock:""",
 judge:""",
         knows("leaves", Slot.LEAVES),
         f"""
-  br label %judge_block
-
-judge_block:
-  %judged = phi i64 [ 0, %judge ], [ %next_judged, %add_block ]
-  %sum_before = phi double [ -0.0, %judge ], [ %sum_after, %add_block ]
-  %lost_before = phi double [ -0.0, %judge ], [ %lost_after, %add_block ]
-  %own_record = getelementptr [{RECORD} x i64], ptr %record, i64 %judged
-  %count_at = getelementptr i64, ptr %own_record, i64 1
-  %counted = load i64, ptr %count_at, align 8
-  %bad_at = getelementptr i64, ptr %own_record, i64 2
-  %bad = load i64, ptr %bad_at, align 8
-  %wrong_at = getelementptr i64, ptr %own_record, i64 3
-  %wrong = load i64, ptr %wrong_at, align 8
-  %none_bad = icmp eq i64 %bad, {NOWHERE}
-  %none_wrong = icmp eq i64 %wrong, {NOWHERE}
-  %left = and i64 %counted, %leaves
-  %none_left = icmp eq i64 %left, 0
-  %all_right = and i1 %none_bad, %none_wrong
-  %is_fine = and i1 %all_right, %none_left""",
-        go_on("add_block_sum", "%is_fine"),
-        """
-  %own_sum = load double, ptr %own_record, align 8
-""",
-        _added("sum", "%sum_before", "%own_sum"),
-        _added("lost", "%lost_before", "%sum_error"),
-        """
-  %none_lost = fcmp oeq double %lost_error, 0.0""",
-        go_on("add_block", "%none_lost"),
-        """
-  %next_judged = add i64 %judged, 1
-  %more_judged = icmp slt i64 %next_judged, %blocks
-  br i1 %more_judged, label %judge_block, label %give
-
-give:""",
+  %said_of_all = call i64 @{judge.NAME}(ptr %record, i64 %blocks, i64 %leaves, ptr %total)
+  %is_whole = icmp eq i64 %said_of_all, {judge.WHOLE}""",
+        go_on("give", "%is_whole"),
         knows("make_float", Slot.FLOAT, "ptr"),
         """
-  %of_blocks = fadd double %sum_after, %lost_after
-  %summed = select i1 %is_one_block, double %sum_after, double %of_blocks
+  %sum_of_all = load double, ptr %total, align 8
+  %lacking_at = getelementptr double, ptr %total, i64 1
+  %lacking = load double, ptr %lacking_at, align 8
+  %of_blocks = fadd double %sum_of_all, %lacking
+  %summed = select i1 %is_one_block, double %sum_of_all, double %of_blocks
   %losses_at_all = load ptr, ptr %table, align 8
   switch i64 %losses, label %divide [ i64 4, label %floats i64 8, label %doubles ]
 
@@ -421,4 +379,4 @@ general:""",
 declare void @llvm.memcpy.p0.p0.i64(ptr noalias nocapture writeonly, ptr noalias nocapture readonly, i64, i1 immarg)
 """,
     ]
-    return "".join([*lines, *map(pairwise.text, pairwise.KINDS)])
+    return "".join([*lines, judge.TEXT, *map(pairwise.text, pairwise.KINDS)])

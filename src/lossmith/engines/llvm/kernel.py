@@ -125,20 +125,20 @@ class Ready:
             self._over(blocks, *arguments(begins))
         return left
 
-    def plain(self, inputs: Sequence[Array], outputs: Sequence[Array], factor: float) -> list[float] | None:
+    def plain(self, inputs: Sequence[Array], outputs: Sequence[Array], factor: float) -> Sequence[float] | None:
         """Do the same to contiguous arrays, each of what the form says it holds; nothing has weights.
 
         Returns:
-            The sum of each block, or nothing where one has more to say.
+            Numbers whose sum is that of all blocks, or nothing where one has more to say.
         """
         rows = len(inputs[0])
         if rows <= reference.BLOCK:
             total = self.one_block([*map(address, inputs), *map(address, outputs)], rows, factor)
             return None if total is None else [total]
         blocks = -(-rows // reference.BLOCK)
-        left, begin = records.room(blocks)
-        self._over(blocks, pointers(inputs), self._fixed, pointers(outputs), None, None, begin, factor, rows)
-        return records.sums(left)
+        room = records.Room.of(blocks)
+        self._over(blocks, pointers(inputs), self._fixed, pointers(outputs), None, None, room.begin, factor, rows)
+        return room.sums()
 
     def _over(self, blocks: int, *arguments: Any) -> None:
         """Call the kernel over blocks of arrays that lie as it wants them."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import math
+import struct
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.choice import Findings
+from lossmith.engines.llvm import judge
 from lossmith.engines.llvm.frame import NOWHERE, RECORD
 
 Array = npt.NDArray[Any]
 
-FEW = 12
-"""Blocks that are few: Python is quicker over their records, and NumPy smaller over those of more."""
+_PAIR = struct.Struct("dd")
 
 
 class Record(ctypes.Structure):
@@ -28,46 +28,52 @@ class Record(ctypes.Structure):
     )  # fmt: skip
 
 
-Records = ctypes.Array[Record] | Array
 TYPE = np.dtype(Record)
-assert TYPE.itemsize == 8 * RECORD
+SIZE = 8 * RECORD
+assert TYPE.itemsize == SIZE
 
 
-@cache
-def _several(blocks: int) -> type[ctypes.Array[Record]]:
-    return Record * blocks
+class Room(NamedTuple):
+    """Room for the records of a call, and behind them for their sum.
 
-
-def room(blocks: int) -> tuple[Records, int]:
-    """Return records for blocks, and where they begin; a few are sooner made and read than an array."""
-    if blocks <= FEW:
-        few = _several(blocks)()
-        return few, ctypes.addressof(few)
-    many = np.empty(blocks, TYPE)
-    return many, int(many.ctypes.data)
-
-
-def sums(records: Records, *, leaves: bool = False) -> list[float] | None:
-    """Return the sum of each block, or nothing where one has more to say than its sum.
-
-    Args:
-        records: what a kernel left.
-        leaves: whether it counts what it leaves to the reference.
+    Attributes:
+        content: all of it.
+        begin: where it lies.
+        blocks: how many there are.
     """
-    if isinstance(records, np.ndarray):
-        found = findings(records, leaves=leaves)
-        return None if found.bad or found.wrong or found.left else found.sums
-    if any(record.bad != NOWHERE or record.wrong != NOWHERE or (leaves and record.count) for record in records):
-        return None
-    return [record.sum for record in records]
 
+    content: bytearray
+    begin: int
+    blocks: int
 
-def total(found: Sequence[float] | None) -> float | None:
-    """Return the sum of the sums of blocks, or nothing where there are none or it overflows."""
-    try:
-        return None if found is None else math.fsum(found)
-    except OverflowError:
-        return None
+    @classmethod
+    def of(cls, blocks: int) -> Room:
+        """Return room for so many."""
+        content = bytearray(SIZE * (blocks + 1))
+        return cls(content, ctypes.addressof(ctypes.c_char.from_buffer(content)), blocks)
+
+    def sums(self, *, leaves: bool = False) -> Sequence[float] | None:
+        """Return numbers whose sum is that of all blocks, or nothing where one has more to say than its sum.
+
+        Args:
+            leaves: whether the kernel counts what it leaves to the reference.
+        """
+        behind = SIZE * self.blocks
+        said = judge.judge()(self.begin, self.blocks, -int(leaves), self.begin + behind)
+        if said == judge.MORE:
+            return None
+        if said == judge.WHOLE:
+            return _PAIR.unpack_from(self.content, behind)
+        found: list[float] = np.frombuffer(self.content, TYPE, self.blocks)["sum"].tolist()
+        return found
+
+    def total(self, *, leaves: bool = False) -> float | None:
+        """Return the sum of all blocks, or nothing where one has more to say or it overflows; see ``sums``."""
+        found = self.sums(leaves=leaves)
+        try:
+            return None if found is None else math.fsum(found)
+        except OverflowError:
+            return None
 
 
 def findings(records: Array, *, leaves: bool = False) -> Findings:
@@ -78,14 +84,5 @@ def findings(records: Array, *, leaves: bool = False) -> Findings:
         leaves: whether it counts what it leaves to the reference.
     """
     left = np.flatnonzero(records["count"]).tolist() if leaves else ()
-    if len(records) <= FEW:
-        found = Findings([], [], [], left)
-        for number, (sum_, _, bad, wrong) in enumerate(records.tolist()):
-            found.sums.append(sum_)
-            if bad != NOWHERE:
-                found.bad.append(number)
-            if wrong != NOWHERE:
-                found.wrong.append(number)
-        return found
     bad, wrong = (np.flatnonzero(records[what] != NOWHERE).tolist() for what in ("bad", "wrong"))
     return Findings(records["sum"].tolist(), bad, wrong, left)

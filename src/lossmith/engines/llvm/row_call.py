@@ -111,10 +111,10 @@ class RowCall:
         rows = len(arrays[0])
         if rows <= self._sizes[1]:
             return self.one_block([*map(address, arrays)], rows, factor)
-        left, begin = records.room(-(-rows // self._sizes[1]))
-        given = dict(zip(self._brought, map(address, arrays), strict=True), records=begin)
-        self._over(len(left), given, rows, factor)
-        return records.total(records.sums(left, leaves=self._leaves))
+        room = records.Room.of(-(-rows // self._sizes[1]))
+        given = dict(zip(self._brought, map(address, arrays), strict=True), records=room.begin)
+        self._over(room.blocks, given, rows, factor)
+        return room.total(leaves=self._leaves)
 
     def _over(self, blocks: int, given: Pointers, rows: int, factor: float) -> None:
         """Call the kernel over blocks of rows that lie as it wants them; each thread has its own scratch."""
