@@ -202,3 +202,28 @@ def test_arrays_of_other_libraries_know_what_is_finite_too(output: str) -> None:
     assert OPERATIONS["mul0"] in [make for _, make, _ in unknown]
     assert OPERATIONS["mul0"] not in [make for _, make, _ in known]
     assert len(known) <= len(unknown)  # and nothing is computed of what tells it
+
+
+def told(loss: Pointwise) -> set[str]:
+    """Return the inputs that a value tells of, once it was seen to do so."""
+    program, parameters = loss.part("value", "valid"), loss.free_parameters
+    places = facts.told_by(program, "value")
+    for place in places:
+        for wrong in (math.inf, -math.inf, math.nan):
+            inputs = valid_inputs(loss, 500)
+            inputs[place] = np.full(500, wrong)
+            with np.errstate(all="ignore"):
+                found = reference.run(program, inputs, parameters)["value"]
+            assert not np.isfinite(found).any(), (loss, program.inputs[place], wrong)
+    return {program.inputs[place] for place in places}
+
+
+def test_values_tell_of_inputs_that_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels look at no input that the loss tells of."""
+    for loss in FORMS:
+        told(loss)
+    assert told(lm.SquaredError()) == told(lm.Huber()) == {"f", "y"}
+    assert told(lm.BinaryCrossEntropy()) == told(lm.Hinge()) == set()  # which may be 0 there
+    monkeypatch.setattr(facts, "_OPEN", facts._OPEN | {"max"})
+    with pytest.raises(AssertionError, match="Hinge"):
+        told(lm.Hinge())

@@ -129,6 +129,21 @@ def shown(program: Program, place: int) -> frozenset[str]:
     return frozenset(name for name, number in program.outputs if number in nothing)
 
 
+def told_by(program: Program, output: str) -> frozenset[int]:
+    """Return the inputs for which an output is infinite or no number, for certain, wherever one of them is."""
+    told = {place: frozenset({place}) for place in range(len(program.inputs))}
+    nobody = frozenset[int]()
+    for number, step in enumerate(program.steps, start=program.first_step):
+        given = [told.get(arg, nobody) for arg in step.args]
+        if step.op in _OPEN:
+            told[number] = nobody.union(*given)
+        elif step.op in ("div", "sloped"):
+            told[number] = given[0]
+        elif step.op in _CHOICES:
+            told[number] = given[1] & given[2]
+    return told.get(dict(program.outputs)[output], nobody)
+
+
 def shown_by_residual(program: Program, f: int, y: int) -> frozenset[str]:
     """Return the outputs that are infinite or no number, for certain, wherever the difference of two inputs is.
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lossmith.engines.facts import conditions
+from lossmith.engines.facts import conditions, told_by
 from lossmith.engines.llvm.frame import (
     ALIGNED,
     FENCE,
@@ -78,7 +78,8 @@ class _Vector:
     def __init__(self, program: Program, form: Form, width: int, registers: int) -> None:
         self.body = Vector(form.kind, width, "v", "vectors", registers=registers)
         self.form = form
-        self.finite, others = conditions(program) if form.spoils else ([], [])
+        finite, others = conditions(program) if form.spoils else ([], [])
+        self.untold = sorted(set(finite) - told_by(program, "value")) if finite else []
         self.others = tuple((f"condition {number}", number) for number in others)
         self.program = replace(program, outputs=(*program.outputs, *self.others))
 
@@ -150,10 +151,12 @@ class _Vector:
     def _spoilt(self, found: Mapping[str, Lanes], inputs: Sequence[Lanes]) -> Lanes:
         """Return the loss, and no number where an example is not valid."""
         b, value = self.body, found["value"]
-        for place in self.finite:
+        for place in self.untold:
             value = b.fma(inputs[place], 0.0, value)
+        # All bits of it are set, which machines do sooner than to choose.
+        nothing = "0xFFFFFFFFE0000000" if b.kind == "float" else "0xFFFFFFFFFFFFFFFF"
         for name, _ in self.others:
-            value = b.select(found[name], value, math.nan)
+            value = b.select(found[name], value, Lanes(b, b.real, f"splat ({b.kind} {nothing})"))
         return value
 
     def _weighted(self, value: Lanes, weight: Lanes | None) -> Lanes:

@@ -260,7 +260,8 @@ def sigmoid(b: Body, x: Lanes) -> Lanes:
     # The quotient of e without a second division, and with what the product loses put back.
     lower = e * upper
     lower = b.fma(b.fma(-lower, e, e - lower), upper, lower)  # by the exact 1 + e: the difference is exact
-    return b.select(x >= 0.0, upper, lower)
+    # By the sign, which machines choose by without a comparison; where it makes no difference, both are a half.
+    return b.select(b.compare_whole("slt", b.bits(x), b.whole(0)), lower, upper)
 
 
 def softplus(b: Body, x: Lanes) -> Lanes:
