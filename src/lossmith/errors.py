@@ -103,6 +103,11 @@ class TableError(LossmithError, ValueError):
     """A table, column or file that cannot be read, used or written."""
 
 
+def plural(count: int, word: str, words: str | None = None) -> str:
+    """Write a count with its noun: ``1 row``, ``5,000 rows``."""
+    return f"{count:,} {word if count == 1 else words or word + 's'}"
+
+
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return `` Did you mean 'x'?`` for the nearest known names, or an empty string."""
     import difflib  # only when something went wrong

@@ -54,11 +54,11 @@ def test_settings(train: Callable) -> None:
         train(OVER_CLASSES, IRIS, SPECIES, classes=2)
     with pytest.raises(lm.EmptyError, match="weights sum to zero"):
         train("mse", ROWS, LABELS, np.zeros(len(LABELS)))
-    with pytest.raises(lm.ShapeError, match="X has 568 rows, but there are 569 targets"):
+    with pytest.raises(lm.ShapeError, match="X has 568 rows, for 569 targets"):
         train("mse", ROWS[1:], LABELS)
-    with pytest.raises(lm.ShapeError, match="X has 568 rows, but there are 569 targets"):
+    with pytest.raises(lm.ShapeError, match="X has 568 rows, for 569 targets"):
         train("mse", ROWS, LABELS, validation=(ROWS[1:], LABELS))
-    with pytest.raises(lm.ParameterError, match=r"validation_1 must be \(X, y\) or \(X, y, weight\), got 1 parts"):
+    with pytest.raises(lm.ParameterError, match=r"validation_1 must be \(X, y\) or \(X, y, weight\), got 1 part"):
         train("mse", ROWS, LABELS, validation=[(ROWS, LABELS), (ROWS,)])
     with pytest.raises(lm.ParameterError, match=r"new must be .*, got ndarray"):
         train("mse", ROWS, LABELS, validation={"new": ROWS})

@@ -160,7 +160,7 @@ def test_warnings_say_what_was_seen(table: Write) -> None:
     doubled = {name: [*values, *values] for name, values in columns.items()}
     found = choose(table(doubled), "amount", losses=["mse", "mae"], only=True, folds=2, repeats=1, rounds=2)
     said = " ".join(found.warnings)
-    for part in ("'leak' alone orders the targets", "100 rows (50.0%) repeat", "used up all 2 rounds", "--drop leak"):
+    for part in ("'leak' alone orders the targets", "100 rows (50.0%) repeat", "used up its 2 rounds", "--drop leak"):
         assert part in said
     rare = choose(table(classes(150, rare=3.0)), "answer", **QUICK)
     assert "scores hang on a handful" in " ".join(rare.warnings)

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from lossmith.choosing.words import compact, join, number, p_value, plural, share
+from lossmith.choosing.words import compact, join, number, p_value, share
+from lossmith.errors import plural
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 import lossmith as lm
-from lossmith.core.elsewhere import elsewhere, known
+from lossmith.core.elsewhere import _CALLED, _SAID, elsewhere, known
 
 FOUND = {
     "mean_error": "me mbe bias signed_error",
@@ -65,6 +67,49 @@ def test_what_it_says_to_take_is_there() -> None:
     for key in known():
         for word in re.findall(r"[a-z]+(?:_[a-z]+)+|\bL\d\b|ElasticNet", elsewhere(key)):
             assert word in there or word in ("least_squares",), word
+
+
+KEYWORDS = [
+    (lambda: lm.BinaryCrossEntropy(pos_weight=3), "pass weight= to the call: w where y_true is 1, and 1 elsewhere."),
+    (lambda: lm.BinaryCrossEntropy(class_weight=[1, 3]), "pass weight= to the call: w where y_true is 1, and"),
+    (lambda: lm.BinaryCrossEntropy(label_smoothing=0.1), "Smooth the labels themselves: (1 - s) * y_true + s / 2."),
+    (lambda: lm.BinaryCrossEntropy(from_logits=True), "prediction='logits', which is the default, or prediction='pro"),
+    (lambda: lm.KLDivergence(log_target=True), "p_kind='probabilities', which is the default, or p_kind='log_pro"),
+    (lambda: lm.SparseCategoricalCrossEntropy(weight=[1]), "class_weight= weighs classes, and weight= of a call exam"),
+    (lambda: lm.SparseCategoricalCrossEntropy(axis=1), "It is called class_axis here."),
+    (lambda: lm.SparseCategoricalCrossEntropy(class_weight={0: 1.0}), "pass the numbers of a mapping in their order"),
+    (lambda: lm.Huber(sample_weight=[1]), "Weights of examples are passed to the call as weight=."),
+    (lambda: lm.Huber(reduction="sum"), "It is passed to the call."),
+    (lambda: lm.Huber(size_average=True), "Say reduction='mean', 'sum' or 'none'."),
+    (lambda: lm.Huber(from_logits=True), "has no parameter 'from_logits'; it takes delta."),
+    (lambda: lm.Quantile(tau=0.9), "It is called level here."),
+    (lambda: lm.Focal(beta=0.9, tau=1), "it takes gamma, alpha, eps, prediction, labels."),
+    (lambda: lm.Huber().cost([1.0], [1.0], delta=2), "It is said when the loss is made: Huber(delta=...)."),
+    (lambda: lm.Huber().gradient([1.0], [1.0], weight=[2.0]), "It is for costs, and not for what each example has."),
+    (lambda: lm.Huber().cost([1.0], [1.0], ignore_index=0), "Examples are left out by mask= in the call."),
+    (lambda: lm.GaussianNLL().cost([1.0], [1.0], var=[2.0]), "It is called variance here."),
+    (lambda: lm.KLDivergence()([0.5, 0.5], [0.5, 0.5]), "Say p=y_true, q=y_pred: q is judged by p."),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), KEYWORDS, ids=[text for _, text in KEYWORDS])
+def test_keywords_of_other_libraries_are_answered_with_ours(call: Callable[[], object], text: str) -> None:
+    with pytest.raises(lm.ParameterError) as raised:
+        call()
+    assert text in str(raised.value)
+
+
+def test_weights_count_positives_as_it_is_said() -> None:
+    y, f, w = np.array([1.0, 0.0, 1.0]), np.array([0.3, 2.0, -1.0]), 3.0
+    weighed = lm.BinaryCrossEntropy().cost(y, f, weight=np.where(y == 1, w, 1), reduction="count_mean")
+    expected = np.mean(w * y * np.logaddexp(0, -f) + (1 - y) * np.logaddexp(0, f))  # pos_weight of PyTorch
+    assert weighed == pytest.approx(expected, rel=1e-15)
+
+
+def test_keywords_are_answered_with_what_some_loss_has() -> None:
+    there = {name for loss in map(lm.get, lm.names()) for name in (*loss.declared(), *(i.name for i in loss.inputs))}
+    assert {ours for names in _CALLED.values() for ours in names} <= there
+    assert {needed for texts in _SAID.values() for needed, _ in texts if needed} <= there
 
 
 def test_a_misspelt_name_still_gets_a_suggestion() -> None:

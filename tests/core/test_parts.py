@@ -87,7 +87,7 @@ def test_what_is_no_domain_is_refused(text: str) -> None:
         (lambda: lm.Huber(delta="1"), "must be a number in .*, got str"),
         (lambda: lm.Huber(delta=True), "must be a number .* got bool"),
         (lambda: lm.Huber(delta=None), "must be a number .* got NoneType"),
-        (lambda: lm.Huber(1, 2), r"takes 1 values \(delta\), got 2"),
+        (lambda: lm.Huber(1, 2), r"takes 1 value \(delta\), got 2"),
         (lambda: lm.Huber(1, delta=2), "got delta twice"),
         (lambda: lm.SquaredError(delta=1), "has no parameter 'delta'; it takes none"),
         (lambda: lm.Quantile(levle=0.5), "Did you mean 'level'"),

@@ -104,7 +104,7 @@ def test_what_is_invalid_is_counted(case: tuple[Loss, dict[str, Any], int]) -> N
     given = {name: jnp.asarray(array) for name, array in rows.items()}
     state = jax.jit(lambda given: lj.state(loss, **given))(given)
     assert np.isnan(state.total)
-    with pytest.raises(lm.DomainError, match=f"{wrong} examples of traced calls lie outside the domains"):
+    with pytest.raises(lm.DomainError, match=f"{wrong} examples? of traced calls lies? outside the domains"):
         state.check()
 
 

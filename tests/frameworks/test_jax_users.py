@@ -144,6 +144,9 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lj.State.empty(lm.Huber()).cost("none"), lm.ParameterError, "call lossmith.jax.losses"),
     (lambda: lj.huber(ZEROS, np.array(["a"] * 3)), lm.KindError, "convert labels to numbers first"),
     (lambda: lj.huber(ZEROS, ZEROS, weight=ZEROS), lm.ParameterError, "lossmith.jax.cost('huber', ...) takes it"),
+    (lambda: lj.huber(ZEROS, ZEROS, sample_weight=ZEROS), lm.ParameterError, "passed to lossmith.jax.cost as weight="),
+    (lambda: lj.hinge(ZEROS, ZEROS, pos_weight=2), lm.ParameterError, "to lossmith.jax.cost: w where targets is 1"),
+    (lambda: lj.kl_divergence(ZEROS, ZEROS), lm.ParameterError, "Say p=targets, q=predictions: q is judged by p."),
     (
         lambda: lj.sparse_categorical_cross_entropy(jnp.eye(3), jnp.zeros((3, 1), int)),
         lm.ShapeError,

@@ -231,7 +231,7 @@ def test_modules_are_copied_and_pickled_and_hold_no_weights_of_their_own() -> No
     module = lt.Huber(delta=1.35, reduction="sum")
     for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), module.to(torch.float64)):
         assert other(x, y) == module(x, y)
-        assert repr(other) == repr(module) == "Huber(Huber(delta=1.35), reduction='sum')"
+        assert repr(other) == repr(module) == "Huber(delta=1.35, reduction='sum')"
     assert module.state_dict() == {}
 
 

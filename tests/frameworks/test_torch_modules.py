@@ -183,7 +183,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "has (6, 1). Use target.squeeze(-1)",
     ),
     "label of no class": (lambda: lt.SparseCategoricalCrossEntropy()(Z, Y + 9), lm.DomainError, "but target[0] is 9"),
-    "sample weights": (lambda: lt.Huber()(ZEROS, ZEROS, sample_weight=ZEROS), lm.ParameterError, "mean 'weight'?"),
+    "sample weights": (lambda: lt.Huber()(ZEROS, ZEROS, sample_weight=ZEROS), lm.ParameterError, "call as weight=."),
     "distributions by place": (lambda: lt.KLDivergence()(Z, Z), lm.ParameterError, "keywords alone, p=, q="),
     "state": (lambda: lt.Huber().state(ZEROS, ZEROS[:2]), lm.ShapeError, "target has shape (2,)"),
     "vector elsewhere": (lambda: weighted().to("meta")(Z, Y), lm.KindError, "class_weight is on meta and the input on"),

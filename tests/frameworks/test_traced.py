@@ -295,7 +295,7 @@ def test_what_is_invalid_is_counted(case: tuple[Loss, dict[str, Any], int]) -> N
     loss, given, wrong_rows = case
     module = lt.module(loss)
     assert module(**{name: torch.tensor(rows) for name, rows in given.items()}).isnan()
-    with pytest.raises(lm.DomainError, match=f"{wrong_rows} examples of traced calls lie outside the domains"):
+    with pytest.raises(lm.DomainError, match=f"{wrong_rows} examples? of traced calls lies? outside the domains"):
         module.check()
     module.check()
 

@@ -174,6 +174,8 @@ def nothing_to_average_follows_the_policy(loss: Loss) -> None:
         "all 4 examples are masked": (y, f, None, np.zeros(4, bool)),
         "the weights of all 4 examples are zero": (y, f, np.zeros(4), None),
     }
+    one = {"the only example is masked": (None, [False]), "the weight of the only example is zero": ([0.0], None)}
+    cases |= {reason: (y[:1], f[:1], *given) for reason, given in one.items()}
     for reason, (y_, f_, weight, mask) in cases.items():
         with pytest.raises(lm.EmptyError, match=f"{reason}; pass empty='zero'"):
             loss.cost(y_, f_, weight, mask)

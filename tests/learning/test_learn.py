@@ -252,7 +252,7 @@ def test_it_reads_well(learning: Learning) -> None:
         ({"rate": "fast"}, lm.ParameterError, "got 'fast'"),
         ({"y": [1.0, 1e200, 2.0, 3.0]}, lm.DomainError, "too large for a float where the model begins"),
         ({"X": None}, lm.ParameterError, "needs the features X"),
-        ({"X": [1.0, 2.0]}, lm.ShapeError, r"X has shape \(2,\), and there are 4 targets"),
+        ({"X": [1.0, 2.0]}, lm.ShapeError, r"X has shape \(2,\), for 4 targets"),
         ({"X": np.ones((4, 1, 1))}, lm.ShapeError, r"must be \(4,\) or \(4, features\)"),
         ({"X": [1.0, 2.0, math.nan, 4.0]}, lm.DomainError, r"X\[2, 0\] is nan; drop the row"),
         ({"X": ["a", "b", "c", "d"]}, lm.KindError, "X must hold real numbers"),

@@ -139,7 +139,7 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     head, first, second, *rest = capsys.readouterr().out.splitlines()
     assert head.split()[:5] == ["host", "inputs", "value", "gradient", "second"]
     assert [first.split()[:2], second.split()[:2]] == [["numpy", "float32"], ["torch", "float32"]]
-    assert rest == ["", "1 losses; no results beyond the tolerance"]
+    assert rest == ["", "1 loss; no results beyond the tolerance"]
 
 
 def test_the_command_prints_one_document(capsys: pytest.CaptureFixture[str]) -> None:

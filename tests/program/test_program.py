@@ -107,7 +107,7 @@ def test_dead_instructions_are_left_out() -> None:
     [
         (lambda ops, y, f: f if f > y else y, "ops.where"),
         (lambda ops, y, f: ops.where(0 < f < 1, f, y), "chained comparison"),
-        (lambda ops, y, f: ops.exp(f, y), "ops.exp takes 1 arguments, got 2"),
+        (lambda ops, y, f: ops.exp(f, y), "ops.exp takes 1 argument, got 2"),
         (lambda ops, y, f: f + "1", "got '1' .str."),
         (lambda ops, y, f: f * float("nan"), "NaN as a constant"),
         (lambda ops, y, f: None, "got None"),

@@ -158,7 +158,7 @@ def test_rates_given_as_log_rates_are_noticed(tmp_path: Path) -> None:
 
 def test_nothing_left(tmp_path: Path) -> None:
     path = save(tmp_path / "none.csv", y=np.array([1.0, math.nan]), p=np.array([math.nan, 1.0]), w=np.zeros(2))
-    with pytest.raises(EmptyError, match=r"all 2 rows .* lack a value"):
+    with pytest.raises(EmptyError, match=r"of 2 rows .* none has all values"):
         score(path, "y", "p", ["mae"], missing="skip")
     full = save(tmp_path / "zero.csv", y=np.ones(2), p=np.ones(2), w=np.zeros(2))
     with pytest.raises(EmptyError, match=r"weights in column 'w' .* all zero"):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lossmith.cli.terminal import print_table, say, write, write_json
-from lossmith.errors import LossNotFoundError, MissingDependencyError, did_you_mean
+from lossmith.errors import LossNotFoundError, MissingDependencyError, did_you_mean, plural
 
 _TOLD = """
 Value, gradient and second derivative of losses, as the libraries installed here compute them, against 60-digit
@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1 if beyond else 0
     print_table(_HEADERS, _rows(found, hosts, KINDS), right=(2, 3, 4))
-    write(f"\n{len(chosen)} losses; {len(beyond) or 'no'} result{'s' * (len(beyond) != 1)} beyond the tolerance")
+    missed = plural(len(beyond), "result") if beyond else "no results"
+    write(f"\n{plural(len(chosen), 'loss', 'losses')}; {missed} beyond the tolerance")
     for (name, kind, output), worst in beyond:
         write(
             f"BEYOND: {worst.loss} on {name} in {kind}: {output} is {worst.got:.9g}, should be {worst.truth:.9g}, "

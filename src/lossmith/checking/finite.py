@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lossmith.checking.derivatives import NAMES
 from lossmith.checking.ground import Array, Curve, Ground
 from lossmith.checking.report import Finding, Severity, number
+from lossmith.errors import plural
 
 _SOON = {"identity": 50.0, "log": 30.0, "logistic": 30.0}
 """An overflow nearer than this, in units of the prediction, will be met in training; logs of rates seldom reach 30."""
@@ -47,7 +48,7 @@ def finite(ground: Ground) -> Iterator[Finding]:
             _facts(singular),
         )
         return
-    everywhere = f"{checked:,} predictions for {len(ground.curves)} targets give finite numbers"
+    everywhere = f"{checked:,} predictions for {plural(len(ground.curves), 'target')} give finite numbers"
     if not ends:
         yield Finding("finite", "ok", "Finite everywhere", f"{everywhere}.", facts={"checked": checked})
         return

@@ -11,6 +11,7 @@ import numpy as np
 
 from lossmith.checking.ground import Array, Curve, Ground
 from lossmith.checking.report import Finding, number, relation
+from lossmith.errors import plural
 
 _ZOOMS = 8
 _POINTS = 65
@@ -186,7 +187,8 @@ def _where(ground: Ground, leasts: Sequence[Least]) -> Finding:
             "minimum",
             "error",
             "Flat: no prediction is better than another",
-            f"For {len(leasts)} targets all predictions cost the same: {number(flat[0].value)} for the first.",
+            f"For {plural(len(leasts), 'target')} all predictions cost the same: {number(flat[0].value)} for the "
+            "first.",
             "Nothing can be learnt from it: the formula must depend on f where data lie.",
             facts | {"flat": True},
         )
@@ -216,7 +218,9 @@ def _where(ground: Ground, leasts: Sequence[Least]) -> Finding:
             return Finding(
                 "minimum", "note", f"Least on a stretch that holds {name}", f"Where it is least: {told}.", facts=facts
             )
-        return Finding("minimum", "ok", f"Least at {name}", f"So it is for {len(leasts)} targets.", facts=facts)
+        return Finding(
+            "minimum", "ok", f"Least at {name}", f"So it is for {plural(len(leasts), 'target')}.", facts=facts
+        )
     where = relation({x.y: [x.low] for x in leasts}, leasts[0].y, leasts[0].low) if name == "f = y" else ""
     return Finding(
         "minimum",
@@ -274,7 +278,7 @@ def _bottomless(ground: Ground, found: Sequence[Least], all_of: int, facts: dict
         "error",
         "Unbounded below",
         f"Towards {where} it falls without limit, to {number(deepest.value)} for y = {number(deepest.y)}; so for "
-        f"{len(found)} of {all_of} targets. {upside_down}".strip(),
+        f"{len(found)} of {plural(all_of, 'target')}. {upside_down}".strip(),
         "Turn the sign of the formula around."
         if upside_down
         else "A residual needs abs or a square around it."

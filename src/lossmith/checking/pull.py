@@ -10,7 +10,7 @@ import numpy as np
 from lossmith.checking.ground import Array, Ground
 from lossmith.checking.report import Finding, Severity, number, share
 from lossmith.checking.statistic import Sample
-from lossmith.errors import LossmithError, NoConstantError
+from lossmith.errors import LossmithError, NoConstantError, plural
 
 _TIGHT = 1.05
 _NEAR = np.array([0.5, 1.0, 2.0, 5.0, 10.0, 100.0, 1e3, 1e4, 1e6])
@@ -187,7 +187,7 @@ def constant(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
     """Tell the best constant of the user's data, or of a simulated sample, and what predictions gain over it."""
     loss = ground.loss
     if ground.data is not None:
-        y, w, what = ground.data.y, ground.data.w, f"your {ground.data.y.size:,} targets"
+        y, w, what = ground.data.y, ground.data.w, f"your {plural(ground.data.y.size, 'target')}"
     else:
         sample = found[0]
         y, w, what = sample.y, np.asarray(sample.w * len(sample.y)), f"simulated targets ({sample.name})"

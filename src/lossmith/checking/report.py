@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from lossmith.errors import plural
+
 Severity = Literal["error", "warning", "note", "ok"]
 
 _RANKS: tuple[Severity, ...] = ("error", "warning", "note", "ok")
@@ -132,7 +134,7 @@ class Report:
 
     def _verdict(self) -> str:
         counts = [(len(self._of(word)), word) for word in _RANKS[:3]]
-        return ", ".join(f"{count or 'no'} {word}{'s' * (count != 1)}" for count, word in counts)
+        return ", ".join(plural(count, word) if count else f"no {word}s" for count, word in counts)
 
 
 def _wrapped(text: str, columns: int, first: str = "", rest: str = "") -> list[str]:

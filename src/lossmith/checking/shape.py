@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lossmith.checking.ground import Array, Curve, Ground
 from lossmith.checking.report import Finding, number, relation
+from lossmith.errors import plural
 from lossmith.structures.pointwise import Pointwise
 
 _CURVES = 3
@@ -73,9 +74,8 @@ def _finding(what: str, places: Mapping[str, Sequence[Corner]]) -> Finding:
         f"at {place} from {_told(corners[0].left)} to {_told(corners[0].right)}" for place, corners in places.items()
     ]
     name = "Hessian" if what == "hessian" else what
-    evidence = (
-        f"The {name} jumps {'; '.join(shown[:4])}{f', and at {len(shown) - 4} places more' if len(shown) > 4 else ''}."
-    )
+    more = f", and at {plural(len(shown) - 4, 'more place')}" if len(shown) > 4 else ""
+    evidence = f"The {name} jumps {'; '.join(shown[:4])}{more}."
     facts = {"what": what, "places": {place: [c.left, c.right] for place, (c, *_) in places.items()}}
     if what == "value":
         advice = "No derivative sees a jump: training walks past it. Make the branches meet where they change."
@@ -177,7 +177,7 @@ def convex(ground: Ground) -> Iterator[Finding]:
             "convex",
             "ok",
             "Convex in the prediction",
-            f"No chord between {count:,} predictions for {len(finite)} targets lies below the curve."
+            f"No chord between {count:,} predictions for {plural(len(finite), 'target')} lies below the curve."
             + (" The rules of convex composition prove it for all." if proved else ""),
             facts={"convex": True, "quasiconvex": True, "proved": proved},
         )

@@ -23,7 +23,7 @@ from lossmith.choosing.features import Features
 from lossmith.choosing.goal import Goal
 from lossmith.choosing.judging import Judgement, judge, measure, readable
 from lossmith.choosing.rules import Candidate
-from lossmith.errors import ParameterError, TableError
+from lossmith.errors import ParameterError, TableError, plural
 
 __all__ = ["ContestResult", "Plan", "Progress", "Split", "check_size", "hold", "settings_for", "splits"]
 
@@ -146,17 +146,17 @@ def check_size(y: FloatArray, folds: int, repeats: int, *, labels: tuple[str, st
     if repeats < 1:
         raise ParameterError(f"a contest needs at least 1 repeat, but got {repeats}")
     if y.size < folds:
-        raise TableError(f"the table has {y.size:,} rows and cannot be dealt into {folds} folds")
+        raise TableError(f"the table has {plural(y.size, 'row')} and cannot be dealt into {folds} folds")
     if y.size < 10:
-        raise TableError(f"the table has {y.size:,} rows; a contest needs at least 10, and a fair one hundreds")
+        raise TableError(f"the table has {plural(y.size, 'row')}; a contest needs at least 10, and a fair one hundreds")
     if labels is not None:
         positives = int(y.sum())
         fewest = min(positives, y.size - positives)
         if fewest < folds:
             label = labels[1] if positives == fewest else labels[0]
             raise TableError(
-                f"the class '{label}' has {fewest} rows, fewer than the {folds} folds, so some fold would have none "
-                "to judge by; use fewer folds or more rows"
+                f"the class '{label}' has {plural(fewest, 'row')}, fewer than the {folds} folds, so some fold would "
+                "have none to judge by; use fewer folds or more rows"
             )
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lossmith.choosing.words import number, plural, share
-from lossmith.errors import TableError
+from lossmith.choosing.words import number, share
+from lossmith.errors import TableError, plural
 
 if TYPE_CHECKING:
     from lossmith.scoring.source import Table

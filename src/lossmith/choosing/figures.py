@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lossmith.choosing.judging import gives_scores
 from lossmith.choosing.svg import DASHES, FAINT, INK, SERIES, SURFACE, Picture, draw
-from lossmith.choosing.words import capital, compact, number, plural, share
-from lossmith.errors import DomainError
+from lossmith.choosing.words import capital, compact, number, share
+from lossmith.errors import DomainError, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +108,7 @@ def _target(choice: Choice) -> Picture:
         f"{number(facts.minimum)} to {number(facts.maximum)}. "
     )
     if facts.outliers:
-        caption += f"The second colour marks the {facts.outliers:,} rows beyond 3 robust deviations."
+        caption += f"The second colour marks the {plural(facts.outliers, 'row')} beyond 3 robust deviations."
     else:
         caption += "No row lies beyond 3 robust deviations."
     if not inside.all():
@@ -125,7 +125,7 @@ def _classes(choice: Choice) -> Picture:
         axes = figure.subplots()
         axes.barh([1, 0], counts, height=0.55, color=[SERIES[0], SERIES[1]])
         for place, label, count in zip((1, 0), labels, counts, strict=True):
-            axes.text(0, place + 0.31, f"{label}: {count:,} rows, {share(count / facts.rows)}", va="bottom")
+            axes.text(0, place + 0.31, f"{label}: {plural(count, 'row')}, {share(count / facts.rows)}", va="bottom")
         axes.set_ylim(-0.45, 1.75)
         axes.set_yticks([])
         axes.grid(axis="y", visible=False)

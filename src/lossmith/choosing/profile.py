@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lossmith.choosing.words import number, plural, share
-from lossmith.errors import EmptyError
+from lossmith.choosing.words import number, share
+from lossmith.errors import EmptyError, plural
 
 __all__ = ["TargetProfile", "profile", "robust_deviation"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossmith.choosing import document, figures, story
-from lossmith.choosing.words import capital, compact, join, number, plural, share
+from lossmith.choosing.words import capital, compact, join, number, share
+from lossmith.errors import plural
 from lossmith.files import write
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from lossmith.choosing.prepared import Prepared, opened, read
 from lossmith.choosing.profile import TargetProfile, profile
 from lossmith.choosing.rules import Candidate, given, propose
 from lossmith.choosing.statistics import Verdict, decide
-from lossmith.choosing.words import plural, share
-from lossmith.errors import ParameterError
+from lossmith.choosing.words import share
+from lossmith.errors import ParameterError, plural
 
 if TYPE_CHECKING:
     from lossmith.choosing.contest import ContestResult
@@ -230,8 +230,8 @@ def _afterwards(contest: Contest, results: ContestResult, verdict: Verdict) -> t
         spent = int((used >= contest.plan.rounds).sum())
         if 2 * spent >= used.size:
             said.append(
-                f"{candidate.label} used up all {contest.plan.rounds} rounds in {spent} of {used.size} fits; it might "
-                "gain from more (--rounds), so read its place with care."
+                f"{candidate.label} used up its {plural(contest.plan.rounds, 'round')} in {spent} of {used.size} fits; "
+                "it might gain from more (--rounds), so read its place with care."
             )
     for candidate, rows in zip(contest.candidates, results.scores_undefined, strict=True):
         if rows:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossmith.choosing.words import join, number, p_value, plural, share
+from lossmith.choosing.words import join, number, p_value, share
+from lossmith.errors import plural
 
 if TYPE_CHECKING:
     from lossmith.choosing.choice import Choice
@@ -199,9 +200,9 @@ def method(choice: Choice) -> tuple[str, ...]:
         f"folds, about {number(round(results.train_rows))} rows for training and {number(round(results.test_rows))} "
         "held out.",
         f"Every model is LightGBM with the loss as its objective and the same settings: {settings}, and at most "
-        f"{plan.rounds} rounds. A fit stops when its own cost has not improved for {plan.patience} rounds on "
-        f"{share(plan.aside).replace('.0%', '%')} of its training rows, set aside for that; held-out rows have no say "
-        "in training.",
+        f"{plural(plan.rounds, 'round')}. A fit stops when its own cost has not improved for "
+        f"{plural(plan.patience, 'round')} on {share(plan.aside).replace('.0%', '%')} of its training rows, "
+        "set aside for that; held-out rows have no say in training.",
         f"Differences are taken fold by fold. The test is the corrected resampled t-test (Nadeau and Bengio 2003), "
         f"two-sided, at level {choice.verdict.level:g} over all comparisons with the leader (Holm 1979). A winner must "
         "beat every other loss. The probabilities are those of the correlated Bayesian t-test (Benavoli et al. 2017), "

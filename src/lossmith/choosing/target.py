@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lossmith.choosing.words import number, plural
-from lossmith.errors import TableError, did_you_mean
+from lossmith.choosing.words import number
+from lossmith.errors import TableError, did_you_mean, plural
 
 if TYPE_CHECKING:
     from lossmith.scoring.source import Table

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["capital", "compact", "join", "number", "p_value", "plural", "share"]
+__all__ = ["capital", "compact", "join", "number", "p_value", "share"]
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -75,11 +75,6 @@ def p_value(value: float) -> str:
     if value > 0.999:
         return ">0.999"
     return f"{value:.3f}"
-
-
-def plural(count: int, word: str, words: str | None = None) -> str:
-    """Write a count with its noun: ``1 row``, ``5,000 rows``."""
-    return f"{count:,} {word if count == 1 else words or word + 's'}"
 
 
 def join(parts: Sequence[str], last: str = "and") -> str:

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from lossmith.cli import terminal
 from lossmith.cli._losses import LossName
 from lossmith.cli.score import Column
+from lossmith.errors import plural
 
 if TYPE_CHECKING:
     from lossmith.choosing.choice import Choice
@@ -173,7 +174,6 @@ def _announce(contest: Contest) -> None:
 def _conclude(choice: Choice) -> None:
     """Print the table of scores and the verdict."""
     from lossmith.choosing import story
-    from lossmith.choosing.words import plural
 
     folds = choice.results.scores.shape[1]
     better = "higher" if choice.metric.greater_is_better else "lower"

@@ -9,7 +9,7 @@ import click
 from lossmith.cli import terminal
 from lossmith.cli._losses import LossName, parse_loss
 from lossmith.cli.score import Column
-from lossmith.errors import ParameterError, TableError
+from lossmith.errors import ParameterError, TableError, plural
 
 if TYPE_CHECKING:
     from lossmith.cli._lesson import Material
@@ -123,7 +123,7 @@ def _table(file: str, target: str, features: tuple[str, ...], as_given: bool) ->
         scales[name] = {"mean": mean, "deviation": deviation}
         columns[place] = (column - mean) / deviation
     X = np.stack(columns, axis=1) if columns else np.empty((len(y), 0))
-    return Material(X, y, features, target, f"{label}, {len(y):,} rows.", scales)
+    return Material(X, y, features, target, f"{label}, {plural(len(y), 'row')}.", scales)
 
 
 def _column(table: Table, name: str) -> Numbers:
@@ -135,7 +135,7 @@ def _column(table: Table, name: str) -> Numbers:
     if bad.any():
         count = int(bad.sum())
         raise TableError(
-            f"column {name!r} of {table.label} holds no finite number in {count:,} row{'s' * (count != 1)}; the first "
+            f"column {name!r} of {table.label} holds no finite number in {plural(count, 'row')}; the first "
             f"is row {int(np.argmax(bad)) + 1:,}. Drop such rows first."
         )
     return values

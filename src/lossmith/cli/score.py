@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from lossmith.cli import terminal
 from lossmith.cli._group import FAILED
 from lossmith.cli._losses import RAW_KINDS, TARGET_KINDS, LossName, declare, parse_loss, parse_losses
-from lossmith.errors import LossmithError, ParameterError
+from lossmith.errors import LossmithError, ParameterError, plural
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -139,7 +139,7 @@ def _ceilings(limits: tuple[str, ...], losses: list[Loss], kind: str | None) -> 
 def _infinite(s: Score) -> str:
     if not s.bad:
         return ""
-    rows = "1 row has" if s.bad == 1 else f"{s.bad:,} rows have"
+    rows = f"{plural(s.bad, 'row')} {'has' if s.bad == 1 else 'have'}"
     hint = " A certain prediction was wrong there; eps=1e-15 would bound it." if "eps" in s.loss.parameters() else ""
     return f"{s.loss}: {rows} a loss that is not finite; the first is row {s.first_bad:,}.{hint}"
 
@@ -153,4 +153,5 @@ def _print(report: ScoreReport) -> None:
     ]
     terminal.print_table(headers, rows, right=range(1, len(headers)))
     if report.skipped:
-        terminal.say(f"{report.skipped:,} of {report.rows:,} rows lack a value and were skipped.", "note")
+        lack = "lacks a value and was" if report.skipped == 1 else "lack a value and were"
+        terminal.say(f"{report.skipped:,} of {plural(report.rows, 'row')} {lack} skipped.", "note")

@@ -178,7 +178,10 @@ def check_spread(owner: str, label: str, own: Sequence[int], shape: Sequence[int
         ShapeError: when axes differ that are not of size 1.
     """
     if own and not (len(own) == len(shape) and all(a in (1, b) for a, b in zip(own, shape, strict=True))):
+        given, wanted = tuple(own), tuple(shape)
+        mends = ((wanted[:-1], "[..., None]"), (wanted[1:], "[None]"), ((*wanted, 1), "[..., 0]"))
+        meant = " or ".join(f"{label}{mend}" for shape_meant, mend in mends if given == shape_meant)
         raise ShapeError(
-            f"{owner}: {label} has shape {tuple(own)}, but the examples have {tuple(shape)}; "
-            "only axes of size 1 broadcast"
+            f"{owner}: {label} has shape {given}, but the examples have {wanted}; only axes of size 1 broadcast"
+            f"{f': write {meant}' if meant else ''}"
         )

@@ -14,8 +14,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
+from lossmith.core.elsewhere import keyword
 from lossmith.core.parameter import Integer, Option, Parameter, Vector, plain
-from lossmith.errors import ParameterError, did_you_mean
+from lossmith.errors import ParameterError, did_you_mean, plural
 
 T = TypeVar("T")
 Declared = Parameter | Option | Vector | Integer
@@ -60,15 +61,14 @@ class Configured(ABC):
         declared = cls.declared()
         if len(values) > len(declared):
             raise ParameterError(
-                f"{cls.__name__} takes {len(declared)} values ({', '.join(declared)}), got {len(values)}"
+                f"{cls.__name__} takes {plural(len(declared), 'value')} ({', '.join(declared)}), got {len(values)}"
             )
         given = dict(zip(declared, values, strict=False))
         for name, value in named.items():
             if name not in declared:
                 known = f"it takes {', '.join(declared)}" if declared else "it takes none"
-                raise ParameterError(
-                    f"{cls.__name__} has no parameter {name!r}; {known}.{did_you_mean(name, declared)}"
-                )
+                mend = keyword(name, declared) or did_you_mean(name, declared)
+                raise ParameterError(f"{cls.__name__} has no parameter {name!r}; {known}.{mend}")
             if name in given:
                 raise ParameterError(f"{cls.__name__} got {name} twice, by place and by name")
             given[name] = value

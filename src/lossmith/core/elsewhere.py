@@ -1,4 +1,4 @@
-"""Names that people look for among losses and do not find, with what to take instead.
+"""Names that people look for, among losses and their keywords, and do not find, with what to take instead.
 
 The nearest name in spelling would mislead: ``gan`` is no misspelt ``geman``. Keys are in lower case without
 ``_``, ``-``, spaces and a final ``loss``. Tests hold that none of them is a loss.
@@ -6,7 +6,8 @@ The nearest name in spelling would mislead: ``gan`` is no misspelt ``geman``. Ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 _ROOT = "the root is taken of the cost of a whole table, which no loss of one example can do; train with {}"
 _SCALED = "it compares the costs of two models on a whole table; train with {}, and divide one cost by the other"
@@ -32,7 +33,8 @@ _TABLE: Mapping[tuple[str, ...], str] = {
     ("wgan", "wasserstein", "earthmover"): _GAN.format(" with kind='wasserstein'"),
     ("dice", "softdice", "jaccard", "iou", "giou", "diou", "ciou", "tversky", "focaltversky", "lovasz"): _OVERLAP,
     ("contrastive", "infonce", "ntxent", "supcon", "npairs", "arcface", "cosface", "circle"): _EMBEDDING,
-    ("cosine", "cosinesimilarity", "cosineembedding", "hingeembedding", "marginranking"): _EMBEDDING,
+    ("cosine", "cosinesimilarity", "cosineembedding", "hingeembedding"): _EMBEDDING,
+    ("marginranking",): "it is slic, of the scores that should be higher (chosen) and lower (rejected)",
     ("labelsmoothing",): "it is an option, label_smoothing=, of losses of classes",
     ("weightedcrossentropy", "weightedbce", "weightedmse"): _CLASS_WEIGHT,
     ("multilabel", "multilabelmargin", "multilabelsoftmargin"): "each label is a yes or no of its own: "
@@ -45,6 +47,55 @@ _TABLE: Mapping[tuple[str, ...], str] = {
     ("ctc", "rnnt", "kto", "orpo", "grpo", "lambdarank", "listnet", "rps"): _ABSENT,
 }
 _BY_KEY = {key: text for keys, text in _TABLE.items() for key in keys}
+
+_WEIGHTS = "Weights of examples are passed to the call as weight=."
+_POSITIVES = "To count positives w times, pass weight= to the call: w where y_true is 1, and 1 elsewhere."
+
+_CALLED: Mapping[str, tuple[str, ...]] = {
+    "from_logits": ("prediction", "q_kind"),
+    "log_input": ("prediction",),
+    "log_target": ("p_kind",),
+    "axis": ("class_axis",),
+    "dim": ("class_axis",),
+    "ignore_class": ("ignore_index",),
+    "pos_weight": ("class_weight",),
+    **dict.fromkeys(("alpha", "q", "quantile", "tau"), ("level", "levels")),
+    **dict.fromkeys(("p", "variance_power"), ("power",)),
+    "var": ("variance",),
+}
+"""What keywords of other libraries are called here, where a loss has one of these."""
+
+_SAID: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "weight": (("class_weight", "class_weight= weighs classes, and weight= of a call examples."), ("", _WEIGHTS)),
+    "sample_weight": (("", _WEIGHTS),),
+    "class_weight": (("labels", _POSITIVES), ("", _WEIGHTS)),
+    "pos_weight": (("labels", _POSITIVES),),
+    "scale_pos_weight": (("labels", _POSITIVES),),
+    "label_smoothing": (("labels", "Smooth the labels themselves: (1 - s) * y_true + s / 2."),),
+    "eps": (("scale", "No variance is clamped: pass one that is large enough."),),
+    **dict.fromkeys(("ignore_index", "ignore_class"), (("", "Examples are left out by mask= in the call."),)),
+    **dict.fromkeys(("size_average", "reduce"), (("", "Say reduction='mean', 'sum' or 'none'."),)),
+    **dict.fromkeys(("mask", "reduction", "empty"), (("", "It is passed to the call."),)),
+}
+"""What is to be said of others, where a loss has the first keyword, or always."""
+
+
+def keyword(name: str, declared: Mapping[str, Any], inputs: Collection[str] = ()) -> str:
+    """Return what to write in the place of a keyword that a loss does not have, or an empty string.
+
+    Args:
+        name: the keyword.
+        declared: parameters and options of the loss, by name.
+        inputs: what the call takes, if it is one.
+    """
+    for ours in _CALLED.get(name, ()):
+        item: Any = declared.get(ours)
+        if choices := sorted(getattr(item, "choices", ()), key=lambda choice: choice != item.default):
+            first, *others = (f"{ours}={choice!r}" for choice in choices)
+            return f" Say {first}, which is the default, or {' or '.join(others)}."
+        if item is not None or ours in inputs:
+            return f" It is called {ours} here."
+    return next((f" {text}" for needed, text in _SAID.get(name, ()) if not needed or needed in declared), "")
 
 
 def elsewhere(key: str) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lossmith.core.elsewhere import keyword
 from lossmith.errors import ParameterError, did_you_mean
+
+if TYPE_CHECKING:
+    from lossmith.core.loss import Loss
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,15 @@ POSITIVE_TARGET = replace(TARGET, typical=(1.0, 5.0))  # of relative errors, whi
 PREDICTION = Input("f", "y_pred", doc="predictions")
 
 
-def bind(
-    owner: str, inputs: Sequence[Input], y_true: Any, y_pred: Any, named: Mapping[str, Any], *, paired: bool
-) -> dict[str, Any]:
+JUDGED = "Say p=y_true, q=y_pred: q is judged by p."
+"""What to say to who passes distributions otherwise."""
+
+OF_COSTS = ("weight", "mask", "reduction", "empty")
+FOR_COSTS = "It is for costs, and not for what each example has."
+"""Arguments of costs, and what to say to who passes them to something else."""
+
+
+def bind(loss: Loss, y_true: Any, y_pred: Any, named: Mapping[str, Any], *, paired: bool) -> dict[str, Any]:
     """Return the arguments of a call by name; ``paired`` says that the loss takes a target and a prediction alone.
 
     Raises:
@@ -52,14 +62,27 @@ def bind(
         return {"y_true": y_true, "y_pred": y_pred}
     places = {name: value for name, value in (("y_true", y_true), ("y_pred", y_pred)) if value is not None}
     given = {**named, **places}
-    known = [item.name for item in inputs]
-    call = f"{owner} takes {', '.join(f'{name}=' for name in known)}"
+    known = [item.name for item in loss.inputs]
+    call = f"{type(loss).__name__} takes {', '.join(f'{name}=' for name in known)}"
     for name in given:
         if name not in known:
-            mend = " Arguments by place are y_true and y_pred; name the inputs." if name in ("y_true", "y_pred") else ""
-            others = [*known, *{"weight", "mask"} - {name}]
-            raise ParameterError(f"{call}; it has no input {name!r}.{did_you_mean(name, others) or mend}")
+            mend = _instead(loss, name, known)
+            if not mend and name in places:
+                mend = " Arguments by place are y_true and y_pred; name the inputs."
+            raise ParameterError(f"{call}; it has no input {name!r}.{mend}")
     missing = [name for name in known if given.get(name) is None]
     if missing:
         raise ParameterError(f"{call}; {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     return given
+
+
+def _instead(loss: Loss, name: str, known: Sequence[str]) -> str:
+    """Return what to write in the place of an argument that a loss does not take."""
+    declared = loss.declared()
+    if name in declared:
+        return f" It is said when the loss is made: {type(loss).__name__}({name}=...)."
+    if name in OF_COSTS:
+        return f" {FOR_COSTS}"
+    if name in ("y_true", "y_pred") and {"p", "q"} <= {*known}:
+        return f" {JUDGED}"
+    return keyword(name, declared, known) or did_you_mean(name, [*known, *OF_COSTS])

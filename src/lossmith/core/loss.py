@@ -381,7 +381,7 @@ class Loss(Traceable, Summable, Probable, Configured):
 
     def _bind(self, y_true: Any, y_pred: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs by argument name, refusing unknown ones and missing ones."""
-        return bind(type(self).__name__, self.inputs, y_true, y_pred, named, paired=self.paired)
+        return bind(self, y_true, y_pred, named, paired=self.paired)
 
     def _refuse_invalid(self, batch: Batch, start: int, stop: int, valid: Array) -> None:
         if np.count_nonzero(valid) < valid.size:

@@ -131,9 +131,10 @@ class Vector(Declaration):
                 raise TypeError
             numbers = tuple(float(item) for item in value)
         except (TypeError, ValueError):
+            mend = "; pass the numbers of a mapping in their order" if isinstance(value, Mapping) else ""
             raise ParameterError(
                 f"{owner}({self.name}={value!r}): {self.name} must be a sequence of numbers in {self.domain} "
-                f"({self.doc})"
+                f"({self.doc}){mend}"
             ) from None
         for place, number in enumerate(numbers):
             if not self.domain.includes(number):

@@ -23,7 +23,7 @@ from lossmith.core.contract import numbers
 from lossmith.core.halving import jumps
 from lossmith.core.mistakes import LossmithWarning, warn
 from lossmith.core.parameter import Vector
-from lossmith.errors import ParameterError, ShapeError
+from lossmith.errors import ParameterError, ShapeError, plural
 
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
@@ -173,8 +173,8 @@ def _product(loss: Loss, classes: int, given: dict[Vector, Any]) -> Array:
         known = kind.validate("to_probability", values)
         if known is not None and len(known) != classes:
             raise ShapeError(
-                f"{loss}: {kind.name} has {len(known)} number{'s' * (len(known) != 1)} for {classes} classes, of which "
-                "the first is class 0"
+                f"{loss}: {kind.name} has {plural(len(known), 'number')} for {plural(classes, 'class', 'classes')}, of "
+                "which the first is class 0"
             )
         product *= 1.0 if known is None else known
     return product

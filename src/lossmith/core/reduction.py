@@ -17,6 +17,12 @@ POLICIES = get_args(Empty)
 SUMMED = ("mean", "count_mean", "sum")
 """Those that give one number."""
 
+_THEIRS = {
+    "batchmean": " The batchmean of PyTorch is of divergences; of a table of rows it is 'mean' here.",
+    "sum_over_batch_size": " That of Keras is called 'count_mean' here.",
+    "mean_with_sample_weight": " That of Keras is called 'mean' here.",
+}
+
 
 def check_reduction(name: str) -> Reduction:
     """Return the reduction.
@@ -27,7 +33,7 @@ def check_reduction(name: str) -> Reduction:
     if name in _REDUCTIONS:
         return name  # type: ignore[return-value]  # the comparison narrows it
     known = ", ".join(f"'{item}'" for item in _REDUCTIONS)
-    guess = did_you_mean(str(name), _REDUCTIONS)
+    guess = _THEIRS.get(name) or did_you_mean(str(name), _REDUCTIONS)
     raise ParameterError(f"reduction={name!r} is not known; it is one of {known}.{guess}")
 
 

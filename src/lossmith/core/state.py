@@ -217,6 +217,16 @@ def divisor(sums: CostState | Tally, reduction: Reduction) -> float:
     return sums.weight if reduction == "mean" else float(sums.count) if reduction == "count_mean" else 1.0
 
 
+def _nothing(rows: int, count: int) -> str:
+    """Return in words why nothing counts, of how many examples and how many that are not masked."""
+    if rows == 0:
+        return "there are no examples"
+    one = (count or rows) == 1
+    if count == 0:
+        return "the only example is masked" if one else f"all {rows:,} examples are masked"
+    return f"the weight{' of the only example is' if one else f's of all {count:,} examples are'} zero"
+
+
 def reduced(sums: CostState | Tally, reduction: Reduction, empty: Empty) -> float:
     """Return the cost that sums stand for.
 
@@ -228,11 +238,8 @@ def reduced(sums: CostState | Tally, reduction: Reduction, empty: Empty) -> floa
     below = divisor(sums, reduction)
     if sums.count == 0 or below == 0:
         if empty == "error":
-            what = (
-                "there are no examples" if sums.rows == 0
-                else f"all {sums.rows} examples are masked" if sums.count == 0
-                else f"the weights of all {sums.count} examples are zero"
-            )  # fmt: skip
-            raise EmptyError(f"{sums.loss}: {what}; pass empty='zero' or empty='nan' if that may happen")
+            raise EmptyError(
+                f"{sums.loss}: {_nothing(sums.rows, sums.count)}; pass empty='zero' or empty='nan' if that may happen"
+            )
         return 0.0 if empty == "zero" else math.nan
     return sums.sum / below

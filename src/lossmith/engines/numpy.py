@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lossmith.engines._numpy_functions import IMPLEMENTATION
 from lossmith.engines._numpy_plan import TILE, Runner, calls, runner
-from lossmith.errors import ProgramError
+from lossmith.errors import ProgramError, plural
 from lossmith.program import Program
 
 __all__ = ["BLOCK", "IMPLEMENTATION", "TILE", "Runner", "calls", "ready", "run", "stream", "uniform_values"]
@@ -112,7 +112,7 @@ def run(program: Program, inputs: Sequence[Array], parameters: Mapping[str, floa
 def _type(program: Program, inputs: Sequence[Array]) -> np.dtype[Any]:
     """Return the type of the inputs, which must fit the program."""
     if len(inputs) != len(program.inputs) or not inputs:
-        raise ProgramError(f"the program takes inputs {', '.join(program.inputs)}; got {len(inputs)} arrays")
+        raise ProgramError(f"the program takes inputs {', '.join(program.inputs)}; got {plural(len(inputs), 'array')}")
     shapes = {array.shape for array in inputs}
     dtypes = {array.dtype for array in inputs}
     if len(shapes) != 1 or inputs[0].ndim != 1:

@@ -10,12 +10,12 @@ from typing import Any
 
 from lossmith.core.columns import check_spread
 from lossmith.core.contract import shapes_differ
-from lossmith.core.inputs import Input, bind
+from lossmith.core.inputs import JUDGED, Input, bind
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option
 from lossmith.core.registry import parse
 from lossmith.core.words import Words
-from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.errors import DomainError, ParameterError, ShapeError, plural
 
 Array = Any
 # What frameworks call inputs, by their names in the catalogue; the others keep theirs.
@@ -42,6 +42,11 @@ def order(loss: Loss) -> tuple[str, ...]:
         return ()
     first = [name for name in PAIR if name in names]
     return (*first, *(name for name in names if name not in first))
+
+
+def compares(loss: Loss) -> bool:
+    """Return whether a loss is of two distributions and nothing else."""
+    return [item.symbol for item in loss.inputs] == ["p", "q"]
 
 
 def in_words(loss: Loss, words: Words) -> dict[str, Input]:
@@ -73,8 +78,9 @@ def bound(
     owner = type(loss).__name__
     if len(given) > len(places):
         takes = ", ".join(words.get(name, name) for name in places)
+        judged = "" if takes else f". {JUDGED}"
         takes = takes or f"keywords alone, {', '.join(f'{item.name}=' for item in loss.inputs)}"
-        raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place")
+        raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place{judged}")
     ours = {theirs: name for name, theirs in words.items()}
     found = dict(zip(places, given, strict=False))
     for name, value in named.items():
@@ -82,8 +88,9 @@ def bound(
         if name in found:
             raise ParameterError(f"{owner} got {name} twice, by place and by name")
         found[name] = value
-    y_true, y_pred = found.pop("y_true", None), found.pop("y_pred", None)
-    return bind(owner, loss.inputs, y_true, y_pred, found, paired=tuple(places) == PAIR)
+    paired = tuple(places) == PAIR
+    y_true, y_pred = (found.pop("y_true", None), found.pop("y_pred", None)) if paired else (None, None)
+    return bind(loss, y_true, y_pred, found, paired=paired)
 
 
 def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
@@ -134,7 +141,11 @@ def theirs(peer: str, name: str, owner: Callable[[Loss], str] = lambda loss: typ
         if any(full.rpartition(".")[2] == name for full in row["names"]):
             loss, factor = parse(row["ours"]), row.get("factor", 1)
             differs = f", and is {factor} times as large" if factor != 1 else ""
-            return f" That of {table['peer']} is called {called(loss, owner(loss))} here{differs}."
+            said = f" That of {table['peer']} is called {called(loss, owner(loss))} here{differs}."
+            if "arguments" in row:  # it takes something else than a target and a prediction
+                arguments = [f"{item.name}=" for item in loss.inputs]
+                said = " ".join((said, f"It takes {', '.join(arguments)}.", *filter(None, [row.get("note")])))
+            return said
     absent = (why for full, why in table["absent"].items() if full.rpartition(".")[2] == name)
     return "".join(f" That of {table['peer']} has no counterpart here ({why})." for why in absent)
 
@@ -145,6 +156,8 @@ def outside(loss: Loss, found: int, words: Words, mend: str) -> DomainError:
     wanted = {symbol: f"{names[symbol]} in {domain}" for symbol, domain in loss.domains.items()}
     wanted |= {symbol: f"{names[symbol]}: {demand}" for symbol, demand in loss.demands.items()}
     domains = "; ".join(wanted.values())
+    lie = "lies" if found == 1 else "lie"
     return DomainError(
-        f"{type(loss).__name__}: {found} examples of traced calls lie outside the domains ({domains}); {mend}"
+        f"{type(loss).__name__}: {plural(found, 'example')} of traced calls {lie} outside the domains ({domains}); "
+        f"{mend}"
     )

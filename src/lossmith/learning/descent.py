@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from lossmith.core.contract import numbers
 from lossmith.core.loss import Loss
-from lossmith.errors import DomainError, ShapeError
-from lossmith.learning.record import Array, Outcome, Step, counted, fixed
+from lossmith.errors import DomainError, ShapeError, plural
+from lossmith.learning.record import Array, Outcome, Step, fixed
 
 _NOTHING = 1e-9  # of the cost: what a step must promise to change
 _RUNAWAY = 1e6  # times the first cost: what is higher never comes back
@@ -53,7 +53,7 @@ class Descent(NamedTuple):
     @property
     def reason(self) -> str:
         """How it ended, in a sentence."""
-        taken, steps = len(self.states) - 1, counted(len(self.states) - 1)
+        taken, steps = len(self.states) - 1, plural(len(self.states) - 1, "step")
         if self.outcome == "converged":
             if taken == 0:
                 return "Nothing moves: at the start the gradient is zero, or next to it. Another start may help."

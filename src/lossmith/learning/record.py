@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
+from lossmith.errors import plural
 
 Array = npt.NDArray[Any]
 Outcome = Literal["converged", "settled", "unfinished", "diverged"]
@@ -125,14 +126,10 @@ class Learning:
             for name, value in zip(self.names, self.parameters, strict=True)
         )
         return (
-            f"<Learning {self.loss}: {self.model} on {len(self.X):,} examples, {counted(self.steps[-1].number)} "
-            f"at rate {self.rate:g}, cost {self.costs[0]:.6g} -> {self.costs[-1]:.6g}, {self.outcome}; {learned}>"
+            f"<Learning {self.loss}: {self.model} on {plural(len(self.X), 'example')}, "
+            f"{plural(self.steps[-1].number, 'step')} at rate {self.rate:g}, "
+            f"cost {self.costs[0]:.6g} -> {self.costs[-1]:.6g}, {self.outcome}; {learned}>"
         )
-
-
-def counted(steps: int) -> str:
-    """Return a number of steps with its noun."""
-    return f"{steps} step{'s' * (steps != 1)}"
 
 
 def fixed(array: Array) -> Array:

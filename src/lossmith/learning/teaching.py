@@ -13,7 +13,7 @@ from lossmith.core.contract import numbers
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
-from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, did_you_mean
+from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, did_you_mean, plural
 from lossmith.learning.descent import Task, best, descend
 from lossmith.learning.record import Array, Learning, fixed
 
@@ -123,7 +123,7 @@ def _data(loss: Loss, X: npt.ArrayLike | None, y: npt.ArrayLike, model: str) -> 
         features = features[:, None]
     if features.ndim != 2 or len(features) != count:
         raise ShapeError(
-            f"learn: X has shape {np.shape(X)}, and there are {count} targets; X must be ({count},) or "
+            f"learn: X has shape {np.shape(X)}, for {plural(count, 'target')}; X must be ({count},) or "
             f"({count}, features)"
         )
     if not np.all(np.isfinite(features)):

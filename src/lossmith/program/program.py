@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lossmith.errors import ProgramError, did_you_mean
+from lossmith.errors import ProgramError, did_you_mean, plural
 from lossmith.program.ops import TABLE, Ops, Value
 
 FORMAT = "lossmith.program"
@@ -66,7 +66,9 @@ class Program:
             types.append(_check_step(step, number, types))
         for name, number in self.outputs:
             if not 0 <= number < len(types):
-                raise ProgramError(f"output {name!r} names value %{number}, but the program has {len(types)} values")
+                raise ProgramError(
+                    f"output {name!r} names value %{number}, but the program has {plural(len(types), 'value')}"
+                )
 
     @cached_property
     def _hash(self) -> int:
@@ -133,7 +135,7 @@ class Program:
         """
         if len(inputs) != len(self.inputs):
             raise ProgramError(
-                f"the program takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(inputs)}"
+                f"the program takes {plural(len(self.inputs), 'input')} ({', '.join(self.inputs)}), got {len(inputs)}"
             )
         values: list[Value] = [*inputs, *(parameters[name] for name in self.parameters), *self.constants]
         for step in self.steps:
@@ -207,7 +209,7 @@ def _check_step(step: Step, number: int, types: list[str]) -> str:
     if row is None:
         raise ProgramError(f"value %{number}: unknown instruction {step.op!r}.{did_you_mean(step.op, TABLE)}")
     if len(step.args) != row.arity:
-        raise ProgramError(f"value %{number}: {step.op} takes {row.arity} arguments, got {len(step.args)}")
+        raise ProgramError(f"value %{number}: {step.op} takes {plural(row.arity, 'argument')}, got {len(step.args)}")
     for place, (arg, wanted) in enumerate(zip(step.args, row.argument_types, strict=True), start=1):
         if not 0 <= arg < number:
             raise ProgramError(f"value %{number}: {step.op} uses value %{arg}, which does not exist yet")

@@ -10,7 +10,7 @@ import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 
-from lossmith.errors import ProgramError
+from lossmith.errors import ProgramError, plural
 from lossmith.program.ops import TABLE, Ops, Value
 from lossmith.program.program import Program, Step
 
@@ -149,7 +149,7 @@ class Graph:
         """Record one instruction, or return the value it is known to have."""
         row = TABLE[op]
         if len(args) != row.arity:
-            raise ProgramError(f"ops.{op} takes {row.arity} arguments, got {len(args)}")
+            raise ProgramError(f"ops.{op} takes {plural(row.arity, 'argument')}, got {len(args)}")
         symbols = tuple(self.lift(arg) for arg in args)
         known = self._simplify(op, symbols)
         if known is not None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.mistakes import LossmithWarning
-from lossmith.errors import DomainError, EmptyError, ParameterError, TableError
+from lossmith.errors import DomainError, EmptyError, ParameterError, TableError, plural
 from lossmith.scoring.metrics import require_columns
 from lossmith.scoring.source import BATCH_ROWS, Table
 
@@ -255,7 +255,9 @@ class _Run:
 
     def _score(self, state: CostState | None, first_bad: int | None) -> Score:
         if state is None:
-            raise EmptyError(f"all {self.rows:,} rows of {self.table.label} lack a value; nothing is left to measure.")
+            raise EmptyError(
+                f"of {plural(self.rows, 'row')} of {self.table.label} none has all values; nothing is left to measure."
+            )
         if state.weight == 0:
             raise EmptyError(f"the weights in column {self.names[2]!r} of {self.table.label} are all zero.")
         return Score(state.loss, state.mean, state.sum, state.weight, state.count, state.bad, first_bad)

@@ -21,7 +21,7 @@ from typing import IO, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.errors import MissingDependencyError, TableError, did_you_mean
+from lossmith.errors import MissingDependencyError, TableError, did_you_mean, plural
 from lossmith.scoring import _files
 from lossmith.scoring._files import cell
 
@@ -120,7 +120,7 @@ class Table:
         if len(self.columns) <= _MANY_COLUMNS:
             hint += f" Its columns: {', '.join(self.columns)}."
         elif not hint:
-            hint = f" It has {len(self.columns)} columns, from {self.columns[0]!r} to {self.columns[-1]!r}."
+            hint = f" It has {plural(len(self.columns), 'column')}, from {self.columns[0]!r} to {self.columns[-1]!r}."
         if all(re.fullmatch(r"[-+.\deE]+", column) for column in self.columns):
             hint += " They look like data: the first line of the file must name the columns."
         raise TableError(f"{self.label} has no column {name!r}.{hint}")
@@ -238,7 +238,7 @@ class Table:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Table({self.path!r}, {len(self.columns)} columns)"
+        return f"Table({self.path!r}, {plural(len(self.columns), 'column')})"
 
 
 def _shown(path: str) -> str:

@@ -23,7 +23,7 @@ from lossmith.core.parameter import Option, Vector
 from lossmith.core.rows import agree, prepare_rows
 from lossmith.core.section import Section
 from lossmith.engines.hosts import REFERENCE, Host
-from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError
+from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, plural
 from lossmith.structures.written import Written
 
 Array = Any
@@ -125,7 +125,7 @@ class Levels(Written):
         if shape[-1:] != (len(self.levels),):
             raise ShapeError(
                 f"{type(self).__name__}: y_pred has shape {shape}, but needs one prediction for each of the "
-                f"{len(self.levels)} levels {self.levels} along the last axis"
+                f"{plural(len(self.levels), 'level')} {self.levels} along the last axis"
             )
 
     def row_axis_of(self, shapes: Mapping[str, tuple[int, ...]]) -> int:

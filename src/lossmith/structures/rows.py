@@ -25,7 +25,7 @@ from lossmith.core.rows import WANTED, agree, prepare_rows, row_error, valid_row
 from lossmith.core.section import Section
 from lossmith.core.traceable import NONE, Counting
 from lossmith.engines.hosts import REFERENCE, Host
-from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError
+from lossmith.errors import DomainError, EmptyError, ParameterError, ProgramError, ShapeError, plural
 from lossmith.program import Program
 from lossmith.structures import row_constant, row_labels
 from lossmith.structures.lines import along_true_class
@@ -226,7 +226,8 @@ class Rows(Loss):
         found: tuple[float, ...] = self.class_weight
         if len(found) != classes:
             raise ShapeError(
-                f"{type(self).__name__}: class_weight has {len(found)} numbers, but y_pred has {classes} classes"
+                f"{type(self).__name__}: class_weight has {plural(len(found), 'number')}, but y_pred has "
+                f"{plural(classes, 'class', 'classes')}"
             )
         return found
 

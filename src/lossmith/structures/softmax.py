@@ -23,7 +23,7 @@ from lossmith.core.parameter import Option, Parameter
 from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.engines.limits import SUM_TOLERANCE
-from lossmith.errors import ParameterError, ShapeError
+from lossmith.errors import ParameterError, ShapeError, plural
 from lossmith.program import Ops, Value
 from lossmith.structures import row_math as rows
 from lossmith.structures.plain import PASSED, Plain
@@ -310,6 +310,7 @@ class AdjustedSoftmax(Softmax):
             return z
         if len(added) != z.shape[-1]:
             raise ShapeError(
-                f"{type(self).__name__}: its adjustment has {len(added)} numbers, but y_pred has {z.shape[-1]} classes"
+                f"{type(self).__name__}: its adjustment has {plural(len(added), 'number')}, but y_pred has "
+                f"{plural(z.shape[-1], 'class', 'classes')}"
             )
         return z + host.xp.constant(added, z)

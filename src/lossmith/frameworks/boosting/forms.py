@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
-from lossmith.errors import DomainError, ParameterError
+from lossmith.errors import DomainError, ParameterError, plural
 from lossmith.frameworks.boosting.constants import best_columns
 
 Array = npt.NDArray[Any]
@@ -115,7 +115,7 @@ class OneNumber(Form):
         found = super().start(y, weight)
         if not np.isfinite(found).all():
             raise DomainError(
-                f"{self.loss}: the best constant for these {y.size} targets is {found[0]:g}: all of them ask "
+                f"{self.loss}: the best constant for {plural(y.size, 'target')} is {found[0]:g}: all of them ask "
                 "for the same extreme, as labels of one class and counts of zero do, so there is nothing to learn"
             )
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lossmith.errors import ParameterError
+from lossmith.errors import ParameterError, plural
 
 Rows = tuple[Any, ...]
 """Features, targets, and weights if there are any."""
@@ -35,7 +35,7 @@ def by_name(validation: Validation | None, patience: int | None = None) -> dict[
         sets = {} if validation is None else {"validation": validation}
     for name, rows in sets.items():
         if not isinstance(rows, tuple | list) or len(rows) not in _PARTS:
-            came = f"{len(rows)} parts" if isinstance(rows, tuple | list) else type(rows).__name__
+            came = plural(len(rows), "part") if isinstance(rows, tuple | list) else type(rows).__name__
             raise ParameterError(
                 f"{name} must be (X, y) or (X, y, weight), got {came}; several sets are a list of such pairs, or a "
                 "mapping of them by name"

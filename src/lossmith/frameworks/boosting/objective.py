@@ -15,7 +15,7 @@ from lossmith.core.domain import REAL
 from lossmith.core.loss import Loss
 from lossmith.core.outputs import set_apart
 from lossmith.core.registry import parse
-from lossmith.errors import EmptyError, NoConstantError, ParameterError, ShapeError, did_you_mean
+from lossmith.errors import EmptyError, NoConstantError, ParameterError, ShapeError, did_you_mean, plural
 from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Mean, mean_here
 from lossmith.frameworks.boosting.examine import examine, places, some_rows
 from lossmith.frameworks.boosting.forms import Form, Kind
@@ -135,7 +135,7 @@ class Objective:
         """
         rows = X.shape[0] if hasattr(X, "shape") else len(X)
         if rows != len(self.y):
-            raise ShapeError(f"{self.loss}: X has {rows} rows, but there are {len(self.y)} targets")
+            raise ShapeError(f"{self.loss}: X has {plural(rows, 'row')}, for {plural(len(self.y), 'target')}")
         return X
 
     def gradient_and_hessian(self, raw: Array, *, order: Order = "C") -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lossmith.core.contract import numbers
 from lossmith.core.loss import Loss
-from lossmith.errors import DomainError, ParameterError, ShapeError
+from lossmith.errors import DomainError, ParameterError, ShapeError, plural
 from lossmith.frameworks.boosting.classes import Classes
 from lossmith.frameworks.boosting.forms import Columns, Form, OneNumber
 from lossmith.frameworks.boosting.quantiles import Quantiles
@@ -44,7 +44,7 @@ def form_of(loss: Loss, y: Array, outputs: int | None, *, mends: str) -> Form:
         return OneNumber(loss)
     if isinstance(loss, Levels):
         if outputs not in (None, len(loss.levels)):
-            raise ParameterError(f"{loss} has {len(loss.levels)} levels; leave {mends}={outputs} out")
+            raise ParameterError(f"{loss} has {plural(len(loss.levels), 'level')}; leave {mends}={outputs} out")
         return Quantiles(loss)
     found, declared = _classes(loss, y, outputs, mends)
     return Classes(loss, found, declared=declared, mends=mends)
@@ -96,7 +96,7 @@ def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> tuple[int
     wanted = outputs or declared or max(found, 2)
     if found > wanted or (y.ndim == 2 and found != wanted):
         row = int(np.argmax(y >= wanted)) if y.ndim == 1 else 0
-        came = f"y_true[{row}] is {y[row]:g}" if y.ndim == 1 else f"y_true has {found} columns"
+        came = f"y_true[{row}] is {y[row]:g}" if y.ndim == 1 else f"y_true has {plural(found, 'column')}"
         raise DomainError(f"{loss}: there are {wanted} classes, but {came}; say how many there are by {mends}=")
     return int(wanted), bool(outputs or declared)
 

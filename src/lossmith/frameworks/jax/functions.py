@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from lossmith.core.elsewhere import keyword
+from lossmith.core.inputs import OF_COSTS
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
@@ -21,8 +23,7 @@ from lossmith.frameworks.jax import costs
 Array = Any
 
 HOME = "lossmith.jax"
-_OF_COSTS = ("weight", "mask", "reduction", "empty")
-"""What costs take, and losses of each example do not."""
+_WORDS = {**JAX, "the call": f"{HOME}.cost"}  # that of a loss's own function has no weights
 
 
 def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
@@ -103,7 +104,7 @@ def function(name: str) -> Callable[..., Array]:
     inputs, declared = in_words(cls(), JAX).keys() | JAX.values(), cls.declared()
 
     def made(*given: Array, **named: Array) -> Array:
-        with speaking(JAX):
+        with speaking(_WORDS):
             # An input and an option may share a name, and arrays are inputs.
             plain = [key for key in declared if key in named and not (key in inputs and _is_array(named[key]))]
             values = {key: _static(cls, key, named.pop(key)) for key in plain}
@@ -113,7 +114,8 @@ def function(name: str) -> Callable[..., Array]:
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
             for key in named.keys() - {*known, *JAX, *JAX.values()}:
-                mend = f" {HOME}.cost({name!r}, ...) takes it." if key in _OF_COSTS else did_you_mean(key, known)
+                mend = keyword(key, declared, known) or did_you_mean(key, [*known, *OF_COSTS])
+                mend = f" {HOME}.cost({name!r}, ...) takes it." if key in OF_COSTS else mend
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; it has no {key!r}.{mend}")
             placed = [_static(cls, key, value) for key, value in zip(declared, given[taken:], strict=False)]
             return losses(cls(*placed, **values), *given[:taken], **named)

@@ -11,10 +11,11 @@ from keras import ops
 from keras.src.backend import get_keras_mask  # a mask has no public name, and not every backend's tensors carry one
 
 from lossmith.core.contract import NO_NUMBERS, no_numbers
+from lossmith.core.inputs import FOR_COSTS
 from lossmith.core.loss import Loss
 from lossmith.core.words import speaking
 from lossmith.errors import KindError, ParameterError
-from lossmith.frameworks.calls import bound
+from lossmith.frameworks.calls import bound, compares
 
 Tensor = Any
 
@@ -23,6 +24,13 @@ _INSTEAD = {
     "weight": "weights of examples are called sample_weight in Keras",
     "mask": "in Keras a mask comes with y_pred, as from keras.layers.Masking; or pass it as sample_weight",
 }
+KEYWORDS = {
+    "weight=": "sample_weight=",
+    "mask= in the call": "a mask of Keras, which comes with y_pred",
+    FOR_COSTS: "It is said when the loss is made.",
+}
+"""What is said of keywords of calls."""
+
 _NO_INDEX = -(2**31)
 
 
@@ -37,7 +45,7 @@ def inputs_of(loss: Loss, y_true: Any, y_pred: Any, named: Mapping[str, Any]) ->
     for name in named.keys() & _INSTEAD.keys():
         raise ParameterError(f"{type(loss).__name__} has no input {name!r}: {_INSTEAD[name]}")
     try:
-        with speaking(words(loss)):
+        with speaking({**KEYWORDS, **words(loss)}):
             return bound(loss, (), words(loss), (), given)
     except ParameterError as error:
         if set(given) != set(pair):
@@ -50,8 +58,7 @@ def inputs_of(loss: Loss, y_true: Any, y_pred: Any, named: Mapping[str, Any]) ->
 
 def words(loss: Loss) -> dict[str, str]:
     """Return what Keras calls inputs, by their names in the catalogue: of two distributions, the first is the truth."""
-    symbols = [item.symbol for item in loss.inputs]
-    return {item.name: word for item, word in zip(loss.inputs, PAIR, strict=True)} if symbols == ["p", "q"] else {}
+    return {item.name: word for item, word in zip(loss.inputs, PAIR, strict=True)} if compares(loss) else {}
 
 
 def mask_of(y_pred: Any) -> Tensor | None:

@@ -14,7 +14,7 @@ from lossmith.core.words import speaking
 from lossmith.errors import ParameterError, did_you_mean
 from lossmith.frameworks.calls import settled, theirs
 from lossmith.frameworks.keras import configs, costs
-from lossmith.frameworks.keras.inputs import inputs_of, mask_of, words
+from lossmith.frameworks.keras.inputs import KEYWORDS, inputs_of, mask_of, words
 
 Tensor = Any
 
@@ -23,13 +23,10 @@ _COMMON = {"reduction": "sum_over_batch_size", "name": None, "dtype": None}
 """What every object takes besides the values of its loss, with the defaults of Keras."""
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
-_WORDS = {"weight": "sample_weight", ", or leave it out by mask=": ""}
-_KEYWORDS = {
-    "from_logits": "say prediction='logits', which is the default, or prediction='probabilities'",
-    "ignore_class": "say ignore_index=",
-    "axis": "say class_axis=",
+_WORDS = {
+    "weight": "sample_weight",
+    ", or leave it out by mask=": "",
 }
-"""What to say in the place of keywords of Keras."""
 _OURS = {"count_mean": " The count_mean of the catalogue is called 'sum_over_batch_size'."}
 
 
@@ -123,9 +120,9 @@ def _made(name: str) -> type[LossObject]:
 
     def __init__(self: LossObject, *values: Any, **named: Any) -> None:
         common = {key: named.pop(key) for key in _COMMON if key in named}
-        for key in named.keys() & _KEYWORDS.keys() - cls.declared().keys():
-            raise ParameterError(f"{cls.__name__} has no parameter {key!r}: in its place, {_KEYWORDS[key]}")
-        LossObject.__init__(self, cls(*values, **named), **common)
+        with speaking(KEYWORDS):
+            loss = cls(*values, **named)
+        LossObject.__init__(self, loss, **common)
 
     def _of(made: type[LossObject], loss: Loss, values: Mapping[str, Any]) -> LossObject:
         return made(**loss.values, **values)

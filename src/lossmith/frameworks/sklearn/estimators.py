@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
-from lossmith.errors import DomainError, ParameterError, did_you_mean
+from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
 from lossmith.regularizers import L1, L2, ElasticNet, Regularizer
 
@@ -98,8 +98,8 @@ class _Linear(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.dual_gap_ = max(found.gap for found in fits)
         if not all(found.converged for found in fits):
             warnings.warn(
-                f"{self.loss_}: the fit stopped after {self.n_iter_} steps before gradient and duality gap were within "
-                f"tol={self.tol:g}; raise max_iter, add a penalty, or take a larger tol"
+                f"{self.loss_}: the fit stopped after {plural(self.n_iter_, 'step')} before gradient and duality gap "
+                f"were within tol={self.tol:g}; raise max_iter, add a penalty, or take a larger tol"
                 + ("" if self.loss_.card.traits.convex else ". This loss may not be convex, which makes it hard"),
                 ConvergenceWarning,
                 stacklevel=4,

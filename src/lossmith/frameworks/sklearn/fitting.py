@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lossmith.core.halving import FARTHEST, jumps
 from lossmith.core.loss import Loss
-from lossmith.errors import DomainError, NoConstantError, ParameterError
+from lossmith.errors import DomainError, NoConstantError, ParameterError, plural
 from lossmith.frameworks.sklearn.cost import Cost, Design, Function, RowLosses, Slopes, Squares
 from lossmith.frameworks.sklearn.margins import leads
 from lossmith.frameworks.sklearn.multipliers import Kinked, KinkedLosses, Sizes, solution
@@ -129,7 +129,7 @@ def _best_constant(loss: Loss, y: Array, weight: Array) -> Any:
         raise ParameterError(f"{loss} cannot be fitted: {error}") from None
     if not np.isfinite(found).all():
         raise DomainError(
-            f"{loss}: the best constant for these {y.shape[0]} targets is {found}: all of them ask for the same "
+            f"{loss}: the best constant for {plural(y.shape[0], 'target')} is {found}: all of them ask for the same "
             "extreme, as labels of one class and counts of zero do, so there is nothing to fit"
         )
     return found

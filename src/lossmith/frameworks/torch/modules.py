@@ -9,22 +9,27 @@ from typing import Any
 
 import torch
 
+from lossmith.core.inputs import FOR_COSTS
 from lossmith.core.loss import Loss
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
-from lossmith.errors import did_you_mean
-from lossmith.frameworks.calls import TORCH, bound, order, outside, theirs
+from lossmith.errors import ShapeError, did_you_mean
+from lossmith.frameworks.calls import TORCH, bound, compares, order, outside, theirs
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
-from lossmith.frameworks.torch.refusals import check
+from lossmith.frameworks.torch.refusals import check, spread
 from lossmith.frameworks.torch.states import MEND, State
 from lossmith.frameworks.torch.vectors import Holder, value_of
 
 Tensor = Any
 
 HOME = "lossmith.torch"
-_WORDS = {**TORCH, "mask.astype(bool)": "mask.bool()"}
+BATCH_MEAN = "batchmean"
+"""PyTorch's name for the sum of a divergence over the length of the first axis."""
+
+_TABLE = 2  # axes of rows without further axes
+_WORDS = {**TORCH, "mask.astype(bool)": "mask.bool()", FOR_COSTS: "It is said when the module is made."}
 _OURS = {word: name for name, word in TORCH.items()}
 
 
@@ -36,9 +41,14 @@ class LossModule(Holder):
     alone, since libraries do not agree on which distribution comes first. Vectors of the loss, such as class weights,
     are buffers: ``.to()`` moves them, ``state_dict`` has them, and what is written into them holds from then on.
 
+    Where classes lie along axis 1, a single example may come without an axis of examples, as ``(K,)`` logits do with
+    the class index of shape ``()``. What is spread over the examples, as a variance is, may be a number, and may lack
+    the last axis of the input.
+
     Args:
         loss: the loss, or its text.
-        reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n), ``sum`` or ``none``.
+        reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n), ``sum`` or ``none``; for divergences also PyTorch's
+            ``batchmean``, the sum divided by the length of the first axis, which of two axes is the mean.
         empty: what a mean over nothing is: ``zero`` (default), ``nan`` or ``error``.
     """
 
@@ -47,10 +57,20 @@ class LossModule(Holder):
 
     def __init__(self, loss: Loss | str, *, reduction: str = "mean", empty: str = "zero") -> None:
         super().__init__()
-        self.reduction, self.empty = check_reduction(reduction), check_empty(empty)
+        self.empty = check_empty(empty)
         self._hold(parse(loss))
-        self._prepare()
+        self.reduction = reduction
         self.register_buffer("invalid", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    @property
+    def reduction(self) -> str:
+        """How losses become a cost; see the class."""
+        return self._reduction
+
+    @reduction.setter
+    def reduction(self, name: str) -> None:
+        self._reduction = name if name == BATCH_MEAN and compares(self.loss) else check_reduction(name)
+        self._prepare()
 
     def forward(
         self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor
@@ -82,6 +102,8 @@ class LossModule(Holder):
         if named:
             inputs = {**dict(zip(self._order, given, strict=False)), **{_OURS.get(x, x): named[x] for x in named}}
             given = tuple(map(inputs.get, self._places))  # what is missing is no tensor
+        if self._reduction == BATCH_MEAN and getattr(given[0], "ndim", 0) != _TABLE:
+            return None
         return self._quick(given)
 
     def _cost(
@@ -89,15 +111,19 @@ class LossModule(Holder):
     ) -> Tensor:
         """Return the cost of any call."""
         arguments, vectors = self._bind(given, named)
+        loss = self._of(arguments)
+        reduction, below = self._divided(loss, arguments)
         if self._is_traced(arguments.values()):
-            found = traced.sums(self.loss, arguments, weight, mask, vectors)
+            found = traced.sums(loss, arguments, weight, mask, vectors)
             if not torch._C._are_functorch_transforms_active() and not found.invalid.is_meta:
                 # Functions of torch.func may change nothing. A module without parameters is seldom moved itself.
                 if self.invalid.device != found.invalid.device:
                     self.invalid = self.invalid.to(found.invalid.device)
                 self.invalid.add_(found.invalid)
-            return found.reduced(self.reduction, self.empty)
-        return costs.cost(self.loss, arguments, weight, mask, self.reduction, self.empty)
+            cost = found.reduced(reduction, self.empty)
+        else:
+            cost = costs.cost(loss, arguments, weight, mask, reduction, self.empty)
+        return cost if below == 1 else cost / below
 
     def state(self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor) -> State:
         """Return the sums behind the cost, which add up over batches, accumulation steps and processes.
@@ -113,9 +139,10 @@ class LossModule(Holder):
     ) -> Sequence[Tensor]:
         """Return what a state is made of."""
         arguments, vectors = self._bind(given, named)
+        loss = self._of(arguments)
         if self._is_traced(arguments.values()):
-            return traced.sums(self.loss, arguments, weight, mask, vectors)[1:]
-        return [*costs.sums(self.loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64)]
+            return traced.sums(loss, arguments, weight, mask, vectors)[1:]
+        return [*costs.sums(loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64)]
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains since the last check.
@@ -140,11 +167,21 @@ class LossModule(Holder):
         self.loss.ready()
         self._order = order(self.loss)
         self._places = self._order or [item.name for item in self.loss.inputs]
-        self._quick = Quick(self.loss, self.reduction, self.empty, self._places)
+        self._lead = self.loss.predicted[0].name
+        # The class axis of a single example is its only one.
+        self._row = self.loss.replace(class_axis=0) if self.loss.values.get("class_axis") == 1 else self.loss
+        self._row.ready()
+        # Plain calls have their classes last, so that of a table ``batchmean`` is the mean.
+        reduction = "mean" if self._reduction == BATCH_MEAN else self._reduction
+        self._quick = Quick(self.loss, reduction, self.empty, self._places)
 
     def extra_repr(self) -> str:
         """Return what the module shows of itself."""
-        return f"{self.loss}, reduction={self.reduction!r}"
+        loss, name = repr(self.loss), type(self.loss).__name__
+        # A module of the catalogue has its loss's name, which PyTorch writes before this.
+        shown = loss if type(self).__name__ != name else loss.removeprefix(f"{name}(").removesuffix(")")
+        empty = "" if self.empty == "zero" else f"empty={self.empty!r}"
+        return ", ".join(part for part in (shown, f"reduction={self.reduction!r}", empty) if part)
 
     def _keep_up(self) -> None:
         if self._marks and not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active():
@@ -155,9 +192,32 @@ class LossModule(Holder):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the inputs by name, and the vectors of the loss beside them."""
         found = bound(self.loss, self._order, TORCH, given, named)
-        for item in self.loss.inputs:
+        whole = [item for item in self.loss.inputs if not item.broadcast]
+        for item in (*whole, *(item for item in self.loss.inputs if item.broadcast)):
+            if item.broadcast:
+                found[item.name] = spread(found[item.name], found[whole[0].name])
             check(type(self.loss).__name__, item.name, found[item.name], predicted=item.predicted)
         return found, self._vectors(next(iter(found.values())).device) if self._marks else {}
+
+    def _of(self, arguments: Mapping[str, Tensor]) -> Loss:
+        """Return the loss of what came: that of one row where there is no axis of examples."""
+        return self._row if arguments[self._lead].ndim == 1 else self.loss
+
+    def _divided(self, loss: Loss, arguments: Mapping[str, Tensor]) -> tuple[str, int]:
+        """Return the reduction of the catalogue for a call, and what its result is to be divided by.
+
+        Raises:
+            ShapeError: for a ``batchmean`` where the first axis is that of the classes.
+        """
+        if self._reduction != BATCH_MEAN:
+            return self._reduction, 1
+        shape = arguments[self._lead].shape
+        if loss.row_axis in (0, -len(shape)):
+            raise ShapeError(
+                f"{type(loss).__name__}: reduction='batchmean' divides by the length of the first axis, but along that "
+                f"of shape {tuple(shape)} lie the classes; say reduction='mean', which averages over rows"
+            )
+        return ("sum", shape[0]) if shape[0] else ("count_mean", 1)  # which says what nothing is
 
     def _is_traced(self, given: Any) -> bool:
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
@@ -173,7 +233,7 @@ def _in_words(compute: Callable[..., Any], *given: Any) -> Any:
         return compute(*given)
 
 
-_SETTLED = ("_order", "_places", "_quick")
+_SETTLED = ("_lead", "_order", "_places", "_quick", "_row")
 
 
 @lru_cache
@@ -192,7 +252,9 @@ def module_class(name: str) -> type[LossModule]:
         keys = [*cls.declared(), *("a value too many" for _ in values)]
         places = [value_of(name, key, x) for key, x in zip(keys, values, strict=False)]
         plain = {key: value_of(name, key, x) for key, x in named.items()}
-        LossModule.__init__(self, cls(*places, **{**changed, **plain}), reduction=reduction, empty=empty)
+        with speaking(_WORDS):
+            loss = cls(*places, **{key: x for key, x in changed.items() if key not in keys[: len(values)]} | plain)
+        LossModule.__init__(self, loss, reduction=reduction, empty=empty)
 
     keywords = [
         inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=changed.get(key, item.default))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import torch
@@ -27,6 +28,21 @@ def check(owner: str, name: str, value: Any, *, predicted: bool) -> None:
             f"{owner}: {name} must hold floats, got {value.dtype}; the input comes before the target, "
             "and whole numbers become floats by .float()"
         )
+
+
+def spread(value: Any, like: Tensor) -> Any:
+    """Return what is spread over the examples as the catalogue takes it, where PyTorch has other forms besides.
+
+    Args:
+        value: a tensor, a number for all, or a tensor that lacks the last axis, as ``var`` of PyTorch may.
+        like: the input that has all axes.
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        kind = torch.float64 if like.dtype == torch.float64 else torch.float32
+        return torch.full((), float(value), dtype=kind, device=like.device)
+    if isinstance(value, torch.Tensor) and value.ndim and value.shape == like.shape[:-1]:
+        return value.unsqueeze(-1)
+    return value
 
 
 def elsewhere(owner: str, name: str, tensor: Tensor, other: Tensor, label: str = "the input") -> KindError:
