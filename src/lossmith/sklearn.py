@@ -1,6 +1,6 @@
 """Lossmith for scikit-learn: linear models fitted by any loss, and any loss as a scorer.
 
-    LinearModel("quantile(level=0.9)", penalty="l1", alpha=0.01).fit(X, y)
+    LinearModel("quantile(level=0.9)", penalty="l1", strength=0.01).fit(X, y)
     cross_val_score(model, X, y, scoring=scorer("huber(delta=2)"))
 
 ``LinearModel`` makes a ``LinearRegressor`` or a ``LinearClassifier``, whichever the loss is for.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -18,12 +18,13 @@ from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name
+from lossmith.frameworks.parameters import Nested
 
 Array = npt.NDArray[Any]
 _TWO = 2
 
 
-class Boosted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class Boosted(Nested):
     """An estimator of one library; a face gives its settings as arguments of ``__init__``, and these two.
 
     Besides those it has ``loss``, ``n_estimators``, ``hessian``, ``early_stopping_rounds``, ``categorical``, ``params``

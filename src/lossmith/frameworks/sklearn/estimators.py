@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
 from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
+from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
 from lossmith.regularizers import L1, L2, ElasticNet, Regularizer
 
@@ -52,7 +53,7 @@ def penalties(penalty: Regularizer | str | None, strength: float | None) -> tupl
     return known.strength * share, known.strength * (1 - share)
 
 
-class _Linear(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class _Linear(Nested):
     """What both models share."""
 
     def __init__(
@@ -320,6 +321,9 @@ def linear_model(
     loss: Loss | str, penalty: Regularizer | str | None = None, **settings: Any
 ) -> LinearRegressor | LinearClassifier:
     """Return the linear model that a loss is for: a classifier for labels and classes, else a regressor.
+
+    ``make_pipeline`` names its step by the class, ``linearregressor`` or ``linearclassifier``. Searches reach the
+    parameters of a loss or penalty as ``loss__delta`` and ``penalty__strength``.
 
     Args:
         loss: a loss or its text.
