@@ -170,10 +170,31 @@ for a, b in zip(one, jax.jit(jax.value_and_grad(rows))(*spread)):
 """
 
 
-def test_sharded_arrays_give_the_cost_of_one_device() -> None:
+TYPED = """
+import jax, jax.numpy as jnp, numpy as np, lossmith.jax as lj
+from jax.sharding import PartitionSpec as P
+with jax.set_mesh(jax.make_mesh((4,), ("batch",))):  # whose shardings are part of types
+    x, y = jnp.linspace(-3, 3, 32), jnp.linspace(1, -1, 32)
+    z, k = jnp.outer(x, y[:3]), jnp.arange(32) % 3
+    cases = [(name, x, y) for name in ("log_cosh", "mean_error")]
+    cases += [("multi_quantile", z, y), ("sparse_categorical_cross_entropy", z, k)]
+    for name, f, t in cases:
+        def cost(f, t):
+            return lj.cost(name, f, t)
+        def bend(f, t):
+            return jax.jvp(lambda f: jax.grad(cost)(f, t), (f,), (f,))[1]
+        for compute in (cost, jax.grad(cost), bend):
+            one, spread = compute(f, t), jax.jit(compute)(*[jax.device_put(a, P("batch")) for a in (f, t)])
+            np.testing.assert_allclose(one, spread, rtol=1e-5, atol=1e-6)
+            assert compute is cost or jax.typeof(spread).sharding.spec[0] == "batch"
+"""
+
+
+@pytest.mark.parametrize("script", [SHARDED, TYPED], ids=["automatic", "typed"])
+def test_sharded_arrays_give_the_cost_of_one_device(script: str) -> None:
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SHARDED],
+        [sys.executable, "-W", "error", "-c", script],
         env={**os.environ, **flags},
         text=True,
         capture_output=True,

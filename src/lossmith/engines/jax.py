@@ -114,7 +114,18 @@ def product(a: Array, b: Array) -> Array:
     It is linear in either factor, which where(a == 0, 0, a * b) is not to JAX: a derivative that passes through it can
     be transposed, and what does not count has none, however infinite the slope, in second derivatives too.
     """
-    return _PRODUCT.bind(a, b)  # type: ignore[no-untyped-call]
+    return _PRODUCT.bind(*_alike(a, b))  # type: ignore[no-untyped-call]
+
+
+def _alike(*arrays: Array) -> Sequence[Array]:
+    """Return arrays of one shape as they lie together: choices want all alike where types say how arrays are sharded.
+
+    So do those of the meshes that ``jax.make_mesh`` makes.
+    """
+    if len({jax.typeof(array).sharding.spec for array in arrays}) == 1:
+        return arrays
+    together = jax.eval_shape(lambda *all_of_them: sum(all_of_them), *arrays).sharding
+    return [jax.sharding.reshard(array, together) for array in arrays]  # type: ignore[no-untyped-call]
 
 
 def _product_value(a: Array, b: Array) -> Array:
@@ -161,7 +172,9 @@ mlir.register_lowering(_PRODUCT, mlir.lower_fun(_product_value, multiple_results
 
 
 def _plain(formula: Formula, output: str, *inputs: Array) -> Array:
-    return jnp.broadcast_to(formula.evaluate(JaxArrays(inputs[0]), output, inputs), inputs[0].shape)
+    inputs = (*_alike(*inputs),)
+    found = formula.evaluate(JaxArrays(inputs[0]), output, inputs)
+    return found if jnp.shape(found) == inputs[0].shape else jnp.full_like(inputs[0], found, jnp.result_type(found))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
