@@ -227,3 +227,16 @@ def test_values_tell_of_inputs_that_are_no_numbers(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(facts, "_OPEN", facts._OPEN | {"max"})
     with pytest.raises(AssertionError, match="Hinge"):
         told(lm.Hinge())
+
+
+@pytest.mark.parametrize("loss", [lm.SquaredError(), lm.Huber(), lm.Quantile(), lm.GaussianNLL()], ids=str)
+def test_infinite_inputs_that_the_loss_tells_of_are_refused(loss: Pointwise) -> None:
+    given = {item.name: np.full(9000, 0.5) for item in loss.inputs}
+    for name, array in given.items():
+        for wrong in (math.inf, -math.inf):
+            array[8000] = wrong
+            for ask in (loss.cost, loss.cost_and_gradient):
+                with pytest.raises(lm.DomainError, match=rf"{name}\[8000\]"):
+                    ask(**given)
+        array[8000] = 0.5
+    assert math.isfinite(loss.cost(**given))
