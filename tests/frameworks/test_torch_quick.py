@@ -19,7 +19,6 @@ import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
 from lossmith.certify.samples import axis_of
-from lossmith.core import fill
 from lossmith.engines import choice
 from lossmith.frameworks.torch import modules, quick
 from tests.frameworks.test_torch import by_name, learning, tensors
@@ -294,13 +293,14 @@ def test_gradients_that_nobody_wants_are_not_computed(loss: Loss, count: int, mo
         drawn = torch.linspace(0.1, 2, count).add(place).sin().abs().add(0.1)
         given[item.name] = drawn if loss.row_axis is None else drawn.reshape(-1, 10).softmax(-1)
     asked: list[set[str]] = []
-    original = fill.fill
+    way: Any = type(loss._plain)
+    original = way._compute
 
-    def spied(loss: Loss, batch: Any, into: dict[str, Any], *others: Any, **named: Any) -> None:
+    def spied(plain: Any, columns: Any, into: dict[str, Any], mean: bool) -> Any:
         asked.append(set(into))
-        original(loss, batch, into, *others, **named)
+        return original(plain, columns, into, mean)
 
-    monkeypatch.setattr(fill, "fill", spied)
+    monkeypatch.setattr(way, "_compute", spied)
     found = []
     for wanted in ([item.name for item in loss.predicted], [loss.predicted[-1].name]):
         leaves = {name: x.clone().requires_grad_(name in wanted) for name, x in given.items()}

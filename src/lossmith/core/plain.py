@@ -18,3 +18,6 @@ class Plain(Protocol):
         self, y_true: Any, y_pred: Any, named: Mapping[str, Any], parts: Sequence[str], out: Any = None
     ) -> Sequence[Any] | None:
         """Return parts of the outputs of each example."""
+
+    def some(self, given: Sequence[Any], wanted: Sequence[int], *, mean: bool) -> tuple[float, list[Any]] | None:
+        """Return the cost and the gradients by inputs at some places, or nothing where the call is not plain."""

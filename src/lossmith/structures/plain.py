@@ -115,6 +115,23 @@ class Plain(ABC):
         """
         return None
 
+    def some(self, given: Sequence[Any], wanted: Sequence[int], *, mean: bool) -> tuple[float, list[Array]] | None:
+        """Return the cost and some of its gradients, or nothing where the call is not plain.
+
+        Args:
+            given: the inputs, in their order.
+            wanted: places of the inputs by which the gradient is wanted.
+            mean: whether the cost is a mean, and no sum.
+        """
+        f = given[self.lead]
+        columns = self.columns(given, f) if f.size and f.dtype in COMPUTED else None
+        if columns is None:
+            return None
+        outs = [fresh(given[place]) for place in wanted]
+        into = {self._parts[place]: out.reshape(columns[place].shape) for place, out in zip(wanted, outs, strict=True)}
+        cost = self._compute(columns, into, mean)
+        return None if cost is None else (cost, outs)
+
     def _by_columns(
         self, given: Sequence[Any], f: Array, outs: Sequence[Array], mean: bool, *, new: bool
     ) -> tuple[float, Any] | None:
@@ -127,7 +144,7 @@ class Plain(ABC):
             return None
         made = outs if at_once else [np.empty(f.shape, f.dtype)]
         into = made if f is columns[self.lead] else [slope.reshape(columns[self.lead].shape) for slope in made]
-        cost = self._compute(columns, into, mean)
+        cost = self._compute(columns, dict(zip(self._slopes, into, strict=False)), mean)
         if cost is None:
             return None
         if not at_once:
@@ -167,8 +184,8 @@ class Plain(ABC):
         """Return the inputs with one axis for the examples, if they agree with the first that is predicted."""
 
     @abstractmethod
-    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        """Return the sum of losses or their mean, and write its gradients, if all that the inputs hold is right."""
+    def _compute(self, columns: Sequence[Array], into: Mapping[str, Array], mean: bool) -> float | None:
+        """Return the sum of losses or their mean, and write gradients, if all that the inputs hold is right."""
 
     @abstractmethod
     def kernel(self, columns: Sequence[Array], into: Mapping[str, Array]) -> Ready | RowCall:

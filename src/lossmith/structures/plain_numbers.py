@@ -92,15 +92,16 @@ class PlainNumbers(Plain):
             return None
         return [given[part] if part in given else fresh(f) for part in parts]
 
-    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
-        size, written = columns[0].size, dict(zip(self._slopes, into, strict=False))
+    def _compute(self, columns: Sequence[Array], into: Mapping[str, Array], mean: bool) -> float | None:
+        size = columns[0].size
         rows = compiled_rows(size, engine.BLOCK, calls=self._loss._calls)
-        if rows == size <= LARGEST or (not rows and self._is_frequent):
-            found = self._at_once(columns, written, mean=mean, twin=not rows)
+        whole = not into or len(into) == len(self._slopes)  # as those ask that functions take
+        if whole and (rows == size <= LARGEST or (not rows and self._is_frequent)):
+            found = self._at_once(columns, into, mean=mean, twin=not rows)
             if found:
                 return found[0]
         divisor = size if mean else 1
-        sums = self._fill(columns, written, rows, summed=True, divisor=divisor)
+        sums = self._fill(columns, into, rows, summed=True, divisor=divisor)
         try:
             return None if sums is None else math.fsum(sums) / divisor
         except OverflowError:

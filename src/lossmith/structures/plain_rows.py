@@ -57,21 +57,22 @@ class PlainRows(Plain):
                 return None
         return columns
 
-    def _compute(self, columns: Sequence[Array], into: Sequence[Array], mean: bool) -> float | None:
+    def _compute(self, columns: Sequence[Array], into: Mapping[str, Array], mean: bool) -> float | None:
         rows, classes = columns[self.lead].shape
         block = max(1, engine.BLOCK // classes)
         if compiled_rows(rows, block, classes) != rows:
             return None
-        key = (classes, "".join([array.dtype.char for array in columns]), bool(into), self._ends(into))
+        outs = list(into.values())
+        key = (classes, "".join([array.dtype.char for array in columns]), *into, self._ends(outs))
         call = self._kernels.get(key)
         if call is None:
             try:
-                call = self._ready(columns, dict(zip(self._slopes, into, strict=False)))
+                call = self._ready(columns, into)
             except NoKernel:
                 return None
             self._kernels[key] = call
-        arrays = (*columns, *into)
-        if rows * classes <= call.most:
+        arrays = (*columns, *outs)
+        if rows * classes <= call.most and (not into or len(into) == len(self._slopes)):
             entry = self._entries.of(key, call, arrays, len(into), (1, call.most), mean=mean)
             if entry:
                 return entry(*arrays)

@@ -163,16 +163,11 @@ class Quick:
 
 def _by_arrays(loss: Loss, mean: bool, wanted: Sequence[int], given: Sequence[Any]) -> Computed | None:
     """Return what a plain call of arrays gives: of many numbers, or where there are no functions."""
-    if 0 < len(wanted) < len(loss.predicted):  # a plain call of arrays computes all gradients
-        return None
-    names = [item.name for item in loss.inputs]
-    named = dict(zip(names, given, strict=True))
-    found = loss._plain and loss._plain(None, None, named, gradient=bool(wanted), mean=mean)
+    found = loss._plain and loss._plain.some(given, wanted, mean=mean)
     if not found:
         return None
     cost, slopes = found
-    by_name = slopes if isinstance(slopes, dict) else {loss.predicted[0].name: slopes}
-    return cost, [torch.from_numpy(by_name[names[place]]) for place in wanted]
+    return cost, [torch.from_numpy(slope) for slope in slopes]
 
 
 class Known(torch.autograd.Function):
