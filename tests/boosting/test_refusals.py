@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 import pytest
+from lightgbm import LGBMRegressor
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import lossmith as lm
@@ -91,3 +93,21 @@ def test_a_class_that_only_a_validation_set_has_is_refused(train: Callable, loss
     X, y = np.arange(600.0).reshape(300, 2), np.arange(300) % 3
     with pytest.raises(lm.DomainError, match=r"4.*classes=|\[0, 3\), but y_true\[\d+\] is 4"):
         train(loss, X, y, rounds=2, validation=(X, np.where(y == 2, 4, y)))
+
+
+def test_an_objective_of_lightgbm_travels_and_is_no_objective_of_its_estimators() -> None:
+    objective = lightgbm.Objective("huber", LABELS.astype(float))
+    data = objective.dataset(ROWS)
+    objective.validation(ROWS[:9], LABELS[:9].astype(float))
+    raw = np.linspace(-1, 1, len(LABELS))
+    there = pickle.loads(pickle.dumps(objective))
+    for mine, other in zip(objective(raw, data.construct()), there(raw), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    with pytest.raises(lm.KindError, match=r"was called with ndarray, as estimators of LightGBM do; take lossmith"):
+        LGBMRegressor(objective=objective, n_estimators=1, verbose=-1).fit(ROWS, LABELS)
+
+
+@pytest.mark.parametrize("library", [lightgbm, xgboost], ids=lambda library: library.__name__)
+def test_what_lies_in_memory_is_no_table_of_a_cluster(library: ModuleType) -> None:
+    with pytest.raises(lm.KindError, match="train_dask: X must be of Dask, got ndarray"):
+        library.train_dask("huber", ROWS, LABELS)

@@ -8,10 +8,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.errors import KindError
 from lossmith.frameworks.boosting.held import Rows, by_name
 from lossmith.frameworks.boosting.objective import Objective
 
 Array = npt.NDArray[Any]
+
+
+def of_dask(**given: Any) -> list[Any]:
+    """Return arguments that have to be of Dask, or nothing, by their names.
+
+    Raises:
+        KindError: for what lies in memory.
+    """
+    for name, value in given.items():
+        if value is not None and not hasattr(value, "compute"):
+            raise KindError(
+                f"train_dask: {name} must be of Dask, got {type(value).__name__}; dask.array.from_array(...) makes it "
+                "so, and train takes what lies in memory"
+            )
+    return [*given.values()]
 
 
 class Staged:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.frameworks.boosting import Head, Kind
 from lossmith.frameworks.boosting.held import Rows
-from lossmith.frameworks.boosting.staged import Staged, gathered
+from lossmith.frameworks.boosting.staged import Staged, gathered, of_dask
 from lossmith.frameworks.lightgbm.library import library, table
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
@@ -54,10 +54,12 @@ def train_dask(
         client: of ``dask.distributed``; by default the current one.
 
     Raises:
+        KindError: for X, y or weight that lie in memory.
         MissingDependencyError: when LightGBM or Dask is not installed.
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
     """
     on_dask = library("lightgbm.dask")
+    X, y, weight = of_dask(X=X, y=y, weight=weight)
     held = gathered(validation, patience)
     objective = Objective(
         loss, y.compute(), None if weight is None else weight.compute(), hessian=hessian, classes=classes

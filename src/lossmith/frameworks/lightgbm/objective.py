@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.errors import DomainError, ParameterError
+from lossmith.errors import DomainError, KindError, ParameterError
 from lossmith.frameworks import boosting
 from lossmith.frameworks.lightgbm.library import library, table
 from lossmith.frameworks.lightgbm.model import Model
@@ -41,6 +41,7 @@ class Objective(boosting.Objective):
     """
 
     _seen: Any = None
+    _validated: WeakKeyDictionary[Any, tuple[Array, Array | None]]
 
     def __call__(self, raw: Array, data: Any = None) -> tuple[Array, Array]:
         """Return weighted gradient and Hessian, as ``lightgbm.train`` asks for them.
@@ -51,8 +52,17 @@ class Objective(boosting.Objective):
 
         Returns:
             Two float32 arrays of that shape, a column an output where there are several.
+
+        Raises:
+            KindError: for what is no data set.
         """
         if data is not None and data is not self._seen:
+            if not hasattr(data, "get_label"):
+                raise KindError(
+                    f"{self.loss}: lightgbm.train calls an objective with predictions and its data set, and this one "
+                    f"was called with {type(data).__name__}, as estimators of LightGBM do; take "
+                    "lossmith.lightgbm.Regressor, Classifier or train_dask, which have its start score and link too"
+                )
             self._compare(data)
             self._seen = data
         return self.gradient_and_hessian(raw, order="F")
@@ -91,9 +101,17 @@ class Objective(boosting.Objective):
         """
         return Model(booster, self.head, rounds or booster.best_iteration or booster.current_iteration())
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or another process needs: data sets stay where they are."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_seen", "_validated")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._validated = WeakKeyDictionary()
+
     def _hold(self, y: Array, weight: Array | None) -> None:
         super()._hold(y, weight)
-        self._validated: WeakKeyDictionary[Any, tuple[Array, Array | None]] = WeakKeyDictionary()
+        self._validated = WeakKeyDictionary()
 
     def _dataset(self, X: Any, y: Array, weight: Array | None, settings: dict[str, Any]) -> Any:
         label = y if y.ndim == 1 else y.argmax(axis=1)  # LightGBM keeps one number a row

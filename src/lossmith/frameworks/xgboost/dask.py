@@ -12,7 +12,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import MissingDependencyError
 from lossmith.frameworks.boosting import Head, Kind
 from lossmith.frameworks.boosting.held import Rows
-from lossmith.frameworks.boosting.staged import Staged, gathered
+from lossmith.frameworks.boosting.staged import Staged, gathered, of_dask
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
 from lossmith.frameworks.xgboost.training import settings
@@ -58,9 +58,11 @@ def train_dask(
         client: of ``dask.distributed``; by default the current one.
 
     Raises:
+        KindError: for X, y or weight that lie in memory.
         MissingDependencyError: when Dask is not installed.
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
     """
+    X, y, weight = of_dask(X=X, y=y, weight=weight)
     client = client or distributed.get_client()
     held = gathered(validation, patience)
     objective = Objective(
