@@ -175,6 +175,23 @@ def test_a_reduction_may_be_set_later() -> None:
         module.reduction = "average"
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.* is deprecated", "ignore::torch.jit.TracerWarning")  # of shapes
+@pytest.mark.parametrize(
+    ("module", "target"),
+    [(lt.Huber(), Y), (lt.GaussianNLL(), Y), (lt.SparseCategoricalCrossEntropy(), torch.tensor([0, 1, 2, 0]))],
+    ids=["single numbers", "several inputs", "rows"],
+)
+def test_a_recorded_call_keeps_no_number_that_was_looked_at(module: lt.LossModule, target: torch.Tensor) -> None:
+    others = (target, torch.full_like(X, 0.5)) if isinstance(module, lt.GaussianNLL) else (target,)
+    recorded = torch.jit.trace(module, (X, *others))
+    x = (3 * X).requires_grad_()
+    for found in (recorded(x, *others), module(x, *others)):
+        torch.testing.assert_close(found, module(3 * X, *others))
+        torch.testing.assert_close(
+            torch.autograd.grad(found, x), torch.autograd.grad(module(x, *others), x), rtol=1e-12, atol=1e-14
+        )
+
+
 ONES = torch.ones(2, 2) / 2
 SAID: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lt.BinaryCrossEntropy(pos_weight=Z), lm.ParameterError, "to the call: w where target is 1, and 1 else"),

@@ -89,7 +89,7 @@ class LossModule(Holder):
         """
         if self._marks:
             self._keep_up()
-        if weight is None and mask is None and not torch.compiler.is_compiling():
+        if weight is None and mask is None and not torch.compiler.is_compiling() and not _is_recorded():
             plain = self._plain(given, named)
             if plain is not None:
                 return plain
@@ -220,7 +220,7 @@ class LossModule(Holder):
         return ("sum", shape[0]) if shape[0] else ("count_mean", 1)  # which says what nothing is
 
     def _is_traced(self, given: Any) -> bool:
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or _is_recorded():
             return True
         return any(type(x) not in costs.IN_MEMORY or not x.is_cpu for x in given)
 
@@ -232,6 +232,9 @@ def _in_words(compute: Callable[..., Any], *given: Any) -> Any:
     with speaking(_WORDS):
         return compute(*given)
 
+
+_is_recorded: Callable[[], bool] = torch._C._is_tracing
+"""Tells whether ``torch.jit.trace`` records what is done, which would keep what was looked at as a constant."""
 
 _SETTLED = ("_lead", "_order", "_places", "_quick", "_row")
 
