@@ -63,7 +63,7 @@ def __getattr__(name: str) -> Any:
     elif name[:1].isupper() or name == "__all__":
         found = _every_name() if name == "__all__" else _loss_class(name)
     else:
-        raise AttributeError(f"module 'lossmith' has no attribute {name!r}")
+        raise AttributeError(f"module 'lossmith' has no attribute {name!r}{_instead(name)}")
     globals()[name] = found  # the next look-up does not come here
     return found
 
@@ -79,6 +79,23 @@ def _loss_class(name: str) -> Any:
     if found.__name__ != name:
         raise AttributeError(f"module 'lossmith' has no attribute {name!r}. Did you mean {found.__name__!r}?")
     return found
+
+
+def _instead(name: str) -> str:
+    """Return what to write in the place of a name in small letters: a face that is not imported, or a loss."""
+    from importlib.util import find_spec
+
+    if name.startswith("_"):
+        return ""
+    if find_spec(f"lossmith.{name}") is not None:
+        return f"; write import lossmith.{name} first"
+    from lossmith.core.registry import loss_class
+    from lossmith.errors import LossNotFoundError
+
+    try:
+        return f"; the loss is lossmith.{loss_class(name).__name__}"
+    except LossNotFoundError:
+        return ""
 
 
 def _every_name() -> list[str]:

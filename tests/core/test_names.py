@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -97,6 +99,30 @@ def test_keywords_of_other_libraries_are_answered_with_ours(call: Callable[[], o
     with pytest.raises(lm.ParameterError) as raised:
         call()
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("huber", "has no attribute 'huber'; the loss is lossmith.Huber"),
+        ("mse", "has no attribute 'mse'; the loss is lossmith.SquaredError"),
+        ("hubber", "has no attribute 'hubber'"),
+        ("_mse", "has no attribute '_mse'"),
+        ("catboost", "has no attribute 'catboost'; write import lossmith.catboost first"),
+    ],
+)
+def test_names_in_small_letters_say_what_to_write(name: str, text: str) -> None:
+    script = f"import lossmith\ntry:\n    lossmith.{name}\nexcept AttributeError as error:\n    print(error)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"module 'lossmith' {text}"
+
+
+def test_class_indices_that_begin_at_1_say_what_to_do() -> None:
+    z = np.zeros((3, 3))
+    with pytest.raises(lm.DomainError, match=r"y_true\[2\] is 3 .*; yours begin at 1: subtract 1"):
+        lm.SparseCategoricalCrossEntropy()([1, 2, 3], z)
+    with pytest.raises(lm.DomainError, match=r"pass ignore_index=3"):
+        lm.SparseCategoricalCrossEntropy()([0, 2, 3], z)
 
 
 def test_weights_count_positives_as_it_is_said() -> None:

@@ -204,6 +204,8 @@ class Rows(Loss):
             row = int(np.argmax(wrong))
             first = y[row].item()
             mend = f"; if {first:.17g} marks rows to leave out, pass ignore_index={first:.17g}"
+            if y.min() == 1 and y.max() == classes:
+                mend = "; yours begin at 1: subtract 1"
             if first != np.floor(first) or abs(first) == np.inf:
                 mend = "; a missing value: drop the row, or leave it out by mask=" if first != first else ""
             raise DomainError(
