@@ -26,7 +26,7 @@ from benchmarks.switch import forget
 from lossmith.core.loss import Loss
 from lossmith.engines import choice
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import row_tiles
+from lossmith.engines.llvm import hand_over_text, row_tiles
 from lossmith.structures.divergence import Divergence
 from lossmith.structures.pointwise import Pointwise
 
@@ -138,14 +138,15 @@ def compile_all(only: Collection[str], *, cost: bool) -> None:
 def shared() -> str:
     """Return a line about what the functions take that kernels of rows share, which no kernel's own time contains."""
     taken = []
-    for module in row_tiles.called("".join(f"@{name}(" for name in compiler.SHARED)).values():
+    calls = "".join(f"@{name}(" for name in compiler.SHARED)
+    for module in dict.fromkeys((row_tiles.called(calls) | hand_over_text.called(calls)).values()):
         times = []
         for _ in range(TIMES):
             start = time.process_time()
             compiler.build(module)
             times.append((time.process_time() - start) * 1e3)
         taken.append(min(times))
-    return f"Functions that they share are compiled once: {sum(taken):.0f} ms for {len(taken)}."
+    return f"Functions that they share are compiled once: {sum(taken):.0f} ms for {len(taken)} modules."
 
 
 def main() -> None:

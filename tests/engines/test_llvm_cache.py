@@ -167,7 +167,7 @@ def test_code_of_another_machine_or_version_is_never_found(
         another = replace(here, **{what: getattr(here, what) + "x"})
         machine = compiler._machine()
         monkeypatch.setattr(compiler, "host", lambda: another)
-        monkeypatch.setattr(compiler, "_machine", lambda: machine)
+        monkeypatch.setattr(compiler, "_machine", lambda level=3: machine)
     Kernel(program, form)
     assert len(list(home.iterdir())) == 2
 

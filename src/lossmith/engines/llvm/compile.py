@@ -62,12 +62,16 @@ def host() -> Host:
     return Host(triple, llvm.get_host_cpu_name(), known.flatten(), bits, halves)
 
 
-def _machine() -> Any:
+RARELY = "; rarely run\n"
+"""What a text begins with whose code is compiled as quickly as can be, and runs slower."""
+
+
+def _machine(level: int = 3) -> Any:
     here = host()
     target = llvm.Target.from_triple(here.triple)
     # Without this, LLVM halves the vectors of processors that once slowed down for wide ones.
     features = f"{here.features},-prefer-256-bit" if here.bits == 512 else here.features
-    return target.create_target_machine(cpu=here.cpu, features=features, opt=3, jit=True, codemodel="jitdefault")
+    return target.create_target_machine(cpu=here.cpu, features=features, opt=level, jit=True, codemodel="jitdefault")
 
 
 def build(text: str) -> bytes:
@@ -79,13 +83,13 @@ def build(text: str) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     # What is written is vectors in straight lines already, each value once: no pass before code generation pays.
-    return bytes(_builder(host()).emit_object(module))
+    return bytes(_builder(host(), 0 if text.startswith(RARELY) else 3).emit_object(module))
 
 
-@lru_cache(maxsize=1)
-def _builder(here: Host) -> Any:
+@lru_cache(maxsize=2)
+def _builder(here: Host, level: int) -> Any:
     """Return the machine that object code is made for, which takes as long to describe as a small module to compile."""
-    return _machine()
+    return _machine(level)
 
 
 def check() -> None:
@@ -180,14 +184,15 @@ def function(text: str, name: str, signature: Callable[[int], F], shared: Mappin
         shared: the modules of functions that it calls by name, which it shares with others.
     """
     shared = shared or {}
+    made: dict[str, Loaded] = {}  # of modules that several of the functions are in
     for other, module in shared.items():
         if other not in SHARED:
-            SHARED[other] = loaded(module)
+            SHARED[other] = made[module] = made.get(module) or loaded(module)
             llvm.add_symbol(other, SHARED[other].address(other))
     code = loaded(text, *shared.values())
-    made = signature(code.address(name))
-    made.code = code  # which lives as long as the function
-    return made
+    found = signature(code.address(name))
+    found.code = code  # which lives as long as the function
+    return found
 
 
 def loaded(text: str, *others: str) -> Loaded:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import row_tiles
+from lossmith.engines.llvm import hand_over_text, row_tiles
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas, Given
 from lossmith.engines.llvm.divergence_lanes import QuickInLanes, SharesInLanes
 from lossmith.engines.llvm.divergence_looks import Looks
@@ -46,9 +46,9 @@ Array = npt.NDArray[Any]
 
 ARGUMENTS = (
     "p", "q", "losses", "gradient_p", "gradient_q", "hessian_p", "hessian_q", "weight", "mask", "records", "uniforms",
-    "scratch", "slow",
+    "scratch", "slow", "handed",
 )  # fmt: skip
-"""Pointers in the table that a kernel gets, in order; for the last see ``hand_over``."""
+"""Pointers in the table that a kernel gets, in order; for the last two see ``hand_over``."""
 
 QUICK_BY_LANE = 48
 """Classes up to which lanes are rows in a quicker way: from there on a row has whole vectors enough."""
@@ -92,7 +92,9 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
         _look(text, form, formulas, values)
     else:
         quick.write(counts)
-    end_row(text, form, counts, weight, _FLAGS, () if quick is None else quick.served())
+    # Rows of lanes that the quicker way is for are neither wrong nor at a limit.
+    flags = _FLAGS[:1] if form.quick and form.by_lane else _FLAGS
+    end_row(text, form, counts, weight, flags, () if quick is None else quick.served())
     return whole(text, form, _FLAGS, "limit", on_x86=on_x86)
 
 
@@ -152,7 +154,7 @@ def _way(form: DivergenceForm) -> type[Quick] | None:
 def _others(form: DivergenceForm, lanes: int) -> Others:
     """Return how the rows are handed over that this way is not for; ``lanes`` are rows that are taken at a time."""
     if not form.by_lane:
-        return Alone(ARGUMENTS, ("p", "q", *_rows(form)))
+        return Alone(ARGUMENTS, ("p", "q"), _rows(form), form.element)
     given = ("p", "q", *(["weight"] if form.weighted else []))
     written = (*_rows(form), *(["losses"] if "losses" in form.written else []))
     return Waiting(ARGUMENTS, given, written, form.element, lanes)
@@ -178,7 +180,8 @@ class DivergenceKernel:
 
     def __init__(self, formulas: Formulas, form: DivergenceForm) -> None:
         text = module(formulas, form, width(), on_x86=compiler.host().on_x86)
-        self.call = compiler.function(text, NAME, SIGNATURE, row_tiles.called(text))
+        shared = row_tiles.called(text) | hand_over_text.called(text)
+        self.call = compiler.function(text, NAME, SIGNATURE, shared)
         self.slow: Later | None = None
         if form.quick:
             # A row is handed over only if it counts; alone, with what its derivatives are multiplied by.
@@ -265,8 +268,10 @@ def prepare(
     )  # fmt: skip
     form = _by_lane(form, classes)
     scratch = scratch_of(form, len(_kept(form)), classes)
+    handed = None
     if form.quick:
-        scratch += _others(form, width() * form.registers).size(classes)
+        others = _others(form, width() * form.registers)
+        scratch, handed = scratch + others.size(classes), others.handed(classes)
     given = tuple(parameters.items())
     formulas = _formulas(terms, pulls, slopes, given, form.hessian("p") or form.hessian("q"))
     filled = {_filled(part): array for part, array in outputs.items()}
@@ -274,7 +279,7 @@ def prepare(
     kernel = divergence_kernel(formulas, form)
     call = RowCall(
         kernel.call, ARGUMENTS, brought=("p", "q", *filled),
-        kept={"uniforms": _uniform(formulas, given)}, slow=kernel.slow,
+        kept={"uniforms": _uniform(formulas, given), "handed": handed}, slow=kernel.slow,
         numbers=(scale, multiple or 0.0), sizes=(classes, block), scratch=scratch,
         least=LEAST_NUMBERS, leaves=True,
     )  # fmt: skip

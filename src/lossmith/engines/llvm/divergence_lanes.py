@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from lossmith.engines.llvm.divergence_quick import ONE, STRIP, Chunk, Quick, Write
 from lossmith.engines.llvm.divergence_shares import Shares
 from lossmith.engines.llvm.frame import onward, phis
-from lossmith.engines.llvm.hand_over import DECLARED
+from lossmith.engines.llvm.hand_over_text import DECLARED
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 
 
@@ -81,10 +81,9 @@ class InLanes(Quick):
         known = fits | Lanes(b, b.truth, "%uncounted")
         self.text.name(b, b.select(known, loss, 0.0), "row_value")
         unknown = b.convert("bitcast", known ^ b.always, f"i{self.width}").name
-        b.lines += [f"  %row_{name} = or {b.truth} zeroinitializer, zeroinitializer" for name in ("wrong", "limit")]
         self.text.close(b)
         self.text.lines += self.others.take(unknown)
-        self.text.declared |= DECLARED
+        self.text.declared |= {DECLARED["rows_wait"], DECLARED["rows_serve"]}
 
     def _loop(self, name: str, write: Write, summed: Sequence[str]) -> dict[str, Lanes]:
         """Add a loop over strips of classes, whose sums are of single precision; see ``Quick``."""

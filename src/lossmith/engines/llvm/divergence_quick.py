@@ -16,6 +16,7 @@ from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.frame import first_lanes, onward
 from lossmith.engines.llvm.hand_over import Others
+from lossmith.engines.llvm.hand_over_text import DECLARED
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes, element_of
 from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
 
@@ -147,6 +148,7 @@ class Quick:
             first_lane(b, Lanes(b, b.real, f"%factor_{source}"), f"factor_{name}")
         self.text.close(b)
         self._through()
+        self.text.declared.add(DECLARED["row_over"])
         self.text.lines += [
             "  br label %quick_done\nquick_done:\n  br label %joined\nslow_row:",
             *self.others.take(""),
@@ -157,7 +159,7 @@ class Quick:
 
     def served(self) -> Sequence[str]:
         """Return the lines that leave what other rows add; see ``row_by_row.end_row``."""
-        return self.others.serve(self.text.sum_type, self.text.type_of("i1"))
+        return self.others.serve()
 
     def _through(self) -> None:
         """Write the way through a row, whichever it is for."""
@@ -233,14 +235,14 @@ class Quick:
         """Write what becomes of the sums, and which rows go the other way."""
         form, b = self.form, self.row()
         value, mass, sum_q = (self.total(b, found[name]) for name in ("value", "total_p", "total_q"))
-        log_q = vector.log(b, sum_q)
+        log_q = vector.log(b, sum_q, ordinary=True)  # or the row does not fit
         fits = b.always
         for symbol, amount in (("p", mass), ("q", sum_q)):
             if symbol in form.logits():
                 fits = fits & (amount > _LEAST) & (amount < _MOST)
         if form.kind("p") == "logits":
             share = 1.0 / mass
-            first, mass, log_p = value * share, b.number(1.0), vector.log(b, mass)
+            first, mass, log_p = value * share, b.number(1.0), vector.log(b, mass, ordinary=True)
             if form.scaled:
                 first = first * single(b, "double", "%first_one")
         else:

@@ -19,6 +19,9 @@ RECORD = 4
 
 NOWHERE = 2**31 - 1
 
+CARRIED = {"bad": 0, "wrong": 8, "limit": 16, "sum": 64}
+"""Where kernels of rows keep what they carry from row to row: a bit, or some, for what was noticed, and the sum."""
+
 LINE = 64
 """Bytes of a cache line."""
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lossmith.engines.facts import conditions, told_by
+from lossmith.engines.llvm import added
 from lossmith.engines.llvm.frame import (
     ALIGNED,
     FENCE,
@@ -281,7 +282,8 @@ block_done:
         f"ptr %records, double %factor, i64 %rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
     )
     entry = "\n".join(_entry(program, form, room, b))
-    return "\n".join(sorted(b.declared)) + "\n" + head + entry + loop
+    text = "\n".join(sorted(b.declared)) + "\n" + head + entry + loop
+    return added.in_memory(text) if on_x86 else text
 
 
 def _shifted(room: Mapping[str, str]) -> list[str]:

@@ -112,11 +112,18 @@ def expm1(b: Body, x: Lanes) -> Lanes:
     return b.select(b.abs(x) > form.least * 4, found + found, x)
 
 
-def split(b: Body, x: Lanes, *, normal: bool = False) -> tuple[Lanes, Lanes]:
-    """Return n and m of x = m / 2 ** n, with m near 1; ``normal`` where no number is subnormal.
+def split(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) -> tuple[Lanes, Lanes]:
+    """Return n and m of x = m / 2 ** n, with m near 1.
 
     For 0 and infinity n is infinite and m is 1; for a negative number, and for none, n is none.
+
+    Args:
+        b: what is written into.
+        x: the number.
+        normal: whether none is subnormal.
+        ordinary: whether all are normal and above 0; of others, n and m are something.
     """
+    normal = normal or ordinary
     form = _format(b)
     if b.scales:
         x = x + 0.0  # of -0.0 the mantissa would be negative
@@ -128,7 +135,8 @@ def split(b: Body, x: Lanes, *, normal: bool = False) -> tuple[Lanes, Lanes]:
     m = b.from_bits(b.apply("sub", lifted, b.shift_left(k, form.digits)))
     k = _number(b, k)
     k = k if normal else b.select(small, k - float(form.digits + 2), k)
-    k = b.select((x > 0.0) & (x < _INF), k, b.select(x.equals(0.0), -_INF, b.select(x > 0.0, x, math.nan)))
+    if not ordinary:
+        k = b.select((x > 0.0) & (x < _INF), k, b.select(x.equals(0.0), -_INF, b.select(x > 0.0, x, math.nan)))
     return 0.0 - k, m
 
 
@@ -154,9 +162,9 @@ def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
     return b.fma(n, -_format(b).ln2[0], f - (half - share))
 
 
-def log(b: Body, x: Lanes, *, normal: bool = False) -> Lanes:
-    """Return the natural logarithm; of 0 it is minus infinity, of less no number. For ``normal`` see ``split``."""
-    n, m = split(b, x, normal=normal)
+def log(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) -> Lanes:
+    """Return the natural logarithm; of 0 it is minus infinity, of less no number. For what is known see ``split``."""
+    n, m = split(b, x, normal=normal, ordinary=ordinary)
     return _log_near_one(b, n, m - 1.0)
 
 

@@ -185,13 +185,15 @@ class LaneText(Text):
             before = name
         return lines
 
-    def end_block(self, flags: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """Write the end of a block; return its sum, and what was noticed."""
-        truth, reduce = self.type_of("i1"), f"llvm.vector.reduce.or.v{self.width}i1"
-        self.declared.add(f"declare i1 @{reduce}({truth})")
-        self.lines += tree(self.width // self.registers, "%sum_now", "sum")
-        self.lines += [f"  %{flag}_any = call i1 @{reduce}({truth} %{flag}_now)" for flag in flags]
-        return "%sum_whole", {flag: f"%{flag}_any" for flag in flags}
+    def bits(self, b: Body, where: Lanes, name: str) -> str:
+        """Return the name of an integer that has a bit for each row of which something holds."""
+        found = b.convert("bitcast", where, f"i{self.width}")
+        return b.write("i64", f"zext {found.type} {found.name} to i64").name
+
+    def end_block(self) -> str:
+        """Write the end of a block; return its sum, of ``%sum_all``."""
+        self.lines += tree(self.width // self.registers, "%sum_all", "sum")
+        return "%sum_whole"
 
 
 _NOTHING = "splat (double -0.0)"

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines.llvm import added
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm.frame import ALIGNED, FENCE, NAME, begin_blocks, end_blocks, noticed, onward
+from lossmith.engines.llvm.frame import ALIGNED, CARRIED, FENCE, NAME, begin_blocks, end_blocks, noticed, onward
 from lossmith.engines.llvm.kernel import LINE, STREAMING, address
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.row_by_lane import LaneText
@@ -86,6 +87,8 @@ def enter(text: Text, arguments: Sequence[str], scratch: Sequence[str], programs
     for place, name in enumerate(arguments):
         b.lines.append(f"  %{name}_at = getelementptr ptr, ptr %table, i64 {place}")
         b.lines.append(f"  %{name} = load ptr, ptr %{name}_at, align 8")
+    b.lines.append("  %carried = alloca [128 x i8], align 64")
+    b.lines += [f"  %carried_{name} = getelementptr i8, ptr %carried, i64 {at}" for name, at in CARRIED.items()]
     b.lines += [
         f"  %more_classes = add i64 %classes, {text.width - 1}",
         f"  %padded = and i64 %more_classes, -{text.width}",
@@ -118,13 +121,12 @@ def begin_rows(text: Text, form: Form, given: Sequence[str], written: Sequence[s
         written: arrays that hold rows to write.
         flags: what is noticed of rows besides the sum of their losses.
     """
-    real, truth = text.sum_type, text.type_of("i1")
     text.lines += [
         begin_blocks("%block_rows"),
+        f"  store {text.sum_type} zeroinitializer, ptr %carried_sum, align 8",
+        *(f"  store i64 0, ptr %carried_{name}, align 8" for name in flags),
         "  br label %one_row\none_row:",
         "  %row = phi i64 [ %start, %blocks ], [ %next_row, %row_done ]",
-        f"  %sum = phi {real} [ zeroinitializer, %blocks ], [ %sum_now, %row_done ]",
-        *(f"  %{name} = phi {truth} [ zeroinitializer, %blocks ], [ %{name}_now, %row_done ]" for name in flags),
     ]
     text.begin_row(form.element, given, written)
 
@@ -173,17 +175,17 @@ def end_row(
         text.to_row(b, term, "losses", form.element)
     for flag in flags:
         raised = (b.abs(value) < np.inf) ^ b.always if flag == "bad" else text.named(b, "i1", f"row_{flag}")
-        text.name(b, counts & raised, f"{flag}_here")
-    own = "own" if served else "now"
+        bits = text.bits(b, counts & raised, flag)
+        b.lines += [
+            f"  %{flag}_before = load i64, ptr %carried_{flag}, align 8",
+            f"  %{flag}_now = or i64 %{flag}_before, {bits}",
+            f"  store i64 %{flag}_now, ptr %carried_{flag}, align 8",
+        ]
     b.lines += [
-        *(f"  %{name}_{own} = or {text.type_of('i1')} %{name}, %{name}_here" for name in flags),
-        *text.summed("%sum", "%term", f"%sum_{own}"),
+        f"  %sum_before = load {text.sum_type}, ptr %carried_sum, align 8",
+        *text.summed("%sum_before", "%term", "%sum_now"),
+        f"  store {text.sum_type} %sum_now, ptr %carried_sum, align 8",
         *served,
-    ]
-    if served:
-        b.lines.append(f"  %sum_now = fadd {text.sum_type} %sum_own, %served_sum")
-        b.lines += [f"  %{name}_now = or {text.type_of('i1')} %{name}_own, %served_{name}" for name in flags]
-    b.lines += [
         "  br label %row_done\nrow_done:",
         onward("%next_row", "%row", text.step),
         "  %row_more = icmp ult i64 %next_row, %end",
@@ -209,11 +211,15 @@ def whole(text: Text, form: Form, flags: Sequence[str], count: str, *, on_x86: b
         f"define void @{NAME}(ptr %table, double %factor, double %first_one, double %second_one, i64 %rows, "
         f"i64 %classes, i64 %block_rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
     )
-    text.lines.append("block_done:")
-    total, found = text.end_block(flags)
-    text.lines += noticed(found["bad"], found["wrong"], found[count])
+    text.lines += ["block_done:", f"  %sum_all = load {text.sum_type}, ptr %carried_sum, align 8"]
+    for flag in flags:
+        text.lines.append(f"  %{flag}_all = load i64, ptr %carried_{flag}, align 8")
+        text.lines.append(f"  %{flag}_any = icmp ne i64 %{flag}_all, 0")
+    total = text.end_block()
+    text.lines += noticed("%bad_any", "%wrong_any", f"%{count}_any")
     body = "\n".join(text.lines)
-    return "\n".join(sorted(text.declared)) + f"\n{head}{body}\n{end_blocks(total, fenced=fenced)}"
+    made = "\n".join(sorted(text.declared)) + f"\n{head}{body}\n{end_blocks(total, fenced=fenced)}"
+    return added.in_memory(made) if on_x86 else made
 
 
 def streams(outputs: Mapping[str, Array], classes: int) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines.llvm import added, row_tiles
 from lossmith.engines.llvm import compile as compiler
-from lossmith.engines.llvm import row_tiles
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.kernel import address, element_type, of_examples, uniform
 from lossmith.engines.llvm.lanes import Kind
@@ -42,6 +42,8 @@ class RowKernel:
         self.program = program
         self.width = _width(form.kind)
         text = rows_text(program, form, self.width)
+        if form.by_lane and compiler.host().on_x86:
+            text = added.in_memory(text)
         self.call = compiler.function(text, NAME, _SIGNATURE, row_tiles.called(text))
 
 

@@ -264,9 +264,13 @@ class Text:
         """Return the lines that add the loss of a row to a sum."""
         return [f"  {after} = fadd double {before}, {term}"]
 
-    def end_block(self, flags: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """Write the end of a block; return its sum, and what was noticed."""
-        return "%sum_now", {flag: f"%{flag}_now" for flag in flags}
+    def bits(self, b: Body, where: Lanes, name: str) -> str:
+        """Return the name of an integer that is not 0 where something holds of the row."""
+        return b.write("i64", f"zext i1 {first_lane(b, where, f'{name}_here')} to i64").name
+
+    def end_block(self) -> str:
+        """Write the end of a block; return its sum, of ``%sum_all``."""
+        return "%sum_all"
 
 
 def swapped(b: Body, a: Lanes, distance: int) -> Lanes:
