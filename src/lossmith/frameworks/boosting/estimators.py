@@ -18,6 +18,7 @@ from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name
+from lossmith.frameworks.boosting.keywords import instead
 from lossmith.frameworks.parameters import Nested
 
 Array = npt.NDArray[Any]
@@ -49,8 +50,8 @@ class Boosted(Nested):
         unknown = [name for name in given if name not in taken]
         if unknown and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
             raise ParameterError(
-                f"{cls.__name__} has no argument {unknown[0]!r}; its arguments are {', '.join(list(taken)[1:])}, and a "
-                f"setting of the library goes into params={{{unknown[0]!r}: {given[unknown[0]]!r}}}"
+                f"{cls.__name__} has no argument {unknown[0]!r}; its arguments are {', '.join(list(taken)[1:])}, and "
+                f"{instead(unknown[0], taken)}"
             )
         made: Self = super().__new__(cls)
         return made

@@ -16,6 +16,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name
+from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.catboost.model import Model
 from lossmith.frameworks.catboost.objective import Objective
@@ -48,6 +49,7 @@ OWN = (
 _NOTHING_TO_LEARN = ("All features are either constant or ignored", "All train targets are equal")
 
 
+@told
 def train(
     loss: Loss | str,
     X: Any,
@@ -124,6 +126,7 @@ def _categories(X: Any) -> list[str] | None:
     return [name for name, kind in items if kind == "category"] or None
 
 
+@told
 def cv(
     loss: Loss | str,
     X: Any,

@@ -12,6 +12,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name
+from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
 from lossmith.frameworks.lightgbm.library import library
 from lossmith.frameworks.lightgbm.model import Model
@@ -37,6 +38,7 @@ OWN = squared_errors("regression", reg_sqrt=False, boosting="gbdt")
 _ROUNDED = 1e-5  # of the typical distance from the median
 
 
+@told
 def train(
     loss: Loss | str,
     X: Any,
@@ -169,6 +171,7 @@ class _Watch:
         return 0 if self._start <= min(self.history) else self._best
 
 
+@told
 def cv(
     loss: Loss | str,
     X: Any,

@@ -17,6 +17,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Validation, by_name
+from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
@@ -44,6 +45,7 @@ _DEFAULT = "reg:squarederror"
 """XGBoost's objective unless told otherwise, whose predictions are raw."""
 
 
+@told
 def train(
     loss: Loss | str,
     X: Any,
@@ -122,6 +124,7 @@ def train(
     return Model(kept, objective.head, tuple(watch.history))
 
 
+@told
 def cv(
     loss: Loss | str,
     X: Any,

@@ -1,0 +1,53 @@
+"""Keywords of boosting libraries, where ours are called otherwise: who passes one is told."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from lossmith.errors import ParameterError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CALLED = {
+    "loss": ("objective", "loss_function", "obj"),
+    "weight": ("sample_weight",),
+    "rounds": ("num_boost_round", "num_iterations", "n_estimators", "iterations"),
+    "validation": ("valid_sets", "evals", "eval_set"),
+    "patience": ("early_stopping_rounds", "early_stopping_round"),
+    "categorical": ("categorical_feature", "cat_features"),
+    "seed": ("random_state", "random_seed"),
+    "classes": ("num_class", "classes_count"),
+    "folds": ("nfold",),
+    "n_estimators": ("rounds", "num_boost_round", "num_iterations", "iterations"),
+    "early_stopping_rounds": ("patience", "early_stopping_round"),
+    "random_state": ("seed", "random_seed"),
+}
+"""What libraries call what we call otherwise."""
+
+
+def instead(name: str, taken: Collection[str]) -> str:
+    """Return what to write in the place of a keyword: its name here, or the settings of the library."""
+    ours = next((one for one, theirs in _CALLED.items() if name in theirs and one in taken), "")
+    return f"it is called {ours} here" if ours else f"a setting of the library goes into params={{{name!r}: ...}}"
+
+
+def told(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that refuses keywords it does not have with what to write in their place.
+
+    Raises:
+        ParameterError: for one of them.
+    """
+    taken = inspect.signature(function).parameters
+
+    @wraps(function)
+    def call(*given: P.args, **named: P.kwargs) -> R:
+        for name in named:
+            if name not in taken:
+                raise ParameterError(f"{function.__name__} has no argument {name!r}; {instead(name, taken)}")
+        return function(*given, **named)
+
+    return call
