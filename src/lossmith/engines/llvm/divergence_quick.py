@@ -173,7 +173,8 @@ class Quick:
             near = b.select(needless, 0.0, near)
             b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
             first[symbol] = first[symbol] - near
-        b.lines.append(f"  %exact = or {b.truth} {exact.name}, zeroinitializer")
+        if first:
+            b.lines.append(f"  %exact = or {b.truth} {exact.name}, zeroinitializer")
         if self.form.logits() == ("q",):
             share = self._first(b, "p")
             lacks = self._scaled(b, first["q"])[0] - vector.log_inside(b, share)
