@@ -216,8 +216,8 @@ def test_what_a_dead_process_left_is_cleared_away(home: Path, monkeypatch: pytes
     assert new.exists()
 
 
-MADE = 3
-"""Modules that ``COST`` needs: for the cost, for the gradient, and what reads arrays."""
+MADE = 4
+"""Modules that ``COST`` needs: for the cost, for the gradient, and what reads arrays and records."""
 
 COST = """
 y, f = data(1 << 16)

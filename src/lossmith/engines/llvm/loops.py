@@ -80,7 +80,8 @@ class _Vector:
         self.body = Vector(form.kind, width, "v", "vectors", registers=registers)
         self.form = form
         finite, others = conditions(program) if form.spoils else ([], [])
-        self.untold = sorted(set(finite) - told_by(program, "value")) if finite else []
+        self.told = set(finite) & told_by(program, "value") if finite else set[int]()
+        self.untold = [place for place in finite if place not in self.told]
         self.others = tuple((f"condition {number}", number) for number in others)
         self.program = replace(program, outputs=(*program.outputs, *self.others))
 
@@ -275,7 +276,7 @@ brought:
 block_done:
 {phis(nothing, "all_", (kept, "rest_of_block"), ({name: f"%rest_{name}" for name in nothing}, "brought"))}
 {chr(10).join(tree(width, "%all_sum", "sum"))}
-{chr(10).join(_record(form, b))}
+{chr(10).join(_record(form, b, told=bool(vector.told)))}
 {end_blocks("%sum_whole", fenced=fenced)}"""
     head = (
         f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight_given, ptr %mask_given, "
@@ -335,15 +336,24 @@ def _joined(after: Mapping[str, str], b: Body) -> str:
   %rest_bad = or {b.truth} %before_bad, {after["bad"]}"""
 
 
-def _record(form: Form, b: Body) -> list[str]:
-    """Return the lines that leave the record of a block."""
+def _record(form: Form, b: Body, *, told: bool) -> list[str]:
+    """Return the lines that leave the record of a block.
+
+    Args:
+        form: what the kernel does.
+        b: what is written into.
+        told: whether what is infinite may be so by an input, which is seen when the block is gone over.
+    """
     b.declared.add("declare double @llvm.fabs.f64(double)")
     lines = [
         "  %sum_size = call double @llvm.fabs.f64(double %sum_whole)",
         "  %sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000",
     ]
-    if form.spoils:  # what is infinite may be so by an input, which is seen when the block is gone over
+    if form.spoils and told:
         return [*lines, *noticed("%sum_bad", "%sum_bad", "%sum_bad")]
+    if form.spoils:
+        lines.append("  %sum_wrong = fcmp uno double %sum_whole, 0.0")
+        return [*lines, *noticed("%sum_bad", "%sum_wrong", "%sum_bad")]
     for name, how in (("bad", "or"), ("right", "and")):
         b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
         lines.append(f"  %{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
