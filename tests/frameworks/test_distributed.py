@@ -133,5 +133,5 @@ def test_traced_states_count_what_nobody_could_look_at() -> None:
         torch.zeros(3), torch.tensor([1.0, -1, 2])
     )
     assert int(state.invalid) == 1
-    with pytest.raises(lm.DomainError, match="1 examples"):
+    with pytest.raises(lm.DomainError, match="1 example of"):
         state.check()

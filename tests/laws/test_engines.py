@@ -33,6 +33,7 @@ ONE_TRUTH = {
     "structures/test_levels.py": "kernels know no levels",
     "structures/test_plain.py": "chooses its engines itself, and the sizes that go with them",
     "structures/test_plain_large.py": "is about numbers that kernels take",
+    "structures/test_plain_rows_large.py": "is about rows that kernels take",
     "structures/test_plain_each.py": "chooses its engines itself, and the sizes that go with them",
     "structures/test_plain_inputs.py": "chooses its engines itself, and the sizes that go with them",
     "structures/test_plain_often.py": "chooses its engines itself, and the sizes that go with them",

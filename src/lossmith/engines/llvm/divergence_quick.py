@@ -17,8 +17,8 @@ from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.frame import first_lanes, onward
 from lossmith.engines.llvm.hand_over import Others
 from lossmith.engines.llvm.hand_over_text import DECLARED
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes, element_of
-from lossmith.engines.llvm.row_text import Text, first_lane, single, swapped, total
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes
+from lossmith.engines.llvm.row_text import Text, first_lane, halved, single, swapped, total
 
 STRIP = 8
 """Vectors whose sums are taken in single precision before they are added in double."""
@@ -51,16 +51,6 @@ def is_quick(form: DivergenceForm) -> bool:
         and form.kinds in (("probabilities", "logits"), ("logits", "logits"))
         and known.issuperset(form.written)
     )
-
-
-def halved(b: Body, a: Lanes) -> Lanes:
-    """Return lanes put together with those of the other half: sums of numbers, and of bits the greatest."""
-    parts, element = [], element_of(a.type)
-    for first in (0, b.width):
-        lanes = ", ".join(f"i32 {first + lane}" for lane in range(b.width))
-        text = f"shufflevector {a.type} {a.name}, {a.type} zeroinitializer, <{b.width} x i32> <{lanes}>"
-        parts.append(b.write(b.vector(element), text))
-    return parts[0] + parts[1] if element == b.kind else b.call("umax", *parts)
 
 
 @dataclass
@@ -166,13 +156,12 @@ class Quick:
         b = Body("float", self.width, "qa")
         exact, first = b.always, {}
         for symbol in self.form.logits():
-            near = first[symbol] = self._first(b, symbol)
-            # Without a reference, nothing is rounded.
+            near = self._first(b, symbol)
             needless = b.abs(near) < _NEAR
             exact = exact & needless
-            near = b.select(needless, 0.0, near)
-            b.lines.append(f"  %reference_{symbol} = fadd {b.real} {near.name}, splat (float -0.0)")
-            first[symbol] = first[symbol] - near
+            reference = b.select(needless, 0.0, near)  # without one, nothing is rounded
+            b.lines.append(f"  %reference_{symbol} = fadd {b.real} {reference.name}, splat (float -0.0)")
+            first[symbol] = near - reference
         if first:
             b.lines.append(f"  %exact = or {b.truth} {exact.name}, zeroinitializer")
         if self.form.logits() == ("q",):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lossmith.engines.llvm.frame import onward, phis
-from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes, element_of
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.vectors import Vector
 
@@ -341,3 +341,13 @@ def without_each(look: Look, found: Mapping[str, Lanes], name: str, h: Lanes) ->
     """Return, for each of these classes, the sum over all others; see ``row_math.without_each``."""
     b, (best, rest, place) = look.body, (look.of(found[f"{part}_{name}"]) for part in ("best", "rest", "place"))
     return b.select(b.compare_whole("eq", look.places, place), rest, (rest - h) + best)
+
+
+def halved(b: Body, a: Lanes) -> Lanes:
+    """Return lanes put together with those of the other half: sums of numbers, and of bits the greatest."""
+    parts, element = [], element_of(a.type)
+    for first in (0, b.width):
+        lanes = ", ".join(f"i32 {first + lane}" for lane in range(b.width))
+        text = f"shufflevector {a.type} {a.name}, {a.type} zeroinitializer, <{b.width} x i32> <{lanes}>"
+        parts.append(b.write(b.vector(element), text))
+    return parts[0] + parts[1] if element == b.kind else b.call("umax", *parts)
