@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-import sysconfig
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,15 +19,7 @@ from tests.structures.test_plain import long_way
 
 Array = npt.NDArray[Any]
 
-pytestmark = pytest.mark.skipif(
-    bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="without its lock, objects of Python begin otherwise"
-)
-
-
-@pytest.fixture(autouse=True)
-def automatic() -> Iterator[None]:
-    with choice.using("auto"):
-        yield
+pytestmark = pytest.mark.usefixtures("reading_arrays")
 
 
 class Subclass(np.ndarray[Any, Any]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import pytest
 import lossmith as lm
 from lossmith import Loss
 from lossmith.certify.samples import sample
-from lossmith.engines import choice
 from lossmith.engines.choice import SMALLEST
 from lossmith.engines.llvm import row_kernel
 from lossmith.engines.llvm.entry_layout import SEVERAL
@@ -22,15 +19,7 @@ from tests.structures.test_plain import long_way
 
 Array = npt.NDArray[Any]
 
-pytestmark = pytest.mark.skipif(
-    bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="without its lock, objects of Python begin otherwise"
-)
-
-
-@pytest.fixture(autouse=True)
-def automatic() -> Iterator[None]:
-    with choice.using("auto"):
-        yield
+pytestmark = pytest.mark.usefixtures("reading_arrays")
 
 
 def taken_by(loss: Loss, *given: Array) -> bool:
