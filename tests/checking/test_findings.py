@@ -225,3 +225,42 @@ def test_a_stretch_that_begins_at_0_begins_at_0() -> None:
     found = lm.check("zero_one")
     assert "y = 1: f from 0 to inf" in found["minimum"].evidence
     assert "60% yes: f from 0 to 80" in found["estimates"].evidence
+
+
+UNIT = {"task": "binary", "link": "identity", "prediction": "(0, 1)"}
+LOG_LOSS = "-(y*log(f) + (1 - y)*log(1 - f))"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "topic", "severity", "says"),
+    [
+        ("log(-1)*f", {}, "finite", "error", "at 611 of 611 points. It is so wherever it was looked at"),
+        ("exp((y - f)**2)", {}, "finite", "ok", "Finite, but for overflow 611 predictions for 6 targets give finite "),
+        ("max(0, 1 - y*f)", {"task": "binary"}, "minimum", "error", "The label 0 teaches nothing"),
+        ("max(0, 1 - y*f)", {"task": "binary"}, "minimum", "error", "declare them: target='{-1, 1}'"),
+        (LOG_LOSS, UNIT, "estimates", "ok", "Proper: the best prediction is the probability"),
+        (LOG_LOSS, UNIT, "constant", "ok", "the least that any predictions could cost is 0."),
+        (
+            "f - y*log(f)",
+            {"task": "counts", "link": "identity", "prediction": "(0, inf)"},
+            "minimum", "ok", "Least at f = y",
+        ),  # a count of 0 asks for a rate towards 0
+        ("where(f < y, y - f, (f - y)**2)", {}, "kinks", "note", "at f = y from -1 to 0."),
+        ("where(f < y, y - f, (f - y)**2)", {}, "boosting", "note", "hardly moves: it is zero in most rows"),
+        ("w*(y - f)**2", {"inputs": {"w": "(0, inf)"}}, "left_out", "note", "each example has its own w besides"),
+    ],
+)  # fmt: skip
+def test_what_reports_say_of_declared_formulas(
+    text: str, words: dict[str, Any], topic: str, severity: str, says: str
+) -> None:
+    found = lm.check(lm.formula(text, **words))[topic]
+    assert found.severity == severity
+    assert says in f"{found.title} {found.evidence} {found.advice}"
+
+
+def test_where_nothing_is_a_number_nothing_else_is_said() -> None:
+    assert [finding.topic for finding in lm.check("log(-1)*f").findings] == ["finite"]
+    broken = lm.check(lm.formula(LOG_LOSS, **UNIT))
+    assert "floor" not in [finding.topic for finding in broken.findings]  # at both ends it falls towards 0
+    stepped = lm.check("where(f < y, 1, 0)")
+    assert "constant" not in [finding.topic for finding in stepped.findings]

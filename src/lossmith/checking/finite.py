@@ -17,6 +17,7 @@ _SOON = {"identity": 50.0, "log": 30.0, "logistic": 30.0}
 """An overflow nearer than this, in units of the prediction, will be met in training; logs of rates seldom reach 30."""
 _REACH = np.geomspace(1e-3, 1e300, 400)
 _TINY, _HUGE = 1e-6, 1e6
+_FINITE = "Finite everywhere"
 
 Bad = tuple[int, float, float, float]
 """Order of the derivative, target, prediction, and what came out."""
@@ -49,8 +50,10 @@ def finite(ground: Ground) -> Iterator[Finding]:
         )
         return
     everywhere = f"{checked:,} predictions for {plural(len(ground.curves), 'target')} give finite numbers"
+    beyond = len({(y, f) for _, y, f, _ in inner})
     if not ends:
-        yield Finding("finite", "ok", "Finite everywhere", f"{everywhere}.", facts={"checked": checked})
+        title, but = ("Finite, but for overflow", f", but for {beyond} that overflow") if beyond else (_FINITE, "")
+        yield Finding("finite", "ok", title, f"{everywhere}{but}.", facts={"checked": checked, "beyond": beyond})
         return
     yield Finding(
         "finite",
@@ -76,7 +79,9 @@ def _broken(ground: Ground, found: list[Bad]) -> Finding:
     rows = {(y, f) for _, y, f, _ in found}
     by_target = len({y for y, _ in rows}) == 1 and sum(curve.y == y for curve in ground.curves) < len(ground.curves)
     what = "not a number" if math.isnan(got) else "infinite"
-    if by_target and len(rows) > 3:
+    if len(rows) == tried:
+        advice = "It is so wherever it was looked at: a part of the formula has no value at all."
+    elif by_target and len(rows) > 3:
         advice = f"Declare where targets lie, such as target='(0, inf)', so that y = {number(y)} is refused."
     elif all(place <= 0 for _, place in rows) and len(rows) > 1:
         advice = "Declare where predictions lie, such as prediction='(0, inf)', or write the formula with exp(f)."

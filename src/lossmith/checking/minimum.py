@@ -139,6 +139,7 @@ def _falls(
         return None
     else:
         x = end - way * min(ground.unit, abs(end - curve.centre) or 1.0) / _FARTHER
+        x = np.append(x[x != end], math.nextafter(end, curve.centre))
     x = x[np.isin(x, ground.inside(x))]
     found = loss(x)
     kept = np.cumprod(~np.isnan(found)).astype(bool)
@@ -245,7 +246,7 @@ def _at(x: Least) -> str:
 
 
 def _meets(ground: Ground, x: Least, best: float) -> bool:
-    if math.isinf(best):  # a count of zero asks for a rate of zero
+    if math.isinf(best) or x.kind == "far":  # a count of zero asks for a rate of zero
         return x.kind == "far" and x.low == best
     slack = _CLOSE * max(ground.unit, abs(best))
     return x.kind == "there" and x.low - slack <= best <= x.high + slack
@@ -253,6 +254,16 @@ def _meets(ground: Ground, x: Least, best: float) -> bool:
 
 def _of_labels(leasts: Sequence[Least], told: str, facts: dict[str, object]) -> Finding:
     no, yes = leasts[0], leasts[-1]
+    silent = next((x for x in (no, yes) if x.kind == "flat"), None)
+    if silent:
+        return Finding(
+            "minimum",
+            "error",
+            f"The label {number(silent.y)} teaches nothing: all predictions cost it the same",
+            f"Where it is least: {told}.",
+            "If the formula is meant for labels of -1 and 1, declare them: target='{-1, 1}'.",
+            facts | {"flat": True},
+        )
     if no.high < yes.low or (no.low < yes.low and no.high < yes.high):
         return Finding("minimum", "ok", "Least where the label is met", f"Where it is least: {told}.", facts=facts)
     title = "The same prediction is best for both labels"

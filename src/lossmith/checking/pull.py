@@ -138,11 +138,13 @@ def boosting(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
         f"{share(shares['still'])}."
     )
     if not np.any(slopes):
+        sloping = any(np.any(curve.parts[1]) for curve in ground.curves)
+        where, why = ("where training goes", "") if sloping else ("everywhere", " The loss changes only by jumps.")
         yield Finding(
             "boosting",
             "error",
-            "The gradient is zero everywhere: nothing can learn from it",
-            f"{evidence} The loss changes only by jumps.",
+            f"The gradient is zero {where}: nothing can learn from it",
+            f"{evidence}{why}",
             "Use a loss with slopes, and judge by this one.",
             facts,
         )
@@ -155,7 +157,8 @@ def boosting(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
             "A Newton step points uphill there: train with a Hessian that is kept positive, as lossmith.lightgbm does."
         )
     elif shares["zero"] > 0.5:
-        severity, title = "note", "Boosting by this Hessian does not move: it is zero"
+        how = "does not move: it is zero" if shares["zero"] == 1 else "hardly moves: it is zero in most rows"
+        severity, title = "note", f"Boosting by this Hessian {how}"
         advice = "Newton steps divide by it: train with a floor below the Hessian, as lossmith.lightgbm does."
     elif shares["zero"] > 0:
         severity, title = "note", "Boosting moves, by a floor where the Hessian is zero"
@@ -205,9 +208,10 @@ def constant(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
     on_scale = (
         "" if loss.link.name == "identity" else f", that is a prediction of {number(float(loss.link.inverse(raw)))}"
     )
+    rounded = abs(context.floor) <= 1e-15 * abs(context.constant_cost)  # of a loss that falls towards 0 far out
     evidence = (
         f"For {what} it is f = {number(raw)}{on_scale}, and costs {number(context.constant_cost)}; the least that any "
-        f"predictions could cost is {number(context.floor)}."
+        f"predictions could cost is {number(0.0 if rounded else context.floor)}."
     )
     facts: dict[str, object] = {"constant": raw, "cost": context.constant_cost, "floor": context.floor}
     severity: Severity = "ok"

@@ -188,7 +188,12 @@ def _sizes(outputs: Data) -> Finding:
 def _left_out(loss: Loss) -> Finding:
     names = " and ".join(item.name for item in loss.predicted)
     what = "is" if len(loss.predicted) == 1 else "are"
-    why = f"it takes a row of predictions for each target ({names})" if loss.paired else f"{names} {what} predicted"
+    others = [item.name for item in loss.inputs if not item.predicted and item.symbol != "y"]
+    why = f"{names} {what} predicted"
+    if loss.paired:
+        why = f"it takes a row of predictions for each target ({names})"
+    elif len(loss.predicted) == 1 and others:
+        why = f"each example has its own {' and '.join(others)} besides"
     text = (
         f"Kinks, where the loss is least, what it estimates, overflow and boosting: these are looked at along one "
         f"prediction for one target, and here {why}."

@@ -23,6 +23,7 @@ _SLACK = 1e-9
 _UNKNOWN = (AssertionError, ArithmeticError, ValueError)  # of the oracle: nothing agrees, a pole, no number
 _WORK = 1500  # instructions times kinks that are followed to their place
 _TINY = 1e-300
+_ROUNDED = 1e-30  # of what jumps: places are known to 45 digits, and limits beside them to fewer
 
 
 # --- kinks ----------------------------------------------------------------------------------------
@@ -138,6 +139,8 @@ def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]
         if what == "value" and max(map(abs, sides)) > _INFINITE:
             return  # a pole, which is told of elsewhere
         if all(map(math.isfinite, sides)):
+            least = _ROUNDED * max(map(abs, sides))
+            sides = [0.0 if abs(side) <= least else side for side in sides]
             yield Corner(y, at, what, *sides)
             return
     except _UNKNOWN:

@@ -26,10 +26,12 @@ def examine(ground: Ground) -> tuple[Finding, ...]:
 
 def _found(ground: Ground) -> Iterator[Finding]:
     yield from _rewrites(ground)
-    yield from _labels(ground)
-    yield from derivatives(ground)
     broken = list(finite(ground))
     yield from broken
+    if not any(np.isfinite(curve.value).any() for curve in ground.curves):
+        return  # there is nothing to look at
+    yield from _labels(ground)
+    yield from derivatives(ground)
     yield from kinks(ground)
     yield from convex(ground)
     yield from robust(ground)
@@ -44,8 +46,10 @@ def _found(ground: Ground) -> Iterator[Finding]:
     drawn = samples(ground)
     if all(finding.severity != "error" for finding in least):
         yield from estimates(ground, drawn)
-    yield from boosting(ground, drawn)
-    yield from constant(ground, drawn)
+    moves = list(boosting(ground, drawn))
+    yield from moves
+    if all(finding.severity != "error" for finding in moves):  # best constants are found by slopes
+        yield from constant(ground, drawn)
 
 
 def _rewrites(ground: Ground) -> Iterator[Finding]:

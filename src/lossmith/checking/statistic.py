@@ -104,7 +104,7 @@ def _solved(ground: Ground, sample: Sample) -> Sample:
     best = np.clip(best[~np.isnan(best)], -_FARTHEST, _FARTHEST) if ground.link.name != "identity" else best
     low, high = float(np.min(best)), float(np.max(best))
     if ground.binary:
-        low, high = (0.0, 1.0) if ground.loss.raw_form != ground.loss else (-_FARTHEST, _FARTHEST)
+        low, high = max(ground.domain.low, -_FARTHEST), min(ground.domain.high, _FARTHEST)
     reach = (high - low) / 2 or ground.unit
     inner = np.quantile(best, np.linspace(0, 1, 41)) if best.size else np.empty(0)
     grid = np.concatenate([np.linspace(low - reach, high + reach, _CONSTANTS), inner, [0.0]])
@@ -150,7 +150,8 @@ def _of_labels(ground: Ground, found: Sequence[Sample]) -> Finding:
     given = ground.link.inverse(middles)
     told = "; ".join(f"{s.name}: {_constant(ground, s)}" for s in found[1::2])
     facts = {"what": "", "probabilities": p, "constants": middles}
-    of_probabilities = ground.link.name == "logistic" or ground.loss.raw_form != ground.loss
+    within = ground.domain.low >= 0 and ground.domain.high <= 1
+    of_probabilities = ground.link.name == "logistic" or within
 
     def finding(what: str, severity: str, title: str, advice: str = "") -> Finding:
         text = f"Best constants on simulated labels: {told}."
@@ -202,7 +203,7 @@ def _repair(ground: Ground) -> str:
 
 def _constant(ground: Ground, sample: Sample) -> str:
     """Return the best constant of a sample as text, behind the link where there is one."""
-    if sample.low == sample.high:
+    if number(sample.low) == number(sample.high):
         raw = f"f = {number(sample.low)}"
     else:
         raw = f"f from {number(sample.low)} to {number(sample.high)}"
