@@ -170,6 +170,8 @@ def test_json_holds_the_loss() -> None:
         assert apart(loss, {"losses": found["value"]}, {"losses": loss.losses(**data(loss))}) == []
         assert document["instructions"].keys() == {step.op for step in program.steps}
         assert document["parameters"].keys() == set(program.parameters)
+    given = json.loads(lm.export(OWN[1], "json"))["inputs"]
+    assert [item["doc"] for item in given] == ["targets", "predictions", "a prediction of your own"]
     infinite = json.loads(lm.export(lm.Barron(alpha=-np.inf), "json"))
     assert infinite["parameters"]["alpha"]["value"] == infinite["config"]["parameters"]["alpha"] == "-inf"
 

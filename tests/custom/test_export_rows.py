@@ -88,6 +88,15 @@ def test_c_compiles_without_a_warning_and_says_what_the_loss_says(tmp_path: Path
     assert said == []
 
 
+def test_headers_of_several_losses_go_into_one_file(tmp_path: Path) -> None:
+    for number, kind in enumerate((lm.SparseCategoricalCrossEntropy, lm.SoftmaxFocal)):
+        (tmp_path / f"{number}.h").write_text(lm.export(kind(class_weight=(1 + number, 2)), "c"), encoding="utf-8")
+    (tmp_path / "both.c").write_text('#include "0.h"\n#include "1.h"\n', encoding="utf-8")
+    command = ["cc", "-std=c99", "-fsyntax-only", "both.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:3000]
+
+
 def in_c(function: Any, loss: lm.Loss) -> list[str]:
     """Return where a function of C says something else than a loss."""
     arrays, sheet, weight = rows(loss), recipe(loss), np.arange(1.0, 61.0)

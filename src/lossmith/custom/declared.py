@@ -123,7 +123,8 @@ def _domain(owner: str, text: str) -> Domain:
 
 
 def _input(symbol: str, is_predicted: bool, domain: Domain) -> Input:
-    return Input(symbol, symbol, predicted=is_predicted, broadcast=True, typical=_inside(domain, -4.0, 4.0))
+    doc = "a prediction of your own" if is_predicted else "an input of your own"
+    return Input(symbol, symbol, predicted=is_predicted, broadcast=True, typical=_inside(domain, -4.0, 4.0), doc=doc)
 
 
 def _parameter(name: str, default: float, domain: str) -> Parameter:

@@ -86,7 +86,10 @@ def export(loss: Loss) -> str:
         assert isinstance(sheet, PointSheet)
         functions, notes = _functions(sheet, name, names, language, helpers), _NOTES
     small = ["\n".join(lines) for lines in definitions(language, helpers)]
-    lists = [f"static const double {key}[] = {{{', '.join(map(C.number, x))}}};" for key, x in sheet.lists.items()]
+    lists = [
+        f"static const double {language.prefix.upper()}{key}[] = {{{', '.join(map(C.number, x))}}};"
+        for key, x in sheet.lists.items()
+    ]
     guard = f"{name.upper()}_H"
     comment = [*about(sheet, names), "", *wrapped(notes.format(name=name))]
     return "\n".join([

@@ -72,10 +72,13 @@ class _Writer:
         found = {**names}
         for name in (*self.recipe.entries, *self.recipe.statements):
             kind = self.recipe.statements[name].kind if name in self.recipe.statements else "entry"
-            spelt = {"places": at, "numbers": f"{name.upper()}[{at}]", "entry": f"{names[name]}_{at}"}.get(kind)
+            spelt = {"places": at, "numbers": f"{self._list(name)}[{at}]", "entry": f"{names[name]}_{at}"}.get(kind)
             if spelt or not self.recipe.whole(name):
                 found[name] = spelt or f"{names[name]}{ending}"
         return found
+
+    def _list(self, name: str) -> str:
+        return f"{self.language.prefix}{name}".upper()
 
     def function(self, name: str, output: str, meaning: str) -> str:
         """Return the function of one output."""
@@ -131,7 +134,7 @@ class _Writer:
             number = int(statement.numbers[0])
             return [f"const long {made} = {given[0]} == {number} ? 0 : {given[0]};"]
         if statement.kind == "lookup":
-            return [f"const double {made} = {name.upper()}[{given[0]}];"]
+            return [f"const double {made} = {self._list(name)}[{given[0]}];"]
         if statement.kind == "width":
             return [f"const double {made} = (double){self.sheet.entries};"]
         if statement.kind == "pick" and statement.of[0] in self.recipe.entries:
