@@ -125,6 +125,10 @@ def test_keywords_of_the_libraries_are_answered_with_ours(train: Callable) -> No
             train("huber", ROWS, LABELS, **{name: 3})
     with pytest.raises(lm.ParameterError, match=r"a setting of the library goes into params={'depth': \.\.\.}"):
         train("huber", ROWS, LABELS, depth=3)
+    with pytest.raises(lm.ParameterError, match=r"'alpha'; it belongs to the loss: quantile\(level=\.\.\.\)$"):
+        train("pinball", ROWS, LABELS, alpha=0.9)
+    with pytest.raises(lm.ParameterError, match=r"'delta'; it belongs to the loss: loss\.replace\(delta=\.\.\.\)$"):
+        train(X=ROWS, y=LABELS, loss=lm.Huber(), delta=2)
     assert "rounds" in inspect.signature(train).parameters
 
 
@@ -134,3 +138,7 @@ def test_estimators_say_how_the_loss_is_called(library: ModuleType) -> None:
         library.Regressor(objective="quantile")
     with pytest.raises(lm.ParameterError, match=r"has no argument 'num_boost_round'; .*, and it is called n_est"):
         library.Regressor(num_boost_round=3)
+    with pytest.raises(lm.ParameterError, match=r"and it belongs to the loss: quantile\(level=\.\.\.\)$"):
+        library.Regressor("quantile", alpha=0.9)
+    with pytest.raises(lm.ParameterError, match=r"and it belongs to the loss: focal\(alpha=\.\.\.\)$"):
+        library.Classifier(loss="focal", alpha=0.25)

@@ -64,6 +64,19 @@ def test_a_name_that_is_no_loss_says_what_to_take(key: str) -> None:
         assert elsewhere(key) in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("reg:squarederror", "squared_error"), ("binary:logistic", "binary_cross_entropy"), ("ls", "squared_error"),
+        ("multi:softprob", "sparse_categorical_cross_entropy"), ("count:poisson", "poisson"), ("binary", "binary_"),
+        ("regression_l1", "absolute_error"), ("reg:quantileerror", "quantile"), ("RMSEWithUncertainty", "gaussian_nll"),
+    ],
+)  # fmt: skip
+def test_objectives_of_boosters_are_answered_with_our_names(theirs: str, ours: str) -> None:
+    with pytest.raises(lm.LossNotFoundError, match=f"no loss is called '{theirs}': it is called {ours}"):
+        lm.get(theirs)
+
+
 def test_what_it_says_to_take_is_there() -> None:
     there = {*lm.names(), "lossmith", "L1", "L2", "ElasticNet", "weight", "class_weight", "label_smoothing", "kind"}
     for key in known():

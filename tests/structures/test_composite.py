@@ -146,6 +146,12 @@ def test_weight_zero_takes_nothing_even_from_infinity() -> None:
         (lambda: lm.Huber() + lm.BinaryCrossEntropy(), "means different things"),
         (lambda: lm.Huber() + lm.MultiQuantile(), "a row of them"),
         (lambda: lm.parse("-2 * huber"), "finite and at least 0"),
+        (lambda: -lm.Huber(), "least where it was greatest. For a score that is better when it is larger, take"),
+        (lambda: lm.Huber() - lm.AbsoluteError(), r"-1 \* AbsoluteError\(\): a weight must be finite and at"),
+        (lambda: lm.parse("-huber"), "least where it was greatest"),
+        (lambda: lm.Huber() / 0, "divided by a number above 0"),
+        (lambda: lm.Huber() / "2", "divided by a number above 0"),
+        (lambda: lm.Huber() / True, "divided by a number above 0"),
         (lambda: lm.Sum([]), "at least one term"),
         (lambda: ROBUST.replace(delta=2), "no parameters of its own"),
     ],
@@ -156,10 +162,22 @@ def test_what_cannot_be_added_is_refused(make, message) -> None:
 
 
 def test_other_things_are_no_losses() -> None:
-    with pytest.raises(TypeError):
-        lm.Huber() + 1
+    for other in (1, None, "mae", lm.L2(0.01)):
+        with pytest.raises(TypeError, match=r"alone\. What regularises is added to the cost"):
+            lm.Huber() + other
+    with pytest.raises(TypeError, match="added to losses alone"):
+        1 + lm.Huber()
     with pytest.raises(TypeError):
         lm.Huber() * lm.Huber()
+    with pytest.raises(TypeError):
+        lm.Huber() / lm.Huber()
+
+
+def test_a_sum_is_divided_by_a_number() -> None:
+    half = 0.5 * lm.Huber() + 0.5 * lm.AbsoluteError()
+    assert (lm.Huber() + lm.AbsoluteError()) / 2 == half
+    assert lm.parse("(huber + mae)/2") == lm.parse("huber / 2 + 0.5 * mae") == half
+    assert lm.parse("log-cosh") == lm.LogCosh()  # no difference
 
 
 def test_a_row_outside_the_domain_of_one_term_is_named_by_it() -> None:

@@ -18,6 +18,11 @@ _EMBEDDING = "of losses of embeddings the catalogue has triplet"
 _CLASS_WEIGHT = "weights are an option: pass weight= to a call, or class_weight= to a loss of classes"
 _ACTIVATION = "it is a last layer; the loss that belongs to it is {}"
 _ABSENT = "it is not in the catalogue"
+_OURS = "it is called {} here"
+_TABLE_WIDE = "it judges a whole table of predictions; train with binary_cross_entropy"
+_SCORE = "it is a score, and no loss: lossmith.sklearn.scorer(name) makes one of each loss"
+_RANKED = "losses of the order of a list are not in the catalogue"
+_JUDGES = "meansquarederror meanabsoluteerror medianabsoluteerror log rootmeansquarederror meanpoissondeviance mse mae"
 
 _TABLE: Mapping[tuple[str, ...], str] = {
     ("rmse", "rootmeansquarederror"): _ROOT.format("squared_error"),
@@ -45,6 +50,30 @@ _TABLE: Mapping[tuple[str, ...], str] = {
     ("deviance",): "it depends on the distribution: poisson, gamma, inverse_gaussian, tweedie and negative_binomial "
     "are half of theirs, up to a constant",
     ("ctc", "rnnt", "kto", "orpo", "grpo", "lambdarank", "listnet", "rps"): _ABSENT,
+    **{
+        tuple(theirs.split()): _OURS.format(ours)
+        for ours, theirs in (
+            ("squared_error", "reg:squarederror reg:linear regression regressionl2 multirmse ls"),
+            ("absolute_error", "reg:absoluteerror regressionl1"),
+            ("squared_log_error", "reg:squaredlogerror"),
+            ("pseudo_huber", "reg:pseudohubererror"),
+            ("gamma", "reg:gamma"),
+            ("tweedie", "reg:tweedie"),
+            ("poisson", "count:poisson halfpoisson"),
+            ("quantile, or multi_quantile for several levels", "reg:quantileerror"),
+            ("binary_cross_entropy", "reg:logistic binary:logistic binary:logitraw binary binarylog"),
+            ("hinge", "binary:hinge"),
+            ("sparse_categorical_cross_entropy", "multi:softprob multi:softmax multiclass multilog mlog"),
+            ("gaussian_nll", "rmsewithuncertainty"),
+            ("zero_one", "merror binaryerror multierror"),
+        )
+    },
+    ("multiclassova", "multiclassonevsall"): "each class is a yes or no of its own: take binary_cross_entropy",
+    ("ndcg", "map", "rank:ndcg", "rank:map", "rank:pairwise"): _RANKED,
+    ("yetirank", "queryrmse", "rankxendcg", "pairlogit"): _RANKED,
+    ("survival:cox", "survival:aft", "crossentropylambda", "friedmanmse"): _ABSENT,
+    ("auc", "rocauc", "auroc", "prauc", "averageprecision", "f1"): _TABLE_WIDE,
+    tuple(f"neg{word}" for word in _JUDGES.split()): _SCORE,
 }
 _BY_KEY = {key: text for keys, text in _TABLE.items() for key in keys}
 
@@ -59,8 +88,10 @@ _CALLED: Mapping[str, tuple[str, ...]] = {
     "dim": ("class_axis",),
     "ignore_class": ("ignore_index",),
     "pos_weight": ("class_weight",),
-    **dict.fromkeys(("alpha", "q", "quantile", "tau"), ("level", "levels")),
-    **dict.fromkeys(("p", "variance_power"), ("power",)),
+    **dict.fromkeys(("alpha", "q", "quantile", "quantile_alpha", "tau"), ("level", "levels")),
+    **dict.fromkeys(("p", "variance_power", "tweedie_variance_power"), ("power",)),
+    "huber_slope": ("delta",),
+    "fair_c": ("c",),
     "var": ("variance",),
 }
 """What keywords of other libraries are called here, where a loss has one of these."""
@@ -96,6 +127,11 @@ def keyword(name: str, declared: Mapping[str, Any], inputs: Collection[str] = ()
         if item is not None or ours in inputs:
             return f" It is called {ours} here."
     return next((f" {text}" for needed, text in _SAID.get(name, ()) if not needed or needed in declared), "")
+
+
+def counterpart(name: str, declared: Collection[str]) -> str:
+    """Return which parameter of a loss a keyword is, by its name here or elsewhere, or an empty string."""
+    return name if name in declared else next((ours for ours in _CALLED.get(name, ()) if ours in declared), "")
 
 
 def elsewhere(key: str) -> str:

@@ -155,7 +155,7 @@ def is_formula(text: str) -> bool:
 
 
 def _parse_sum(text: str) -> Loss | None:
-    """Return the loss behind ``0.7 * huber + 0.3 * mae``, or ``None`` when the text is no such sum."""
+    """Return the loss behind ``0.7 * huber + 0.3 * mae`` or ``(huber + mae) / 2``; ``None`` when it is no such sum."""
     try:
         node: ast.expr = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, RecursionError, MemoryError):
@@ -174,6 +174,10 @@ def _parse_sum(text: str) -> Loss | None:
             number = factor.operand if isinstance(factor, ast.UnaryOp) else factor
             if isinstance(number, ast.Constant) and isinstance(number.value, int | float):
                 return sign * number.value * parse(ast.unparse(other))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
+        return parse(ast.unparse(node.left)) / node.right.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -parse(ast.unparse(node.operand))
     return None
 
 

@@ -37,6 +37,10 @@ Array = npt.NDArray[Any]
 _CONVENTIONS = ("prediction", "labels", "targets", "class_axis", "p_kind", "q_kind")
 COUNTING = ("class_weight", "ignore_index")
 """What all terms of a sum have in common."""
+_TURNED = (
+    "; turned around, a loss is least where it was greatest. For a score that is better when it is larger, "
+    "take lossmith.sklearn.scorer(loss), or minus the cost"
+)
 _AGREED = ("mean", "median", "probability")
 
 
@@ -320,7 +324,8 @@ def _weight(weight: Any, loss: Any) -> float:
         raise ParameterError(f"{weight!r} * {loss}: a loss is multiplied by a number, got {type(weight).__name__}")
     number = float(weight)
     if not 0 <= number < math.inf:
-        raise ParameterError(f"{number:g} * {loss}: a weight must be finite and at least 0")
+        why = _TURNED if number < 0 else ""
+        raise ParameterError(f"{number:g} * {loss}: a weight must be finite and at least 0{why}")
     return number
 
 

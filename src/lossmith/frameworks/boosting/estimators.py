@@ -44,14 +44,14 @@ class Boosted(Nested):
         _, *taken = inspect.signature(cls.__init__).parameters.values()
         cls.__signature__ = inspect.Signature(taken)
 
-    def __new__(cls, *_: Any, **given: Any) -> Self:
+    def __new__(cls, *values: Any, **given: Any) -> Self:
         """Say where the library's own settings go, which are no arguments."""
         taken = inspect.signature(cls.__init__).parameters
         unknown = [name for name in given if name not in taken]
         if unknown and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
             raise ParameterError(
                 f"{cls.__name__} has no argument {unknown[0]!r}; its arguments are {', '.join(list(taken)[1:])}, and "
-                f"{instead(unknown[0], taken)}"
+                f"{instead(unknown[0], taken, values[0] if values else given.get('loss'))}"
             )
         made: Self = super().__new__(cls)
         return made

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from lossmith.errors import ParameterError
+from lossmith.core.elsewhere import counterpart
+from lossmith.core.registry import parse
+from lossmith.errors import LossmithError, ParameterError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,10 +31,24 @@ _CALLED = {
 """What libraries call what we call otherwise."""
 
 
-def instead(name: str, taken: Collection[str]) -> str:
-    """Return what to write in the place of a keyword: its name here, or the settings of the library."""
-    ours = next((one for one, theirs in _CALLED.items() if name in theirs and one in taken), "")
-    return f"it is called {ours} here" if ours else f"a setting of the library goes into params={{{name!r}: ...}}"
+def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
+    """Return what to write in the place of a keyword: its name here, a parameter of the loss, or a setting.
+
+    Args:
+        name: the keyword.
+        taken: those that there are.
+        loss: what is trained with, if that was said.
+    """
+    if ours := next((one for one, theirs in _CALLED.items() if name in theirs and one in taken), ""):
+        return f"it is called {ours} here"
+    try:
+        found = parse(loss)
+    except LossmithError:
+        found = None
+    if found is not None and (ours := counterpart(name, found.declared())):
+        changed = f"{found.name}({ours}=...)" if isinstance(loss, str) else f"loss.replace({ours}=...)"
+        return f"it belongs to the loss: {changed}"
+    return f"a setting of the library goes into params={{{name!r}: ...}}"
 
 
 def told(function: Callable[P, R]) -> Callable[P, R]:
@@ -47,7 +63,8 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
     def call(*given: P.args, **named: P.kwargs) -> R:
         for name in named:
             if name not in taken:
-                raise ParameterError(f"{function.__name__} has no argument {name!r}; {instead(name, taken)}")
+                loss = given[0] if given else named.get("loss")
+                raise ParameterError(f"{function.__name__} has no argument {name!r}; {instead(name, taken, loss)}")
         return function(*given, **named)
 
     return call
