@@ -38,6 +38,10 @@ EACH = pytest.mark.parametrize("train", [library.train for library in LIBRARIES]
         (OVER_CLASSES, lambda y: y * 0, lm.DomainError, "one class only"),
         (OVER_CLASSES, lambda y: y + 0.5, lm.DomainError, "class indices must be whole numbers"),
         ("hubber", lambda y: y, lm.LossNotFoundError, "Did you mean 'huber'"),
+        (lm.Huber, lambda y: y, lm.ParameterError, r"got a class; make one, as Huber\(\)"),
+        (lambda ops, y, f: f, lambda y: y, lm.ParameterError, "got a function; @lossmith.loss makes a loss of one"),
+        ("bce", lambda y: np.arange(len(y)) % 3, lm.DomainError, "for more classes take a loss of them, such as spar"),
+        ("bce", lambda y: np.array(["a", "b"])[y.astype(int)], lm.KindError, r"numpy.unique\(labels, return_inver"),
     ],
 )
 def test_losses_and_targets(train: Callable, loss: str, change: Callable, error: type, message: str) -> None:
@@ -65,8 +69,22 @@ def test_settings(train: Callable) -> None:
         train("mse", ROWS, LABELS, validation=[(ROWS, LABELS), (ROWS,)])
     with pytest.raises(lm.ParameterError, match=r"new must be .*, got ndarray"):
         train("mse", ROWS, LABELS, validation={"new": ROWS})
-    with pytest.raises(lm.ParameterError, match="patience must be at least 1 round, got 0"):
-        train("mse", ROWS, LABELS, validation=(ROWS, LABELS), patience=0)
+    for patience in (0, "5", 2.5, True):
+        with pytest.raises(lm.ParameterError, match=f"patience must be a whole number, at least 1, got {patience!r}"):
+            train("mse", ROWS, LABELS, validation=(ROWS, LABELS), patience=patience)
+    for rounds in (-1, 2.5, None):
+        with pytest.raises(lm.ParameterError, match=f"rounds must be a whole number, at least 0, got {rounds!r}"):
+            train("mse", ROWS, LABELS, rounds=rounds)
+
+
+@pytest.mark.parametrize("cv", [library.cv for library in LIBRARIES], ids=lambda cv: cv.__module__)
+def test_folds(cv: Callable) -> None:
+    with pytest.raises(lm.ParameterError, match="folds must be a whole number, at least 2, got 1"):
+        cv("mse", ROWS, LABELS, folds=1)
+    with pytest.raises(lm.ParameterError, match="folds must be at most 569, the number of rows, got 600"):
+        cv("mse", ROWS, LABELS, folds=600)
+    with pytest.raises(lm.ParameterError, match="rounds must be a whole number, at least 1, got 0"):
+        cv("mse", ROWS, LABELS, rounds=0)
 
 
 @EACH
@@ -125,6 +143,8 @@ def test_keywords_of_the_libraries_are_answered_with_ours(train: Callable) -> No
             train("huber", ROWS, LABELS, **{name: 3})
     with pytest.raises(lm.ParameterError, match=r"a setting of the library goes into params={'depth': \.\.\.}"):
         train("huber", ROWS, LABELS, depth=3)
+    with pytest.raises(lm.ParameterError, match=r"into params={'weights': \.\.\.}\. Did you mean 'weight'\?"):
+        train("huber", ROWS, LABELS, weights=LABELS)
     with pytest.raises(lm.ParameterError, match=r"'alpha'; it belongs to the loss: quantile\(level=\.\.\.\)$"):
         train("pinball", ROWS, LABELS, alpha=0.9)
     with pytest.raises(lm.ParameterError, match=r"'delta'; it belongs to the loss: loss\.replace\(delta=\.\.\.\)$"):

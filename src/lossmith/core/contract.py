@@ -284,7 +284,11 @@ def no_numbers(owner: str, label: str, array: Array) -> KindError:
     mend = {
         "c": "losses are of real numbers: take the modulus, or the parts one by one",
         "O": "convert it with numpy.asarray(..., dtype=float); missing values must become NaN and be masked",
-    }.get(kind, "convert labels to numbers first, such as (labels == 'yes').astype(float)")
+    }.get(
+        kind,
+        "convert labels to numbers first, such as (labels == 'yes').astype(float), or of several "
+        "classes numpy.unique(labels, return_inverse=True)[1]",
+    )
     return KindError(f"{owner}: {label} must hold real numbers, got {array.dtype} (the first is {example}); {mend}")
 
 

@@ -116,7 +116,7 @@ def parse(text: str | Loss) -> Loss:
     if isinstance(text, Loss):
         return text
     if not isinstance(text, str):
-        raise ParameterError(f"a loss is a loss of Lossmith or a text that names one, got {type(text).__name__}")
+        raise ParameterError(f"a loss is a loss of Lossmith or a text that names one, got {_no_loss(text)}")
     if is_formula(text):
         stated: Loss = import_module("lossmith.custom.text").formula(text.strip())
         return stated
@@ -141,6 +141,13 @@ def parse(text: str | Loss) -> Loss:
             f"({', '.join(f'{key}={item.default!r}' for key, item in found.declared().items())})"
         ) from None
     return found(*places, **words)
+
+
+def _no_loss(given: Any) -> str:
+    """Return what was given in the place of a loss, with what to do where it nearly is one."""
+    if isinstance(given, type) and issubclass(given, Loss):
+        return f"a class; make one, as {given.__name__}()"
+    return "a function; @lossmith.loss makes a loss of one" if inspect.isfunction(given) else type(given).__name__
 
 
 def is_formula(text: str) -> bool:

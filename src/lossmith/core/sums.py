@@ -49,7 +49,7 @@ class Summable:
         return -1 * self
 
     def __sub__(self, other: Any) -> Loss:
-        return self + -1 * other
+        return self.__add__(-1 * other)
 
 
 def _sum(terms: tuple[tuple[Any, Any], ...]) -> Loss:

@@ -289,6 +289,9 @@ class Pointwise(Written):
         return engine.run(self.part("value"), flat, self.free_parameters)["value"].reshape(np.shape(y))
 
 
+_OF_CLASSES = "and for more classes take a loss of them, such as sparse_categorical_cross_entropy"
+
+
 class Binary(Pointwise):
     """A pointwise loss of a label that is no or yes.
 
@@ -298,7 +301,7 @@ class Binary(Pointwise):
 
     link: Link = LOGISTIC
     target: ClassVar[Domain] = Domain.parse(
-        "{0, 1}", hint="labels are 0 and 1; for labels -1 and +1 pass labels='signed'"
+        "{0, 1}", hint=f"labels are 0 and 1; for labels -1 and +1 pass labels='signed', {_OF_CLASSES}"
     )
     signed_target: ClassVar[Domain] = Domain.parse(
         "{-1, 1}", hint="with labels='signed' they are -1 and +1; for 0 and 1 pass labels='binary'"
@@ -389,5 +392,7 @@ class Binary(Pointwise):
 class SoftBinary(Binary):
     """A loss of a label that may be a probability."""
 
-    target = Domain.parse("[0, 1]", hint="labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed'")
+    target = Domain.parse(
+        "[0, 1]", hint=f"labels are 0 and 1, or probabilities; for -1 and +1 pass labels='signed', {_OF_CLASSES}"
+    )
     signed_target = Domain.parse("[-1, 1]", hint="with labels='signed' they are -1 and +1")

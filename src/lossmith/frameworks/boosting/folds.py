@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.errors import ParameterError
+from lossmith.frameworks.boosting.held import counted
 from lossmith.frameworks.boosting.objective import Objective
 
 Array = npt.NDArray[Any]
@@ -34,12 +36,24 @@ def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iter
     if not (hasattr(X, "iloc") or hasattr(X, "shape")):
         X = np.asarray(X)
     if isinstance(folds, int):
+        check_folds(folds, len(whole.y))
         places = _places(whole, folds, seed)
         pairs: Pairs = [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
     else:
         pairs = folds.split(X, whole.y) if hasattr(folds, "split") else folds
     for fit, held in pairs:
         yield take(np.asarray(fit)), take(np.asarray(held))
+
+
+def check_folds(folds: int, rows: int) -> None:
+    """Refuse a number of folds in which nothing is held out, or one of which has no row.
+
+    Raises:
+        ParameterError: with how many there may be.
+    """
+    counted("folds", folds, 2)
+    if folds > rows:
+        raise ParameterError(f"folds must be at most {rows}, the number of rows, got {folds}")
 
 
 def _places(whole: Objective, folds: int, seed: int) -> Array:

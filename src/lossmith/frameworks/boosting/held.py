@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lossmith.errors import ParameterError, plural
 
 Rows = tuple[Any, ...]
@@ -14,6 +16,16 @@ Validation = Rows | Sequence[Rows] | Mapping[str, Rows]
 """One set of rows, several of them, or several by name."""
 
 _PARTS = (2, 3)
+
+
+def counted(name: str, value: Any, least: int) -> None:
+    """Refuse what is no number of rounds or folds.
+
+    Raises:
+        ParameterError: with what it must be.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ParameterError(f"{name} must be a whole number, at least {least}, got {value!r}")
 
 
 def by_name(validation: Validation | None, patience: int | None = None) -> dict[str, Rows]:
@@ -40,8 +52,8 @@ def by_name(validation: Validation | None, patience: int | None = None) -> dict[
                 f"{name} must be (X, y) or (X, y, weight), got {came}; several sets are a list of such pairs, or a "
                 "mapping of them by name"
             )
-    if patience is not None and patience < 1:
-        raise ParameterError(f"patience must be at least 1 round, got {patience}")
+    if patience is not None:
+        counted("patience", patience, 1)
     if patience is not None and not sets:
         raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
     return sets

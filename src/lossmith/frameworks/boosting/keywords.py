@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from lossmith.core.elsewhere import counterpart
 from lossmith.core.registry import parse
-from lossmith.errors import LossmithError, ParameterError
+from lossmith.errors import LossmithError, ParameterError, did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +48,8 @@ def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
     if found is not None and (ours := counterpart(name, found.declared())):
         changed = f"{found.name}({ours}=...)" if isinstance(loss, str) else f"loss.replace({ours}=...)"
         return f"it belongs to the loss: {changed}"
-    return f"a setting of the library goes into params={{{name!r}: ...}}"
+    near = did_you_mean(name, taken, cutoff=0.85)
+    return f"a setting of the library goes into params={{{name!r}: ...}}{'.' * bool(near)}{near}"
 
 
 def told(function: Callable[P, R]) -> Callable[P, R]:

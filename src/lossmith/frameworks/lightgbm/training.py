@@ -11,7 +11,8 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.boosting.held import Rows, Validation, by_name
+from lossmith.frameworks.boosting.folds import check_folds
+from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
 from lossmith.frameworks.lightgbm.library import library
@@ -86,6 +87,7 @@ def train(
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``.
     """
     lightgbm = library()
+    counted("rounds", rounds, 0)
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     chosen = settings(objective, params, seed)
@@ -208,7 +210,10 @@ def cv(
         MissingDependencyError, ParameterError, DomainError, EmptyError, ShapeError: see ``train``.
     """
     lightgbm = library()
+    counted("rounds", rounds, 1)
     whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
+    if isinstance(folds, int):
+        check_folds(folds, len(whole.y))
     parts = _Folds(whole)
     stops = [] if patience is None else [lightgbm.early_stopping(patience, verbose=False)]
     chosen = settings(whole, params, seed)

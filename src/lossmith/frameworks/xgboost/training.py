@@ -16,7 +16,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
-from lossmith.frameworks.boosting.held import Validation, by_name
+from lossmith.frameworks.boosting.held import Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
@@ -93,6 +93,7 @@ def train(
         ParameterError, DomainError, EmptyError, ShapeError: as in ``Objective``; also for settings that the loss
             decides.
     """
+    counted("rounds", rounds, 0)
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(objective, params, seed)
@@ -161,6 +162,7 @@ def cv(
     Raises:
         ParameterError, DomainError, EmptyError, ShapeError: see ``train``.
     """
+    counted("rounds", rounds, 1)
     whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(whole, params, seed)
     made = Matrices(given, categorical, feature_names)
