@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
 from lossmith.engines.llvm.lanes import Body, Lanes
@@ -26,6 +27,11 @@ class _Format:
     exp_high: float  # above it exp overflows
     root_half: int  # the bits of √½
     least: float  # the least normal number
+
+    @property
+    def far(self) -> int:
+        """Half of what exponents go to, by which small powers of two are kept ordinary numbers."""
+        return (self.bias + 1) // 2
 
 
 _FORMATS = {
@@ -56,44 +62,75 @@ def _power_of_two(b: Body, n: Lanes, more: int = 0) -> Lanes:
     return b.from_bits(b.shift_left(whole, form.digits))
 
 
-def _scale(b: Body, x: Lanes, n: Lanes) -> Lanes:
-    """Return x · 2 ** n, rounded once also where that is subnormal; n is a whole number of the type of x."""
-    if b.scales:
-        return b.scale(x, n)
-    form = _format(b)
-    whole = b.bits(n + (1.5 * 2.0**form.digits + 2 * form.bias))  # see _power_of_two
-    half = b.apply("lshr", whole, b.whole(1))
-    first, second = (b.shift_left(part, form.digits) for part in (half, b.apply("sub", whole, half)))
-    return (x * b.from_bits(first)) * b.from_bits(second)
-
-
 def _scale_down(b: Body, x: Lanes, n: Lanes) -> Lanes:
-    """Return the same of an ordinary x and an n that is at most a few dozen."""
+    """Return x · 2 ** n, rounded once also where that is subnormal, of an ordinary x and an n of a few dozen at most."""
     if b.scales:
         return b.scale(x, n)
-    far = (_format(b).bias + 1) // 2
+    far = _format(b).far
     return (x * _power_of_two(b, n, far)) * 2.0**-far
 
 
-def _reduce(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return the whole number n and the rest r of x = n ln 2 + r."""
+class _Reduced(NamedTuple):
+    """A number taken apart as n ln 2 + r.
+
+    Attributes:
+        whole: n.
+        moved: n + 191, or n + 1535 in double precision, as a number that ends with the bits of that.
+        rest: r.
+    """
+
+    whole: Lanes
+    moved: Lanes
+    rest: Lanes
+
+
+def _reduce(b: Body, x: Lanes) -> _Reduced:
+    """Return the parts of a number; where machines scale by instructions, nothing is moved."""
     form = _format(b)
-    n = b.rint(x * (1 / LN2))
-    return n, b.fma(n, -form.ln2[1], b.fma(n, -form.ln2[0], x))
+    if b.scales:
+        n = moved = b.rint(x * (1 / LN2))
+    else:
+        unit = 1.5 * 2.0**form.digits + form.bias + form.far  # so large a number has no digits behind the point
+        moved = b.fma(x, 1 / LN2, unit)
+        n = moved - unit
+    return _Reduced(n, moved, b.fma(n, -form.ln2[1], b.fma(n, -form.ln2[0], x)))
+
+
+def _raised(b: Body, p: Lanes, x: _Reduced) -> Lanes:
+    """Return (1 + p) · 2 ** n, rounded once also where that is subnormal."""
+    if b.scales:
+        return b.scale(p + 1.0, x.whole)
+    form = _format(b)
+    whole = b.apply("add", b.bits(x.moved), b.whole(form.bias - form.far))  # n + 2 bias, for two powers of two
+    half = b.apply("lshr", whole, b.whole(1))
+    first, second = (b.from_bits(b.shift_left(part, form.digits)) for part in (half, b.apply("sub", whole, half)))
+    return b.fma(p, first, first) * second
+
+
+def _lowered(b: Body, p: Lanes, x: _Reduced) -> Lanes:
+    """Return the same of an ordinary p and an n that is at most a few dozen."""
+    if b.scales:
+        return b.scale(p + 1.0, x.whole)
+    form = _format(b)
+    power = b.from_bits(b.shift_left(b.bits(x.moved), form.digits))
+    return b.fma(p, power, power) * 2.0**-form.far
 
 
 def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     """Return the exponential of ``x``, or of ``x + low`` where the second is tiny beside the first."""
     form = _format(b)
     # Beyond these ends, where a NaN goes through, what is scaled is 0 or infinite by itself.
-    n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))
-    return _scale(b, _expm1_near_zero(b, r if low is None else r + low) + 1.0, n)
+    return _exp(b, b.within(x, form.exp_low, form.exp_high), low)
 
 
 def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     """Return the same where it is an ordinary number, 0 below, and infinity or no number above."""
-    n, r = _reduce(b, x if b.scales else b.within(x, _format(b).exp_low, _format(b).exp_high))
-    return _scale(b, _expm1_near_zero(b, r if low is None else r + low) + 1.0, n)
+    return _exp(b, x if b.scales else b.within(x, _format(b).exp_low, _format(b).exp_high), low)
+
+
+def _exp(b: Body, x: Lanes, low: Lanes | None) -> Lanes:
+    parts = _reduce(b, x)
+    return _raised(b, _expm1_near_zero(b, parts.rest if low is None else parts.rest + low), parts)
 
 
 def _expm1_near_zero(b: Body, r: Lanes) -> Lanes:
@@ -103,10 +140,11 @@ def _expm1_near_zero(b: Body, r: Lanes) -> Lanes:
 def expm1(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) - 1."""
     form = _format(b)
-    n, r = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does, to share its work
-    p = _expm1_near_zero(b, r)
+    parts = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does, to share its work
+    p = _expm1_near_zero(b, parts.rest)
     # By half of 2 ** n, which does not overflow where the result does not; less than 2 ** -99 makes no difference.
-    half = _scale(b, b.number(1.0), n - 1.0) if b.scales else _power_of_two(b, b.at_least(n, -99.0), -1)
+    n = parts.whole
+    half = b.scale(b.number(1.0), n - 1.0) if b.scales else _power_of_two(b, b.at_least(n, -99.0), -1)
     found = b.fma(half, p, half - 0.5)
     # The digits, and the sign, of what is too small to be squared or halved.
     return b.select(b.abs(x) > form.least * 4, found + found, x)
@@ -251,8 +289,8 @@ def tanh(b: Body, x: Lanes) -> Lanes:
 
 def exp_of_negative(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) of a number that is at most 0."""
-    n, r = _reduce(b, b.at_least(x, _format(b).exp_low))
-    return _scale_down(b, _expm1_near_zero(b, r) + 1.0, n)
+    parts = _reduce(b, b.at_least(x, _format(b).exp_low))
+    return _lowered(b, _expm1_near_zero(b, parts.rest), parts)
 
 
 def _fall(b: Body, x: Lanes) -> Lanes:
@@ -279,7 +317,7 @@ def softplus(b: Body, x: Lanes) -> Lanes:
 
 def _log1p_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
-    return b.fma(e * e, b.horner(e, _table(b, "LOG1P")), e)  # what is added to e is rounded where it is small
+    return b.fma(e * e, b.stretches(e, _table(b, "LOG1P")), e)  # what is added to e is rounded where it is small
 
 
 def logcosh(b: Body, x: Lanes) -> Lanes:
@@ -294,10 +332,10 @@ def logcosh(b: Body, x: Lanes) -> Lanes:
 def sech2(b: Body, x: Lanes) -> Lanes:
     """Return 1 / cosh(x)²."""
     # exp(-2 |x|) is 2 ** n times an ordinary number p, of which it is known what rounding took.
-    n, r = _reduce(b, b.at_least(-b.abs(x + x), _format(b).exp_low))
+    n, _, r = parts = _reduce(b, b.at_least(-b.abs(x + x), _format(b).exp_low))
     rest = _expm1_near_zero(b, r)
     p = rest + 1.0
-    e = _scale_down(b, p, n)
+    e = _lowered(b, rest, parts)
     u = e + 1.0
     half = u * 0.5
     square = b.fma(half, half, half * (e - (u - 1.0)))
