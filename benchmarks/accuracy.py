@@ -19,7 +19,6 @@ import numpy as np
 
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm import powers
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.vectors import Vector
 
@@ -65,7 +64,7 @@ PAIRS = ("pow", "hypot", "log_quotient")
 
 def written(name: str) -> Callable[..., Lanes]:
     """Return what writes a function."""
-    found: Callable[..., Lanes] = powers.pow if name == "pow" else getattr(vector, name)
+    found: Callable[..., Lanes] = getattr(Vector, name, None) or getattr(vector, name)
     return found
 
 

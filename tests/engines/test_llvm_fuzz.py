@@ -182,7 +182,7 @@ def test_weights_masks_sums_and_findings(
     Ready(Kernel(program, Form(kind, names, summed=False)), {"k": 0.5}).run(inputs, plain)
     aligned = {"slack": 0, "low": True} if streaming else where
     outputs = guarded([np.empty(rows, dtype) for _ in names], aligned)
-    form = Form(kind, names, True, weighted, masked, streaming, ahead=streaming)
+    form = Form(kind, names, True, weighted, masked, streaming, large=streaming)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "BLOCK", block)
         records = Ready(Kernel(program, form), {"k": 0.5}).run(inputs, outputs, weight, mask, factor)

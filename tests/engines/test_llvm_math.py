@@ -93,10 +93,10 @@ def test_functions_of_one_number_are_exact(name: str, kind: Kind) -> None:
     truth, ulps = TRUTHS[name]
     arguments = points(kind)
     finite = arguments[np.isfinite(arguments) | np.isnan(arguments)]
-    assert worst(function(getattr(vector, name), kind)(finite), finite, truth) <= ulps
+    assert worst(function(getattr(Vector, name), kind)(finite), finite, truth) <= ulps
     few = np.concatenate([finite[:-30:7], finite[-30:]])  # what other machines compute, by other instructions
     for bits in OTHER_BITS:
-        assert worst(function(getattr(vector, name), kind, bits=bits)(few), few, truth) <= ulps, bits
+        assert worst(function(getattr(Vector, name), kind, bits=bits)(few), few, truth) <= ulps, bits
 
 
 OTHER_BITS = [bits for bits in (128, 256) if bits < compiler.host().bits]
@@ -123,7 +123,7 @@ def test_infinities(kind: Kind, bits: int) -> None:
         "sigmoid": (0, 1), "softplus": (0, np.inf), "logcosh": (np.inf, np.inf), "sech2": (0, 0), "bell": (0, 0),
     }  # fmt: skip
     for name, expected in limits.items():
-        got = function(getattr(vector, name), kind, bits=bits)(ends)
+        got = function(getattr(Vector, name), kind, bits=bits)(ends)
         np.testing.assert_array_equal(got, expected, err_msg=name)
 
 
@@ -131,7 +131,7 @@ def test_infinities(kind: Kind, bits: int) -> None:
 @pytest.mark.parametrize("kind", TYPES)
 def test_the_sign_of_nothing_is_kept(kind: Kind, bits: int) -> None:
     for name in ("expm1", "log1p", "tanh"):
-        got = function(getattr(vector, name), kind, bits=bits)(np.array([0.0, -0.0]))
+        got = function(getattr(Vector, name), kind, bits=bits)(np.array([0.0, -0.0]))
         assert np.signbit(got).tolist() == [False, True], name
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCES
+from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm, Formulas
 from lossmith.engines.llvm.lanes import Body, Lanes
@@ -84,12 +85,12 @@ class Looks(LogitLooks):
         if kind == "probabilities":
             return _View(given, given, lambda: vector.log(b, given))
         if kind == "log_probabilities":
-            return _View(given, vector.exp(b, given), lambda: given)
+            return _View(given, exponentials.exp(b, given), lambda: given)
         s = self.softmax[symbol]
         top, inverse, log_others = (Lanes(b, x.type, x.name) for x in (s.top, s.inverse, s.log_others))
         below = top - given
         if powers is None:
-            powers = vector.exp_of_negative(b, -below)
+            powers = exponentials.exp_of_negative(b, -below)
         return _View(given, powers * inverse, lambda: -(below + log_others))
 
     def _views(self, look: Look) -> tuple[_View, _View]:
@@ -138,8 +139,8 @@ class Looks(LogitLooks):
             wide = b.abs(e) > 1.0
             grown = b.rarely(
                 wide & ((e > _FAR) | (q < 1 / _ORDINARY)),
-                lambda: b.select(wide, vector.exp(b, log_q + e) - q, q * vector.expm1(b, e)),
-                q * vector.expm1(b, e),
+                lambda: b.select(wide, exponentials.exp(b, log_q + e) - q, q * exponentials.expm1(b, e)),
+                q * exponentials.expm1(b, e),
             )
             both = left.log_p().equals(-math.inf) & log_q.equals(-math.inf)
             return {"grown": before["grown"] + b.select(both, 0.0, grown)}
@@ -244,7 +245,7 @@ class Looks(LogitLooks):
         apart = left.p - right.p
         if form.kinds != ("probabilities", "probabilities"):
             # Where logarithms came in, d has digits of the difference that p and q have not.
-            apart = b.select(b.abs(d) < 1.0, right.p * vector.expm1(b, d), apart)
+            apart = b.select(b.abs(d) < 1.0, right.p * exponentials.expm1(b, d), apart)
         return value + apart * form.linear
 
     def _terms(self, look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:

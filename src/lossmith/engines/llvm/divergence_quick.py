@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lossmith.engines.limits import SUM_TOLERANCE
+from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.frame import first_lanes, onward
@@ -205,7 +206,7 @@ class Quick:
         for symbol in self.form.logits():
             reference = Lanes(b, b.real, f"%reference_{symbol}")
             far[symbol] = chunk.load(symbol, reference) - reference
-            shares[symbol] = vector.exp_inside(b, *self._scaled(b, far[symbol]))
+            shares[symbol] = exponentials.exp_inside(b, *self._scaled(b, far[symbol]))
             chunk.store(shares[symbol], f"short_{symbol}")
         if self.form.kind("p") == "logits":
             d = far["p"] - far["q"]  # which is scaled when it is summed

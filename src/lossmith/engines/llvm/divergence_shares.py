@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import divergence_quick as quick
+from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.lanes import Lanes
@@ -47,7 +48,7 @@ class Shares(quick.Quick):
         b, found = chunk.body, dict(before)
         p, q = chunk.load("p", b.number(0.0)), chunk.load("q", b.number(-math.inf if self._of_logarithms else 0.0))
         if self._of_logarithms:
-            d, q = vector.log_inside(b, p, q), vector.exp_inside(b, q)
+            d, q = vector.log_inside(b, p, q), exponentials.exp_inside(b, q)
         else:
             inverse = 1.0 / q
             ratio = p * inverse

@@ -113,16 +113,18 @@ def tree(width: int, summed: str, name: str) -> list[str]:
     lines = []
     while width > 1:
         half = width // 2
-        for part, start in (("low", 0), ("high", half)):
-            places = ", ".join(f"i32 {start + lane}" for lane in range(half))
-            lines.append(
-                f"  %{name}_{part}{half} = shufflevector <{width} x double> {summed}, "
-                f"<{width} x double> zeroinitializer, <{half} x i32> <{places}>"
-            )
+        for end, start in (("low", 0), ("high", half)):
+            lines.append(f"  %{name}_{end}{half} = {part(summed, f'<{width} x double>', start, half)}")
         lines.append(f"  %{name}_half{half} = fadd <{half} x double> %{name}_low{half}, %{name}_high{half}")
         summed, width = f"%{name}_half{half}", half
     lines.append(f"  %{name}_whole = extractelement <1 x double> {summed}, i32 0")
     return lines
+
+
+def part(whole: str, type_: str, first: int, count: int) -> str:
+    """Return the instruction that takes so many lanes of a vector, from the first on."""
+    places = ", ".join(f"i32 {first + lane}" for lane in range(count))
+    return f"shufflevector {type_} {whole}, {type_} zeroinitializer, <{count} x i32> <{places}>"
 
 
 def lane_numbers(width: int) -> str:

@@ -46,13 +46,22 @@ class Kernel:
 
     def __init__(self, program: Program, form: Form) -> None:
         self.program, self.form = program, form
-        # While a chain of products waits in one register, another register goes on. And doubles that are stored as
-        # floats would be half cache lines, which are streamed slowly.
-        registers = 2 if not is_arithmetic(program) or (form.kind == "double" and set(form.taken) == {"float"}) else 1
         host = compiler.host()
+        registers = _registers(program, form, host.bits)
         self.width = registers * host.bits // (32 if form.kind == "float" else 64)
         text = pointwise(program, form, self.width, reference.BLOCK, registers=registers, on_x86=host.on_x86)
         self.call = compiler.function(text, NAME, _SIGNATURE)
+
+
+def _registers(program: Program, form: Form, bits: int) -> int:
+    """Return how many registers a vector takes.
+
+    While a chain of products waits in one, others go on. Four are worth half as long a compilation again where many
+    numbers come: of floats, since numbers of doubles leave no room for them, and not where registers are longer.
+    """
+    if is_arithmetic(program):  # and doubles stored as floats would be half cache lines, which are streamed slowly
+        return 2 if form.kind == "double" and set(form.taken) == {"float"} else 1
+    return 4 if form.large and form.spoils and form.kind == "float" and bits <= 256 else 2
 
 
 class Ready:
@@ -283,7 +292,7 @@ def choose(
     One that is kept is for arrays that ask for the same ``move``.
     """
     written = list(outputs.values())
-    past, ahead = move or Move.of(inputs, written)
+    past, large = move or Move.of(inputs, written)
     few = not in_place and len(inputs[0]) < SMALLEST  # which are copied sooner than another kernel is compiled
     form = Form(
         kind=kind,
@@ -296,7 +305,7 @@ def choose(
         taken=tuple(element_of(array) for array in written),
         tame=all(map(math.isfinite, parameters.values())),
         divided=divided,
-        ahead=ahead and is_arithmetic(program),
+        large=large,
     )
     return ready(program, form, tuple(parameters.items()))
 
@@ -318,25 +327,25 @@ class Move(NamedTuple):
     Attributes:
         past: whether outputs are written past the caches: they are too large for them and lie at cache lines, and none
             a little further in its page than what is read, which was seen to take up to twenty times as long.
-        ahead: whether there is so much that arithmetic waits for it, and reads ahead.
+        large: whether there is more than caches hold.
     """
 
     past: bool
-    ahead: bool
+    large: bool
 
     @classmethod
     def of(cls, inputs: Sequence[Array], outputs: Sequence[Array]) -> Move:
         """Return how these do."""
         written = _bytes(outputs)
-        ahead = written + _bytes(inputs) > STREAMING
+        large = written + _bytes(inputs) > STREAMING
         if written <= STREAMING:
-            return cls(False, ahead)
+            return cls(False, large)
         filled, read = [address(array) for array in outputs], [address(array) for array in inputs if element_of(array)]
         near = any(0 < (begin - other) % PAGE < NEAR for begin in filled for other in read)
-        return cls(not near and not any(begin % LINE for begin in filled), ahead)
+        return cls(not near and not any(begin % LINE for begin in filled), large)
 
 
-WITHIN = Move(past=False, ahead=False)
+WITHIN = Move(past=False, large=False)
 """As arrays move that the caches hold."""
 
 

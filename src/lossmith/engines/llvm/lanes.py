@@ -363,42 +363,6 @@ class Body:
         """Return integers moved to lower bits; the sign stays."""
         return self.apply("ashr", a, self.whole(places))
 
-    def polynomial(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
-        """Return a polynomial, from the constant coefficient up.
-
-        A long one is summed by even and odd powers apart: one chain of products would keep the machine waiting.
-        Where the two parts cancel, ``horner`` has the digits.
-        """
-        if len(coefficients) >= LONG:
-            square = x * x
-            even, odd = (self.horner(square, coefficients[first::2]) for first in (0, 1))
-            return self.fma(odd, x, even)
-        return self.horner(x, coefficients)
-
-    def horner(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
-        """Return a polynomial by Horner's rule, from the constant coefficient up."""
-        found: Lanes = self.number(coefficients[-1])
-        for coefficient in reversed(coefficients[:-1]):
-            found = self.fma(found, x, coefficient)
-        return found
-
-    def stretches(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
-        """Return a polynomial whose terms cancel: by Horner's rule a few powers at a time, which comes sooner."""
-        first, *others = coefficients
-        square = x * x
-        power, found = square * square, self.number(0.0)
-        for at in reversed(range(0, len(others), STRETCH)):
-            part = self.horner(x, others[at : at + STRETCH])
-            found = self.fma(found, power, part) if at + STRETCH < len(others) else part
-        return self.fma(found, x, first)
-
-
-STRETCH = 4
-"""Powers that are taken at a time."""
-
-LONG = 5
-"""Coefficients from which on a polynomial is long."""
-
 
 def element_of(vector: str) -> str:
     """Return the type of the elements of a vector type."""

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 from lossmith.engines.llvm.row_text import Look, Text
@@ -87,7 +88,7 @@ class LogitLooks(ABC):
             b, found = look.body, {}
             for symbol in self.symbols:
                 below = look.of(self.tops[symbol][0]) - self.given(look, symbol)
-                powers = vector.exp_of_negative(b, -below)
+                powers = exponentials.exp_of_negative(b, -below)
                 look.keep(powers, f"powers_{symbol}")
                 top, others, ties = below.equals(0.0), before[f"others_{symbol}"], before[f"ties_{symbol}"]
                 found[f"others_{symbol}"] = others + b.select(top, 0.0, powers)

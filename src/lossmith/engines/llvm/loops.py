@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lossmith.engines.facts import conditions, told_by
+from lossmith.engines.facts import conditions, is_arithmetic, told_by
 from lossmith.engines.llvm import added
 from lossmith.engines.llvm.frame import (
     ALIGNED,
@@ -23,6 +23,7 @@ from lossmith.engines.llvm.frame import (
     first_lanes,
     noticed,
     onward,
+    part,
     phis,
     splat,
     tree,
@@ -30,9 +31,13 @@ from lossmith.engines.llvm.frame import (
 )
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, narrow, widen
+from lossmith.engines.llvm.room import copies, shifted
 from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate
 from lossmith.program import Program
+
+SUMMED = 2
+"""Registers whose numbers a sum is given together, whatever a vector takes: so it has the same bits."""
 
 AHEAD = 2048
 """Bytes ahead of what is read that are asked for: machines foresee reading only as far as the page of memory goes."""
@@ -52,7 +57,8 @@ class Form:
         taken: what each stored output holds in memory, likewise.
         tame: whether all parameters are finite.
         divided: whether derivatives are divided by what they are multiplied by else; there are no weights then.
-        ahead: whether what is read is asked for beforehand, since it is not in the caches.
+        large: whether there is more than the caches hold: arithmetic asks for what it reads beforehand, and functions
+            may take more numbers at a time.
     """
 
     kind: Kind
@@ -65,7 +71,7 @@ class Form:
     taken: tuple[str, ...] = ()
     tame: bool = False
     divided: bool = False
-    ahead: bool = False
+    large: bool = False
 
     @property
     def spoils(self) -> bool:
@@ -78,7 +84,8 @@ class _Vector:
 
     def __init__(self, program: Program, form: Form, width: int, registers: int) -> None:
         self.body = Vector(form.kind, width, "v", "vectors", registers=registers)
-        self.form = form
+        self.form, self.ahead = form, form.large and is_arithmetic(program)
+        self.sums = max(1, registers // SUMMED)
         finite, others = conditions(program) if form.spoils else ([], [])
         self.told = set(finite) & told_by(program, "value") if finite else set[int]()
         self.untold = [place for place in finite if place not in self.told]
@@ -92,7 +99,7 @@ class _Vector:
         """Return what lies in memory for these examples, as it lies there."""
         b, kept, size = self.body, in_memory(element), SIZES[element]
         at = self._at(pointer, size)
-        if self.form.ahead:
+        if self.ahead:
             ask_for(b, b.write("ptr", f"getelementptr i8, ptr {at}, i64 {AHEAD}").name)
         return b.write(b.vector(kept), f"load {b.vector(kept)}, ptr {at}, align {size}")
 
@@ -133,8 +140,35 @@ class _Vector:
             term = self._weighted(wide.take(value), weight)
             if form.masked:
                 term = b.select(counts, term, b.number(0.0, "double"))
-            new["sum"] = b.write(wide.real, f"fadd {wide.real} {new['sum']}, {term.name}").name
+            self.terms = self._summed(term)
+            for some in self.terms:
+                new["sum"] = b.write(self.sum_type, f"fadd {self.sum_type} {new['sum']}, {some}").name
         return new
+
+    @property
+    def sum_type(self) -> str:
+        """The type of the sum that is carried along."""
+        return f"<{self.body.width // self.sums} x double>"
+
+    def _summed(self, terms: Lanes) -> list[str]:
+        """Return what the sum is given, one after the other."""
+        b, width = self.body, self.body.width // self.sums
+        if self.sums == 1:
+            return [terms.name]
+        return [b.write(self.sum_type, part(terms.name, terms.type, at, width)).name for at in range(0, b.width, width)]
+
+    def rest(self, only: str) -> list[str]:
+        """Return the lines that make ``%rest_sum`` of the sum and of what the room holds, whose sum is ``only``."""
+        width, total, lines = self.body.width // self.sums, "%before_sum", []
+        for number, term in enumerate([only] if self.sums == 1 else self.terms, start=1):
+            inside, kept, more = f"%inside{number}", f"%rest_term{number}", f"%rest_sum{number % self.sums or ''}"
+            lines += [
+                f"  {inside} = {part('%inside', self.body.truth, (number - 1) * width, width)}",
+                f"  {kept} = select <{width} x i1> {inside}, {self.sum_type} {term}, {self.sum_type} zeroinitializer",
+                f"  {more} = fadd {self.sum_type} {total}, {kept}",
+            ]
+            total = more
+        return lines
 
     def _differences(self, loaded: Sequence[Lanes], given: Sequence[str]) -> dict[int, Lanes]:
         """Return the differences of inputs, of which one is wider than what is computed with, rounded once."""
@@ -205,9 +239,8 @@ def pointwise(program: Program, form: Form, width: int, block: int, *, registers
     """
     vector = _Vector(program, form, width, registers)
     b = vector.body
-    wide = b.vector("double")
     # What is carried from vector to vector: its type, and what it is before the first.
-    nothing = {"sum": (wide, "zeroinitializer")}
+    nothing = {"sum": (vector.sum_type, "zeroinitializer")}
     if not form.spoils:
         nothing |= {"right": (b.truth, b.always.name), "bad": (b.truth, "zeroinitializer")}
     after = vector.write({name: f"%{name}" for name in nothing})
@@ -256,26 +289,25 @@ rest_of_block:
 
 fetch:
   %rest_last = sub i64 %rest, 1
-{_copies("fetch", read, str(width), "fetched")}
+{copies("fetch", read, str(width), "fetched")}
 
 fetched:
   %before_room = sub i64 0, %stop
-{chr(10).join(_shifted(room))}
+{chr(10).join(shifted(room))}
   br label %stretch
 
 bring:
 {chr(10).join(first_lanes("inside", "rest", b))}
 {"" if form.spoils else _joined(after, b)}
-  %rest_term = select {b.truth} %inside, {wide} {after["sum"]}, {wide} zeroinitializer
-  %rest_sum = fadd {wide} %before_sum, %rest_term
-{_copies("bring", written, "%rest", "brought")}
+{chr(10).join(vector.rest(after["sum"]))}
+{copies("bring", written, "%rest", "brought")}
 
 brought:
   br label %block_done
 
 block_done:
 {phis(nothing, "all_", (kept, "rest_of_block"), ({name: f"%rest_{name}" for name in nothing}, "brought"))}
-{chr(10).join(tree(width, "%all_sum", "sum"))}
+{chr(10).join(tree(width // vector.sums, "%all_sum", "sum"))}
 {chr(10).join(_record(form, b, told=bool(vector.told)))}
 {end_blocks("%sum_whole", fenced=fenced)}"""
     head = (
@@ -285,49 +317,6 @@ block_done:
     entry = "\n".join(_entry(program, form, room, b))
     text = "\n".join(sorted(b.declared)) + "\n" + head + entry + loop
     return added.in_memory(text) if on_x86 else text
-
-
-def _shifted(room: Mapping[str, str]) -> list[str]:
-    """Return the lines that say where arrays would begin whose rows at ``%stop`` and after are the room."""
-    return [
-        f"  %{name}_shifted = getelementptr [{SIZES[element]} x i8], ptr %{name}_room, i64 %before_room"
-        for name, element in room.items()
-    ]
-
-
-def _copies(name: str, arrays: Mapping[str, str], lanes: str, done: str) -> str:
-    """Return the text that goes on from a block, and copies what is left of a block to the room, or back from there.
-
-    Args:
-        name: ``fetch``, which fills the room up with the last example, or ``bring``.
-        arrays: what they hold, by name.
-        lanes: how many are copied.
-        done: where it goes on.
-    """
-    if not arrays:
-        return f"  br label %{done}"
-    fetches, one = name == "fetch", f"{name}_one"
-    lines = [f"  br label %{one}", f"{one}:", f"  %{name}_lane = phi i64 [ 0, %{name} ], [ %{name}_next, %{one} ]"]
-    within = f"%{name}_lane"
-    if fetches:
-        within = "%fetch_within"
-        lines.append(f"  {within} = call i64 @llvm.umin.i64(i64 %fetch_lane, i64 %rest_last)")
-    lines.append(f"  %{name}_row = add i64 %stop, {within}")
-    for array, element in arrays.items():
-        size, at = SIZES[element], f"%{name}_{array}"
-        source, target = ("given", "room") if fetches else ("room", "given")
-        lines += [
-            f"  {at}_given = getelementptr [{size} x i8], ptr %{array}_given, i64 %{name}_row",
-            f"  {at}_room = getelementptr [{size} x i8], ptr %{array}_room, i64 %{name}_lane",
-            f"  {at}_one = load i{8 * size}, ptr {at}_{source}, align {size}",
-            f"  store i{8 * size} {at}_one, ptr {at}_{target}, align {size}",
-        ]
-    return "\n".join([
-        *lines,
-        f"  %{name}_next = add i64 %{name}_lane, 1",
-        f"  %{name}_more = icmp ult i64 %{name}_next, {lanes}",
-        f"  br i1 %{name}_more, label %{one}, label %{done}",
-    ])  # fmt: skip
 
 
 def _joined(after: Mapping[str, str], b: Body) -> str:

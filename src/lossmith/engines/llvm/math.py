@@ -7,147 +7,18 @@ results, infinities, NaN and signed zeros are as in the standard library of C.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
+from lossmith.engines.llvm.exponentials import exp, exp_of_size, scale_down
+from lossmith.engines.llvm.formats import LN2, format_of
 from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.polynomials import horner, polynomial, stretches, table
 
 _INF = math.inf
 
 
-@dataclass(frozen=True)
-class _Format:
-    """What a type of floating-point numbers is made of."""
-
-    digits: int  # bits of the mantissa that are stored
-    bias: int
-    ln2: tuple[float, float]  # with room in the first for products with whole numbers
-    exp_low: float  # below it four times exp is 0
-    exp_high: float  # above it exp overflows
-    root_half: int  # the bits of √½
-    least: float  # the least normal number
-
-    @property
-    def far(self) -> int:
-        """Half of what exponents go to, by which small powers of two are kept ordinary numbers."""
-        return (self.bias + 1) // 2
-
-
-_FORMATS = {
-    "double": _Format(
-        52, 1023, (0.6931471803691238, 1.9082149292705877e-10), -748.0, 709.79, 0x3FE6A09E667F3BCD, 2.0**-1022
-    ),
-    "float": _Format(23, 127, (0.693145751953125, 1.42860682030941723e-06), -106.0, 88.73, 0x3F3504F3, 2.0**-126),
-}
 _DENSITY, _DENSITY_REST = 0.7978845608028654, -4.98465440455546e-17  # √(2 / π) is the sum of the two
-LN2 = 0.6931471805599453
 _ROOT_2 = 1.4142135623730951
-LN2_REST = 2.3190468138462996e-17  # ln 2 is the sum of the two
-
-
-def _format(b: Body) -> _Format:
-    return _FORMATS[b.kind]
-
-
-def _table(b: Body, name: str) -> tuple[float, ...]:
-    return COEFFICIENTS[name, b.kind]
-
-
-def _power_of_two(b: Body, n: Lanes, more: int = 0) -> Lanes:
-    """Return 2 ** (n + more), where that is a normal number; n is a whole number of the type of numbers."""
-    # Such a sum has the whole number in its last bits, whatever it is; no other conversion takes a NaN.
-    form = _format(b)
-    whole = b.bits(n + (1.5 * 2.0**form.digits + (form.bias + more)))
-    return b.from_bits(b.shift_left(whole, form.digits))
-
-
-def _scale_down(b: Body, x: Lanes, n: Lanes) -> Lanes:
-    """Return x · 2 ** n, rounded once also where that is subnormal, of an ordinary x and an n of a few dozen at most."""
-    if b.scales:
-        return b.scale(x, n)
-    far = _format(b).far
-    return (x * _power_of_two(b, n, far)) * 2.0**-far
-
-
-class _Reduced(NamedTuple):
-    """A number taken apart as n ln 2 + r.
-
-    Attributes:
-        whole: n.
-        moved: n + 191, or n + 1535 in double precision, as a number that ends with the bits of that.
-        rest: r.
-    """
-
-    whole: Lanes
-    moved: Lanes
-    rest: Lanes
-
-
-def _reduce(b: Body, x: Lanes) -> _Reduced:
-    """Return the parts of a number; where machines scale by instructions, nothing is moved."""
-    form = _format(b)
-    if b.scales:
-        n = moved = b.rint(x * (1 / LN2))
-    else:
-        unit = 1.5 * 2.0**form.digits + form.bias + form.far  # so large a number has no digits behind the point
-        moved = b.fma(x, 1 / LN2, unit)
-        n = moved - unit
-    return _Reduced(n, moved, b.fma(n, -form.ln2[1], b.fma(n, -form.ln2[0], x)))
-
-
-def _raised(b: Body, p: Lanes, x: _Reduced) -> Lanes:
-    """Return (1 + p) · 2 ** n, rounded once also where that is subnormal."""
-    if b.scales:
-        return b.scale(p + 1.0, x.whole)
-    form = _format(b)
-    whole = b.apply("add", b.bits(x.moved), b.whole(form.bias - form.far))  # n + 2 bias, for two powers of two
-    half = b.apply("lshr", whole, b.whole(1))
-    first, second = (b.from_bits(b.shift_left(part, form.digits)) for part in (half, b.apply("sub", whole, half)))
-    return b.fma(p, first, first) * second
-
-
-def _lowered(b: Body, p: Lanes, x: _Reduced) -> Lanes:
-    """Return the same of an ordinary p and an n that is at most a few dozen."""
-    if b.scales:
-        return b.scale(p + 1.0, x.whole)
-    form = _format(b)
-    power = b.from_bits(b.shift_left(b.bits(x.moved), form.digits))
-    return b.fma(p, power, power) * 2.0**-form.far
-
-
-def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
-    """Return the exponential of ``x``, or of ``x + low`` where the second is tiny beside the first."""
-    form = _format(b)
-    # Beyond these ends, where a NaN goes through, what is scaled is 0 or infinite by itself.
-    return _exp(b, b.within(x, form.exp_low, form.exp_high), low)
-
-
-def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
-    """Return the same where it is an ordinary number, 0 below, and infinity or no number above."""
-    return _exp(b, x if b.scales else b.within(x, _format(b).exp_low, _format(b).exp_high), low)
-
-
-def _exp(b: Body, x: Lanes, low: Lanes | None) -> Lanes:
-    parts = _reduce(b, x)
-    return _raised(b, _expm1_near_zero(b, parts.rest if low is None else parts.rest + low), parts)
-
-
-def _expm1_near_zero(b: Body, r: Lanes) -> Lanes:
-    return b.fma(r * r, b.polynomial(r, _table(b, "EXP")), r)
-
-
-def expm1(b: Body, x: Lanes) -> Lanes:
-    """Return exp(x) - 1."""
-    form = _format(b)
-    parts = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does, to share its work
-    p = _expm1_near_zero(b, parts.rest)
-    # By half of 2 ** n, which does not overflow where the result does not; less than 2 ** -99 makes no difference.
-    n = parts.whole
-    half = b.scale(b.number(1.0), n - 1.0) if b.scales else _power_of_two(b, b.at_least(n, -99.0), -1)
-    found = b.fma(half, p, half - 0.5)
-    # The digits, and the sign, of what is too small to be squared or halved.
-    return b.select(b.abs(x) > form.least * 4, found + found, x)
 
 
 def split(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) -> tuple[Lanes, Lanes]:
@@ -162,7 +33,7 @@ def split(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) ->
         ordinary: whether all are normal and above 0; of others, n and m are something.
     """
     normal = normal or ordinary
-    form = _format(b)
+    form = format_of(b)
     if b.scales:
         x = x + 0.0  # of -0.0 the mantissa would be negative
         m = b.mantissa(x)
@@ -182,7 +53,7 @@ def _number(b: Body, k: Lanes) -> Lanes:
     """Return integers of few digits as numbers; of 64 bits by a sum, since only AVX-512 converts these."""
     if b.kind == "float":
         return b.convert("sitofp", k, b.real)
-    magic = b.number(1.5 * 2.0 ** _format(b).digits)
+    magic = b.number(1.5 * 2.0 ** format_of(b).digits)
     return b.from_bits(b.apply("add", k, b.bits(magic))) - magic
 
 
@@ -191,13 +62,13 @@ def _log_parts(b: Body, n: Lanes, f: Lanes) -> tuple[Lanes, Lanes]:
     s = f / (f + 2.0)
     z = s * s
     half = f * f * 0.5
-    return half, b.fma(s, b.fma(z, b.polynomial(z, _table(b, "LOG")), half), n * -_format(b).ln2[1])
+    return half, b.fma(s, b.fma(z, polynomial(b, z, table(b, "LOG")), half), n * -format_of(b).ln2[1])
 
 
 def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
     """Return log(1 + f) - n ln 2 for small f."""
     half, share = _log_parts(b, n, f)
-    return b.fma(n, -_format(b).ln2[0], f - (half - share))
+    return b.fma(n, -format_of(b).ln2[0], f - (half - share))
 
 
 def log(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) -> Lanes:
@@ -208,7 +79,7 @@ def log(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) -> L
 
 def log_quotient(b: Body, x: Lanes, y: Lanes) -> Lanes:
     """Return log(x / y) of numbers from 0 on, with its digits also where they are nearly equal; no number of 0 / 0."""
-    form = _format(b)
+    form = format_of(b)
     (n, u), (k, v) = split(b, x), split(b, y)
     e = k - n
     # So that the quotient of the two is as near to 1 as can be: their difference is exact then.
@@ -217,7 +88,7 @@ def log_quotient(b: Body, x: Lanes, y: Lanes) -> Lanes:
     e = b.select(above, e + 1.0, b.select(below, e - 1.0, e))
     s = (u - v) / (u + v)
     z = s * s
-    rest = b.fma(s, z * b.polynomial(z, _table(b, "LOG")), e * form.ln2[1])
+    rest = b.fma(s, z * polynomial(b, z, table(b, "LOG")), e * form.ln2[1])
     return b.fma(e, form.ln2[0], b.fma(s, 2.0, rest))
 
 
@@ -235,7 +106,7 @@ def log_inside(b: Body, x: Lanes, less: Lanes | None = None) -> Lanes:
 
 def log_near(b: Body, x: Lanes, less: Lanes, more: Lanes) -> Lanes:
     """Return log(x) - less + more, rounded as what is near 1, whatever the size of its terms; see ``log_inside``."""
-    (n, rest), (much, little) = _inside(b, x), _format(b).ln2
+    (n, rest), (much, little) = _inside(b, x), format_of(b).ln2
     apart = more - less
     back = apart - more
     lost = (more - (apart - back)) - (less + back)
@@ -244,18 +115,18 @@ def log_near(b: Body, x: Lanes, less: Lanes, more: Lanes) -> Lanes:
 
 def _inside(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     """Return the exponent of an ordinary number, and the logarithm of its mantissa."""
-    form, bits = _format(b), b.bits(x)
+    form, bits = format_of(b), b.bits(x)
     one = b.bits(b.number(1.0))
     n = b.convert("sitofp", b.shift_right(b.apply("sub", bits, one), form.digits), b.real)
     m = b.from_bits(b.apply("or", b.apply("and", bits, b.whole((1 << form.digits) - 1)), one))
     f = m - 1.0
-    return n, b.fma(f * f, b.horner(f, COEFFICIENTS["LOG1P", "float"]), f)
+    return n, b.fma(f * f, horner(b, f, COEFFICIENTS["LOG1P", "float"]), f)
 
 
 def _split_one_more(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     """Return n and f of 1 + x = (1 + f) / 2 ** n, with the digits of x; for n see ``split``."""
     n, _ = split(b, x + 1.0, normal=True)
-    unit = _scale_down(b, b.number(1.0), n)
+    unit = scale_down(b, b.number(1.0), n)
     return n, b.fma(x, unit, -(1.0 - unit))  # so signed that -0.0 stays
 
 
@@ -269,7 +140,7 @@ def log1p_of_sum(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + x) of a number from 0 to 2 ** 63, or infinity, or none."""
     if b.scales:
         return log1p(b, x)
-    form = _format(b)
+    form = format_of(b)
     moved = b.apply("sub", b.bits(x + 1.0), b.whole(form.root_half))
     n = 0.0 - _number(b, b.shift_right(moved, form.digits))
     power = b.apply("and", moved, b.whole(-1 << form.digits))
@@ -281,26 +152,15 @@ def tanh(b: Body, x: Lanes) -> Lanes:
     """Return the hyperbolic tangent."""
     size = b.abs(x)
     z = x * x
-    near = b.fma(size * z, b.polynomial(z, _table(b, "TANH")), size)
-    e = _fall(b, x + x)
+    near = b.fma(size * z, polynomial(b, z, table(b, "TANH")), size)
+    e = exp_of_size(b, x + x)
     far = 1.0 - (e + e) / (e + 1.0)
     return b.copysign(b.select(size < 0.6, near, far), x)
 
 
-def exp_of_negative(b: Body, x: Lanes) -> Lanes:
-    """Return exp(x) of a number that is at most 0."""
-    parts = _reduce(b, b.at_least(x, _format(b).exp_low))
-    return _lowered(b, _expm1_near_zero(b, parts.rest), parts)
-
-
-def _fall(b: Body, x: Lanes) -> Lanes:
-    """Return exp(-|x|), which the logistic functions share."""
-    return exp_of_negative(b, -b.abs(x))
-
-
 def sigmoid(b: Body, x: Lanes) -> Lanes:
     """Return 1 / (1 + exp(-x))."""
-    e = _fall(b, x)
+    e = exp_of_size(b, x)
     u = e + 1.0
     upper = 1.0 / u
     # The quotient of e without a second division, and with what the product loses put back.
@@ -312,36 +172,21 @@ def sigmoid(b: Body, x: Lanes) -> Lanes:
 
 def softplus(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + exp(x))."""
-    return b.largest(x, 0.0) + _log1p_share(b, _fall(b, x))
+    return b.largest(x, 0.0) + _log1p_share(b, exp_of_size(b, x))
 
 
 def _log1p_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
-    return b.fma(e * e, b.stretches(e, _table(b, "LOG1P")), e)  # what is added to e is rounded where it is small
+    return b.fma(e * e, stretches(b, e, table(b, "LOG1P")), e)  # what is added to e is rounded where it is small
 
 
 def logcosh(b: Body, x: Lanes) -> Lanes:
     """Return log(cosh(x))."""
     size = b.abs(x)
     z = x * x
-    near = z * b.horner(b.smallest(z, 1.0), _table(b, "LOGCOSH"))
-    far = (size - LN2) + _log1p_share(b, _fall(b, x + x))
+    near = z * horner(b, b.smallest(z, 1.0), table(b, "LOGCOSH"))
+    far = (size - LN2) + _log1p_share(b, exp_of_size(b, x + x))
     return b.select(size < 1.0, near, far)
-
-
-def sech2(b: Body, x: Lanes) -> Lanes:
-    """Return 1 / cosh(x)²."""
-    # exp(-2 |x|) is 2 ** n times an ordinary number p, of which it is known what rounding took.
-    n, _, r = parts = _reduce(b, b.at_least(-b.abs(x + x), _format(b).exp_low))
-    rest = _expm1_near_zero(b, r)
-    p = rest + 1.0
-    e = _lowered(b, rest, parts)
-    u = e + 1.0
-    half = u * 0.5
-    square = b.fma(half, half, half * (e - (u - 1.0)))
-    inverse = 1.0 / square
-    found = p * inverse
-    return _scale_down(b, b.fma(b.fma(-found, square, p) + (rest - (p - 1.0)), inverse, found), n)
 
 
 def bell(b: Body, x: Lanes) -> Lanes:
@@ -357,13 +202,13 @@ def normal_within(b: Body, x: Lanes) -> Lanes:
     """Return what of the standard normal distribution lies between -x and x."""
     size = b.abs(x)
     # The first coefficient, what it is rounded by, and the others, which are added where they are small.
-    first, *others = _table(b, "WITHIN")
+    first, *others = table(b, "WITHIN")
     square = b.smallest(size * size, 2.0)
-    rest = b.fma(square, b.horner(square, others), (_DENSITY - first) + _DENSITY_REST)
+    rest = b.fma(square, horner(b, square, others), (_DENSITY - first) + _DENSITY_REST)
     near = b.fma(size, first, size * rest)
     # Beyond, the tails are the density times a smooth function of this place.
     place = b.smallest(size, 9.0)
-    tails = bell(b, x) * b.polynomial((place - 3.0) / (place + 3.0), _table(b, "BEYOND"))
+    tails = bell(b, x) * polynomial(b, (place - 3.0) / (place + 3.0), table(b, "BEYOND"))
     return b.copysign(b.select(size < math.sqrt(2), near, 1.0 - tails), x)
 
 
@@ -376,7 +221,7 @@ def log1p_excess(b: Body, x: Lanes) -> Lanes:
     near = b.fma(t, rest, left * b.fma(t, -0.5, 0.5) * rest)  # 1 / (2 + x) is (1 - t) / 2
     n, f = _split_one_more(b, x)
     half, share = _log_parts(b, n, f)
-    whole = n * _format(b).ln2[0]
+    whole = n * format_of(b).ln2[0]
     both = whole + x
     lost = b.select(n > 0.0, (whole - both) + x, (x - both) + whole)  # to rounding, by the larger of the two
     far = b.select(b.abs(n) < _INF, (both - f) + ((half - share) + lost), b.abs(n))
@@ -387,12 +232,12 @@ def atanh_gap(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     """Return t = x / (2 + x), and what t is multiplied by to make log(1 + x) - 2 t, for x from -1/2 to 1."""
     t = x / (x + 2.0)
     z = t * t
-    return t, (z + z) * b.polynomial(z, _table(b, "ATANH"))
+    return t, (z + z) * polynomial(b, z, table(b, "ATANH"))
 
 
 def normal_range(b: Body) -> tuple[float, float]:
     """Return the least and the greatest normal number of the type."""
-    form = _format(b)
+    form = format_of(b)
     return form.least, (2.0 - 2.0**-form.digits) * 2.0**form.bias
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
 from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.polynomials import polynomial
 
 
 def pow(b: Body, x: Lanes, y: Lanes) -> Lanes:
@@ -49,14 +51,14 @@ def _power(b: Body, x: Lanes, y: Lanes) -> Lanes:
     if b.kind == "float":
         # A float's power has its digits in doubles, without any care.
         wide = b.widened()
-        found = vector.exp(wide, wide.take(y) * vector.log(wide, wide.take(x), normal=True))
+        found = exponentials.exp(wide, wide.take(y) * vector.log(wide, wide.take(x), normal=True))
         return b.give(found)
     high, low = _log_pair(b, x)
     product = y * high
     rest = b.fma(y, low, b.fma(y, high, -product))
     # Where the logarithm or the product is infinite, there is nothing left over.
     rest = b.select(b.abs(product) < 1e4, rest, 0.0)
-    return vector.exp(b, product, rest)
+    return exponentials.exp(b, product, rest)
 
 
 def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
@@ -72,7 +74,7 @@ def _log_pair(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     z = q * q
     z_low = b.fma(q, q, -z) + (q + q) * q_low
     c, table = z * (2 / 3), COEFFICIENTS["LOG2", b.kind]
-    c_low = b.fma(z, 2 / 3, -c) + z * _THIRDS_REST + z_low * (2 / 3) + z * z * b.polynomial(z, table)
+    c_low = b.fma(z, 2 / 3, -c) + z * _THIRDS_REST + z_low * (2 / 3) + z * z * polynomial(b, z, table)
     cube = q * c
     cube_low = b.fma(q, c, -cube) + q * c_low + q_low * c
     # k ln 2 + 2 q + cube, from the large to the small, each with what its rounding left.

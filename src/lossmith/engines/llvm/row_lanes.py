@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm import row_across
+from lossmith.engines.llvm import exponentials, row_across
 from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole
@@ -137,7 +136,7 @@ def sum_exponentials(turn: Turn, before: Mapping[str, str]) -> dict[str, str]:
 
     z = turn.kept("kept")
     height = z - turn.slot("top")
-    e = vector.exp_of_negative(b, height)
+    e = exponentials.exp_of_negative(b, height)
     turn.keep(e, "kept")
     is_top, below = height.equals(0.0), -height
     add("others", b.select(is_top, 0.0, e))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm.frame import LINE, onward, phis, side_by_side
 from lossmith.engines.llvm.lanes import Body, Lanes, element_of
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, widen
@@ -132,15 +132,15 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         found[name] = (Lanes(b, wide.real, found[name]) + wide.take(terms[0])).name
 
     heights = [look.logits(place) - look.named("top_all") for place in look.places]
-    exponentials, ties = [], Lanes(b, b.integer, found["ties"])
-    made = side_by_side(b, [partial(vector.exp_of_negative, b, height) for height in heights])
+    apart, ties = [], Lanes(b, b.integer, found["ties"])
+    made = side_by_side(b, [partial(exponentials.exp_of_negative, b, height) for height in heights])
     for place, e in zip(look.places, made, strict=True):
         look.store(e, "scratch", place)
         is_top = e.equals(1.0)  # or so close to it that its term is 1 as well
-        exponentials.append(look.counted(b.select(is_top, 0.0, e)))
+        apart.append(look.counted(b.select(is_top, 0.0, e)))
         ties = b.apply("sub", ties, look.counted(b.convert("sext", is_top, b.integer)))
     found["ties"] = ties.name
-    add("others", exponentials)
+    add("others", apart)
     below = [-height for height in heights] if form.targets != "indices" else []
     if form.targets == "smoothed":
         add("apart", [look.counted(d) for d in below])

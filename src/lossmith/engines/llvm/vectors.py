@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lossmith.engines.llvm import exponentials, polynomials, powers
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm import powers
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes, Number
 
 
 class Vector(Body):
     """A text that knows the functions of ``math``; see ``lossmith.engines.arithmetic`` for what it has to know."""
 
-    expm1, log, log1p, pow, hypot = vector.expm1, vector.log, vector.log1p, powers.pow, vector.hypot
+    expm1, log, log1p, pow, hypot = exponentials.expm1, vector.log, vector.log1p, powers.pow, vector.hypot
     tanh, sigmoid, softplus, logcosh = vector.tanh, vector.sigmoid, vector.softplus, vector.logcosh
-    sech2, bell, normal_within, normal_range = vector.sech2, vector.bell, vector.normal_within, vector.normal_range
-    log1p_excess, atanh_gap = vector.log1p_excess, vector.atanh_gap
+    sech2, bell, normal_within, normal_range = (
+        exponentials.sech2,
+        vector.bell,
+        vector.normal_within,
+        vector.normal_range,
+    )
+    log1p_excess, atanh_gap, polynomial = vector.log1p_excess, vector.atanh_gap, polynomials.polynomial
 
     def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "", *, registers: int = 1) -> None:
         super().__init__(kind, width, prefix, label, registers=registers)
@@ -24,7 +29,7 @@ class Vector(Body):
     def exp(self, a: Lanes, low: Lanes | None = None) -> Lanes:
         """Return the exponential; see the function of that name."""
         found = self._powers.get(a.name) if low is None else None
-        return found() if found else vector.exp(self, a, low)
+        return found() if found else exponentials.exp(self, a, low)
 
     def is_exp(self, x: Lanes, make: Callable[[], Lanes]) -> None:
         """Say how the exponential of ``x`` is made without one."""

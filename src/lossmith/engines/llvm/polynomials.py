@@ -1,0 +1,50 @@
+"""How vectors compute polynomials; coefficients go from the constant one up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lossmith.engines.llvm.coefficients import COEFFICIENTS
+from lossmith.engines.llvm.lanes import Body, Lanes
+
+LONG = 5
+"""Coefficients from which on a polynomial is long."""
+
+STRETCH = 4
+"""Powers that ``stretches`` takes at a time."""
+
+
+def table(b: Body, name: str) -> tuple[float, ...]:
+    """Return the coefficients of a polynomial for the numbers of a text."""
+    return COEFFICIENTS[name, b.kind]
+
+
+def polynomial(b: Body, x: Lanes, coefficients: Sequence[float]) -> Lanes:
+    """Return a polynomial.
+
+    A long one is summed by even and odd powers apart: one chain of products would keep the machine waiting. Where the
+    two parts cancel, the others have the digits.
+    """
+    if len(coefficients) >= LONG:
+        square = x * x
+        even, odd = (horner(b, square, coefficients[first::2]) for first in (0, 1))
+        return b.fma(odd, x, even)
+    return horner(b, x, coefficients)
+
+
+def horner(b: Body, x: Lanes, coefficients: Sequence[float]) -> Lanes:
+    """Return it by Horner's rule."""
+    found: Lanes = b.number(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        found = b.fma(found, x, coefficient)
+    return found
+
+
+def stretches(b: Body, x: Lanes, coefficients: Sequence[float]) -> Lanes:
+    """Return it by Horner's rule for a few powers at a time: as many digits, in half the steps after one another."""
+    first, *others = coefficients
+    square = x * x
+    *lower, found = (horner(b, x, others[at : at + STRETCH]) for at in range(0, len(others), STRETCH))
+    for part in reversed(lower):
+        found = b.fma(found, square * square, part)
+    return b.fma(found, x, first)
