@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lossmith.engines.llvm.divergence_quick import ONE, STRIP, Chunk, Quick, Write
+from lossmith.engines.llvm.divergence_chunk import Chunk, Write
+from lossmith.engines.llvm.divergence_quick import ONE, STRIP, Quick
 from lossmith.engines.llvm.divergence_shares import Shares
 from lossmith.engines.llvm.frame import onward, phis
 from lossmith.engines.llvm.hand_over_text import DECLARED
@@ -93,7 +94,8 @@ class InLanes(Quick):
         short = {**dict.fromkeys(summed, (b.real, none)), **greatest}
         long = {**dict.fromkeys(summed, (b.vector("double"), none)), **greatest}
         before = {key: Lanes(b, type_, f"%{name}_s_{key}") for key, (type_, _) in short.items()}
-        after = write(LaneChunk(b, f"%{name}_k", spared=self.form.masked or self.form.weighted), before)
+        more = write(LaneChunk(b, f"%{name}_k", spared=self.form.masked or self.form.weighted))
+        after = before | {key: add(before[key]) for key, add in more.items()}
         so_far = {key: x.name for key, x in after.items()}
         sums = dict(so_far)  # the greatest bits go on from strip to strip; sums begin anew
         for key in summed:

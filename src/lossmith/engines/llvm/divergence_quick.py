@@ -8,14 +8,16 @@ small difference of its parts, logits far above or below the reference, infinite
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.divergence_chunk import Add, Chunk, Write, greater, plus
 from lossmith.engines.llvm.divergence_form import DivergenceForm
-from lossmith.engines.llvm.frame import first_lanes, onward
+from lossmith.engines.llvm.frame import first_lanes, onward, side_by_side
 from lossmith.engines.llvm.hand_over import Others
 from lossmith.engines.llvm.hand_over_text import DECLARED
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
@@ -52,48 +54,6 @@ def is_quick(form: DivergenceForm) -> bool:
         and form.kinds in (("probabilities", "logits"), ("logits", "logits"))
         and known.issuperset(form.written)
     )
-
-
-@dataclass
-class Chunk:
-    """A vector of classes, or what there is of one."""
-
-    body: Body
-    k: str
-    inside: str = ""
-
-    def _at(self, name: str) -> str:
-        pointer = f"%{name}" if name.startswith("short_") else f"%row_{name}"
-        return self.body.write("ptr", f"getelementptr float, ptr {pointer}, i64 {self.k}").name
-
-    def load(self, name: str, otherwise: Lanes) -> Lanes:
-        """Return the numbers of an array at these classes; ``otherwise`` beyond its end."""
-        b, at = self.body, self._at(name)
-        if not self.inside:
-            return b.write(b.real, f"load {b.real}, ptr {at}, align 4")
-        load = f"llvm.masked.load.v{b.width}f32.p0"
-        b.declared.add(f"declare {b.real} @{load}(ptr, i32, {b.truth}, {b.real})")
-        text = f"ptr {at}, i32 4, {b.truth} {self.inside}, {b.real} {otherwise.name}"
-        return b.write(b.real, f"call {b.real} @{load}({text})")
-
-    def store(self, value: Lanes, name: str, streaming: bool = False) -> None:
-        """Write the numbers of an array at these classes."""
-        b, at = self.body, self._at(name)
-        if not self.inside:
-            how = f"align {4 * b.width}, !nontemporal !0" if streaming else "align 4"
-            b.lines.append(f"  store {b.real} {value.name}, ptr {at}, {how}")
-            return
-        store = f"llvm.masked.store.v{b.width}f32.p0"
-        b.declared.add(f"declare void @{store}({b.real}, ptr, i32, {b.truth})")
-        b.lines.append(f"  call void @{store}({b.real} {value.name}, ptr {at}, i32 4, {b.truth} {self.inside})")
-
-    def counted(self, value: Lanes) -> Lanes:
-        """Return numbers, and 0 beyond the end."""
-        inside = Lanes(self.body, self.body.truth, self.inside)
-        return self.body.select(inside, value, 0.0) if self.inside else value
-
-
-Write = Callable[[Chunk, Mapping[str, Lanes]], Mapping[str, Lanes]]
 
 
 class Quick:
@@ -201,8 +161,9 @@ class Quick:
         """What is summed over a row."""
         return ("value", "total_p", "total_q")
 
-    def _sums(self, chunk: Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        b, far, shares, found = chunk.body, {}, {}, dict(before)
+    def _sums(self, chunk: Chunk) -> dict[str, Add]:
+        b, far, shares = chunk.body, {}, {}
+        found: dict[str, Add] = {}
         for symbol in self.form.logits():
             reference = Lanes(b, b.real, f"%reference_{symbol}")
             far[symbol] = chunk.load(symbol, reference) - reference
@@ -212,15 +173,14 @@ class Quick:
             d = far["p"] - far["q"]  # which is scaled when it is summed
         else:
             shares["p"] = chunk.load("p", b.number(0.0))
-            found["bits"] = b.call("umax", found["bits"], b.bits(shares["p"]))
+            found["bits"] = partial(greater, b.bits(shares["p"]))
             # Near log(p/q), by what the first class has: where p and q are alike, all of them have.
             lacks = Lanes(b, b.real, "%lacks")
             d = vector.log_near(b, shares["p"], self._scaled(b, far["q"])[0], lacks)
         for symbol in "pq":
             shares[symbol] = chunk.counted(shares[symbol])
-            found[f"total_{symbol}"] = found[f"total_{symbol}"] + shares[symbol]
-        found["value"] = b.fma(shares["p"], d, found["value"])
-        return found
+            found[f"total_{symbol}"] = partial(plus, shares[symbol])
+        return found | {"value": partial(b.fma, shares["p"], d)}
 
     def _decide(self, found: Mapping[str, Lanes]) -> None:
         """Write what becomes of the sums, and which rows go the other way."""
@@ -288,7 +248,7 @@ class Quick:
 
     # --- the gradient -------------------------------------------------------------------------------
 
-    def _gradients(self, chunk: Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+    def _gradients(self, chunk: Chunk) -> dict[str, Add]:
         form, b = self.form, chunk.body
         kept = "p" if form.kind("p") == "probabilities" else "short_p"
         p = chunk.load(kept, b.number(0.0))
@@ -315,7 +275,7 @@ class Quick:
 
         Args:
             name: of the loop.
-            write: writes a vector; it is given sums over the strip so far, and the greatest bits of shares.
+            write: writes a vector.
             summed: what is summed.
 
         Returns:
@@ -328,14 +288,16 @@ class Quick:
 
         # Some whole vectors, whose sums are those of the strip so far.
         vectors = {key: Lanes(whole, type_, f"%{name}_s_{key}") for key, type_ in short.items()}
-        for place in range(UNROLLED):
-            whole.lines.append(f"  %{name}_k{place} = add i64 %{name}_k, {place * width}")
-            vectors = dict(write(Chunk(whole, f"%{name}_k{place}"), vectors))
+        places = [f"%{name}_k{place}" for place in range(UNROLLED)]
+        whole.lines += [f"  {k} = add i64 %{name}_k, {place * width}" for place, k in enumerate(places)]
+        for more in side_by_side(whole, [partial(write, Chunk(whole, k)) for k in places]):
+            vectors |= {key: add(vectors[key]) for key, add in more.items()}
         # One that may not be whole, whose sums are its own. Less than a strip is left.
         part.lines.append(f"  %{name}_left = sub i64 %classes, %{name}_j")
         part.lines += first_lanes(f"{name}_inside", f"{name}_left", part)
         nothing = {key: Lanes(part, type_, "zeroinitializer") for key, type_ in short.items()}
-        last = write(Chunk(part, f"%{name}_j", f"%{name}_inside"), nothing)
+        more = write(Chunk(part, f"%{name}_j", f"%{name}_inside"))
+        last = nothing | {key: add(nothing[key]) for key, add in more.items()}
 
         def added(prefix: str, sums: Mapping[str, Lanes]) -> tuple[list[str], dict[str, str]]:
             """Return the lines that add sums to those before, and the names of the new ones."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import divergence_quick as quick
 from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
+from lossmith.engines.llvm.divergence_chunk import Add, Chunk, greater, plus
 from lossmith.engines.llvm.divergence_form import DivergenceForm
 from lossmith.engines.llvm.lanes import Lanes
 from lossmith.engines.llvm.row_text import single
@@ -44,8 +46,8 @@ class Shares(quick.Quick):
     def _of_logarithms(self) -> bool:
         return self.form.kind("q") == "log_probabilities"
 
-    def _sums(self, chunk: quick.Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-        b, found = chunk.body, dict(before)
+    def _sums(self, chunk: Chunk) -> dict[str, Add]:
+        b = chunk.body
         p, q = chunk.load("p", b.number(0.0)), chunk.load("q", b.number(-math.inf if self._of_logarithms else 0.0))
         if self._of_logarithms:
             d, q = vector.log_inside(b, p, q), exponentials.exp_inside(b, q)
@@ -56,12 +58,10 @@ class Shares(quick.Quick):
             lost = b.fma(-ratio, q, p) * inverse
             d = vector.log(b, ratio)
             d = b.select((ratio > 0.5) & (ratio < 2.0), d + lost, d)
-        for share in (p, q):
-            found["bits"] = b.call("umax", found["bits"], b.bits(share))
         term = b.select(p > 0.0, p * d, 0.0)
-        for name, value in (("value", term), ("size", b.abs(term)), ("total_p", p), ("total_q", q)):
-            found[name] = found[name] + value
-        return found
+        terms = {"value": term, "size": b.abs(term), "total_p": p, "total_q": q}
+        found: dict[str, Add] = {name: partial(plus, value) for name, value in terms.items()}
+        return found | {"bits": partial(greater, b.call("umax", b.bits(p), b.bits(q)))}
 
     def _decide(self, found: Mapping[str, Lanes]) -> None:
         b = self.row()
@@ -78,7 +78,7 @@ class Shares(quick.Quick):
         self.name(b, {"of_slope": factor}, "double")
         self.settle(b, loss * multiple, fits)
 
-    def _gradients(self, chunk: quick.Chunk, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+    def _gradients(self, chunk: Chunk) -> dict[str, Add]:
         b = chunk.body
         p, given = (chunk.load(symbol, b.number(0.0)) for symbol in "pq")
         neither = p.equals(0.0) & given.equals(-math.inf if self._of_logarithms else 0.0)  # then they are equal

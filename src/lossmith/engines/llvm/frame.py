@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes, element_of
+from lossmith.engines.llvm.lanes import Body, Kind, element_of
+
+T = TypeVar("T")
 
 NAME = "kernel"
 """What the function of a kernel is called."""
@@ -172,7 +175,7 @@ def splat(name: str, element: str, b: Body, source: str = "") -> list[str]:
     ]
 
 
-def side_by_side(b: Body, writes: Sequence[Callable[[], Lanes]]) -> list[Lanes]:
+def side_by_side(b: Body, writes: Sequence[Callable[[], T]]) -> list[T]:
     """Return what several texts of the same steps give, each step of one beside that of the others.
 
     So the machine, which looks only so far ahead, has work while a chain of products of one waits.
