@@ -10,8 +10,8 @@ from lossmith.engines.llvm.lanes import Body, Lanes
 LONG = 5
 """Coefficients from which on a polynomial is long."""
 
-STRETCH = 4
-"""Powers that ``stretches`` takes at a time."""
+STRETCHED = 12
+"""Coefficients from which on ``stretches`` takes four powers at a time, and not two."""
 
 
 def table(b: Body, name: str) -> tuple[float, ...]:
@@ -44,7 +44,8 @@ def stretches(b: Body, x: Lanes, coefficients: Sequence[float]) -> Lanes:
     """Return it by Horner's rule for a few powers at a time: as many digits, in half the steps after one another."""
     first, *others = coefficients
     square = x * x
-    *lower, found = (horner(b, x, others[at : at + STRETCH]) for at in range(0, len(others), STRETCH))
+    size, power = (4, square * square) if len(coefficients) >= STRETCHED else (2, square)
+    *lower, found = (horner(b, x, others[at : at + size]) for at in range(0, len(others), size))
     for part in reversed(lower):
-        found = b.fma(found, square * square, part)
+        found = b.fma(found, power, part)
     return b.fma(found, x, first)
