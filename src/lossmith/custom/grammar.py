@@ -52,13 +52,39 @@ _MENDS = {
     ":": "a choice is written where(condition, a, b), or a if condition else b",
     ";": "a formula is one expression",
     "#": "there are no comments",
+    "\\": "a formula is written as in Python, and not in LaTeX",
+    **dict.fromkeys("\u2212\u2013", "a minus is written -"),
+    **dict.fromkeys("\u00d7\u00b7\u2217", "a product is written a*b"),
+    **dict.fromkeys("\u00b2\u00b3", "a power is written a**b"),
+    **dict.fromkeys("\u2264\u2265\u2260", "comparisons are written <=, >= and !="),
+    "\u00f7": "a quotient is written a/b",
+    "\u221a": "a root is written sqrt(x)",
 }
 _INSTEAD = {
     "ln": "log(x)", "relu": "max(x, 0)", "maximum": "max(a, b)", "minimum": "min(a, b)", "power": "a**b", "pow": "a**b",
     "expit": "sigmoid(x)", "logistic": "sigmoid(x)", "clip": "min(max(x, low), high)", "logit": "log(x) - log1p(-x)",
     "logsigmoid": "-softplus(-x)", "log_sigmoid": "-softplus(-x)", "log10": "log(x)/log(10)", "log2": "log(x)/log(2)",
-    "sinh": "(exp(x) - exp(-x))/2", "sqr": "x**2",
+    "sinh": "(exp(x) - exp(-x))/2", "sqr": "x**2", "sech": "1/cosh(x)", "heaviside": "where(x > 0, 1, 0)",
+    "step": "where(x > 0, 1, 0)", "gamma": "exp(lgamma(x))",
+    **dict.fromkeys(("ifelse", "if_else", "iif", "cond", "select"), "where(condition, a, b)"),
 }  # fmt: skip
+_NOWHERE = {
+    **dict.fromkeys(("sum", "mean", "average", "avg"), "A formula is of one example, and costs are means of it."),
+    **dict.fromkeys(
+        ("softmax", "log_softmax", "logsumexp", "argmax"),
+        "Losses over classes are in the catalogue, such as sparse_categorical_cross_entropy.",
+    ),
+    **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan", "arctan", "erf", "erfc", "digamma"), ""),
+}
+"""Functions for which no other stands, though some have a name that is near; with what to say."""
+_TARGET = "y_true ytrue y_actual actual target targets truth label labels t"
+_PREDICTION = "y_pred ypred y_hat yhat pred preds predicted prediction predictions output score logit logits x z"
+_CALLED = {
+    **dict.fromkeys(_TARGET.split(), "The target is called y."),
+    **dict.fromkeys(_PREDICTION.split(), "The prediction is called f."),
+    **dict.fromkeys(("p", "prob", "proba", "probability"), "A probability is sigmoid(f), of the logit f."),
+}
+"""What people call what formulas call otherwise."""
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow",
 }  # fmt: skip
@@ -120,6 +146,8 @@ class _Reader:
             found = _TOKEN.match(self.text, place)
             if found is None:
                 sign = self.text[place]
+                if sign == "=" and self.text[place + 1 : place + 2] in ("<", ">"):
+                    self.fail(f"'={self.text[place + 1]}' is written {self.text[place + 1]}=", place)
                 mend = _MENDS.get(sign, "numbers, names, + - * / **, comparisons and calls are known")
                 self.fail(f"{sign!r} is no part of formulas: {mend}", place)
             kind, token = str(found.lastgroup), found[0]
@@ -146,6 +174,8 @@ class _Reader:
 
     def _syntax(self, error: SyntaxError) -> str:
         at = (error.offset or 2) - 2
+        if "'else'" in error.msg:
+            return "this choice has no else; it is written a if condition else b, or where(condition, a, b)"
         return (
             "something is missing at the end of the formula"
             if at >= len(self.text.rstrip())
@@ -249,7 +279,9 @@ class _Reader:
             return self._node(source, "number", value=CONSTANTS[name])
         if name in FUNCTIONS:
             self.fail(f"{name} is a function; write {name}(...)", at)
-        guess = did_you_mean(name, [*self.names, *CONSTANTS])
+        known = [*self.names, *CONSTANTS]
+        near = did_you_mean(name, known, cutoff=0.6 if len(name) > 1 else 1.0)
+        guess = f" {_CALLED[name]}" if name in _CALLED else near
         self.fail(
             f"there is no input or parameter {name!r}.{guess} There are {', '.join(self.names)}; "
             "declare others with parameters=, inputs= or predicted=",
@@ -318,12 +350,15 @@ class _Reader:
         if name in self.names or name in CONSTANTS:
             self.fail(f"{name} is no function; a product is written {name}*(...)", at)
         if name not in FUNCTIONS:
-            mend = f" Write {_INSTEAD[name]}." if name in _INSTEAD else did_you_mean(name, FUNCTIONS)
+            mend = f" Write {_INSTEAD[name]}." if name in _INSTEAD else f" {_NOWHERE.get(name, '')}".rstrip()
+            mend = mend or ("" if name in _NOWHERE else did_you_mean(name, FUNCTIONS))
             self.fail(f"there is no function {name!r}.{mend or ' There are ' + ', '.join(FUNCTIONS)}", at)
         if source.keywords:  # of them, the characters let ** through alone
             self.fail("arguments are not passed by name", source.keywords[0].value.col_offset - 3)
         function, given = FUNCTIONS[name], len(source.args)
         if given < 2 if function.arity is None else given != function.arity:
+            if name == "log" and given == 2:
+                self.fail("log takes 1 argument, and is natural; to another base it is log(x)/log(base)", at)
             wanted = "2 or more" if function.arity is None else str(function.arity)
             self.fail(f"{name} takes {wanted} argument{'s' * (wanted != '1')}, got {given}", at)
         args = tuple(
