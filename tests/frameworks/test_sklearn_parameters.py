@@ -70,6 +70,23 @@ def test_parameters_that_nothing_has_are_refused(given: dict[str, Any], error: t
     assert text in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"alpha": 0.9}, "max_iter, and it belongs to the loss: quantile(level=...)"),
+        ({"C": 1.0}, "max_iter; how strong a penalty is, is strength=, beside penalty='l1', 'l2' or 'elasticnet'"),
+        ({"penalti": "l2"}, "max_iter. Did you mean 'penalty'?"),
+    ],
+)
+def test_arguments_that_there_are_not_are_answered_with_what_there_is(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(lm.ParameterError) as raised:
+        LinearModel("pinball", **given)
+    assert str(raised.value).startswith(
+        f"LinearRegressor has no argument {next(iter(given))!r}; its arguments are loss, "
+    )
+    assert str(raised.value).endswith(text)
+
+
 def test_searches_try_parameters_of_losses() -> None:
     pipeline = make_pipeline(StandardScaler(), LinearModel("huber"))
     deltas = [0.01, 1.0, 100.0]

@@ -17,9 +17,9 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from lossmith.core.elsewhere import elsewhere
+from lossmith.core.elsewhere import counterpart, elsewhere
 from lossmith.core.loss import Loss
-from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
+from lossmith.errors import LossmithError, LossNotFoundError, ParameterError, did_you_mean
 
 _ROOT = "lossmith.losses"
 
@@ -141,6 +141,22 @@ def parse(text: str | Loss) -> Loss:
             f"({', '.join(f'{key}={item.default!r}' for key, item in found.declared().items())})"
         ) from None
     return found(*places, **words)
+
+
+def with_parameter(loss: Any, name: str) -> str:
+    """Return how a loss gets a parameter that was passed elsewhere, such as ``quantile(level=...)`` for ``alpha``.
+
+    Args:
+        loss: a loss or its text, or what is none.
+        name: of the parameter, here or in other libraries. Where the loss has none the answer is empty.
+    """
+    try:
+        found = parse(loss)
+    except LossmithError:
+        return ""
+    ours = counterpart(name, found.declared())
+    changed = f"{found.name}({ours}=...)" if isinstance(loss, str) else f"loss.replace({ours}=...)"
+    return changed if ours else ""
 
 
 def _no_loss(given: Any) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Collection
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
 from lossmith.core.configured import Configured
-from lossmith.core.registry import parse
-from lossmith.errors import LossmithError, ParameterError
+from lossmith.core.registry import parse, with_parameter
+from lossmith.errors import LossmithError, ParameterError, did_you_mean
 
 
 class Nested(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -17,6 +19,31 @@ class Nested(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
     These are values that nobody can change, so that setting one of their parameters puts another in their place, and
     estimators that share them are left alone. A text that names a loss shows those of that loss, and becomes one.
     """
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        """Say what its arguments are, where Python before 3.11.3 would look at ``__new__``."""
+        super().__init_subclass__(**given)
+        _, *taken = inspect.signature(cls.__init__).parameters.values()
+        cls.__signature__ = inspect.Signature(taken)
+
+    def __new__(cls, *values: Any, **given: Any) -> Self:
+        """Say what to write in the place of what is no argument."""
+        taken = inspect.signature(cls.__init__).parameters
+        unknown = [name for name in given if name not in taken]
+        if unknown and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+            loss = values[0] if values else given.get("loss")
+            raise ParameterError(
+                f"{cls.__name__} has no argument {unknown[0]!r}; its arguments are {', '.join(list(taken)[1:])}"
+                f"{cls._instead(unknown[0], taken, loss)}"
+            )
+        made: Self = super().__new__(cls)
+        return made
+
+    @staticmethod
+    def _instead(name: str, taken: Collection[str], loss: Any) -> str:
+        """Return what else there is to say of a keyword that is no argument."""
+        changed = with_parameter(loss, name)
+        return f", and it belongs to the loss: {changed}" if changed else f".{did_you_mean(name, taken)}"
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters of the estimator.

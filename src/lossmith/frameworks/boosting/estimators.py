@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -38,23 +37,9 @@ class Boosted(Nested):
     train: ClassVar[Callable[..., Any]]
     """The library's ``train`` of Lossmith, as a static method."""
 
-    def __init_subclass__(cls, **given: Any) -> None:
-        """Say what its arguments are, where Python before 3.11.3 would look at ``__new__``."""
-        super().__init_subclass__(**given)
-        _, *taken = inspect.signature(cls.__init__).parameters.values()
-        cls.__signature__ = inspect.Signature(taken)
-
-    def __new__(cls, *values: Any, **given: Any) -> Self:
-        """Say where the library's own settings go, which are no arguments."""
-        taken = inspect.signature(cls.__init__).parameters
-        unknown = [name for name in given if name not in taken]
-        if unknown and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
-            raise ParameterError(
-                f"{cls.__name__} has no argument {unknown[0]!r}; its arguments are {', '.join(list(taken)[1:])}, and "
-                f"{instead(unknown[0], taken, values[0] if values else given.get('loss'))}"
-            )
-        made: Self = super().__new__(cls)
-        return made
+    @staticmethod
+    def _instead(name: str, taken: Collection[str], loss: Any) -> str:
+        return f", and {instead(name, taken, loss)}"
 
     def _fit(
         self,

@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from lossmith.core.elsewhere import counterpart
-from lossmith.core.registry import parse
-from lossmith.errors import LossmithError, ParameterError, did_you_mean
+from lossmith.core.registry import with_parameter
+from lossmith.errors import ParameterError, did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,12 +40,7 @@ def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
     """
     if ours := next((one for one, theirs in _CALLED.items() if name in theirs and one in taken), ""):
         return f"it is called {ours} here"
-    try:
-        found = parse(loss)
-    except LossmithError:
-        found = None
-    if found is not None and (ours := counterpart(name, found.declared())):
-        changed = f"{found.name}({ours}=...)" if isinstance(loss, str) else f"loss.replace({ours}=...)"
+    if changed := with_parameter(loss, name):
         return f"it belongs to the loss: {changed}"
     near = did_you_mean(name, taken, cutoff=0.85)
     return f"a setting of the library goes into params={{{name!r}: ...}}{'.' * bool(near)}{near}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from lossmith.core.loss import Loss
-from lossmith.core.registry import parse
+from lossmith.core.registry import parse, with_parameter
 from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
@@ -24,6 +25,7 @@ from lossmith.regularizers import L1, L2, ElasticNet, Regularizer
 Array = npt.NDArray[Any]
 
 _PENALTIES = {"l1": L1, "l2": L2, "elasticnet": ElasticNet}
+_STRENGTHS = ("alpha", "C", "reg_lambda", "l1_ratio", "lambda_")
 _CLASSES = ("binary", "categorical")
 _SEVERAL = "multi_quantile"
 
@@ -77,6 +79,12 @@ class _Linear(Nested):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    @staticmethod
+    def _instead(name: str, taken: Collection[str], loss: Any) -> str:
+        if name in _STRENGTHS and not with_parameter(loss, name):
+            return "; how strong a penalty is, is strength=, beside penalty='l1', 'l2' or 'elasticnet'"
+        return Nested._instead(name, taken, loss)
 
     def _settings(self) -> Settings:
         if not self.tol > 0:
