@@ -17,6 +17,7 @@ from lossmith.engines import numpy as reference
 from lossmith.engines._numpy_bowls import ATANH_TERMS
 from lossmith.engines.operations import OPERATIONS, Step, recipe
 from lossmith.engines.regimes import decided
+from lossmith.errors import ProgramError
 from lossmith.program import Program
 
 Array = Any
@@ -268,7 +269,11 @@ class Formula:
         self._plans = {name: _Plan(program, name, parameters) for name, _ in program.outputs}
 
     def derivative(self, output: str, place: int) -> str | None:
-        """Return what the derivative of an output by an input is called, or ``None`` where there is none."""
+        """Return what the derivative of an output by an input is called, or ``None`` where it is 0 everywhere.
+
+        Raises:
+            ProgramError: for a third derivative, unless it is that of a constant.
+        """
         by = self.inputs[place]
         what, _, first = output.partition(":")
         found = {
@@ -278,7 +283,9 @@ class Formula:
         for name in found:
             if name in self._plans:
                 return name
-        return None
+        if what in ("value", "gradient") or self.derivative("value", place) is None or self._plans[output].constant:
+            return None
+        raise ProgramError("a loss has first and second derivatives, and no third one")
 
     def evaluate(self, b: Arrays, output: str, inputs: Sequence[Array]) -> Array:
         """Return an output, which has no axes where it is the same for every example.
@@ -306,6 +313,7 @@ class _Plan:
             precision.
         steps: the others; see ``lossmith.engines.operations``.
         output: the number of the result.
+        constant: whether that is the same for every example.
     """
 
     def __init__(self, program: Program, output: str, parameters: Mapping[str, float]) -> None:
@@ -322,6 +330,7 @@ class _Plan:
         steps = _turned(recipe(chosen, tame=all(map(math.isfinite, parameters.values()))))
         minus = {number for number, value, _ in self.fixed if value == 0 and math.copysign(1, value) < 0}
         self.steps = _needed(_unsigned(steps, minus), self.output)
+        self.constant = self.output in numbers
 
 
 def _needed(steps: Sequence[Step], output: int) -> list[Step]:

@@ -192,19 +192,18 @@ def _apart(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _slope(formula: Formula, output: str, place: int, g: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
-    """Return ``g`` times the derivative of an output by an input, or ``None`` by what is not predicted.
+    """Return ``g`` times the derivative of an output by an input, or ``None`` where that is 0 everywhere.
 
     Raises:
         ProgramError: for a third derivative. Those of functions are traced whether anybody wants them, so they are NaN.
     """
-    name = formula.derivative(output, place)
-    if name is not None:
-        return along(g, _evaluate(formula, name, *inputs))
-    if formula.derivative("value", place) is None:
-        return None
-    if tf.executing_eagerly():
-        raise ProgramError("a loss has first and second derivatives, and no third one")
-    return g * math.nan
+    try:
+        name = formula.derivative(output, place)
+    except ProgramError:
+        if tf.executing_eagerly():
+            raise
+        return g * math.nan
+    return None if name is None else along(g, _evaluate(formula, name, *inputs))
 
 
 def _bound(rule: Rule, *arrays: Tensor) -> tuple[Tensor, ...]:

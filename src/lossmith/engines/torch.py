@@ -57,7 +57,7 @@ FUNCTIONS = functions(
     moveaxis=torch.movedim,  # its namesake of NumPy has no rule for many calls at once
     nonzero=lambda condition: None,
     places=lambda like: torch.arange(like.shape[-1], device=like.device),
-    take_along_axis=lambda a, indices, axis: torch.take_along_dim(a, indices, axis),
+    take_along_axis=lambda a, indices, axis: torch.gather(a, axis, indices),
     total=lambda a: torch.sum(a, dim=-1),
 )
 
@@ -239,8 +239,12 @@ def _tied(slope: Tensor, x: Tensor) -> Tensor:
 
 
 def times(factor: Tensor, slope: Tensor) -> Tensor:
-    """Return a product in which an exact zero wins: what does not count has no derivative, whatever it would be."""
-    return torch.where(factor == 0, torch.zeros_like(slope), factor.to(slope.dtype) * slope)
+    """Return a product in which an exact zero wins: what does not count has no derivative, whatever it would be.
+
+    It is linear in the factor, also at zero: PyTorch differentiates by a cotangent of zeros where it wants a product
+    with a Jacobian (``torch.autograd.functional.jvp`` and ``hvp``).
+    """
+    return factor.to(slope.dtype) * torch.where((factor == 0) & ~torch.isfinite(slope), 0.0, slope)
 
 
 def total(a: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ gradient again gets the second derivatives of the loss itself, so kinks and tail
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
 from lossmith.core.state import extent
 from lossmith.engines.torch import times
+from lossmith.errors import ProgramError
 from lossmith.frameworks.torch.refusals import elsewhere, no_gradient
 
 Array = npt.NDArray[Any]
@@ -40,7 +42,6 @@ class Call:
         weight, mask, reduction, empty: as in ``Loss.cost``.
         wanted: the predicted inputs whose gradient is wanted.
         wide: whether the cost is float64, whatever comes in.
-        slopes: their gradients, once they are known.
     """
 
     loss: Loss
@@ -51,7 +52,6 @@ class Call:
     empty: str
     wanted: Sequence[str]
     wide: bool = False
-    slopes: list[Tensor] = field(default_factory=list)
 
     def arguments(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
         """Return the tensors as arrays, by argument."""
@@ -97,12 +97,9 @@ class Call:
             found[name] = rows if axis is None or rows.ndim == self.mask.ndim else np.moveaxis(rows, -1, axis)
         return found
 
-    def counting(self, values: Array) -> Array:
+    def counting(self, values: Tensor) -> Tensor:
         """Return what belongs to examples, 0 for those that do not count."""
-        if self.mask is None:
-            return values
-        axis = self.loss.row_axis
-        return np.where(self.mask if axis is None else np.expand_dims(self.mask, axis), values, 0)
+        return values if self.mask is None else torch.where(self.spread(torch.from_numpy(self.mask)), values, 0.0)
 
     def spread(self, of_examples: Tensor) -> Tensor:
         """Return a number an example beside what has several numbers an example, where examples are rows."""
@@ -173,8 +170,7 @@ def cost(
         tensors = _one_each(inputs, tensors)
     weights, kept = _plain(loss, "weight", weight), _plain(loss, "mask", mask)
     call = Call(loss, inputs, weights, kept, reduction, empty, wanted, wide)
-    transformed = torch._C._are_functorch_transforms_active()
-    return _apply(TransformedCost if transformed else Cost, call, *tensors)
+    return _apply(Cost, call, *tensors)
 
 
 def _has_tangent(tensor: Tensor) -> bool:
@@ -225,8 +221,10 @@ class Cost(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Call, *tensors: Tensor) -> Tensor:
         """Return the cost, and keep what derivatives need."""
-        found = _computed(call, tensors)
-        _keep(ctx, call, tensors)
+        found, ctx.slopes = _computed(call, tensors)
+        ctx.call = call
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
         return found
 
     @staticmethod
@@ -248,40 +246,17 @@ class Cost(torch.autograd.Function):
         return call.along(weighted(call, ctx.saved_tensors), tangents, whole=call.reduction != "none")
 
 
-class TransformedCost(Cost):
-    """The same for ``torch.func``, which wants to know what is kept apart from what is computed."""
-
-    @staticmethod
-    def forward(call: Call, *tensors: Tensor) -> Tensor:  # type: ignore[override]
-        """Return the cost, and leave the gradients with the call."""
-        return _computed(call, tensors)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep what derivatives need."""
-        _keep(ctx, inputs[0], inputs[1:])
-
-    @staticmethod
-    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Tensor, int]:
-        """Return the costs of several calls that differ in their tensors."""
-        return torch.stack([_apply(TransformedCost, call, *each) for each in _each(info, dims[1:], tensors)]), 0
-
-
-def _computed(call: Call, tensors: Sequence[Tensor]) -> Tensor:
+def _computed(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Return the cost, and its gradient by each input that is wanted."""
+    slopes: list[Tensor] = []
     if call.wanted:
-        found, call.slopes = call.gradients(tensors, call.reduction, call.weight)
+        found, slopes = call.gradients(tensors, call.reduction, call.weight)
     else:
         given: dict[str, Any] = {**call.arguments(tensors), "weight": call.weight, "mask": call.mask}
         found = call.loss.cost(**given, reduction=call.reduction, empty=call.empty)
     kind = call.kind(tensors)
-    return torch.scalar_tensor(found, dtype=kind) if isinstance(found, float) else torch.as_tensor(found, dtype=kind)
-
-
-def _keep(ctx: Any, call: Call, tensors: Sequence[Tensor]) -> None:
-    ctx.call = call
-    ctx.save_for_backward(*tensors)
-    ctx.save_for_forward(*tensors)
-    ctx.slopes, call.slopes = call.slopes, []
+    cost = torch.scalar_tensor(found, dtype=kind) if isinstance(found, float) else torch.as_tensor(found, dtype=kind)
+    return cost, slopes
 
 
 class Slopes(torch.autograd.Function):
@@ -311,12 +286,6 @@ class Slopes(torch.autograd.Function):
         found = _bend(ctx.call, ctx.saved_tensors, [by_name[name] for name in ctx.call.wanted])
         return tuple(found)
 
-    @staticmethod
-    def vmap(info: Any, dims: tuple[Any, ...], call: Call, *tensors: Tensor) -> tuple[Any, Any]:
-        """Return the gradients of several calls that differ in their tensors."""
-        found = [_apply(Slopes, call, *each) for each in _each(info, dims[1:], tensors)]
-        return tuple(map(torch.stack, zip(*found, strict=True))), (0,) * len(call.wanted)
-
 
 def scaled(g: Tensor, slope: Tensor) -> Tensor:
     """Return a gradient that is nobody else's times what came back, in place where that is one number."""
@@ -335,35 +304,56 @@ def weighted(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
     return [times(shares, slope) for slope in _apply(Slopes, call, *tensors)]
 
 
+class Bends(torch.autograd.Function):
+    """The second derivatives of each example's loss, by pairs of inputs, which have no derivative themselves."""
+
+    generate_vmap_rule = True  # of directions, never of tensors: where these are many at once, calls are traced
+
+    @staticmethod
+    def forward(call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return them in the order of ``_pairs``."""
+        found = call.loss.hessian(**call.filled(tensors), kind="full" if call.loss._couples else "diagonal")
+        blocks = [found[pair] for pair in _pairs(call.loss)] if isinstance(found, dict) else [found]
+        return tuple(torch.as_tensor(block) for block in blocks)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep nothing."""
+
+    @staticmethod
+    def backward(ctx: Any, *g: Tensor) -> NoReturn:
+        """Raise an error.
+
+        Raises:
+            ProgramError: for a third derivative.
+        """
+        raise ProgramError("a loss has first and second derivatives, and no third one")
+
+    jvp = backward
+
+
+def _pairs(loss: Loss) -> list[tuple[str, str]]:
+    """Return the pairs of inputs that have second derivatives together."""
+    return list(combinations_with_replacement([item.name for item in loss.predicted], 2))
+
+
 def _bend(call: Call, tensors: Sequence[Tensor], along: Sequence[Tensor | None]) -> list[Tensor]:
-    """Return the second derivatives of each example's loss along a change of each wanted input."""
-    arguments, loss = call.filled(tensors), call.loss
-    couples = loss._couples
-    found = loss.hessian(**arguments, kind="full" if couples else "diagonal")
-    one = loss.predicted[0].name
-    blocks = found if isinstance(found, dict) else {(one, one): found}
-    total: dict[str, Array] = {}
-    rows = loss.row_axis is not None
-    for (left, right), block in blocks.items():
-        pairs = {(left, right): block, (right, left): np.swapaxes(block, -1, -2) if rows else block}
-        for (to, of), piece in pairs.items():
+    """Return the second derivatives of each example's loss along a change of each wanted input.
+
+    They are products of tensors, so that they are linear in the change for autograd too, and for several at once.
+    """
+    axis, total = call.loss.row_axis, dict[str, Tensor]()
+    for (left, right), block in zip(_pairs(call.loss), _apply(Bends, call, *tensors), strict=True):
+        ways = {(left, right): block, (right, left): block if axis is None else block.mT}
+        for (to, of), piece in ways.items():
             change = along[call.wanted.index(of)] if to in call.wanted and of in call.wanted else None
             if change is not None:
-                total[to] = total.get(to, 0) + _applied(loss.row_axis, piece, array_of(change))
+                term = times(change, piece) if axis is None else _applied(axis, piece, change)
+                total[to] = total[to] + term if to in total else term
     kinds = {item.name: tensor.dtype for item, tensor in zip(call.inputs, tensors, strict=True)}
-    return [torch.as_tensor(call.counting(total[name])).to(kinds[name]) for name in call.wanted]
+    return [call.counting(total[name]).to(kinds[name]) for name in call.wanted]
 
 
-def _applied(axis: int | None, block: Array, change: Array) -> Array:
-    if axis is None:
-        return np.where(change == 0, 0, block * change)
-    moved = np.moveaxis(change, axis, -1)[..., None]
-    with np.errstate(invalid="ignore"):
-        found = np.where(np.swapaxes(moved, -1, -2) == 0, 0, block * np.swapaxes(moved, -1, -2)).sum(axis=-1)
-    return np.moveaxis(found, -1, axis)
-
-
-def _each(info: Any, dims: Sequence[int | None], tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield the tensors of each of the calls that are made at once."""
-    for number in range(info.batch_size):
-        yield [x if dim is None else x.select(dim, number) for x, dim in zip(tensors, dims, strict=True)]
+def _applied(axis: int, block: Tensor, change: Tensor) -> Tensor:
+    """Return the product of a matrix for each row with a row."""
+    return times(change.movedim(axis, -1).unsqueeze(-2), block).sum(-1).movedim(-1, axis)
