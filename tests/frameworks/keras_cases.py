@@ -350,6 +350,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lk.huber, AttributeError, "That of Keras is called Huber() here."),
     (lambda: lk.MeanSquaredError, AttributeError, "That of Keras is called SquaredError() here."),
     (lambda: lk.MeanAbsolutePercentageError, AttributeError, "Error() here, and is 100 times as large."),
+    (lambda: lk.mse, AttributeError, "It is called 'SquaredError' here."),
+    (lambda: lk.CategoricalFocalCrossentropy, AttributeError, "='distributions') here, and is 0.25 times as large."),
     (lambda: lk.Hubber, AttributeError, "Did you mean 'Huber'?"),
 ]
 

@@ -168,6 +168,33 @@ def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]
     assert text in str(caught.value)
 
 
+def test_a_loss_of_logits_takes_the_names_of_optax() -> None:
+    z, y, labels = jnp.array([[0.5, -1.0, 2.0]]), jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2])
+    for found, right in (
+        (lj.binary_cross_entropy(logits=z, labels=y), optax.sigmoid_binary_cross_entropy(logits=z, labels=y)),
+        (lj.binary_cross_entropy(z, labels=y), optax.sigmoid_binary_cross_entropy(z, labels=y)),
+        (lj.hinge(predictor_outputs=z, targets=2 * y - 1, labels="signed"), optax.hinge_loss(z, 2 * y - 1)),
+        (
+            lj.cost("sparse_categorical_cross_entropy", logits=z, labels=labels),
+            optax.softmax_cross_entropy_with_integer_labels(logits=z, labels=labels).mean(),
+        ),
+    ):
+        np.testing.assert_allclose(found, right, rtol=1e-6)
+    with pytest.raises(lm.ParameterError, match="no 'logits'"):
+        lj.huber(logits=z, targets=z)
+
+
+@pytest.mark.parametrize("name", ["squared_error", "huber", "binary_cross_entropy", "multi_quantile"])
+def test_a_length_may_be_known_later(name: str) -> None:
+    (rows,) = jax.export.symbolic_shape("rows")
+    shape = jax.ShapeDtypeStruct((rows, 3) if name == "multi_quantile" else (rows,), jnp.float32)
+    targets = jax.ShapeDtypeStruct((rows,), jnp.float32)
+    exported = jax.export.export(jax.jit(jax.grad(partial(lj.cost, name))))(shape, targets)
+    x, y = jnp.linspace(-1, 1, 6).reshape(2, 3), jnp.array([0.0, 1.0])
+    given = (x if name == "multi_quantile" else x[0, :2], y)
+    np.testing.assert_allclose(exported.call(*given), jax.grad(partial(lj.cost, name))(*given), rtol=1e-6)
+
+
 def test_the_step_in_the_readme_trains() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("## In JAX")[1]
     model = SimpleNamespace(apply=lambda params, x: x @ params)

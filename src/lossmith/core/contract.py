@@ -279,7 +279,9 @@ def numbers(owner: str, label: str, value: Any) -> Array:
 
 def no_numbers(owner: str, label: str, array: Array) -> KindError:
     """Return the error for an array of NumPy that holds no real numbers."""
-    example = repr(array.flat[0]) if array.size else "nothing"
+    example = "nothing"
+    if array.size:
+        example = repr(array.flat[0].item() if array.dtype.kind in "cSU" else array.flat[0])
     kind = "U" if array.size and isinstance(array.flat[0], str) else array.dtype.kind
     mend = {
         "c": "losses are of real numbers: take the modulus, or the parts one by one",

@@ -103,7 +103,12 @@ _SAID: Mapping[str, tuple[tuple[str, str], ...]] = {
     "pos_weight": (("labels", _POSITIVES),),
     "scale_pos_weight": (("labels", _POSITIVES),),
     "label_smoothing": (("labels", "Smooth the labels themselves: (1 - s) * y_true + s / 2."),),
-    "eps": (("scale", "No variance is clamped: pass one that is large enough."),),
+    "eps": (
+        ("scale", "No variance is clamped: pass one that is large enough."),
+        ("distance", "No coordinate is moved: embeddings that coincide have a distance of 0."),
+    ),
+    "p": (("distance", "Say distance='euclidean', which is the default and p=2, or another."),),
+    "swap": (("distance", "The negative is compared with the anchor alone."),),
     **dict.fromkeys(("ignore_index", "ignore_class"), (("", "Examples are left out by mask= in the call."),)),
     **dict.fromkeys(("size_average", "reduce"), (("", "Say reduction='mean', 'sum' or 'none'."),)),
     **dict.fromkeys(("mask", "reduction", "empty"), (("", "It is passed to the call."),)),

@@ -274,7 +274,7 @@ class Loss(Traceable, Summable, Probable, Configured):
             mask: true for the examples that count; what the others hold does not matter.
             reduction: ``mean`` (Σwl/Σw, default), ``count_mean`` (Σwl/n), ``sum`` (Σwl), or
                 ``none`` for the array of weighted losses, 0 where masked.
-            empty: what a mean over nothing is: ``error`` (default), ``zero`` or ``nan``.
+            empty: what a cost of nothing is: ``error`` (default), ``zero`` or ``nan``.
             named: inputs by name.
 
         Returns:

@@ -191,8 +191,25 @@ def row_error(
             text += f", whose exponentials sum to {total:g}"
             mend = "subtract the logarithm of that sum"
         other = (mends or {}).get(symbol, "")
+        if turned := _turned(batch, symbol, kind):
+            mend, other = turned, ""
         return DomainError("; ".join(part for part in (text, mend, other) if part))
     raise AssertionError("a row was reported outside the domains, but lies inside")
+
+
+def _turned(batch: Batch, symbol: str, kind: str) -> str:
+    """Return what to write where the first distributions lie along another axis, or an empty string."""
+    if kind not in SUM_TOLERANCES or not batch.size:
+        return ""
+    rows = np.asarray(batch.inputs[symbol][: batch.size]).reshape(*batch.shape, -1)
+    own = rows.ndim - 1 if batch.class_axis is None else batch.class_axis
+    whole = np.moveaxis(rows, -1, own)
+    for axis in range(whole.ndim):
+        first = np.moveaxis(whole, axis, -1)[(slice(_SHOWN),) * (whole.ndim - 1)]
+        with np.errstate(all="ignore"):
+            if axis != own and valid_rows(REFERENCE.xp, first, kind).all():
+                return f"along axis {axis} they do: pass class_axis={axis}"
+    return ""
 
 
 def warn_if_rows_of_probabilities(

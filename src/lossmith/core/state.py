@@ -131,7 +131,7 @@ class CostState:
 
         Args:
             reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n) or ``sum`` (Σwl).
-            empty: what a mean over nothing is: ``error``, ``zero`` or ``nan``.
+            empty: what a cost of nothing is: ``error``, ``zero`` or ``nan``.
 
         Raises:
             EmptyError: when nothing counts and ``empty="error"``.

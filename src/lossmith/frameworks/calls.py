@@ -13,9 +13,9 @@ from lossmith.core.contract import shapes_differ
 from lossmith.core.inputs import JUDGED, Input, bind
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Option
-from lossmith.core.registry import parse
+from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import Words
-from lossmith.errors import DomainError, ParameterError, ShapeError, plural
+from lossmith.errors import DomainError, LossNotFoundError, ParameterError, ShapeError, did_you_mean, plural
 
 Array = Any
 # What frameworks call inputs, by their names in the catalogue; the others keep theirs.
@@ -128,24 +128,35 @@ def called(loss: Loss, owner: str) -> str:
     return f"{owner}({', '.join(chosen)})"
 
 
-def theirs(peer: str, name: str, owner: Callable[[Loss], str] = lambda loss: type(loss).__name__) -> str:
-    """Return what to say of a peer's name for a loss, in the words of the table of peers, or nothing if it has none.
+def instead(peer: str, name: str, label: Callable[[type[Loss]], str] = lambda cls: cls.__name__) -> str:
+    """Return what to write in the place of a name that a face does not have.
 
     Args:
-        peer: which table.
-        name: the name, without those of modules.
-        owner: what makes a loss here.
+        peer: the library, which may have a loss of that name.
+        name: what somebody asks for: that, another name of a loss, or a misspelt one.
+        label: what makes a loss here, by its class.
     """
+    if said := _theirs(peer, name, label):
+        return said
+    try:
+        return f" It is called {label(loss_class(name))!r} here."
+    except LossNotFoundError:
+        return did_you_mean(name, [label(loss_class(known)) for known in names()])
+
+
+def _theirs(peer: str, name: str, label: Callable[[type[Loss]], str]) -> str:
+    """Return what to say of a peer's name for a loss, in the words of the table of peers, or nothing if it has none."""
     table = tomllib.loads(resources.files("lossmith").joinpath(f"peers/{peer}.toml").read_text(encoding="utf-8"))
     for row in table["loss"]:
         if any(full.rpartition(".")[2] == name for full in row["names"]):
             loss, factor = parse(row["ours"]), row.get("factor", 1)
             differs = f", and is {factor} times as large" if factor != 1 else ""
-            said = f" That of {table['peer']} is called {called(loss, owner(loss))} here{differs}."
+            said = f" That of {table['peer']} is called {called(loss, label(type(loss)))} here{differs}."
             if "arguments" in row:  # it takes something else than a target and a prediction
-                arguments = [f"{item.name}=" for item in loss.inputs]
-                said = " ".join((said, f"It takes {', '.join(arguments)}.", *filter(None, [row.get("note")])))
-            return said
+                said += f" It takes {', '.join(f'{item.name}=' for item in loss.inputs)}."
+            for key, function in row.get("takes", {}).items():
+                said += f" It takes the {function} of what that takes as {key}."
+            return f"{said} {row['note']}" if "note" in row and row.keys() & {"arguments", "takes"} else said
     absent = (why for full, why in table["absent"].items() if full.rpartition(".")[2] == name)
     return "".join(f" That of {table['peer']} has no counterpart here ({why})." for why in absent)
 

@@ -15,9 +15,10 @@ from typing import Any
 from lossmith.errors import MissingDependencyError
 
 try:
+    from lossmith.frameworks.calls import instead
     from lossmith.frameworks.keras.configs import register
     from lossmith.frameworks.keras.counting import Check, Invalid
-    from lossmith.frameworks.keras.objects import LossObject, every_class, instead
+    from lossmith.frameworks.keras.objects import LossObject, every_class
 except ModuleNotFoundError as error:
     if error.name != "keras":
         raise
@@ -42,4 +43,4 @@ def loss(
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"module 'lossmith.keras' has no attribute {name!r}.{instead(name, _CLASSES)}")
+    raise AttributeError(f"module 'lossmith.keras' has no attribute {name!r}.{instead('keras', name)}")

@@ -79,7 +79,7 @@ class State:
 
         Args:
             reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n) or ``sum`` (Σwl).
-            empty: what a mean over nothing is: ``zero`` (default), ``nan`` or ``error``, which is NaN while tracing.
+            empty: what a cost of nothing is: ``zero`` (default), ``nan`` or ``error``, which is NaN while tracing.
 
         Raises:
             EmptyError: when nothing counts and ``empty="error"``.

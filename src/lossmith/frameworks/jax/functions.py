@@ -16,8 +16,8 @@ from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import reworded, speaking
-from lossmith.errors import LossNotFoundError, ParameterError, did_you_mean
-from lossmith.frameworks.calls import JAX, bound, in_words, order, theirs
+from lossmith.errors import ParameterError, did_you_mean
+from lossmith.frameworks.calls import JAX, bound, in_words, instead, order
 from lossmith.frameworks.jax import costs
 
 Array = Any
@@ -32,7 +32,7 @@ def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
     Args:
         loss: any loss, or its text, such as ``"huber(delta=1.35)"``.
         given: inputs by place: predictions, then targets, then others as in the catalogue. Divergences take none so.
-        named: inputs by name.
+        named: inputs by name; where predictions are logits, also ``logits`` and ``labels``, as optax says.
 
     Returns:
         An array of the examples' shape: float64 where an input is, else float32. Class weights are in it, and rows
@@ -62,7 +62,7 @@ def cost(
         weight: a weight for each example, at least 0; axes of size 1 broadcast.
         mask: true for the examples that count; what the others hold does not matter.
         reduction: ``mean`` (Σwl/Σw, default), ``count_mean`` (Σwl/n), ``sum`` (Σwl) or ``none`` (wl).
-        empty: what a mean over nothing is: ``zero`` (default), ``nan``, or ``error``, which is NaN while tracing.
+        empty: what a cost of nothing is: ``zero`` (default), ``nan``, or ``error``, which is NaN while tracing.
 
     Raises:
         ShapeError, KindError, ParameterError: also while tracing.
@@ -84,11 +84,22 @@ def state(
         return costs.state(*_call(loss, given, named), weight, mask)
 
 
+_OPTAX = {"logits": "predictions", "predictor_outputs": "predictions", "labels": "targets"}
+"""What optax calls inputs of losses of logits."""
+
+
+def _in_ours(loss: Loss, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments by our names where a loss of logits got arrays by those of optax."""
+    if loss.values.get("prediction") != "logits":
+        return {**named}
+    return {_OPTAX.get(key, key) if _is_array(value) else key: value for key, value in named.items()}
+
+
 def _call(loss: Loss | str, given: Sequence[Array], named: Mapping[str, Array]) -> tuple[Loss, dict[str, Array]]:
     if not isinstance(loss, Loss | str):
         raise ParameterError(f"a loss or its name comes first, then predictions and targets; got {type(loss).__name__}")
     found = parse(loss)
-    return found, bound(found, order(found), JAX, given, named)
+    return found, bound(found, order(found), JAX, given, _in_ours(found, named))
 
 
 @lru_cache
@@ -99,9 +110,11 @@ def function(name: str) -> Callable[..., Array]:
         AttributeError: when no loss has this name.
     """
     if name not in names():
-        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{_instead(name)}")
+        raise AttributeError(
+            f"module {HOME!r} has no attribute {name!r}.{instead('optax', name, lambda cls: cls.name)}"
+        )
     cls = loss_class(name)
-    inputs, declared = in_words(cls(), JAX).keys() | JAX.values(), cls.declared()
+    inputs, declared = in_words(cls(), JAX).keys() | JAX.values() | _OPTAX.keys(), cls.declared()
 
     def made(*given: Array, **named: Array) -> Array:
         with speaking(_WORDS):
@@ -109,6 +122,7 @@ def function(name: str) -> Callable[..., Array]:
             plain = [key for key in declared if key in named and not (key in inputs and _is_array(named[key]))]
             values = {key: _static(cls, key, named.pop(key)) for key in plain}
             loss = cls(**values)
+            named = _in_ours(loss, named)
             taken = len(order(loss)) or len(given)
             known = [*in_words(loss, JAX), *declared]
             if len(given) > taken + len(declared):
@@ -133,16 +147,6 @@ def signature(cls: type[Loss]) -> inspect.Signature:
     inputs = [inspect.Parameter(name, kind) for name in in_words(loss, JAX)]
     values = [inspect.Parameter(key, kind, default=item.default) for key, item in cls.declared().items()]
     return inspect.Signature([*inputs, *values])
-
-
-def _instead(name: str) -> str:
-    """Return what to take in the place of a function of optax, or of another name of a loss."""
-    if said := theirs("optax", name, lambda loss: loss.name):
-        return said
-    try:
-        return f" It is called {loss_class(name).name!r} here."
-    except LossNotFoundError:
-        return did_you_mean(name, names())
 
 
 def _is_array(value: Any) -> bool:

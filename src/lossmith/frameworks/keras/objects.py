@@ -12,7 +12,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
 from lossmith.errors import ParameterError, did_you_mean
-from lossmith.frameworks.calls import settled, theirs
+from lossmith.frameworks.calls import settled
 from lossmith.frameworks.keras import configs, costs
 from lossmith.frameworks.keras.inputs import KEYWORDS, inputs_of, mask_of, words
 
@@ -147,8 +147,3 @@ def every_class() -> dict[str, type[LossObject]]:
     """Return the classes of all losses by their names. Keras reads models of each, so all are there at once."""
     found = [_made(name) for name in names()]
     return {made.__name__: made for made in sorted(found, key=lambda made: made.__name__)}
-
-
-def instead(name: str, known: Mapping[str, Any]) -> str:
-    """Return what to take in the place of a loss of Keras, or of a misspelt name."""
-    return theirs("keras", name) or did_you_mean(name, known)

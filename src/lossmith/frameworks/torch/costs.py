@@ -6,7 +6,7 @@ gradient again gets the second derivatives of the loss itself, so kinks and tail
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any, NoReturn
@@ -30,6 +30,7 @@ Tensor = Any
 
 IN_MEMORY = (torch.Tensor, torch.nn.Parameter)
 """Types of tensors that hold numbers and nothing else."""
+_OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
 @dataclass(eq=False)
@@ -63,11 +64,6 @@ class Call:
         found, by_name = cost_and_slopes(self.loss, given, weight, self.mask, reduction, self.empty, self.wanted)
         kinds = {item.name: tensor.dtype for item, tensor in zip(self.inputs, tensors, strict=True)}
         return found, [_tensor_of(by_name[name], kinds[name]) for name in self.wanted]
-
-    def kind(self, tensors: Sequence[Tensor]) -> Any:
-        """Return the type of the cost: float64 where a prediction has it or it is asked for, else float32."""
-        wide = any(item.predicted and x.dtype == torch.float64 for item, x in zip(self.inputs, tensors, strict=True))
-        return torch.float64 if wide or self.wide else torch.float32
 
     def places(self, found: Sequence[Tensor]) -> list[Tensor | None]:
         """Return what belongs to the wanted inputs in the places of all."""
@@ -127,10 +123,17 @@ def _tensor_of(array: Any, kind: Any) -> Tensor:
     return found if found.dtype == kind else found.to(kind)
 
 
+def kind_of(loss: Loss, tensors: Iterable[Tensor]) -> Any:
+    """Return the type to compute in, and of the cost: float64 where an input of numbers has it, else float32."""
+    kinds = [x.dtype for item, x in zip(loss.inputs, tensors, strict=True) if item.symbol not in loss.class_indices]
+    return torch.float64 if torch.float64 in kinds else torch.float32
+
+
 def array_of(tensor: Tensor) -> Array:
     """Return a tensor's numbers as an array, without a copy where NumPy has the type."""
     plain = tensor.detach().resolve_neg()
-    found: Array = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    strange = plain.is_floating_point() and plain.dtype not in _OF_NUMPY
+    found: Array = (plain.float() if strange else plain).numpy()
     return found
 
 
@@ -254,7 +257,7 @@ def _computed(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tenso
     else:
         given: dict[str, Any] = {**call.arguments(tensors), "weight": call.weight, "mask": call.mask}
         found = call.loss.cost(**given, reduction=call.reduction, empty=call.empty)
-    kind = call.kind(tensors)
+    kind = torch.float64 if call.wide else kind_of(call.loss, tensors)
     cost = torch.scalar_tensor(found, dtype=kind) if isinstance(found, float) else torch.as_tensor(found, dtype=kind)
     return cost, slopes
 

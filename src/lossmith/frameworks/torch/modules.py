@@ -11,11 +11,12 @@ import torch
 
 from lossmith.core.inputs import FOR_COSTS
 from lossmith.core.loss import Loss
+from lossmith.core.parameter import Vector
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
-from lossmith.errors import ShapeError, did_you_mean
-from lossmith.frameworks.calls import TORCH, bound, compares, order, outside, theirs
+from lossmith.errors import ShapeError
+from lossmith.frameworks.calls import TORCH, bound, compares, instead, order, outside
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check, spread
@@ -39,7 +40,8 @@ class LossModule(Holder):
     Losses of other inputs than a prediction and a target take them in the order of the catalogue, predictions first:
     ``(input, target, variance)``, ``(anchor, positive, negative)``. Keywords always work. Divergences take keywords
     alone, since libraries do not agree on which distribution comes first. Vectors of the loss, such as class weights,
-    are buffers: ``.to()`` moves them, ``state_dict`` has them, and what is written into them holds from then on.
+    are buffers: ``.to()`` moves them, ``state_dict`` has them, and what is written into them holds from then on. Other
+    parameters are attributes, as ``delta`` is, which may be changed.
 
     Where classes lie along axis 1, a single example may come without an axis of examples, as ``(K,)`` logits do with
     the class index of shape ``()``. What is spread over the examples, as a variance is, may be a number, and may lack
@@ -49,7 +51,7 @@ class LossModule(Holder):
         loss: the loss, or its text.
         reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n), ``sum`` or ``none``; for divergences also PyTorch's
             ``batchmean``, the sum divided by the length of the first axis, which of two axes is the mean.
-        empty: what a mean over nothing is: ``zero`` (default), ``nan`` or ``error``.
+        empty: what a cost of nothing is: ``zero`` (default), ``nan`` or ``error``.
     """
 
     invalid: Tensor
@@ -247,7 +249,7 @@ def module_class(name: str) -> type[LossModule]:
         AttributeError: when no loss has this name.
     """
     if name not in every_name():
-        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{_instead(name)}")
+        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{instead('torch', name)}")
     cls = loss_class(name)
     changed = {"class_axis": 1} if "class_axis" in cls.declared() else {}
 
@@ -267,14 +269,24 @@ def module_class(name: str) -> type[LossModule]:
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value)
         for key, value in (("reduction", "mean"), ("empty", "zero"))
     ]
-    made = type(name, (LossModule,), {"__init__": __init__, "__doc__": cls.__doc__, "__module__": HOME})
+    body: dict[str, Any] = {"__init__": __init__, "__doc__": cls.__doc__, "__module__": HOME}
+    body |= {key: _option(key) for key, item in cls.declared().items() if not isinstance(item, Vector)}
+    made = type(name, (LossModule,), body)
     made.__signature__ = inspect.Signature([*keywords, *last])  # type: ignore[attr-defined]
     return made
 
 
-def _instead(name: str) -> str:
-    """Return what to take in the place of a loss of PyTorch, or of a misspelt name."""
-    return theirs("torch", name) or did_you_mean(name, every_name())
+def _option(key: str) -> property:
+    """Return a parameter of a loss as an attribute of its module, as ``delta`` of ``torch.nn.HuberLoss`` is one."""
+
+    def value(self: LossModule) -> Any:
+        return self.loss.values[key]
+
+    def change(self: LossModule, value: Any) -> None:
+        self._follow()
+        self.loss = self.loss.replace(**{key: value_of(type(self.loss).__name__, key, value)})
+
+    return property(value, change)
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from lossmith.engines.llvm.exchange import exports
 from lossmith.engines.numpy import BLOCK
 from lossmith.engines.torch import times
 from lossmith.errors import LossmithError
-from lossmith.frameworks.torch.costs import IN_MEMORY, Call, scaled, weighted
+from lossmith.frameworks.torch.costs import IN_MEMORY, Call, kind_of, scaled, weighted
 from lossmith.structures.plain import LARGEST
 
 Tensor = Any
@@ -139,7 +139,7 @@ class Quick:
         mean, known = self._reduction != "sum", ways.made.get(like)
         new = like not in ways.made and _EXPORT  # without that no function could read tensors
         if new and (enter := self._plain.again(given, ways.wanted, mean=mean, export=_EXPORT)):
-            known = ways.remember(like, (enter, lead.dtype))
+            known = ways.remember(like, (enter, kind_of(self._loss, tensors)))
         if known is not None and known not in ways.tried:
             ways.tried.insert(0, known)
             del ways.tried[TRIED:]
@@ -152,7 +152,7 @@ class Quick:
         found = _by_arrays(self._loss, mean, ways.wanted, given)
         if found and known is None:  # else it is this call that is not plain
             ways.remember(like, None)
-        return found and (found, lead.dtype)
+        return found and (found, kind_of(self._loss, tensors))
 
     def again(self, tensors: Sequence[Tensor], wanted: Sequence[int]) -> list[Tensor]:
         """Return the gradients by some inputs, to be differentiated again."""

@@ -21,6 +21,8 @@ def check(owner: str, name: str, value: Any, *, predicted: bool) -> None:
     """
     if not isinstance(value, torch.Tensor):
         raise KindError(f"{owner}: {name} must be a tensor, got {type(value).__name__}; pass torch.as_tensor(...)")
+    if value.is_nested:
+        raise KindError(f"{owner}: {name} is a nested tensor; pass {name}.to_padded_tensor(0), and a mask= of its rows")
     if value.layout != torch.strided:
         raise KindError(f"{owner}: {name} is {value.layout}; pass {name}.to_dense()")
     if predicted and not value.is_floating_point() and not value.is_complex():

@@ -78,7 +78,7 @@ class State:
 
         Args:
             reduction: ``mean`` (Σwl/Σw), ``count_mean`` (Σwl/n) or ``sum`` (Σwl).
-            empty: what a mean over nothing is: ``zero`` (default), ``nan`` or ``error``.
+            empty: what a cost of nothing is: ``zero`` (default), ``nan`` or ``error``.
 
         Raises:
             EmptyError: when nothing counts and ``empty="error"``.

@@ -20,6 +20,7 @@ from lossmith.engines.torch import FUNCTIONS, PLAIN, times
 from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError
 from lossmith.frameworks.calls import aligned
+from lossmith.frameworks.torch.costs import kind_of
 from lossmith.frameworks.torch.refusals import elsewhere, no_gradient
 
 Tensor = Any
@@ -46,12 +47,10 @@ class Sums(NamedTuple):
         """Return the cost; see ``Loss.cost``, but that ``empty="error"`` gives NaN."""
         if reduction == "none":
             return self.losses
-        total = self.total
-        if reduction != "sum":
-            below = self.weight if reduction == "mean" else self.count.to(total.dtype)
-            nothing = 0.0 if empty == "zero" else math.nan
-            total = torch.where(below == 0, nothing, total / torch.where(below == 0, 1.0, below))  # below may be NaN
-        return total.to(self.losses.dtype)
+        counted = self.weight if reduction == "mean" else self.count.to(self.total.dtype)
+        nothing = counted == 0  # what is no number is not nothing
+        total = self.total if reduction == "sum" else self.total / torch.where(nothing, 1.0, counted)
+        return torch.where(nothing, 0.0 if empty == "zero" else math.nan, total).to(self.losses.dtype)
 
 
 def sums(
@@ -111,8 +110,7 @@ def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
             raise elsewhere(owner, item.name, tensor, given[first], first)
         if tensor.requires_grad and not item.predicted and torch.is_grad_enabled():
             raise no_gradient(owner, item.name)
-    numbers = [given[item.name] for item in loss.inputs if item.symbol not in indices]
-    kind = torch.float64 if any(x.dtype == torch.float64 for x in numbers) else torch.float32
+    kind = kind_of(loss, [given[item.name] for item in loss.inputs])
     lined_up = zip(loss.inputs, aligned(loss, given, FUNCTIONS), strict=True)
     return [_index(tensor) if item.symbol in indices else tensor.to(kind) for item, tensor in lined_up]
 

@@ -9,6 +9,7 @@ import torch
 
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
+from lossmith.core.registry import parse
 from lossmith.errors import KindError
 from lossmith.frameworks.torch.refusals import no_gradient
 from lossmith.structures.composite import COUNTING, Sum
@@ -27,10 +28,20 @@ class Holder(torch.nn.Module):
     of their term in their name: ``prior_0``, ``prior_1``.
     """
 
-    loss: Loss
+    @property
+    def loss(self) -> Loss:
+        """The loss; another may be assigned, or its text."""
+        return self._loss
+
+    @loss.setter
+    def loss(self, loss: Loss | str) -> None:
+        for name in self._numbers:
+            del self._buffers[name]
+        self._hold(parse(loss))
+        self._prepare()
 
     def _hold(self, loss: Loss) -> None:
-        self.loss = self._template = loss  # equal terms become one, so the loss of the day may have fewer
+        self._loss = self._template = loss  # equal terms become one, so the loss of the day may have fewer
         vectors = _vectors_of(loss)
         self._numbers: Numbers = {**vectors}
         for name, numbers in vectors.items():
@@ -52,7 +63,7 @@ class Holder(torch.nn.Module):
             return
         numbers = {name: None if x is None else tuple(x.tolist()) for name, (x, _) in now.items()}
         if numbers != self._numbers:  # others write what is there
-            self.loss, self._numbers = _with(self._template, numbers), numbers
+            self._loss, self._numbers = _with(self._template, numbers), numbers
             self._prepare()
         self._marks = now
 

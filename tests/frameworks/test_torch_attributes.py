@@ -1,0 +1,90 @@
+"""What modules show and let change of their loss, and the type and the cost of what is unusual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import lossmith as lm
+import lossmith.torch as lt
+
+X, Y = torch.linspace(-3, 3, 6), torch.linspace(2, -1, 6)
+WAYS: dict[str, Callable[..., torch.Tensor]] = {
+    "plain": lambda module, *given: module(*given),
+    "masked": lambda module, *given: module(*given, mask=torch.ones(given[-1].shape, dtype=torch.bool)),
+    "traced": lambda module, *given: torch.func.grad_and_value(module)(*given)[1],
+}
+
+
+def test_parameters_are_attributes_as_those_of_pytorch_are() -> None:
+    module, peer = lt.Huber(delta=2.0), torch.nn.HuberLoss(delta=2.0)
+    module(X, Y)  # what plain calls remember must not outlive it
+    for _ in range(2):
+        assert module.delta == peer.delta
+        torch.testing.assert_close(module(X, Y), peer(X, Y))
+        torch.testing.assert_close(torch.vmap(module)(X[None], Y[None])[0], peer(X, Y))
+        module.delta = peer.delta = 0.5
+    with pytest.raises(lm.ParameterError, match="delta must lie in"):
+        module.delta = -1
+    assert module.delta == 0.5
+    smoothed = lt.SparseCategoricalCrossEntropy(class_weight=[1.0, 2.0])
+    smoothed.class_weight.fill_(3)
+    smoothed.label_smoothing = 0.1
+    assert smoothed.loss == lm.SparseCategoricalCrossEntropy(class_axis=1, label_smoothing=0.1, class_weight=(3, 3))
+
+
+def test_another_loss_may_be_assigned() -> None:
+    module = lt.module(lm.SparseCategoricalCrossEntropy(class_weight=(1, 2)))
+    module.loss = "huber(delta=2)"
+    torch.testing.assert_close(module(X, Y), lt.Huber(2.0)(X, Y))
+    assert not module.state_dict()
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_float64_among_the_inputs_makes_a_float64_cost(way: Callable[..., torch.Tensor]) -> None:
+    wide = Y.double() / 3
+    found = way(lt.Huber(), X, wide)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, torch.nn.HuberLoss()(X.double(), wide), rtol=1e-14, atol=0)
+    assert way(lt.Huber(), X, Y).dtype == torch.float32
+    labels = torch.tensor([1.0, 0.0], dtype=torch.float64)  # class indices are no numbers to compute with
+    assert way(lt.SparseCategoricalCrossEntropy(), X.reshape(2, 3), labels).dtype == torch.float32
+
+
+@pytest.mark.parametrize("reduction", ["mean", "count_mean", "sum"])
+@pytest.mark.parametrize("empty", ["zero", "nan"])
+def test_nothing_costs_the_same_in_memory_and_traced(reduction: str, empty: str) -> None:
+    module = lt.Huber(reduction=reduction, empty=empty)
+    for way in WAYS.values():
+        assert way(module, X[:0], Y[:0]).isnan() == (empty == "nan")
+
+
+def test_floats_that_numpy_does_not_have_are_computed_in_single_precision() -> None:
+    x = X.to(torch.float8_e4m3fn)
+    torch.testing.assert_close(lt.Huber()(x, Y), lt.Huber()(x.float(), Y))
+
+
+WORDS = torch.tensor([0.5, 0.25, 0.25]).expand(2, 1, 3)
+SAID: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: lt.mse, AttributeError, "It is called 'SquaredError' here."),
+    (lambda: lt.huber, AttributeError, "It is called 'Huber' here."),
+    (lambda: lt.NLLLoss, AttributeError, "It takes the exp of what that takes as y_pred. Predictions are log-prob"),
+    (lambda: lt.Triplet(swap=True), lm.ParameterError, "The negative is compared with the anchor alone."),
+    (lambda: lt.Triplet(p=2), lm.ParameterError, "Say distance='euclidean', which is the default and p=2"),
+    (lambda: lt.Triplet(eps=0), lm.ParameterError, "embeddings that coincide have a distance of 0"),
+    (lambda: lt.KLDivergence()(p=WORDS, q=WORDS), lm.DomainError, "; along axis 2 they do: pass class_axis=2"),
+    (lambda: lt.Huber()(X + 1j, Y), lm.KindError, "(the first is (-3+1j))"),
+    (lambda: lt.Huber()(torch.nested.as_nested_tensor([X, Y]), Y), lm.KindError, "input is a nested tensor; pass"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("case", SAID, ids=lambda case: case[2])
+def test_it_is_said_what_to_write_instead(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
+    call, error, text = case
+    with pytest.raises(error) as raised:
+        call()
+    assert text in str(raised.value)
