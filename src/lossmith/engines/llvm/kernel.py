@@ -61,7 +61,7 @@ def _registers(program: Program, form: Form, bits: int) -> int:
     """
     if is_arithmetic(program):  # and doubles stored as floats would be half cache lines, which are streamed slowly
         return 2 if form.kind == "double" and set(form.taken) == {"float"} else 1
-    return 4 if form.large and form.spoils and form.kind == "float" and bits <= 256 else 2
+    return 4 if form.large and form.kind == "float" and not form.weighted and not form.masked and bits <= 256 else 2
 
 
 class Ready:

@@ -85,7 +85,7 @@ class _Vector:
     def __init__(self, program: Program, form: Form, width: int, registers: int) -> None:
         self.body = Vector(form.kind, width, "v", "vectors", registers=registers)
         self.form, self.ahead = form, form.large and is_arithmetic(program)
-        self.sums = max(1, registers // SUMMED)
+        self.sums = max(1, registers // SUMMED) if form.summed else 1
         finite, others = conditions(program) if form.spoils else ([], [])
         self.told = set(finite) & told_by(program, "value") if finite else set[int]()
         self.untold = [place for place in finite if place not in self.told]
