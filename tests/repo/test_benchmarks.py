@@ -14,7 +14,7 @@ SCRIPTS = {
     "kernels": ["--only", "huber", "--only", "kl_divergence", "--calls", "2"],
     "ways": ["--size", "300000", "--rounds", "1"],
     "switch": ["--only", "huber"],
-    "boosting": ["--speed", "--rows", "2e4", "--trees", "2", "--rounds", "1"],
+    "boosting": ["--speed", "--rows", "4e3", "--trees", "2", "--rounds", "1"],
     "constants": ["--rows", "500", "--rounds", "1"],
     "linear": ["--rows", "300", "--rounds", "1"],
     "cpu": [
