@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -179,16 +180,19 @@ def test_sums_are_the_same_bits_for_any_threads_and_any_split_at_blocks(kind: Ki
 
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 32, 48, 63, 2 * reference.BLOCK + 24])
 @pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize("summed", [False, True])
-def test_arrays_that_are_large_have_the_same_bits(kind: Kind, rows: int, summed: bool) -> None:
+@pytest.mark.parametrize("way", ["apart", "summed", "weighted", "masked"])
+def test_arrays_that_are_large_have_the_same_bits(kind: Kind, rows: int, way: str) -> None:
     loss, names = lm.LogCosh(), ("gradient:f",)
     rng, found = np.random.default_rng(rows), []
     inputs = [(rng.normal(size=rows) * 10 ** rng.uniform(-9, 6, rows)).astype(TYPES[kind]) for _ in range(2)]
+    weight = rng.random(rows) if way == "weighted" else None
+    mask = rng.random(rows) < 0.7 if way == "masked" else None
+    form = Form(kind, names, way != "apart", weighted=weight is not None, masked=mask is not None, tame=True)
     program = loss.part("value", *names, "valid")
     for large in (False, True):
         outputs = [np.empty(rows, TYPES[kind]) for _ in names]
-        made = kernel(program, Form(kind, names, summed=summed, tame=True, large=large))
-        left = Ready(made, loss.free_parameters).run(inputs, outputs)
+        made = kernel(program, replace(form, large=large))
+        left = Ready(made, loss.free_parameters).run(inputs, outputs, weight, mask)
         found.append((left.tolist(), [array.tolist() for array in outputs]))
     assert found[0] == found[1]
 

@@ -70,7 +70,9 @@ def test_every_way_to_a_derivative_gives_that_of_pytorch(
 
 
 def test_a_third_derivative_is_right_or_refused() -> None:
-    third = lambda cost: torch.func.jacrev(torch.func.jacrev(torch.func.grad(cost)))(LOGITS)  # noqa: E731
+    def third(cost: Cost) -> torch.Tensor:
+        return torch.func.jacrev(torch.func.jacrev(torch.func.grad(cost)))(LOGITS)
+
     # The formula of a cross-entropy is linear in what softmax gives, and that has all derivatives.
     torch.testing.assert_close(third(PAIRS["classes"][1]), third(PAIRS["classes"][0]))
     with pytest.raises(lm.ProgramError, match="no third one"):

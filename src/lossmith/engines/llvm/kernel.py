@@ -56,12 +56,12 @@ class Kernel:
 def _registers(program: Program, form: Form, bits: int) -> int:
     """Return how many registers a vector takes.
 
-    While a chain of products waits in one, others go on. Four are worth half as long a compilation again where many
-    numbers come: of floats, since numbers of doubles leave no room for them, and not where registers are longer.
+    While a chain of products waits in one, others go on. Four take longer to compile, which pays where many numbers
+    come; doubles gain little by them, and where registers are longer nobody has measured.
     """
     if is_arithmetic(program):  # and doubles stored as floats would be half cache lines, which are streamed slowly
         return 2 if form.kind == "double" and set(form.taken) == {"float"} else 1
-    return 4 if form.large and form.kind == "float" and not form.weighted and not form.masked and bits <= 256 else 2
+    return 4 if form.large and form.kind == "float" and bits <= 256 else 2
 
 
 class Ready:
