@@ -19,6 +19,7 @@ import lossmith as lm
 import lossmith.torch as lt
 from lossmith import Loss
 from lossmith.certify.samples import axis_of
+from lossmith.core.memory import LARGE, SPARE
 from lossmith.engines import choice
 from lossmith.frameworks.torch import modules, quick
 from tests.frameworks.test_torch import by_name, learning, tensors
@@ -309,3 +310,14 @@ def test_gradients_that_nobody_wants_are_not_computed(loss: Loss, count: int, mo
         assert [name for name, leaf in leaves.items() if leaf.grad is not None] == wanted
     torch.testing.assert_close(*found)
     assert asked[-1:] == [{f"gradient:{loss.predicted[-1].symbol}"}] * (count > 40)  # few went a shorter way
+
+
+@pytest.mark.skipif(not SPARE.can_keep, reason="this system has no mark for memory that is free")
+def test_large_gradients_of_a_loop_lie_in_memory_that_is_kept() -> None:
+    SPARE.clear()
+    f = torch.zeros(LARGE // 4, requires_grad=True)
+    lt.Huber()(f, torch.ones(LARGE // 4)).backward()
+    assert SPARE.kept == 0
+    f.grad = None
+    assert SPARE.kept >= LARGE
+    SPARE.clear()

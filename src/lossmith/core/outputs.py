@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.inputs import Input
+from lossmith.core.memory import bytes_for
 from lossmith.errors import ParameterError
 
 Array = npt.NDArray[Any]
@@ -138,6 +139,6 @@ def set_apart(shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", 
     read for one that is being written. All large arrays of NumPy begin at one place, near the start of a page.
     """
     size = math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + 2 * _PAGE, np.uint8)
+    raw = bytes_for(size + 2 * _PAGE)
     start = -raw.ctypes.data % _PAGE + (1 + next(_TURNS) % _PLACES) * (_PAGE // (1 + _PLACES))
     return raw[start : start + size].view(dtype).reshape(shape, order=order)
