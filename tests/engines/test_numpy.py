@@ -103,6 +103,16 @@ def test_the_branch_not_taken_never_shows() -> None:
     np.testing.assert_array_equal(got["w"], [0, 0, 0, 0.5])
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_number_with_a_slope_is_an_array_too(rows: int) -> None:
+    def function(ops: Ops, s: Any) -> dict[str, Any]:
+        same = ops.sloped(s["c"], s["a"], s["a"])
+        return {"same": same, "twice": same + s["c"]}
+
+    _, _, got = next(engine.stream(trace(function, ("a",), ("c",)), [np.ones(rows)], {"c": 1.25}))
+    assert [(name, array.tolist()) for name, array in got.items()] == [("same", [1.25] * rows), ("twice", [2.5] * rows)]
+
+
 def test_no_warning_leaks_and_the_callers_settings_stay() -> None:
     program = trace(lambda ops, s: {"v": ops.log(s["a"]) / s["a"]}, ("a",))
     with warnings.catch_warnings(), np.errstate(all="raise"):

@@ -62,8 +62,7 @@ def _logcosh(x: Array, out: Array | None = None) -> Array:
 
 
 def _sloped(value: Array, slope: Array, of: Array, out: Array | None = None) -> Array:
-    same: Array = np.positive(value, out=out)
-    return same
+    return store(np.array(np.broadcast_to(value, np.broadcast_shapes(value.shape, slope.shape, of.shape))), out)
 
 
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:

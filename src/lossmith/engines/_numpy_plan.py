@@ -96,7 +96,7 @@ class Graph:
         if number in self._tests:
             return self._leaf("finite", self._of[self._tests[number]])
         if op in ("hold", "sloped"):
-            return given[0]
+            return self._leaf("filled", 0, given[0]) if self.nodes[given[0]][0] == "uniform" else given[0]
         if number in self._plain:
             return self._leaf("mul", *given)
         if op in COMPOSED:
