@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import lossmith as lm
 from lossmith.engines import facts
 from lossmith.engines import numpy as reference
 from lossmith.engines.arrays import Formula
-from lossmith.engines.operations import OPERATIONS
+from lossmith.engines.choice import using
+from lossmith.engines.operations import OPERATIONS, recipe
 from lossmith.engines.regimes import decided
 from lossmith.program import Ops, Program, Value, trace
 from lossmith.structures.pointwise import Pointwise
@@ -44,7 +46,7 @@ def valid_inputs(loss: Pointwise, rows: int = 2000) -> list[np.ndarray]:
     return found
 
 
-def untrue(loss: Pointwise, ranges: dict[int, facts.Range]) -> list[str]:
+def untrue(loss: Pointwise, ranges: dict[int, facts.Range], numbers: Collection[int] = ()) -> list[str]:
     """Return the values that are not what was said of them."""
     program, inputs = shown(whole(loss)), valid_inputs(loss)
     with np.errstate(all="ignore"):
@@ -55,13 +57,36 @@ def untrue(loss: Pointwise, ranges: dict[int, facts.Range]) -> list[str]:
         got = values.get(f"%{number}")
         if got is not None and not (np.isfinite(got) & (got >= low) & (got <= high)).all():
             wrong.append(f"%{number} is not within {low}, {high}")
+    wrong += [f"%{number} is no number" for number in numbers if np.isnan(values.get(f"%{number}", 0.0)).any()]
     return wrong
 
 
 @pytest.mark.parametrize("loss", FORMS, ids=str)
 def test_what_is_said_of_values_is_true(loss: Pointwise) -> None:
     tame = all(map(math.isfinite, loss.free_parameters.values()))
-    assert untrue(loss, facts.ranges(whole(loss), tame=tame)) == []
+    known = facts.ranges(whole(loss), tame=tame)
+    assert untrue(loss, known, facts.numbers(whole(loss), known)) == []
+
+
+def test_what_may_be_infinite_is_a_number() -> None:
+    program = whole(lm.AbsoluteError())
+    known = facts.ranges(program)
+    residual = next(n for n, step in enumerate(program.steps, start=program.first_step) if step.op == "sub")
+    assert residual in facts.numbers(program, known) - known.keys()
+
+
+@pytest.mark.parametrize("text", ["min(f, y)", "max(y, f)", "abs(f - y)", "abs(f) + min(y, f - y)"])
+def test_numbers_have_the_same_signs_and_the_same_smaller_one_without_a_look(text: str) -> None:
+    loss = lm.formula(text)
+    made = [make for _, make, _ in recipe(loss.part("value", "gradient:f", "valid"), watched=True)]
+    assert not {OPERATIONS[op] for op in ("min", "max", "sign")} & {*made}
+    y, f = (np.tile(x, 30) for x in zip(*itertools.product(EXTREMES, EXTREMES), strict=True))
+    found = []
+    for name in ("numpy", "llvm"):
+        with using(name):
+            found.append(loss.evaluate(y, f, outputs=("losses", "gradient")))
+    for part, values in found[0].items():
+        np.testing.assert_array_equal(values.view(np.int64), found[1][part].view(np.int64))
 
 
 def test_a_wrong_fact_is_found() -> None:
@@ -69,6 +94,8 @@ def test_a_wrong_fact_is_found() -> None:
     known = facts.ranges(whole(loss), tame=True)
     number = next(n for n, bounds in known.items() if bounds[1] == math.inf and n >= whole(loss).first_step)
     assert untrue(loss, {**known, number: (0.0, 5.0)})
+    product = lm.formula("exp(abs(f)) * where(f > 0, 0, 1) + f - f")  # infinity times zero, in a branch
+    assert untrue(product, {}, range(len(whole(product).types)))
 
 
 def test_targets_and_predictions_of_cross_entropy_are_known() -> None:
@@ -138,6 +165,15 @@ def test_a_kernel_serves_all_parameters_that_ask_for_the_same_form() -> None:
     forms = [decided(program, tuple(lm.Asymmetric(shift=shift).free_parameters.items())) for shift in (0.05, 0.2, 0.0)]
     assert forms[0] == forms[1]
     assert len(forms[2].steps) < len(forms[0].steps) < len(program.steps)
+
+
+def test_nothing_is_multiplied_or_divided_by_one() -> None:
+    program = whole(lm.GemanMcClure())
+    one, two, three = (decided(program, (("scale", scale),)) for scale in (1.0, 2.0, 3.0))
+    assert two == three
+    assert {step.op for step in two.steps} - {step.op for step in one.steps} >= {"mul", "div"}
+    turned = trace(lambda ops, s: {"v": s["k"] * s["a"] - 1 / (s["k"] / s["a"])}, ("a",), ("k",))
+    assert [step.op for step in decided(turned, (("k", 1.0),)).steps] == ["div", "div", "sub"]
 
 
 def test_a_parameter_that_makes_it_easy_is_a_number_of_the_program() -> None:

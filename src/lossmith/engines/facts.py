@@ -42,6 +42,16 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
     return found
 
 
+def numbers(program: Program, known: Mapping[int, Range]) -> set[int]:
+    """Return what is never no number, by its number, given what is known to be finite; it may be infinite."""
+    found = set(known)
+    for number, step in enumerate(program.steps, start=program.first_step):
+        given = step.args[1:] if step.op in _CHOICES else step.args
+        if (step.op in _FINITE and known.keys() >= {*given}) or (step.op in _KEEPING and found >= {*given}):
+            found.add(number)
+    return found
+
+
 def finite_tests(program: Program) -> dict[int, int]:
     """Return the conditions that say no more than that a value is finite, with the number of that value."""
     fixed = len(program.inputs) + len(program.parameters)
@@ -101,6 +111,10 @@ PASSING = frozenset({
 })  # fmt: skip
 """Instructions whose result is no number where one of their arguments is none."""
 _CHOICES = ("where", "alike")
+_FINITE = frozenset({"add", "sub", "mul"})
+"""Instructions whose result is a number where all arguments are finite."""
+_KEEPING = frozenset({"abs", "alike", "hold", "max", "min", "neg", "sign", "where"})
+"""Instructions whose result is a number where those of their arguments that it may be are."""
 _OPEN = frozenset({"abs", "add", "hold", "mul", "neg", "sub"})
 """Instructions whose result is infinite or no number where one of their arguments is."""
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from lossmith.engines import composites
 from lossmith.engines.arithmetic import Arithmetic, Lanes
-from lossmith.engines.facts import WHOLE, finite_tests, plain_products, powers, ranges
+from lossmith.engines.facts import WHOLE, finite_tests, numbers, plain_products, powers, ranges
 from lossmith.program import TABLE, Program
 
 
@@ -90,17 +90,18 @@ Step = tuple[int, Callable[..., Lanes], tuple[int, ...]]
 
 
 @lru_cache(maxsize=1024)
-def recipe(program: Program, *, tame: bool = False) -> tuple[Step, ...]:
+def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tuple[Step, ...]:
     """Return the steps of a program that are not the same for every example.
 
     Args:
         program: the program.
         tame: whether all parameters are finite.
+        watched: whether somebody else sees inputs that are no numbers, so that results need not show them.
     """
     fixed = len(program.inputs) + len(program.parameters)
     constants = {fixed + n: constant for n, constant in enumerate(program.constants)}
     finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
-    plain = plain_products(program, known)
+    plain, sure = plain_products(program, known), numbers(program, known)
     found: list[Step] = []
     for number, step in enumerate(program.steps, start=program.first_step):
         if program.uniform[number]:
@@ -110,6 +111,8 @@ def recipe(program: Program, *, tame: bool = False) -> tuple[Step, ...]:
             found.append((number, _is_finite, (finite[number],)))
         elif what and constants.get(exponent) in WHOLE:
             found.append((number, _BASES[what], (of, exponent)))
+        elif watched and step.op in _OF_NUMBERS and sure.issuperset(step.args):
+            found.append((number, _OF_NUMBERS[step.op], step.args))
         elif number in plain:
             found.append((number, OPERATIONS["mul"], step.args))
         elif step.op == "mul0" and all(arg in known for arg in step.args):
@@ -127,6 +130,14 @@ def _is_finite(b: Arithmetic, a: Lanes) -> Lanes:
     return b.abs(a) < math.inf
 
 
+_OF_NUMBERS: Mapping[str, Callable[..., Lanes]] = {
+    "sign": lambda b, a: b.select(b.equal(a, 0.0), 0.0, b.copysign(b.number(1.0), a)),
+    "min": lambda b, a, c: b.select(a < c, a, c),
+    "max": lambda b, a, c: b.select(a > c, a, c),
+}
+"""Instructions that need no look for what is no number."""
+
+
 _BASES: Mapping[str, Callable[..., Lanes]] = {
     "sigmoid": lambda b, a, exponent: b.pow(b.sigmoid(-a), exponent),
     "one_more": lambda b, a, exponent: b.pow(a + 1.0, exponent),
@@ -136,7 +147,7 @@ _BASES: Mapping[str, Callable[..., Lanes]] = {
 def evaluate(
     b: Arithmetic, program: Program, inputs: Sequence[Lanes], uniform: Mapping[int, Lanes], *, tame: bool = False
 ) -> dict[str, Lanes]:
-    """Return the outputs of a program.
+    """Return the outputs of a program, where somebody else sees inputs that are no numbers.
 
     Args:
         b: what computes.
@@ -148,7 +159,7 @@ def evaluate(
     values: dict[int, Lanes] = {**dict(enumerate(inputs)), **uniform}
     fixed = len(program.inputs) + len(program.parameters)
     values |= {fixed + n: b.number(constant) for n, constant in enumerate(program.constants)}
-    for number, make, arguments in recipe(program, tame=tame):
+    for number, make, arguments in recipe(program, tame=tame, watched=True):
         if number not in values:
             values[number] = make(b, *(values[argument] for argument in arguments))
     return {name: values[number] for name, number in program.outputs}

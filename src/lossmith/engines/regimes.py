@@ -19,9 +19,12 @@ def decided(program: Program, parameters: tuple[tuple[str, float], ...]) -> Prog
     """Return the part of a program that these parameters need: the same one for all that decide alike."""
     values = _uniform(program, parameters)
     truths = tuple((number, bool(value)) for number, value in values.items() if program.types[number] == "bool")
-    zeros = frozenset(n for n, value in values.items() if program.types[n] == "real" and value == 0)
-    if truths or zeros:
-        program = _with(program, truths, zeros)
+    zeros, ones = (
+        frozenset(n for n, value in values.items() if program.types[n] == "real" and value == wanted)
+        for wanted in (0, 1)
+    )
+    if truths or zeros or ones:
+        program = _with(program, truths, zeros, ones)
         values = _uniform(program, parameters)
     easy = tuple((place, value) for place, wanted in _asked(program) if (value := values.get(place[2])) in wanted)
     return _with_constants(program, easy) if easy else program
@@ -36,6 +39,7 @@ def _uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> dic
 EASY = {
     "pow": WHOLE | {-1.0, 0.5},
     **dict.fromkeys(("bowl", "bowl_slope", "bowl_curvature"), frozenset((-2.0, 0.0, 1.0))),
+    **dict.fromkeys(("bell_bowl", "bell_slope", "bell_curvature", "log1p_bowl", "harmonic"), frozenset((1.0,))),
 }
 """Second arguments with which an instruction is a few of the simplest ones; see ``math.py`` and ``composites.py``."""
 
@@ -69,8 +73,11 @@ def _with_constants(program: Program, easy: tuple[tuple[tuple[int, int, int], fl
 
 
 @lru_cache(maxsize=1024)
-def _with(program: Program, truths: tuple[tuple[int, bool], ...], zeros: frozenset[int]) -> Program:
-    """Return a program in which choices by known truth values are made, and an exact zero wins where it is to win."""
+def _with(
+    program: Program, truths: tuple[tuple[int, bool], ...], zeros: frozenset[int], ones: frozenset[int]
+) -> Program:
+    """Return a program in which choices by known truth values are made, an exact zero wins where it is to win, and
+    nothing is multiplied or divided by one."""
     known = dict(truths)
     instead: dict[int, int] = {}
     steps = list(program.steps)
@@ -81,6 +88,10 @@ def _with(program: Program, truths: tuple[tuple[int, bool], ...], zeros: frozens
             instead[number] = args[1] if known[args[0]] else args[2]
         elif step.op == "mul0" and (zero := [arg for arg in args if arg in zeros]):
             instead[number] = zero[0]
+        elif step.op in ("mul", "div") and args[1] in ones:
+            instead[number] = args[0]
+        elif step.op == "mul" and args[0] in ones:
+            instead[number] = args[1]
         elif step.op in ("both", "either") and any(arg in known for arg in args):
             sure = [known[arg] for arg in args if arg in known]
             rest = [arg for arg in args if arg not in known]

@@ -191,6 +191,8 @@ class Body:
 
     def apply(self, op: str, a: Lanes, b: Lanes) -> Lanes:
         """Return an operation of two vectors."""
+        if op in ("fmul", "fdiv") and self.constant(b) == 1:
+            return a
         if op in _COMMUTATIVE and a.name > b.name:
             a, b = b, a
         return self.write(a.type, f"{op} {a.type} {a.name}, {b.name}")
