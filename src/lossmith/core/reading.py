@@ -171,10 +171,17 @@ def _piecewise(sympy: Any, condition: Any, a: Any, b: Any) -> Any:
     """Return the branches, with the conditions as the formula wrote them, or the one branch that there really is."""
     if condition in (sympy.true, sympy.false):
         return a if condition == sympy.true else b
+    a, b = (_known(sympy, branch, condition, place) for place, branch in enumerate((a, b)))
     branches = _needed(sympy, condition, a, b)
     if len(branches) == 1:
         return branches[0]
     return sympy.Piecewise((a, condition), (b, True), evaluate=False)
+
+
+def _known(sympy: Any, branch: Any, condition: Any, place: int) -> Any:
+    """Return a branch in which the same condition decides no more."""
+    inner = [found for found in branch.atoms(sympy.Piecewise) if found.args[0].cond == condition]
+    return branch.xreplace({found: found.args[place].expr for found in inner})
 
 
 @lru_cache(maxsize=256)  # which is drawn at several widths, and as LaTeX besides

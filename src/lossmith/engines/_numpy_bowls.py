@@ -165,7 +165,7 @@ def _halves(x: Array) -> tuple[Array, Array]:
 def biweight(a: Array, b: Array, out: Array | None = None) -> Array:
     """Half of a² near zero, b² / 6 at b."""
     _, left = _biweight_parts(a, b)
-    return store(a * (a * (1 + left + left * left)) / 6, out)
+    return store(a * (a * (1 + left + left * left)) * (1 / 6), out)
 
 
 def biweight_slope(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -183,8 +183,9 @@ def biweight_curvature(a: Array, b: Array, out: Array | None = None) -> Array:
 def _biweight_parts(a: Array, b: Array) -> tuple[Array, Array]:
     """Return (a / b)², and 1 - (a / b)² with its digits where it vanishes."""
     size = np.abs(a)
-    square = np.square(size / b)
-    return square, np.where(square < 0.25, 1 - square, (b - size) / b * ((b + size) / b))
+    ratio = size / b
+    square = np.square(ratio)
+    return square, np.where(square < 0.25, 1 - square, (b - size) / b * (1 + ratio))
 
 
 def log1p_bowl(a: Array, b: Array, out: Array | None = None) -> Array:

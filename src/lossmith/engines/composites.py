@@ -158,13 +158,13 @@ def _biweight_parts(b: Arithmetic, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes]:
     size = b.abs(a)
     ratio = size / c
     square = ratio * ratio
-    return square, b.select(square < 0.25, 1.0 - square, (c - size) / c * ((c + size) / c))
+    return square, b.select(square < 0.25, 1.0 - square, (c - size) / c * (ratio + 1.0))
 
 
 def biweight(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c² / 6 (1 - (1 - (a / c)²)³)."""
     _, left = _biweight_parts(b, a, c)
-    return a * (a * (1.0 + left + left * left)) / 6.0
+    return a * (a * (1.0 + left + left * left)) * (1 / 6)
 
 
 def biweight_slope(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
@@ -182,15 +182,15 @@ def biweight_curvature(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
 def log1p_bowl(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c (a - c log(1 + a / c)) for a of at least zero."""
     x = a / c
-    _, gap = b.atanh_gap(b.smallest(x, 1.0))
+    t, gap = b.atanh_gap(b.smallest(x, 1.0))
     far = c * b.select(a < _INF, a - c * b.log1p(x), a)
-    return b.select(x < 1.0, a / (x + 2.0) * (a - c * gap), far)
+    return b.select(x < 1.0, c * t * (a - c * gap), far)
 
 
 def harmonic(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
-    """Return a c / (a + c)."""
-    small, large = b.select(a < c, a, c), b.select(a < c, c, a)
-    return small / (small / large + 1.0)
+    """Return a c / (a + c) for a of at least zero."""
+    ratio = a / c
+    return b.select(ratio < _INF, a / (ratio + 1.0), c)
 
 
 def log1p_difference(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:

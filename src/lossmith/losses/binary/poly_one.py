@@ -72,7 +72,8 @@ class PolyOne(SoftBinary):
         # Near certainty -log p and q are almost equal, and epsilon can be -1: -log p - q and q are never negative.
         unsure, epsilon = q > 0.5, self.epsilon
         rest = ops.log1p_excess(-q) + (1 + epsilon) * q
-        value = ops.alike(unsure, ops.mul0(share, -log_p) + share * (epsilon * q), share * rest)
+        value = ops.mul0(share, -log_p) + share * (epsilon * q)
+        value = ops.where(epsilon < 0, ops.alike(unsure, value, share * rest), value)
         if self.prediction == "probabilities":
             return value
         # The slope is -q (1 + epsilon p), and with epsilon of size 1 such sums, too, vanish near certainty.

@@ -84,9 +84,10 @@ class SymmetricPercentageError(Pointwise):
 
     def formula(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss of target ``y`` at prediction ``f``."""
-        low, high = ops.min(y, f), ops.max(y, f)
         error, small = ops.abs(f - y), ops.min(ops.abs(y), ops.abs(f))
         middle = small + error / 2  # the mean of the two sizes, where the signs agree
         # Far apart the loss is what is missing to 2: that keeps the digits of its slope.
-        ratio = ops.where(error < middle, ops.div(error, middle), 2 - ops.div(2 * small, middle))
-        return ops.where((low <= 0) & (high >= 0), ops.where(low < high, 2, 0), ratio)
+        near = error < middle
+        share = ops.div(ops.where(near, error, 2 * small), middle)
+        agree = ops.either(ops.both(y > 0, f > 0), ops.both(y < 0, f < 0))
+        return ops.where(agree, ops.where(near, share, 2 - share), ops.where(error > 0, 2, 0))
