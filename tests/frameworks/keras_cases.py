@@ -97,6 +97,11 @@ def test_a_model_on_two_devices_trains_as_one_of_keras_does_on_one() -> None:
     np.testing.assert_allclose(trained(net), trained(model("mse")), rtol=1e-6)
 
 
+def test_one_output_for_class_indices_is_warned_of() -> None:
+    with pytest.warns(lm.LossmithWarning, match="one class in y_pred.* BinaryCrossEntropy takes one output"):
+        model(lk.SparseCategoricalCrossEntropy()).train_on_batch(X, np.zeros(len(X), int))
+
+
 def test_masks_leave_out_what_they_leave_out_in_keras() -> None:
     words = np.array([[1, 2, 0, 0], [3, 1, 2, 0]])
     costs = []

@@ -129,6 +129,12 @@ def test_mistakes_are_named(case: tuple[Loss, dict[str, tuple[int, ...]], type[E
     assert text in str(caught.value)
 
 
+def test_one_class_is_warned_of_since_a_graph_can_raise_nothing() -> None:
+    with pytest.warns(lm.LossmithWarning, match="one class in predictions.* BinaryCrossEntropy takes one output"):
+        losses = jax.jit(lj.sparse_categorical_cross_entropy)(jnp.zeros((2, 1)), jnp.array([0, 1]))
+    assert np.isnan(np.asarray(losses)).tolist() == [False, True]
+
+
 def test_classes_lie_along_the_last_axis_and_options_are_keywords() -> None:
     z, y = jnp.linspace(-2, 2, 24).reshape(2, 4, 3), jnp.array([[0, 1, -1, 2], [2, 2, 0, -1]])
     found = lj.sparse_categorical_cross_entropy(z, y, ignore_index=-1, class_weight=(1.0, 2.0, 3.0))

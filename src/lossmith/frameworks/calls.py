@@ -12,6 +12,7 @@ from lossmith.core.columns import check_spread
 from lossmith.core.contract import shapes_differ
 from lossmith.core.inputs import JUDGED, Input, bind
 from lossmith.core.loss import Loss
+from lossmith.core.mistakes import warn
 from lossmith.core.parameter import Integer, Option
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import Words
@@ -119,6 +120,22 @@ def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
             array = xp.moveaxis(array, axis, -1)
         found.append(array)
     return found
+
+
+def warn_of_one_class(loss: Loss, columns: Sequence[Array], xp: Any) -> None:
+    """Warn of class indices beside predictions of one class: a graph cannot raise what others than 0 call for.
+
+    Args:
+        loss: what is called.
+        columns: the inputs, as ``aligned`` gives them.
+        xp: the functions of the library that they are of.
+    """
+    for item, column in zip(loss.inputs, columns, strict=True):
+        if item.predicted and loss.class_indices and xp.shape(column)[-1] == 1:
+            warn(
+                f"{type(loss).__name__}: there is one class in {item.name}, so the only class index is 0, and it is "
+                "certain; BinaryCrossEntropy takes one output for two classes"
+            )
 
 
 def called(loss: Loss, owner: str) -> str:

@@ -24,7 +24,7 @@ from lossmith.core.state import CostState, ExactSum
 from lossmith.engines.hosts import ANYWHERE, by_symbol
 from lossmith.engines.jax import FUNCTIONS, PLAIN, losses, product, times, total
 from lossmith.errors import MergeError, ParameterError
-from lossmith.frameworks.calls import JAX, aligned, outside, settled
+from lossmith.frameworks.calls import JAX, aligned, outside, settled, warn_of_one_class
 from lossmith.frameworks.jax.arguments import as_array, checked, held, kind_of, masks, weights
 
 Array = Any
@@ -189,8 +189,9 @@ def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empt
 def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
     """Return the inputs in the order of the loss and in the type to compute in, but for class indices."""
     owner, kind = type(loss).__name__, kind_of(loss, arrays)
-    found = []
-    for item, array in zip(loss.inputs, aligned(loss, arrays, FUNCTIONS), strict=True):
+    found, columns = [], aligned(loss, arrays, FUNCTIONS)
+    warn_of_one_class(loss, columns, FUNCTIONS)
+    for item, array in zip(loss.inputs, columns, strict=True):
         whole = int if array.dtype == bool else array.dtype
         array = array.astype(whole if item.symbol in loss.class_indices else kind)
         found.append(array if item.predicted else held(owner, item.name, array))
