@@ -27,6 +27,7 @@ from lossmith.engines import numpy as engine
 from lossmith.engines.choice import Findings, compiled_rows
 from lossmith.engines.facts import shown, shown_by_residual
 from lossmith.engines.hosts import Host
+from lossmith.engines.regimes import decided
 from lossmith.errors import LossmithError, ParameterError
 from lossmith.program import Ops, Value
 from lossmith.program.bounds import bounds
@@ -174,7 +175,7 @@ class Pointwise(Written):
         found = self._runners.get(key)
         if found is None:
             names = {part: of_program(part) for part in (*outputs, "valid")}
-            program = self.part(*dict.fromkeys(names.values()))
+            program = decided(self.part(*dict.fromkeys(names.values())), tuple(self.free_parameters.items()))
             found = self._runners[key] = engine.ready(program, self.free_parameters, dtype, names)
         return found
 

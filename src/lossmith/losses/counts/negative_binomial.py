@@ -15,11 +15,7 @@ class NegativeBinomial(Mean):
     target = Domain.parse("[0, inf)", hint="a negative binomial target is a count, or another amount at least 0")
 
     dispersion = Parameter(
-        1.0,
-        domain="(0, inf)",
-        symbol=r"\kappa",
-        typical=(0.1, 5.0),
-        doc="variance beyond Poisson's, as a multiple of the squared mean",
+        1.0, domain="(0, inf)", symbol=r"\kappa", typical=(0.1, 5.0), doc="variance beyond Poisson's per squared mean"
     )
     card = Card(
         title="Negative binomial loss",
@@ -68,15 +64,18 @@ class NegativeBinomial(Mean):
     def of_log_mean(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss at a log mean."""
         logit, kappa = f + ops.log(self.dispersion), self.dispersion
-        mean, ratio = ops.exp(f), ops.mul_exp(y, -f)
-        # The logarithm of a small dispersion, or a large one, rounds the logit.
-        ordinary = ops.both(f < 80, ops.abs(logit) < 30)
-        missed = ops.alike(ordinary, ops.log1p(ops.exp(-f) / kappa), ops.softplus(-logit))
+        mean, ratio, against = ops.exp(f), ops.mul_exp(y, -f), ops.exp(-f) / kappa
+        # Two logarithms that differ by the logit: that of what is at most 1 gives both.
+        rest = ops.log1p(ops.min(ops.where(logit < 0, kappa * mean, against), 1))
+        # But the logarithm of a small dispersion, or a large one, rounds the logit.
+        ordinary, rounded = ops.both(f < 80, ops.abs(logit) < 30), ops.abs(ops.log(kappa)) > 2
+        missed = ops.alike(ordinary, ops.log1p(against), ops.softplus(-logit))
         base = ops.alike(f < 80, self._base(ops, mean), ops.softplus(logit) / kappa)
-        value = base + ops.mul0(y, missed)
+        missed = ops.alike(rounded, missed, rest + ops.max(-logit, 0))
+        value = ops.alike(rounded, base, (rest + ops.max(logit, 0)) / kappa) + ops.mul0(y, missed)
         below, above = 1 + kappa * mean, kappa + ops.exp(-f)
         low = ops.either(f < 0, ops.both(f < 80, ratio > 0.5))
-        slope = ops.alike(low, (mean - y) / below, (1 - ratio) / above)
+        slope = ops.where(low, mean - y, 1 - ratio) / ops.where(low, below, above)
         rise, fall = ops.mul_exp((1 + kappa * y) / below, f), ops.mul_exp((1 + kappa * y) / above, -f)
         bend = ops.alike(f < 0, rise / below, fall / above)
         return ops.sloped(value, ops.sloped(slope, bend, f), f)
