@@ -184,6 +184,14 @@ def test_training_lowers_the_own_cost(text: str) -> None:
     assert model.predict(rows).shape == form.shape(len(y))
 
 
+def test_rounds_of_training_do_not_ask_for_labels_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = train("huber", X, Y, WEIGHT, rounds=3, params=ONE).predict_raw(X)
+    for name in ("get_label", "get_weight"):
+        monkeypatch.setattr(xgboost.DMatrix, name, lambda data: pytest.fail("copied at each round"))
+    np.testing.assert_array_equal(train("huber", X, Y, WEIGHT, rounds=3, params=ONE).predict_raw(X), expected)
+    assert len(cv("huber", X, Y, rounds=2, folds=2, params=ONE)["test-huber-mean"]) == 2
+
+
 def test_a_mean_moves_whatever_the_unit_of_its_variance() -> None:
     # XGBoost's lambda and least weight of a child are in units of the Hessian, and a mean in hundreds has a tiny one.
     model = train("gaussian_nll(scale='log_variance')", X, Y, rounds=30, params=ONE)

@@ -121,7 +121,14 @@ class Objective(boosting.Objective):
             ShapeError, DomainError: as in ``gradient_and_hessian``.
         """
         labels, raw, weight = _rows(first, second, sample_weight)
-        here, shape = self._of(labels, weight), self.form.shape(len(labels))
+        return self._answer(self._of(labels, weight), raw, len(labels))
+
+    def of_own_rows(self, raw: Array, matrix: xgboost.DMatrix) -> tuple[Array, Array]:
+        """Return the same, called with a matrix that was made of these very rows: its labels are not looked at."""
+        return self._answer(self, raw, len(self.y))
+
+    def _answer(self, here: Objective, raw: Array, rows: int) -> tuple[Array, Array]:
+        shape = self.form.shape(rows)
         if raw.shape != shape:
             raise ShapeError(
                 f"{self.loss}: raw predictions have shape {raw.shape}, but the loss takes {shape}; pass "

@@ -111,7 +111,7 @@ def train(
         given,
         data,
         rounds,
-        obj=None if objective.head.own else objective,
+        obj=None if objective.head.own else objective.of_own_rows,
         evals=evals,
         custom_metric=watch.metric,
         callbacks=[*callbacks, watch],
@@ -176,7 +176,7 @@ def cv(
     for done in range(rounds):
         costs.append([])
         for objective, data, rest, watch, booster in runs:
-            booster.update(data, done, fobj=objective)
+            booster.update(data, done, fobj=objective.of_own_rows)
             costs[-1].append(watch.metric(booster.predict(rest, output_margin=True))[1])
         if best_round([float(np.mean(row)) for row in costs], patience)[1]:
             break

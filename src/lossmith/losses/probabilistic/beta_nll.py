@@ -81,7 +81,11 @@ class BetaNLL(LocationScale):
 
     def formula(self, ops: Ops, y: Value, f: Value, v: Value) -> Value:
         """Return the loss of target ``y`` at mean ``f`` and variance ``v``."""
-        weight, held = ops.hold(ops.pow(v, self.beta)), ops.hold(v)
-        # Moved is 1 and carries the derivative by the variance: nothing is divided by a variance on its own.
-        z, moved = (f - y) / ops.hold(ops.pow(v / weight, 0.5)), v / held
-        return weight * ops.log(held) / 2 + (weight * ops.log(moved) + z * (z / 2) / moved * 2) / 2
+        weight = ops.hold(ops.pow(v, self.beta))
+        # By a standard deviation over the root of the weight: nothing is divided by a variance on its own.
+        scale = ops.pow(v / weight, 0.5)
+        z = (f - y) / scale
+        pull, both = z / scale, -z / scale / v
+        slope = ops.sloped(pull, weight / v, f) + ops.sloped(0, both, v)
+        rise = ops.sloped((weight - z * z) / v / 2, both, f) + ops.sloped(0, (z * z - weight / 2) / v / v, v)
+        return ops.sloped(weight * ops.log(v) / 2 + z * (z / 2), slope, f) + ops.sloped(0, rise, v)
