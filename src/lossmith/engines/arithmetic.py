@@ -82,6 +82,12 @@ class Arithmetic(Protocol):
     def softplus(self, a: Lanes) -> Lanes:
         """Return log(1 + exp(a))."""
 
+    def sigmoid_below(self, a: Lanes) -> Lanes:
+        """Return 1 / (1 + exp(-a)) of what is at most 0."""
+
+    def softplus_below(self, a: Lanes) -> Lanes:
+        """Return log(1 + exp(a)) of what is at most 0."""
+
     def logcosh(self, a: Lanes) -> Lanes:
         """Return log(cosh(a))."""
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from lossmith.engines import numpy as reference
 from lossmith.engines._numpy_bowls import ATANH_TERMS
-from lossmith.engines.operations import OPERATIONS, Step, recipe
+from lossmith.engines.operations import OPERATIONS, Step, needed, recipe
 from lossmith.engines.regimes import decided
 from lossmith.errors import ProgramError
 from lossmith.program import Program
@@ -186,6 +186,15 @@ class Arrays:
         """Return log(1 + exp(-a)), by the steps that ``softplus`` of the same takes."""
         return self.largest(-a, 0.0) + self.log1p(self.xp.exp(-self.abs(a)))
 
+    def sigmoid_below(self, a: Array) -> Array:
+        """Return 1 / (1 + exp(-a)) of what is at most 0."""
+        e = self.xp.exp(a)
+        return e / (1.0 + e)
+
+    def softplus_below(self, a: Array) -> Array:
+        """Return log(1 + exp(a)) of what is at most 0."""
+        return self.log1p(self.xp.exp(a))
+
     def logcosh(self, a: Array) -> Array:
         """Return log(cosh(a))."""
         # By the derivative, which is wanted as well: 1 / cosh² is 1 - tanh², and exp(-2 |a|) a quotient of its kind.
@@ -329,18 +338,8 @@ class _Plan:
         ]
         steps = _turned(recipe(chosen, tame=all(map(math.isfinite, parameters.values()))))
         minus = {number for number, value, _ in self.fixed if value == 0 and math.copysign(1, value) < 0}
-        self.steps = _needed(_unsigned(steps, minus), self.output)
+        self.steps = needed(_unsigned(steps, minus), [self.output])
         self.constant = self.output in numbers
-
-
-def _needed(steps: Sequence[Step], output: int) -> list[Step]:
-    """Return the steps that lead to a value."""
-    wanted, found = {output}, []
-    for number, make, arguments in reversed(steps):
-        if number in wanted:
-            wanted.update(arguments)
-            found.append((number, make, arguments))
-    return found[::-1]
 
 
 def _unsigned(steps: Sequence[Step], minus: Collection[int]) -> list[Step]:

@@ -179,6 +179,17 @@ def biweight_curvature(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     return left * (1.0 - square * 5.0)
 
 
+def cross_entropy(b: Arithmetic, yes: Lanes, no: Lanes, x: Lanes) -> Lanes:
+    """Return yes log(1 + exp(-x)) + no log(1 + exp(x)), of shares that add up to 1."""
+    return b.softplus_below(-b.abs(x)) + b.abs(x) * b.select(x > 0.0, no, yes)
+
+
+def cross_entropy_slope(b: Arithmetic, yes: Lanes, no: Lanes, x: Lanes) -> Lanes:
+    """Return no / (1 + exp(-x)) - yes / (1 + exp(x)), of shares that add up to 1."""
+    less = b.sigmoid_below(-b.abs(x))
+    return b.select(x > 0.0, no - less, less - yes)
+
+
 def log1p_bowl(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c (a - c log(1 + a / c)) for a of at least zero."""
     x = a / c

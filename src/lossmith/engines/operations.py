@@ -6,11 +6,12 @@ The reference engine has a table of its own, of functions that write into buffer
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from lossmith.engines import composites
 from lossmith.engines.arithmetic import Arithmetic, Lanes
+from lossmith.engines.crosses import crosses
 from lossmith.engines.facts import WHOLE, finite_tests, numbers, plain_products, powers, ranges
 from lossmith.program import TABLE, Program
 
@@ -101,7 +102,7 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
     fixed = len(program.inputs) + len(program.parameters)
     constants = {fixed + n: constant for n, constant in enumerate(program.constants)}
     finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
-    plain, sure = plain_products(program, known), numbers(program, known)
+    plain, sure, crossed = plain_products(program, known), numbers(program, known), crosses(program, known)
     found: list[Step] = []
     for number, step in enumerate(program.steps, start=program.first_step):
         if program.uniform[number]:
@@ -111,6 +112,9 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
             found.append((number, _is_finite, (finite[number],)))
         elif what and constants.get(exponent) in WHOLE:
             found.append((number, _BASES[what], (of, exponent)))
+        elif number in crossed:
+            function, arguments = crossed[number]
+            found.append((number, _CROSSES[function], arguments))
         elif watched and step.op in _OF_NUMBERS and sure.issuperset(step.args):
             found.append((number, _OF_NUMBERS[step.op], step.args))
         elif number in plain:
@@ -119,7 +123,17 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
             found.append((number, _finite_product, step.args))
         else:
             found.append((number, OPERATIONS[step.op], step.args))
-    return tuple(found)
+    return needed(found, [number for _, number in program.outputs])
+
+
+def needed(steps: Sequence[Step], outputs: Iterable[int]) -> tuple[Step, ...]:
+    """Return the steps that lead to some values."""
+    wanted, found = {*outputs}, []
+    for number, make, arguments in reversed(steps):
+        if number in wanted:
+            wanted.update(arguments)
+            found.append((number, make, arguments))
+    return tuple(reversed(found))
 
 
 def _finite_product(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
@@ -129,6 +143,12 @@ def _finite_product(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
 def _is_finite(b: Arithmetic, a: Lanes) -> Lanes:
     return b.abs(a) < math.inf
 
+
+_CROSSES: Mapping[str, Callable[..., Lanes]] = {
+    "softplus": composites.cross_entropy,
+    "sigmoid": composites.cross_entropy_slope,
+    "same": lambda b, a: a,
+}
 
 _OF_NUMBERS: Mapping[str, Callable[..., Lanes]] = {
     "sign": lambda b, a: b.select(b.equal(a, 0.0), 0.0, b.copysign(b.number(1.0), a)),

@@ -175,6 +175,17 @@ def softplus(b: Body, x: Lanes) -> Lanes:
     return b.largest(x, 0.0) + _log1p_share(b, exp_of_size(b, x))
 
 
+def sigmoid_below(b: Body, x: Lanes) -> Lanes:
+    """Return 1 / (1 + exp(-x)) of a number of at most 0."""
+    e = exp_of_size(b, x)
+    return e / (e + 1.0)
+
+
+def softplus_below(b: Body, x: Lanes) -> Lanes:
+    """Return log(1 + exp(x)) of a number of at most 0."""
+    return _log1p_share(b, exp_of_size(b, x))
+
+
 def _log1p_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
     return b.fma(e * e, stretches(b, e, table(b, "LOG1P")), e)  # what is added to e is rounded where it is small

@@ -20,6 +20,7 @@ class Vector(Body):
         vector.normal_within,
         vector.normal_range,
     )
+    sigmoid_below, softplus_below = vector.sigmoid_below, vector.softplus_below
     log1p_excess, atanh_gap, polynomial = vector.log1p_excess, vector.atanh_gap, polynomials.polynomial
 
     def __init__(self, kind: Kind, width: int, prefix: str = "v", label: str = "", *, registers: int = 1) -> None:
