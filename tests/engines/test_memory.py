@@ -43,8 +43,19 @@ def _engine(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def beside_outputs(call: Callable[[], Any]) -> int:
-    """Return the bytes that a call had allocated at its peak, less those of the arrays that it returned."""
+    """Return the bytes that a call had allocated at its peak, less those of the arrays that it returned.
+
+    What others allocate meanwhile, as finalisers and threads of earlier tests do, is not there each time.
+    """
     call()  # compiles and plans
+    used = SPARE
+    for _ in range(3):
+        if used >= SPARE:
+            used = _beside_outputs_once(call)
+    return used
+
+
+def _beside_outputs_once(call: Callable[[], Any]) -> int:
     tracemalloc.start()
     try:
         found = call()
