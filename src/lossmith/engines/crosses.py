@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from lossmith.engines.facts import step_of
 from lossmith.program import Program
-from lossmith.program.program import Step
 
 Found = tuple[str, tuple[int, ...]]
 """What a value is, and of which others.
@@ -60,21 +60,22 @@ def _same(program: Program, known: Mapping[int, Any], one: int, other: int) -> F
 
 def _factors(program: Program, number: int) -> Iterator[tuple[int, int]]:
     """Yield the factors of a product, in both orders."""
-    step = _step(program, number)
+    step = step_of(program, number)
     if step is not None and step.op in ("mul", "mul0"):
-        yield from (step.args, step.args[::-1])  # type: ignore[misc]
+        one, other = step.args
+        yield from ((one, other), (other, one))
 
 
 def _function(program: Program, number: int) -> tuple[str, int, int]:
     """Return what function a value is, its sign and its argument; no name for all others."""
-    sign, step = 1, _step(program, number)
+    sign, step = 1, step_of(program, number)
     if step is not None and step.op == "neg":
-        sign, step = -1, _step(program, step.args[0])
+        sign, step = -1, step_of(program, step.args[0])
     return (step.op, sign, step.args[0]) if step is not None and step.op in _SIGNS else ("", 0, -1)
 
 
 def _negated(program: Program, number: int) -> int:
-    step = _step(program, number)
+    step = step_of(program, number)
     return step.args[0] if step is not None and step.op == "neg" else -1
 
 
@@ -93,7 +94,7 @@ def _linear(program: Program, number: int) -> tuple[int | None, float, float] | 
         return number, 1.0, 0.0
     if number < fixed:
         return None
-    step = _step(program, number)
+    step = step_of(program, number)
     if step is None:
         return None, 0.0, program.constants[number - fixed]
     if step.op not in ("add", "sub", "mul"):
@@ -108,7 +109,3 @@ def _linear(program: Program, number: int) -> tuple[int | None, float, float] | 
     sign = 1 if step.op == "add" else -1
     alike = None in (one[0], other[0]) or one[0] == other[0]
     return (of, one[1] + sign * other[1], one[2] + sign * other[2]) if alike else None
-
-
-def _step(program: Program, number: int) -> Step | None:
-    return program.steps[number - program.first_step] if number >= program.first_step else None

@@ -58,7 +58,7 @@ def finite_tests(program: Program) -> dict[int, int]:
     ends = {fixed + n: c for n, c in enumerate(program.constants) if math.isinf(c)}
     found = {}
     for number, step in enumerate(program.steps, start=program.first_step):
-        sides = [_step(program, arg) for arg in step.args] if step.op == "both" else []
+        sides = [step_of(program, arg) for arg in step.args] if step.op == "both" else []
         if len(sides) == 2 and all(side is not None and side.op == "lt" for side in sides):
             (low, x), (other, high) = (side.args for side in sides if side is not None)
             if x == other and ends.get(low) == -math.inf and ends.get(high) == math.inf:
@@ -71,7 +71,7 @@ def conditions(program: Program) -> tuple[list[int], list[int]]:
     finite, inputs, others = finite_tests(program), [], []
 
     def read(number: int) -> None:
-        step = _step(program, number)
+        step = step_of(program, number)
         if finite.get(number, len(program.inputs)) < len(program.inputs):
             inputs.append(finite[number])
         elif step is not None and step.op == "both":
@@ -92,14 +92,14 @@ def powers(program: Program) -> dict[int, tuple[int, str, int]]:
     """
     found = {}
     for number, step in enumerate(program.steps, start=program.first_step):
-        inner = _step(program, step.args[0]) if step.op == "exp" else None
+        inner = step_of(program, step.args[0]) if step.op == "exp" else None
         if inner is None or inner.op not in ("mul", "mul0"):
             continue
         exponent, of = inner.args
-        log = _step(program, of)
+        log = step_of(program, of)
         if log is not None and log.op == "log1p":
             found[number] = exponent, "one_more", log.args[0]
-        below = _step(program, log.args[0]) if log is not None and log.op == "neg" else None
+        below = step_of(program, log.args[0]) if log is not None and log.op == "neg" else None
         if below is not None and below.op == "softplus":
             found[number] = exponent, "sigmoid", below.args[0]  # of its negative
     return found
@@ -198,7 +198,8 @@ def _below(program: Program, output: str) -> set[int]:
     return found
 
 
-def _step(program: Program, number: int) -> Step | None:
+def step_of(program: Program, number: int) -> Step | None:
+    """Return what makes a value; nothing for what is given."""
     return program.steps[number - program.first_step] if number >= program.first_step else None
 
 
@@ -216,7 +217,7 @@ def _inputs(program: Program) -> Mapping[int, Range]:
             finite.setdefault(number, set()).add(end)
 
     def read(number: int) -> None:
-        step = _step(program, number)
+        step = step_of(program, number)
         if step is None:
             return
         if step.op == "both":
