@@ -203,6 +203,19 @@ def test_exponentials_that_are_powers_are_seen(make: Callable[[float], Pointwise
         np.testing.assert_allclose(values[f"%{number}"][right], raised, rtol=1e-12, atol=1e-15)
 
 
+def test_the_order_of_a_product_does_not_hide_a_power() -> None:
+    def written(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+        log = ops.log1p(s["a"])
+        return {"one": ops.exp(log * (s["k"] + 1)), "other": ops.exp(ops.mul0(s["k"], log))}
+
+    program = trace(written, ("a",), ("k",))
+    assert len(facts.powers(program)) == 2
+    chosen = decided(program, (("k", 2.0),))
+    fixed = len(chosen.inputs) + len(chosen.parameters)
+    exponents = [exponent - fixed for exponent, _, _ in facts.powers(chosen).values()]
+    assert sorted(chosen.constants[place] for place in exponents) == [2.0, 3.0]
+
+
 def test_a_small_whole_exponent_leaves_no_power_to_compute() -> None:
     def exponents(gamma: float) -> list[float | None]:
         chosen = decided(whole(lm.Asymmetric(0, gamma)), tuple(lm.Asymmetric(0, gamma).free_parameters.items()))

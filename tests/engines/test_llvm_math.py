@@ -172,6 +172,36 @@ def test_logarithms_of_quotients_are_exact_however_near_or_far_apart(kind: Kind,
     )
 
 
+@pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
+@pytest.mark.parametrize("kind", TYPES)
+def test_products_with_exponentials_are_exact_where_exponentials_are_not(kind: Kind, bits: int) -> None:
+    rng, info = np.random.default_rng(3), np.finfo(TYPES[kind])
+    factor = (rng.choice([-1, 1], 600) * np.exp(rng.uniform(math.log(info.tiny), math.log(info.max), 600))).astype(
+        TYPES[kind]
+    )
+    rate = (rng.uniform(-20, 20, 600) - np.where(np.arange(600) < 400, np.log(np.abs(factor)), 0)).astype(TYPES[kind])
+    got = function(Vector.mul_exp, kind, 2, bits)(factor, rate)
+    for a, x, value in zip(factor.tolist(), rate.tolist(), got.tolist(), strict=True):
+        with mp.workdps(60), np.errstate(over="ignore"):
+            exact = mpf(a) * mp.exp(mpf(x))
+            nearest = TYPES[kind](float(abs(exact)))
+            if np.isinf(nearest):
+                assert value == math.copysign(np.inf, a)
+            else:
+                # By steps, each of five factors is rounded, and the exponential is that of a quarter.
+                assert abs(mpf(value) - exact) <= (2 if bits == 512 else 8) * unit(nearest), (a, x)
+
+
+@pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
+@pytest.mark.parametrize("kind", TYPES)
+def test_an_exact_zero_wins_over_exponentials(kind: Kind, bits: int) -> None:
+    inf, most = np.inf, float(np.finfo(TYPES[kind]).max)
+    factor = np.array([0.0, 0.0, 1.0, -1.0, 1.0, inf, -inf, inf, most, np.nan, 1.0, inf])
+    rate = np.array([inf, 800.0, inf, 1e30, -inf, -inf, 3.0, -1e30, -1e30, 0.0, np.nan, np.nan])
+    expected = [0, 0, inf, -inf, 0, 0, -inf, 0, 0, np.nan, np.nan, np.nan]
+    np.testing.assert_array_equal(function(Vector.mul_exp, kind, 2, bits)(factor, rate), expected)
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_special_powers_are_those_of_numpy(kind: Kind) -> None:
     numbers = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 3.0, -3.0, 1e30, np.inf, -np.inf, np.nan]

@@ -67,6 +67,9 @@ class Arithmetic(Protocol):
     def expm1(self, a: Lanes) -> Lanes:
         """Return exp(a) - 1."""
 
+    def mul_exp(self, a: Lanes, b: Lanes) -> Lanes:
+        """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins."""
+
     def log(self, a: Lanes) -> Lanes:
         """Return the natural logarithm."""
 

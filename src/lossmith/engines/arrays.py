@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lossmith.engines import composites
 from lossmith.engines import numpy as reference
 from lossmith.engines._numpy_bowls import ATANH_TERMS
 from lossmith.engines.operations import OPERATIONS, Step, needed, recipe
@@ -207,6 +208,10 @@ class Arrays:
         """Return 1 / cosh(a)²."""
         e = self.xp.exp(-2.0 * self.abs(a))
         return 4.0 * e / ((1.0 + e) * (1.0 + e))
+
+    def mul_exp(self, a: Array, b: Array) -> Array:
+        """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins."""
+        return composites.mul_exp(self, a, b)
 
     def hypot(self, a: Array, b: Array) -> Array:
         """Return √(a² + b²), without overflow on the way."""

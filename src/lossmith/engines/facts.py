@@ -95,13 +95,13 @@ def powers(program: Program) -> dict[int, tuple[int, str, int]]:
         inner = step_of(program, step.args[0]) if step.op == "exp" else None
         if inner is None or inner.op not in ("mul", "mul0"):
             continue
-        exponent, of = inner.args
-        log = step_of(program, of)
-        if log is not None and log.op == "log1p":
-            found[number] = exponent, "one_more", log.args[0]
-        below = step_of(program, log.args[0]) if log is not None and log.op == "neg" else None
-        if below is not None and below.op == "softplus":
-            found[number] = exponent, "sigmoid", below.args[0]  # of its negative
+        for exponent, of in (inner.args, inner.args[::-1]):
+            log = step_of(program, of)
+            if log is not None and log.op == "log1p":
+                found[number] = exponent, "one_more", log.args[0]
+            below = step_of(program, log.args[0]) if log is not None and log.op == "neg" else None
+            if below is not None and below.op == "softplus":
+                found[number] = exponent, "sigmoid", below.args[0]  # of its negative
     return found
 
 

@@ -62,7 +62,7 @@ OPERATIONS: Mapping[str, Callable[..., Lanes]] = {
     "log1p_bowl": composites.log1p_bowl,
     "harmonic": composites.harmonic,
     "log1p_difference": composites.log1p_difference,
-    "mul_exp": composites.mul_exp,
+    "mul_exp": lambda b, *given: b.mul_exp(*given),
     "expm1_excess": composites.expm1_excess,
     "log_factorial_excess": composites.log_factorial_excess,
     "sloped": lambda b, value, slope, x: value,

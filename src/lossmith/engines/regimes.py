@@ -48,8 +48,9 @@ EASY = {
 def _asked(program: Program) -> tuple[tuple[tuple[int, int, int], frozenset[float]], ...]:
     """Return the arguments with which an instruction is easy: of which step, which one, what value; and for which."""
     asked = [(number, 1, EASY[step.op]) for number, step in enumerate(program.steps) if step.op in EASY]
-    products = {program.steps[number - program.first_step].args[0] for number in powers(program)}
-    asked += [(number - program.first_step, 0, WHOLE) for number in sorted(products)]
+    for number, (exponent, _, _) in powers(program).items():
+        product = program.steps[number - program.first_step].args[0] - program.first_step
+        asked.append((product, program.steps[product].args.index(exponent), WHOLE))
     return tuple(((number, which, program.steps[number].args[which]), wanted) for number, which, wanted in asked)
 
 

@@ -99,9 +99,9 @@ def mean_of_shares(ops: Ops, p: Value, q: Value) -> Value:
 
 def mean_pulls(ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
     """Return its derivatives by log p and log q."""
-    return ops.mul0(p, _to_mean(ops, d)) / 2, ops.mul0(q, _to_mean(ops, -d)) / 2
-
-
-def _to_mean(ops: Ops, d: Value) -> Value:
-    """Return log(p/m)."""
-    return ops.where(ops.lt(ops.abs(d), 1.0), d / 2 - ops.logcosh(d / 2), LOG_2 - ops.softplus(-d))
+    x, near = d / 2, ops.lt(ops.abs(d), 1.0)
+    common = ops.logcosh(x)
+    # log(p/m) and log(q/m)
+    own = ops.where(near, x - common, LOG_2 - ops.softplus(-d))
+    other = ops.where(near, -x - common, LOG_2 - ops.softplus(d))
+    return ops.mul0(p, own) / 2, ops.mul0(q, other) / 2

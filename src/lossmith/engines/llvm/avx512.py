@@ -1,4 +1,4 @@
-"""Instructions of AVX-512 that LLVM has no name of its own for, over lanes of one register or of two."""
+"""Instructions of AVX-512 that LLVM has no name of its own for, over lanes of one register or of several."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from lossmith.engines.llvm.lanes import Body
 
 
-def in_every_lane(body: Body, name: str, given: Sequence[tuple[str, str]]) -> str:
-    """Write what an instruction gives in every lane, with the usual rounding, and return what the text calls it.
+def in_lanes(body: Body, name: str, given: Sequence[tuple[str, str]], where: str = "") -> str:
+    """Write what an instruction gives in each lane, with the usual rounding, and return what the text calls it.
 
     Args:
-        body: the text; lanes of two registers are taken a register at a time.
+        body: the text; lanes of several registers are taken a register at a time.
         name: the instruction, such as ``scalef``.
-        given: types and names of its operands; the first is of numbers.
+        given: types and names of its operands; the first is of numbers, the last what other lanes hold.
+        where: what the text calls the lanes that it is to work in; all, if nothing.
     """
     letter, lanes = ("s", 16) if body.kind == "float" else ("d", 8)
     name, whole = f"llvm.x86.avx512.mask.{name}.p{letter}.512", given[0][0]
@@ -23,15 +24,27 @@ def in_every_lane(body: Body, name: str, given: Sequence[tuple[str, str]]) -> st
     kinds = [type_ if kind == whole else kind for kind, _ in given] + [f"i{lanes}", "i32"]
     body.declared.add(f"declare {type_} @{name}({', '.join(kinds)})")
 
+    def mask(first: int) -> str:
+        if not where:
+            return "-1"
+        part = _part(body, f"<{body.width} x i1>", where, first, lanes)
+        return body.write(f"i{lanes}", f"bitcast <{lanes} x i1> {part} to i{lanes}").name
+
     def call(first: int) -> str:
         texts = [_part(body, kind, text, first, lanes) if kind == whole else text for kind, text in given]
-        operands = (f"{kind} {text}" for kind, text in zip(kinds, (*texts, "-1", "4"), strict=True))
+        operands = (f"{kind} {text}" for kind, text in zip(kinds, (*texts, mask(first), "4"), strict=True))
         return body.write(type_, f"call {type_} @{name}({', '.join(operands)})").name
 
-    if body.width == lanes:
-        return call(0)
-    low, high = call(0), call(lanes)
-    return body.write(whole, f"shufflevector {type_} {low}, {type_} {high}, {_places(0, 2 * lanes)}").name
+    found = [call(first) for first in range(0, body.width, lanes)]
+    while len(found) > 1:  # two and two, until all are one vector again
+        kind, both = f"<{lanes} x {body.kind}>", _places(0, 2 * lanes)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        lanes *= 2
+        found = [
+            body.write(f"<{lanes} x {body.kind}>", f"shufflevector {kind} {low}, {kind} {high}, {both}").name
+            for low, high in pairs
+        ]
+    return found[0]
 
 
 def _part(body: Body, kind: str, text: str, first: int, lanes: int) -> str:
@@ -39,7 +52,7 @@ def _part(body: Body, kind: str, text: str, first: int, lanes: int) -> str:
     if text == "zeroinitializer" or body.width == lanes:
         return text
     part = f"shufflevector {kind} {text}, {kind} zeroinitializer, {_places(first, lanes)}"
-    return body.write(f"<{lanes} x {body.kind}>", part).name
+    return body.write(kind.replace(str(body.width), str(lanes), 1), part).name
 
 
 def _places(first: int, count: int) -> str:

@@ -73,9 +73,14 @@ def _lowered(b: Body, p: Lanes, x: _Reduced) -> Lanes:
 
 def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
     """Return the exponential of ``x``, or of ``x + low`` where the second is tiny beside the first."""
-    form = format_of(b)
     # Beyond these ends, where a NaN goes through, what is scaled is 0 or infinite by itself.
-    return _exp(b, b.within(x, form.exp_low, form.exp_high), low)
+    return _exp(b, _within(b, x), low)
+
+
+def _within(b: Body, x: Lanes) -> Lanes:
+    """Return a number, or the end beyond which its exponential is 0 or infinite, whatever it is multiplied by."""
+    form, times = format_of(b), 4 if b.scales else 1
+    return b.within(x, times * form.exp_low, times * form.exp_high)
 
 
 def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
@@ -90,6 +95,18 @@ def _exp(b: Body, x: Lanes, low: Lanes | None) -> Lanes:
 
 def _expm1_near_zero(b: Body, r: Lanes) -> Lanes:
     return b.fma(r * r, polynomial(b, r, table(b, "EXP")), r)
+
+
+def mul_exp(b: Body, a: Lanes, x: Lanes) -> Lanes:
+    """Return a exp(x), where exp(x) alone may overflow or have no digits left; an exact zero wins.
+
+    Only where machines scale by instructions: then both are mantissas, and one power of two is added to the other.
+    """
+    parts = _reduce(b, _within(b, x))
+    product = b.signed_mantissa(a) * (_expm1_near_zero(b, parts.rest) + 1.0)
+    # A zero has an exponent of minus infinity. An infinite factor has the other, so that a small x needs a look.
+    there = b.compare("uge", x, b.number(2 * format_of(b).exp_low))
+    return b.scale(product, parts.whole + b.exponent(a), there)
 
 
 def expm1(b: Body, x: Lanes) -> Lanes:

@@ -57,11 +57,12 @@ def _registers(program: Program, form: Form, bits: int) -> int:
     """Return how many registers a vector takes.
 
     While a chain of products waits in one, others go on. Four take longer to compile, which pays where many numbers
-    come; doubles gain little by them, and where registers are longer nobody has measured.
+    come; doubles gain little by them, and where there are registers of 512 bits only functions of one logit do.
     """
     if is_arithmetic(program):  # and doubles stored as floats would be half cache lines, which are streamed slowly
         return 2 if form.kind == "double" and set(form.taken) == {"float"} else 1
-    return 4 if form.large and form.kind == "float" and bits <= 256 else 2
+    logistic = len(program.inputs) <= 2 and any(step.op in ("sigmoid", "softplus") for step in program.steps)
+    return 4 if form.large and form.kind == "float" and (bits <= 256 or logistic) else 2
 
 
 class Ready:

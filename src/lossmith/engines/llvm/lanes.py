@@ -24,7 +24,7 @@ SHORT = {"half": "f16", "float": "f32", "double": "f64", "i8": "i8", "i16": "i16
 _COMMUTATIVE = ("fadd", "fmul", "and", "or", "xor", "add", "mul")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Lanes:
     """A value in the text: its name, and the type behind it.
 
@@ -334,9 +334,10 @@ class Body:
         """
         return self._bits == self.width * (32 if self.kind == "float" else 64) and self._register % 512 == 0
 
-    def scale(self, x: Lanes, n: Lanes) -> Lanes:
-        """Return x · 2 ** n; only where ``scales`` says so."""
-        return self._wide("scalef", (x.type, x.name), (x.type, n.name), (x.type, "zeroinitializer"))
+    def scale(self, x: Lanes, n: Lanes, where: Lanes | None = None) -> Lanes:
+        """Return x · 2 ** n, and 0 where a condition does not hold, if one is given; only where ``scales`` says so."""
+        given = ((x.type, x.name), (x.type, n.name), (x.type, "zeroinitializer"))
+        return self._wide("scalef", *given, where=where.name if where else "")
 
     def exponent(self, x: Lanes) -> Lanes:
         """Return the exponent of |x|, a whole number; only where ``scales`` says so."""
@@ -346,8 +347,13 @@ class Body:
         """Return x by a power of two, from 3/4 to 3/2; no number for negative x; only where ``scales`` says so."""
         return self._wide("getmant", (x.type, x.name), ("i32", "11"), (x.type, "zeroinitializer"))
 
-    def _wide(self, name: str, *given: tuple[str, str]) -> Lanes:
-        return Lanes(self, given[0][0], avx512.in_every_lane(self, name, given))
+    def signed_mantissa(self, x: Lanes) -> Lanes:
+        """Return x by the power of two that ``exponent`` tells, from 1 to 2 but for the sign, which ±0 and ±∞ have as
+        ±1; only where ``scales`` says so."""
+        return self._wide("getmant", (x.type, x.name), ("i32", "0"), (x.type, "zeroinitializer"))
+
+    def _wide(self, name: str, *given: tuple[str, str], where: str = "") -> Lanes:
+        return Lanes(self, given[0][0], avx512.in_lanes(self, name, given, where))
 
     def bits(self, a: Lanes) -> Lanes:
         """Return the bits of numbers, as integers."""

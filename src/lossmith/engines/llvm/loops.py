@@ -7,6 +7,7 @@ depend on who works on which block.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -363,7 +364,8 @@ def _entry(program: Program, form: Form, room: Mapping[str, str], b: Body) -> li
             lines.append(f"  %{name}{place}_given = load ptr, ptr %{name}{place}_at, align 8")
     for name, element in room.items():
         lines.append(f"  %{name}_room = alloca [{b.width * SIZES[element]} x i8], align {LINE}")
+    taken = set(re.findall(r"%(uniform\d+|scale\w*)\b", "\n".join(b.lines)))
     for place, type_ in enumerate(program.types[number] for number, same in enumerate(program.uniform) if same):
-        lines += uniform_lines(place, type_, form.kind, b)
-    return [*lines, cast("scale_one", "factor", form.kind), *splat("scale", form.kind, b),
-            *splat("scale_wide", "double", b, "factor")]  # fmt: skip
+        lines += uniform_lines(place, type_, form.kind, b) if f"uniform{place}" in taken else []
+    lines += [cast("scale_one", "factor", form.kind), *splat("scale", form.kind, b)] if "scale" in taken else []
+    return [*lines, *(splat("scale_wide", "double", b, "factor") if "scale_wide" in taken else [])]

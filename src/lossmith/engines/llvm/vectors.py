@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lossmith.engines import composites
 from lossmith.engines.llvm import exponentials, polynomials, powers
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes, Number
@@ -31,6 +32,10 @@ class Vector(Body):
         """Return the exponential; see the function of that name."""
         found = self._powers.get(a.name) if low is None else None
         return found() if found else exponentials.exp(self, a, low)
+
+    def mul_exp(self, a: Lanes, x: Lanes) -> Lanes:
+        """Return a exp(x); see the functions of that name."""
+        return exponentials.mul_exp(self, a, x) if self.scales else composites.mul_exp(self, a, x)
 
     def is_exp(self, x: Lanes, make: Callable[[], Lanes]) -> None:
         """Say how the exponential of ``x`` is made without one."""

@@ -69,27 +69,26 @@ class Asymmetric(SoftBinary):
         """Return the loss of label ``y`` at prediction ``f``."""
         yes, no = self.shares(y)
         (log_p, log_q), (p, q) = self.log_probabilities(ops, f), self.probabilities(ops, f)
-        above, gamma = p - self.shift, self.gamma_positive
+        above, below = p - self.shift, q + self.shift
         if self.prediction == "logits":
-            far = ops.exp(ops.mul0(gamma, log_q))
+            far = ops.exp(ops.mul0(self.gamma_positive, log_q))
             beyond = f - (ops.log(self.shift) - ops.log1p(-self.shift))  # next to the shift, p has too few digits
             apart = ops.either(ops.equal(self.shift, 0), ops.abs(beyond) > 1)
-            above = ops.alike(apart, above, self.shift * q * ops.expm1(beyond))
+            above = ops.sloped(ops.alike(apart, above, self.shift * q * ops.expm1(beyond)), p * q, f)
         else:
-            far = ops.alike(p > 0, ops.pow(q, gamma), 1)  # held at 1, or infinity would meet infinity
+            far = ops.alike(p > 0, ops.pow(q, self.gamma_positive), 1)  # held at 1, or infinity would meet infinity
         # Below the shift all is 0, which the pole of a power at 0 would spoil; at it derivatives are of both sides.
         costs = ops.either(above > 0, ops.equal(beyond if self.prediction == "logits" else above, 0))
-        negative = ops.alike(costs, self._negative(ops, ops.max(above, 0), q + self.shift, log_q), 0)
-        return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, negative)
-
-    def _negative(self, ops: Ops, above: Value, below: Value, log_q: Value) -> Value:
-        """Return the loss of a negative whose probability is ``above`` the shift, and 1 - ``below``."""
-        log_below, gamma = ops.alike(self.shift > 0, ops.log(ops.min(below, 1)), log_q), self.gamma_negative
+        above, log_below = ops.max(above, 0), ops.alike(self.shift > 0, ops.log(ops.min(below, 1)), log_q)
         surprise = -ops.alike(above > 0.5, log_below, ops.log1p(-above))
-        far = ops.alike(above < 0.5, ops.pow(above, gamma), ops.exp(ops.mul0(gamma, ops.log1p(-below))))
-        whole = ops.mul0(ops.alike(below > 0, far, 1), surprise)
+        if self.prediction == "logits":
+            surprise = ops.sloped(surprise, ops.alike(self.shift > 0, p * q / below, p), f)
+        gamma, rest = self.gamma_negative, ops.log1p(-below)  # whose digits are all that a power has next to 1
+        near, bend = (ops.alike(above < 0.5, ops.pow(above, n), ops.exp(ops.mul0(n, rest))) for n in (gamma, gamma - 1))
+        whole = ops.mul0(ops.alike(below > 0, ops.sloped(near, ops.mul0(gamma, bend), above), 1), surprise)
         # Next to 0, -log(1 - p) is p (1 + p / 2), and one power does what two factors cannot.
-        return ops.alike(above > 2.0**-70, whole, ops.pow(above, gamma + 1) * (1 + above / 2))
+        negative = ops.alike(above > 2.0**-70, whole, ops.pow(above, gamma + 1) * (1 + above / 2))
+        return ops.mul0(ops.mul0(yes, far), -log_p) + ops.mul0(no, ops.alike(costs, negative, 0))
 
 
 def _edge(loss: Asymmetric, y: float, jumps: str) -> tuple[float, ...]:
