@@ -136,6 +136,14 @@ def needed(steps: Sequence[Step], outputs: Iterable[int]) -> tuple[Step, ...]:
     return tuple(reversed(found))
 
 
+@lru_cache(maxsize=1024)
+def taken(program: Program) -> frozenset[int]:
+    """Return the values that ``evaluate`` takes to compute others, or gives back, but for constants, which it has."""
+    steps = (*recipe(program, watched=True), *recipe(program, tame=True, watched=True))
+    found = frozenset(number for _, number in program.outputs).union(*(arguments for _, _, arguments in steps))
+    return found.difference(range(program.first_step - len(program.constants), program.first_step))
+
+
 def _finite_product(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     return b.finite_product(a, c)
 

@@ -7,7 +7,6 @@ depend on who works on which block.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,7 +33,7 @@ from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, narrow, widen
 from lossmith.engines.llvm.room import copies, shifted
 from lossmith.engines.llvm.vectors import Vector
-from lossmith.engines.operations import evaluate
+from lossmith.engines.operations import evaluate, taken
 from lossmith.program import Program
 
 SUMMED = 2
@@ -315,7 +314,7 @@ block_done:
         f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight_given, ptr %mask_given, "
         f"ptr %records, double %factor, i64 %rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
     )
-    entry = "\n".join(_entry(program, form, room, b))
+    entry = "\n".join(_entry(vector.program, form, room, b))
     text = "\n".join(sorted(b.declared)) + "\n" + head + entry + loop
     return added.in_memory(text) if on_x86 else text
 
@@ -364,8 +363,9 @@ def _entry(program: Program, form: Form, room: Mapping[str, str], b: Body) -> li
             lines.append(f"  %{name}{place}_given = load ptr, ptr %{name}{place}_at, align 8")
     for name, element in room.items():
         lines.append(f"  %{name}_room = alloca [{b.width * SIZES[element]} x i8], align {LINE}")
-    taken = set(re.findall(r"%(uniform\d+|scale\w*)\b", "\n".join(b.lines)))
-    for place, type_ in enumerate(program.types[number] for number, same in enumerate(program.uniform) if same):
-        lines += uniform_lines(place, type_, form.kind, b) if f"uniform{place}" in taken else []
-    lines += [cast("scale_one", "factor", form.kind), *splat("scale", form.kind, b)] if "scale" in taken else []
-    return [*lines, *(splat("scale_wide", "double", b, "factor") if "scale_wide" in taken else [])]
+    wanted = taken(program)
+    same = (number for number, same in enumerate(program.uniform) if same)
+    for place, number in enumerate(same):
+        lines += uniform_lines(place, program.types[number], form.kind, b) if number in wanted else []
+    return [*lines, cast("scale_one", "factor", form.kind), *splat("scale", form.kind, b),
+            *splat("scale_wide", "double", b, "factor")]  # fmt: skip

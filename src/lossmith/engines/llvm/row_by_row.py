@@ -20,6 +20,7 @@ from lossmith.engines.llvm.kernel import LINE, STREAMING, address
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.row_by_lane import LaneText
 from lossmith.engines.llvm.row_text import Text, number_at, single
+from lossmith.engines.operations import taken
 from lossmith.program import Program
 
 Array = npt.NDArray[Any]
@@ -99,14 +100,12 @@ def enter(text: Text, arguments: Sequence[str], scratch: Sequence[str], programs
         b.lines.append(f"  %{text.scratch}_{name} = getelementptr double, ptr %scratch, i64 %scratch_{name}_from")
     for name in ("first", "second"):
         b.lines.append(f"  %{name}_all = fadd {b.real} {single(b, 'double', f'%{name}_one').name}, splat (double -0.0)")
-    values: dict[Program, dict[int, Lanes]] = {}
-    place = 0
-    for program in programs:
-        known = values.setdefault(program, {})
-        for number in (n for n, same in enumerate(program.uniform) if same):
+    values: dict[Program, dict[int, Lanes]] = {program: {} for program in programs}
+    every = [(program, number) for program in programs for number, same in enumerate(program.uniform) if same]
+    for place, (program, number) in enumerate(every):
+        if number in taken(program):
             value = number_at(b, "%uniforms", "double", str(place))
-            known[number] = value if program.types[number] == "real" else value.equals(0.0) ^ b.always
-            place += 1
+            values[program][number] = value if program.types[number] == "real" else value.equals(0.0) ^ b.always
     text.close(b)
     return values
 

@@ -12,7 +12,7 @@ from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_frame import ARGUMENTS, RowForm, slot_at
 from lossmith.engines.llvm.row_text import single
 from lossmith.engines.llvm.vectors import Vector
-from lossmith.engines.operations import evaluate
+from lossmith.engines.operations import evaluate, taken
 from lossmith.program import Program
 
 
@@ -148,8 +148,10 @@ class Rows:
             lines += pointer(ARGUMENTS, name) if used else []
         if any(self.program.uniform):
             lines += pointer(ARGUMENTS, "uniforms")
+        wanted = taken(self.program)
         for place, number in enumerate(number for number, same in enumerate(self.program.uniform) if same):
-            lines += uniform_lines(place, self.program.types[number], form.kind, self.body)
+            if number in wanted:
+                lines += uniform_lines(place, self.program.types[number], form.kind, self.body)
 
     def _uniform(self) -> dict[int, Lanes]:
         types = {"real": self.body.real, "bool": self.body.truth}
