@@ -57,12 +57,14 @@ def _registers(program: Program, form: Form, bits: int) -> int:
     """Return how many registers a vector takes.
 
     While a chain of products waits in one, others go on. Four take longer to compile, which pays where many numbers
-    come; doubles gain little by them, and where there are registers of 512 bits only functions of one logit do.
+    come; doubles gain little by them. Where registers have 512 bits, only functions of one logit gain, and lose where
+    doubles come in.
     """
     if is_arithmetic(program):  # and doubles stored as floats would be half cache lines, which are streamed slowly
         return 2 if form.kind == "double" and set(form.taken) == {"float"} else 1
     logistic = len(program.inputs) <= 2 and any(step.op in ("sigmoid", "softplus") for step in program.steps)
-    return 4 if form.large and form.kind == "float" and (bits <= 256 or logistic) else 2
+    four = bits <= 256 or (logistic and "double" not in form.given)
+    return 4 if form.large and form.kind == "float" and four else 2
 
 
 class Ready:
