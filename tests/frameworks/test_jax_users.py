@@ -19,6 +19,7 @@ from flax import nnx
 
 import lossmith as lm
 import lossmith.jax as lj
+from lossmith.structures.softmax import Softmax
 from tests.parity.adapters import resolve
 from tests.parity.arrays import draw
 from tests.parity.table import ROWS
@@ -106,12 +107,14 @@ def test_a_model_of_flax_trains_to_the_weights_that_it_had() -> None:
 def test_a_function_is_made_of_every_loss_with_its_inputs_and_keywords(name: str) -> None:
     made, loss = getattr(lj, name), lm.get(name)
     keys = list(inspect.signature(made).parameters)
-    assert keys[len(loss.inputs) :] == list(loss.declared())
+    extra = ["where"] if isinstance(loss, Softmax) else []
+    assert keys[len(loss.inputs) :] == [*loss.declared(), *extra]
     assert keys[:2] == ["predictions", "targets"] or not loss.paired or keys[1] == "y_true"
     assert made.__name__ == name in lj.__all__
 
 
 ZEROS = jnp.zeros(3)
+few = partial(lj.sparse_categorical_cross_entropy, jnp.eye(3), jnp.zeros(3, int))
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lj.huber(ZEROS, jnp.zeros(4)), lm.ShapeError, "targets has shape (4,) and predictions (3,)"),
     (lambda: jax.jit(lj.huber)(ZEROS[:, None], ZEROS), lm.ShapeError, "Use predictions.squeeze(-1)"),
@@ -152,6 +155,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lm.ShapeError,
         "Use targets.squeeze(-1)",
     ),
+    (lambda: lj.huber(ZEROS, ZEROS, where=ZEROS > 1), lm.ParameterError, "Huber takes no where"),
+    (lambda: few(where=jnp.ones((2, 3), bool)), lm.ShapeError, "where has shape (2, 3)"),
+    (lambda: few(where=jnp.ones(3)), lm.KindError, "where must be boolean (True is there), got float32"),
+    (lambda: few(where=jnp.ones(3, bool), label_smoothing=0.1), lm.ParameterError, "a share to classes that where"),
+    (lambda: few(prediction="probabilities", where=jnp.ones(3, bool)), lm.ParameterError, "takes no where"),
     (lambda: lj.cost("y_pred - y", ZEROS, ZEROS), lm.FormulaError, "y_pred"),
     (lambda: lj.hubber, AttributeError, "Did you mean 'huber'?"),
     (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error() here."),
@@ -184,6 +192,40 @@ def test_a_loss_of_logits_takes_the_names_of_optax() -> None:
         lj.huber(logits=z, targets=z)
 
 
+LEFT_OUT = {
+    "classes": jnp.array([[True, True, False, True], [True, False, False, True], [False, True, True, True]]),
+    "the same classes of all rows": jnp.array([[True, True, False, True]]),
+    "a row": jnp.array([True, False, True]),
+    "all classes of a row": jnp.array([[True] * 4, [False] * 4, [True, True, False, True]]),
+}
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("where", LEFT_OUT.values(), ids=LEFT_OUT)
+def test_classes_and_rows_are_left_out_as_by_optax(where: jax.Array) -> None:
+    logits = jax.random.normal(jax.random.key(0), (3, 4), jnp.float64)
+    labels = jnp.array([0, 3, 1])
+    soft = jax.nn.one_hot(labels, 4, dtype=jnp.float64) if where.ndim == 2 else jax.nn.softmax(logits[::-1])
+    sparse, poly = lj.sparse_categorical_cross_entropy, partial(lj.losses, "softmax_poly_one(epsilon=2)")
+    pairs = (
+        (partial(sparse, labels=labels), optax.softmax_cross_entropy_with_integer_labels, labels),
+        (partial(lj.categorical_cross_entropy, labels=soft), optax.softmax_cross_entropy, soft),
+        (partial(poly, labels=labels), optax.losses.poly_loss_cross_entropy, jax.nn.one_hot(labels, 4)),
+    )
+    for ours, theirs, targets in pairs[: where.ndim + 1]:  # the last of optax takes no rows
+
+        def total(z: jax.Array, theirs: Any = theirs, targets: Any = targets) -> jax.Array:
+            return theirs(z, targets, where=where).sum()
+
+        found = jax.jit(lambda z, ours=ours: ours(logits=z, where=where))(logits)
+        np.testing.assert_allclose(found.sum(), total(logits), rtol=1e-12)
+        slopes = jax.jit(jax.grad(lambda z, ours=ours: ours(logits=z, where=where).sum()))(logits)
+        there = jnp.broadcast_to(where if where.ndim == 2 else where[:, None], logits.shape)
+        right = jnp.where(there.any(1, keepdims=True), jax.grad(total)(logits), 0)  # of no class, optax has no number
+        np.testing.assert_allclose(slopes, right, rtol=1e-11, atol=1e-14)
+        assert (slopes[~there] == 0).all()
+
+
 @pytest.mark.parametrize("name", ["squared_error", "huber", "binary_cross_entropy", "multi_quantile"])
 def test_a_length_may_be_known_later(name: str) -> None:
     (rows,) = jax.export.symbolic_shape("rows")
@@ -201,7 +243,7 @@ def test_the_step_in_the_readme_trains() -> None:
     x = jax.random.normal(jax.random.key(0), (8, 3))
     batch = {"x": x, "y": x @ jnp.array([1.0, 2, 3]), "w": jnp.ones(8), "mask": jnp.arange(8) > 1}
     known: dict[str, Any] = {"jax": jax, "optax": optax, "model": model, "optimizer": optax.adam(0.1)}
-    known |= {"predictions": x, "targets": x, "logits": x, "labels": jnp.arange(8) % 4 - 1}
+    known |= {"predictions": x, "targets": x, "logits": x, "labels": jnp.arange(8) % 4 - 1, "there": x < 9}
     exec(text.split("```python")[1].split("```")[0], known)
     params, costs = jnp.zeros(3), []
     state = known["optimizer"].init(params)

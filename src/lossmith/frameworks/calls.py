@@ -17,6 +17,7 @@ from lossmith.core.parameter import Integer, Option
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import Words
 from lossmith.errors import DomainError, LossNotFoundError, ParameterError, ShapeError, did_you_mean, plural
+from lossmith.structures.softmax import Softmax
 
 Array = Any
 # What frameworks call inputs, by their names in the catalogue; the others keep theirs.
@@ -43,6 +44,11 @@ def order(loss: Loss) -> tuple[str, ...]:
         return ()
     first = [name for name in PAIR if name in names]
     return (*first, *(name for name in names if name not in first))
+
+
+def takes_where(loss: Loss) -> bool:
+    """Return whether classes of a loss may be left out, which optax does by ``where``."""
+    return isinstance(loss, Softmax) and loss.values["prediction"] == "logits"
 
 
 def compares(loss: Loss) -> bool:

@@ -13,7 +13,7 @@ from lossmith.core.configured import Declared
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Parameter, Vector
 from lossmith.core.registry import loss_class, names
-from lossmith.frameworks.calls import JAX, in_words, order
+from lossmith.frameworks.calls import JAX, in_words, order, takes_where
 
 
 def stub() -> str:
@@ -82,7 +82,8 @@ def jax_stub() -> str:
         cls = loss_class(name)
         by_place = order(cls())
         inputs = [f"{name}: ArrayLike" for name in in_words(cls(), JAX)]
-        given = ", ".join([*(inputs if by_place else ["*", *inputs]), *_values(cls)])
+        where = ["*, where: ArrayLike | None = ..."] if takes_where(cls()) else []
+        given = ", ".join([*(inputs if by_place else ["*", *inputs]), *_values(cls), *where])
         lines += [f"def {name}({given}) -> Array:", f'    """{(cls.__doc__ or "").strip()}"""', ""]
     return "\n".join([_HEAD, *lines])
 

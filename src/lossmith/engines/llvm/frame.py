@@ -60,12 +60,13 @@ blocks:
   %end = select i1 %short, i64 %rows, i64 %ends"""
 
 
-def end_blocks(total: str, *, fenced: bool) -> str:
+def end_blocks(total: str, *, fenced: bool, last: str = "") -> str:
     """Return the text that leaves the record of a block, ``%count_value`` and so on, and goes on to the next.
 
     Args:
         total: the sum of the block.
         fenced: whether what was written past the caches needs a fence of x86 to be ordered.
+        last: lines that are run when no block is left.
     """
     lines = [
         f"%record = getelementptr [{RECORD} x i64], ptr %records, i64 %block",
@@ -78,6 +79,7 @@ def end_blocks(total: str, *, fenced: bool) -> str:
         onward("%next_block", "%block", 1).strip(),
         "%again = icmp ult i64 %next_block, %last_block",
         "br i1 %again, label %blocks, label %done\n\ndone:",
+        last,
         *(["call void @llvm.x86.sse.sfence()"] if fenced else []),
         "ret void\n}\n\n!0 = !{i32 1}\n",
     ]

@@ -36,6 +36,7 @@ class RowCall:
         sizes: classes in a row, rows in a block, and whatever else the kernel wants.
         scratch: bytes that each thread needs for itself.
         least: numbers that are worth a thread of their own.
+        step: blocks that a thread takes at a time, at most.
         leaves: whether it counts what it leaves to the reference.
         slow: the kernel that it hands rows over to, if there is one.
 
@@ -54,6 +55,7 @@ class RowCall:
         sizes: tuple[int, ...],
         scratch: int,
         least: int,
+        step: int = threads.STEP,
         leaves: bool = False,
         slow: Later | None = None,
     ) -> None:
@@ -65,7 +67,7 @@ class RowCall:
         self._fixed = [known.get(name) for name in arguments]
         self._place = {name: place for place, name in enumerate(arguments)}
         self._numbers, self._sizes, self._scratch, self._leaves = numbers, sizes, scratch + 64, leaves
-        self._least = max(1, least // (sizes[0] * sizes[1]))
+        self._least, self._step = max(1, least // (sizes[0] * sizes[1])), step
         self.most = most(sizes[0] * sizes[1], self._least)
         self._table = ctypes.c_void_p * len(arguments)
 
@@ -131,7 +133,7 @@ class RowCall:
             del scratch
             return int(left)
 
-        threads.run(work, blocks, self._least, share)
+        threads.run(work, blocks, self._least, share, self._step)
 
     @cached_property
     def one_block(self) -> OneBlock:

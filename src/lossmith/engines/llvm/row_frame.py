@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.lanes import Body, Kind
+from lossmith.engines.llvm.memory import SIZES, in_memory, whole
 
 Targets = Literal["indices", "smoothed", "soft"]
 
@@ -31,6 +32,8 @@ class RowForm:
         shares: what targets are in memory, likewise; ``i64`` by default where they are class indices.
         by_lane: whether each lane is a row, for few classes; else a vector holds classes of one row.
         across: whether each lane is a row, and the rows of a class lie side by side; see ``row_across``.
+        late: the bytes to which the rows of the gradient are aligned, where it is written past the caches, of each row
+            while the next is looked at, see ``row_late``; 0 where it is not.
     """
 
     kind: Kind
@@ -48,6 +51,7 @@ class RowForm:
     shares: str = ""
     by_lane: bool = False
     across: bool = False
+    late: int = 0
 
     @property
     def size(self) -> int:
@@ -102,6 +106,21 @@ SLOTS = (
     "pull",
 )  # fmt: skip
 """Numbers that each row of a group leaves at the end of scratch, a vector of 64-bit room for each."""
+
+
+def class_of(form: RowForm, row: str) -> list[str]:
+    """Return the lines that load the class index of ``%{row}_row``, and ``%{row}_class``, which is one in any case."""
+    element, one = form.element("targets"), Body(form.kind, 1, f"{row}_class")
+    kept = in_memory(element)
+    at = one.write("ptr", f"getelementptr {kept}, ptr %targets, i64 %{row}_row").name
+    loaded = one.write(one.vector(kept), f"load {one.vector(kept)}, ptr {at}, align {SIZES[element]}")
+    found = whole(one, loaded, element)
+    return [
+        *one.lines,
+        f"  %{row}_label = extractelement {found.type} {found.name}, i32 0",
+        f"  %{row}_inside = icmp ult i64 %{row}_label, %classes",
+        f"  %{row}_class = select i1 %{row}_inside, i64 %{row}_label, i64 0",
+    ]
 
 
 def slot_at(name: str, width: int) -> str:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.engines.llvm import added, row_tiles
+from lossmith.engines.llvm import added, row_tiles, threads
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import address, element_type, of_examples, uniform
+from lossmith.engines.llvm.kernel import LINE, address, element_type, of_examples, uniform
 from lossmith.engines.llvm.lanes import Kind
+from lossmith.engines.llvm.row_by_row import ends
 from lossmith.engines.llvm.row_call import Prepared, RowCall
-from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, BY_LANE, REGIONS, SLOTS, RowForm, Targets
+from lossmith.engines.llvm.row_frame import ACROSS, ARGUMENTS, BY_LANE, SLOTS, RowForm, Targets
 from lossmith.engines.llvm.row_places import Places, lie_across, stretch_of
+from lossmith.engines.llvm.rows import regions
 from lossmith.engines.llvm.rows import rows as rows_text
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
@@ -28,6 +32,12 @@ GROUP = 6_144
 
 LEAST_NUMBERS = 65_536
 """Logits that are worth a thread of their own."""
+
+HALF = 32
+"""Bytes that are written past the caches at once, at least: of less, memory has to read what lies around it."""
+
+TOGETHER = 64
+"""Rows that a thread takes at a time where each is written while the next is computed: the last waits for itself."""
 
 FILLED = 4
 """Where classes lie apart, one of so many lanes must have a row of the block, or too many of them are idle."""
@@ -41,7 +51,7 @@ class RowKernel:
     def __init__(self, program: Program, form: RowForm) -> None:
         self.program = program
         self.width = _width(form.kind)
-        text = rows_text(program, form, self.width)
+        text = rows_text(program, form, self.width, on_x86=compiler.host().on_x86)
         if form.by_lane and compiler.host().on_x86:
             text = added.in_memory(text)
         self.call = compiler.function(text, NAME, _SIGNATURE, row_tiles.called(text))
@@ -110,19 +120,28 @@ def prepare(
         shares=places.elements["targets"] if kind == "soft" else element_type(targets.dtype),
         by_lane=across or classes * dtype.itemsize <= BY_LANE,
     )  # fmt: skip
+    width = _width(number)
+    kept = -(-classes // width) * width * form.size
+    group = width if form.by_lane else max(1, min(width, block, GROUP // kept))
+    if group == 1 and kind == "indices" and tuple(derived) == ("gradient",) and places.begins is not None:
+        form = replace(form, late=_past(outputs))
     kernel = row_kernel(decided(program, tuple(parameters.items())), form)
-    kept = -(-classes // kernel.width) * kernel.width * form.size
-    group = kernel.width if form.by_lane else max(1, min(kernel.width, block, GROUP // kept))
     constants = uniform(kernel.program, tuple(parameters.items()))
     others = {**of_examples(outputs.get("losses"), weight, mask), **({} if soft else {"targets": address(targets)})}
     call = RowCall(
         kernel.call, (*ARGUMENTS, "steps"), brought=("targets", "logits", *outputs),
         numbers=(share, penalty), sizes=(classes, block, group),
         kept={"uniforms": constants, "adjustment": adjustment, "steps": places.steps(ACROSS)},
-        scratch=(len(REGIONS) if form.by_lane else 1) * group * kept + len(SLOTS) * 8 * kernel.width,
-        least=LEAST_NUMBERS,
+        scratch=regions(form) * group * kept + len(SLOTS) * 8 * width,
+        least=LEAST_NUMBERS, step=max(threads.STEP, TOGETHER // block) if form.late else threads.STEP,
     )  # fmt: skip
     return Prepared(call, places, others, rows)
+
+
+def _past(outputs: Mapping[str, Array]) -> int:
+    """Return to how many bytes the rows of a gradient are aligned that is to be written past the caches, or 0."""
+    _, large, at_lines = ends([*outputs.values()])
+    return math.gcd(outputs["gradient"][:1].nbytes, LINE) & -HALF if large and at_lines else 0
 
 
 def _width(kind: Kind) -> int:

@@ -153,7 +153,8 @@ def sum_exponentials(look: Look, before: Mapping[str, str]) -> dict[str, str]:
         for t in shares:  # what is none is none in their sum as well
             least, most = b.smallest(t, least), b.largest(t, most)
         found |= {"least": least.name, "most": most.name}
-    soon = {"logits": 1, **dict.fromkeys(form.derived, 0)}  # the next row, and where derivatives of this one go
+    # The next row, and where derivatives of this one go unless that is past the caches.
+    soon = {"logits": 1, **dict.fromkeys(() if form.late else form.derived, 0)}
     for array, row in soon.items():
         line = max(1, LINE // (b.width * SIZES[form.element(array)]))  # vectors of a cache line
         for place in look.places[::line]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lossmith.engines.llvm import row_across, row_lanes
+from lossmith.engines.llvm import row_across, row_lanes, row_late
 from lossmith.engines.llvm.frame import (
     ALIGNED,
+    FENCE,
     NAME,
     begin_blocks,
     cast,
@@ -24,14 +25,14 @@ from lossmith.engines.llvm.frame import (
     tree,
 )
 from lossmith.engines.llvm.lanes import SHORT, Body, element_of
-from lossmith.engines.llvm.memory import SIZES, in_memory, whole, widen
+from lossmith.engines.llvm.memory import SIZES, in_memory, widen
 from lossmith.engines.llvm.row_formula import Rows
-from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, RowForm, slot_at
+from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, RowForm, class_of, slot_at
 from lossmith.engines.llvm.row_looks import find_top, sum_exponentials, sweep, write_derivatives
 from lossmith.program import Program
 
 
-def rows(program: Program, form: RowForm, width: int) -> str:
+def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) -> str:
     """Return the module of a kernel over rows.
 
     It is called with: a table of pointers (see ``ARGUMENTS``); what derivatives are multiplied by; the share of each
@@ -44,6 +45,7 @@ def rows(program: Program, form: RowForm, width: int) -> str:
         program: of ``u``, with outputs ``value``, ``gradient:u`` and ``hessian:u,u`` as far as needed.
         form: what it does.
         width: numbers in a vector.
+        on_x86: whether what is written past the caches needs a fence of x86 to be ordered.
     """
     b = Body(form.kind, width)
     wide, bits = b.vector("double"), f"i{width}"
@@ -51,10 +53,17 @@ def rows(program: Program, form: RowForm, width: int) -> str:
     formula = Rows(program, form, width)
     found = formula.write()
     declared |= formula.body.declared
-    writing = "  br label %group_done"
-    if form.derived:
+    writing, last = "  br label %group_done", ""
+    if form.late:
+        writing = "\n".join(row_late.onward("r"))
+        last, more = row_late.last(form, width)
+        declared |= more
+    elif form.derived:
         writing, more = row_lanes.write(form, b) if form.by_lane else _write(form, b)
         declared |= more
+    fenced = form.late > 0 and on_x86
+    if fenced:
+        declared.add(FENCE)
     text = f"""
 define void @{NAME}(ptr %table, double %factor, double %share, double %penalty, i64 %rows, i64 %classes,
                     i64 %block_rows, i64 %group_rows, i64 %first_block, i64 %last_block) {ALIGNED} {{
@@ -90,7 +99,7 @@ block_done:
   %bad_any = icmp ne {bits} {found["bad"]}, 0
   %wrong_any = icmp ne {bits} {found["wrong"]}, 0
 {chr(10).join(noticed("%bad_any", "%wrong_any", "%bad_any"))}
-{end_blocks("%sum_whole", fenced=False)}"""
+{end_blocks("%sum_whole", fenced=fenced, last=last)}"""
     return "\n".join(sorted(declared)) + text
 
 
@@ -115,36 +124,30 @@ def _entry(form: RowForm, b: Body) -> list[str]:
     for place, name in enumerate(REGIONS if form.by_lane else ()):
         lines.append(f"  %{name}_start = mul i64 %kept, {place}")
         lines.append(f"  %lanes_{name} = getelementptr {form.kind}, ptr %scratch, i64 %{name}_start")
-    lines.append(f"  %slots_start = mul i64 %kept, {len(REGIONS) if form.by_lane else 1}")
+    lines.append(f"  %slots_start = mul i64 %kept, {regions(form)}")
     lines.append(f"  %slots = getelementptr {form.kind}, ptr %scratch, i64 %slots_start")
-    return lines
+    return [*lines, *(row_late.entry(form, b) if form.late else [])]
+
+
+def regions(form: RowForm) -> int:
+    """Return how many numbers scratch holds for each class of a group."""
+    return row_late.PLACES if form.late else len(REGIONS) if form.by_lane else 1
 
 
 def _row(form: RowForm, row: str, arrays: Sequence[str]) -> str:
     """Return the lines that say where a row of the group lies in arrays of all rows, and in scratch."""
+    scratch = [f"  %{row}_kept = mul i64 %{row}, %padded",
+               f"  %{row}_scratch = getelementptr {form.kind}, ptr %scratch, i64 %{row}_kept"]  # fmt: skip
     lines = [
-        f"%{row}_row = add i64 %group, %{row}",
-        f"%{row}_base = mul i64 %{row}_row, %classes",
-        f"%{row}_kept = mul i64 %{row}, %padded",
-        f"%{row}_scratch = getelementptr {form.kind}, ptr %scratch, i64 %{row}_kept",
+        f"  %{row}_row = add i64 %group, %{row}",
+        f"  %{row}_base = mul i64 %{row}_row, %classes",
+        *([f"  %{row}_scratch = load ptr, ptr %now_at, align 8"] if form.late else scratch),
         *(
-            f"%{row}_{array} = getelementptr [{SIZES[form.element(array)]} x i8], ptr %{array}, i64 %{row}_base"
+            f"  %{row}_{array} = getelementptr [{SIZES[form.element(array)]} x i8], ptr %{array}, i64 %{row}_base"
             for array in arrays
         ),
     ]
-    if form.targets != "soft":
-        element, one = form.element("targets"), Body(form.kind, 1, f"{row}_class")
-        kept = in_memory(element)
-        at = one.write("ptr", f"getelementptr {kept}, ptr %targets, i64 %{row}_row").name
-        loaded = one.write(one.vector(kept), f"load {one.vector(kept)}, ptr {at}, align {SIZES[element]}")
-        found = whole(one, loaded, element)
-        lines += [line.strip() for line in one.lines]
-        lines += [
-            f"%{row}_label = extractelement {found.type} {found.name}, i32 0",
-            f"%{row}_inside = icmp ult i64 %{row}_label, %classes",
-            f"%{row}_class = select i1 %{row}_inside, i64 %{row}_label, i64 0",
-        ]
-    return "\n".join(f"  {line}" for line in lines)
+    return "\n".join([*lines, *(class_of(form, row) if form.targets != "soft" else [])])
 
 
 def _read(form: RowForm, b: Body) -> tuple[str, set[str]]:
@@ -158,7 +161,10 @@ def _read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     if form.targets == "soft":
         nothing |= {"mass": (wide, "zeroinitializer"), "least": (b.real, "zeroinitializer")}
         nothing["most"] = b.real, b.number(1.0).name
-    sum_text, more, sums = sweep("s", sum_exponentials, form, width, "r", nothing)
+    look, late = (
+        (row_late.sum_and_write, row_late.row_before(form, b, "r", leads=True)) if form.late else (sum_exponentials, [])
+    )
+    sum_text, more, sums = sweep("s", look, form, width, "r", nothing)
     reduce = f"llvm.vector.reduce.fmax.v{width}{SHORT[kind]}"
     count = f"llvm.vector.reduce.add.v{width}{element_of(b.integer)}"
     declared |= more | {f"declare {kind} @{reduce}({b.real})", f"declare {element_of(b.integer)} @{count}({b.integer})"}
@@ -188,7 +194,8 @@ def _read(form: RowForm, b: Body) -> tuple[str, set[str]]:
     text = f"""
 reading:
   %r = phi i64 [ 0, %groups ], [ %r_next, %s_end ]
-{_row(form, "r", ["logits", *(["targets"] if form.targets == "soft" else []), *form.derived])}
+{_row(form, "r", ["logits", *(["targets"] if form.targets == "soft" else []), *(() if form.late else form.derived)])}
+{chr(10).join(late)}
 {top_text}
   %top_found = call nnan {kind} @{reduce}({b.real} {top["top"]})
 {chr(10).join(splat("top_all", kind, b, "top_found"))}

@@ -30,7 +30,7 @@ SLICE = 32
 """Blocks that a thread works on before it first looks up."""
 
 STEP, PARTS = 8, 16
-"""The most blocks that are taken at a time, and into how many parts a thread's share falls at least, if it can."""
+"""The most blocks that are taken at a time as a rule, and into how many parts a thread's share falls if it can."""
 
 PAUSE = 0.03
 """Seconds that it works from then on before it looks up again, which is when an interrupt is met."""
@@ -108,9 +108,9 @@ class _Parts:
 class _Counted:
     """Blocks that are counted, for work that machine code does."""
 
-    def __init__(self, shared: Shared, blocks: int, threads: int) -> None:
+    def __init__(self, shared: Shared, blocks: int, threads: int, step: int) -> None:
         self._shared: Shared | None = shared
-        self._share = Share(blocks=blocks, step=max(1, min(STEP, blocks // (PARTS * threads))))
+        self._share = Share(blocks=blocks, step=max(1, min(step, blocks // (PARTS * threads))))
 
     def take(self, most: int) -> bool:
         """Have the kernel take blocks."""
@@ -247,7 +247,7 @@ def set_num_threads(number: SupportsIndex | None) -> None:
     _chosen = wanted
 
 
-def run(work: Work, blocks: int, least: int, shared: Shared | None = None) -> None:
+def run(work: Work, blocks: int, least: int, shared: Shared | None = None, step: int = STEP) -> None:
     """Run ``work(first, last)`` over all blocks, on several threads where each gets at least ``least`` of them.
 
     Args:
@@ -255,6 +255,7 @@ def run(work: Work, blocks: int, least: int, shared: Shared | None = None) -> No
         blocks: how many there are.
         least: blocks that are worth a thread of their own.
         shared: the same in machine code for several threads; see ``shares.shared``.
+        step: the most blocks that it takes at a time.
     """
     parts = blocks // max(least, 1)
     if parts <= 1 and blocks <= SLICE:  # too short to be interrupted or shared
@@ -262,5 +263,5 @@ def run(work: Work, blocks: int, least: int, shared: Shared | None = None) -> No
         return
     wanted = max(1, min(get_num_threads(), parts))
     helpers = min(wanted - 1, _pool.grow(wanted - 1))
-    counted = _Counted(shared, blocks, wanted) if shared is not None and helpers else None
+    counted = _Counted(shared, blocks, wanted, step) if shared is not None and helpers else None
     _Job(counted or _Parts(work, blocks, wanted)).run(_pool.waiting, helpers)

@@ -15,8 +15,8 @@ from jax.custom_derivatives import SymbolicZero
 from lossmith.core.columns import check_spread
 from lossmith.core.contract import NO_NUMBERS, check_mask, no_numbers
 from lossmith.core.loss import Loss
-from lossmith.errors import KindError
-from lossmith.frameworks.calls import JAX
+from lossmith.errors import KindError, ParameterError
+from lossmith.frameworks.calls import JAX, takes_where
 
 Array = Any
 
@@ -84,6 +84,42 @@ def masks(loss: Loss, mask: Array, shape: tuple[int, ...]) -> Array:
     check_mask(owner, mask.dtype)
     check_spread(owner, "mask", mask.shape, shape)
     return jnp.broadcast_to(mask, shape)
+
+
+def left_out(loss: Loss, arrays: Mapping[str, Array], where: Any) -> tuple[dict[str, Array], Array]:
+    """Return the inputs of a loss of logits of which some classes are not there, and the rows that count.
+
+    Args:
+        loss: the loss.
+        arrays: its inputs, by our names.
+        where: true for the classes that are there, an array that broadcasts to the logits; or for rows that count, with
+            an axis less.
+
+    Raises:
+        ParameterError: for another loss, and for one that gives each class a share of every target.
+        KindError, ShapeError
+    """
+    owner = type(loss).__name__
+    if not takes_where(loss):
+        raise ParameterError(
+            f"{owner} takes no where, which leaves out classes of logits; for examples, lossmith.jax.cost takes mask"
+        )
+    if loss.values.get("label_smoothing"):
+        raise ParameterError(f"{owner}: label_smoothing gives a share to classes that where leaves out; smooth targets")
+    logits, there = as_array(owner, "y_pred", arrays["y_pred"]), as_array(owner, "where", where)
+    if there.dtype != bool:
+        raise KindError(f"{owner}: where must be boolean (True is there), got {there.dtype}; write where.astype(bool)")
+    axis = loss.values["class_axis"]
+    if there.ndim == logits.ndim - 1:
+        there = jnp.expand_dims(there, axis)
+    check_spread(owner, "where", there.shape, logits.shape)
+    there = jnp.broadcast_to(there, logits.shape)
+    rows = there.any(axis)
+    # A row without any is left out, with numbers in it.
+    found = {**arrays, "y_pred": jnp.where(there | ~jnp.expand_dims(rows, axis), logits, -jnp.inf)}
+    if not loss.class_indices:
+        found["y_true"] = jnp.where(there, as_array(owner, "y_true", arrays["y_true"]), 0)
+    return found, rows
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -17,8 +17,9 @@ from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import reworded, speaking
 from lossmith.errors import ParameterError, did_you_mean
-from lossmith.frameworks.calls import JAX, bound, in_words, instead, order
+from lossmith.frameworks.calls import JAX, bound, in_words, instead, order, takes_where
 from lossmith.frameworks.jax import costs
+from lossmith.frameworks.jax.arguments import left_out
 
 Array = Any
 
@@ -26,12 +27,14 @@ HOME = "lossmith.jax"
 _WORDS = {**JAX, "the call": f"{HOME}.cost"}  # that of a loss's own function has no weights
 
 
-def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
+def losses(loss: Loss | str, *given: Array, where: Array | None = None, **named: Array) -> Array:
     """Return the loss of each example.
 
     Args:
         loss: any loss, or its text, such as ``"huber(delta=1.35)"``.
         given: inputs by place: predictions, then targets, then others as in the catalogue. Divergences take none so.
+        where: of losses over the softmax of logits, as optax says: true for the classes that are there, of the logits'
+            shape, or for the rows that count, whose loss is 0 otherwise.
         named: inputs by name; where predictions are logits, also ``logits`` and ``labels``, as optax says.
 
     Returns:
@@ -43,7 +46,9 @@ def losses(loss: Loss | str, *given: Array, **named: Array) -> Array:
         DomainError: for an example outside the domains, where values are known.
     """
     with speaking(JAX):
-        return costs.cost(*_call(loss, given, named), None, None, "none", "zero")
+        found, arrays = _call(loss, given, named)
+        arrays, mask = (arrays, None) if where is None else left_out(found, arrays, where)
+        return costs.cost(found, arrays, None, mask, "none", "zero")
 
 
 def cost(
@@ -123,8 +128,9 @@ def function(name: str) -> Callable[..., Array]:
             values = {key: _static(cls, key, named.pop(key)) for key in plain}
             loss = cls(**values)
             named = _in_ours(loss, named)
+            where = named.pop("where", None)
             taken = len(order(loss)) or len(given)
-            known = [*in_words(loss, JAX), *declared]
+            known = [*in_words(loss, JAX), *declared, *(["where"] if takes_where(loss) else [])]
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
             for key in named.keys() - {*known, *JAX, *JAX.values()}:
@@ -132,7 +138,7 @@ def function(name: str) -> Callable[..., Array]:
                 mend = f" {HOME}.cost({name!r}, ...) takes it." if key in OF_COSTS else mend
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; it has no {key!r}.{mend}")
             placed = [_static(cls, key, value) for key, value in zip(declared, given[taken:], strict=False)]
-            return losses(cls(*placed, **values), *given[:taken], **named)
+            return losses(cls(*placed, **values), *given[:taken], where=where, **named)
 
     made.__name__ = made.__qualname__ = name
     made.__module__, made.__doc__ = HOME, _documentation(cls)
@@ -146,7 +152,8 @@ def signature(cls: type[Loss]) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if order(loss) else inspect.Parameter.KEYWORD_ONLY
     inputs = [inspect.Parameter(name, kind) for name in in_words(loss, JAX)]
     values = [inspect.Parameter(key, kind, default=item.default) for key, item in cls.declared().items()]
-    return inspect.Signature([*inputs, *values])
+    where = [inspect.Parameter("where", inspect.Parameter.KEYWORD_ONLY, default=None)] if takes_where(loss) else []
+    return inspect.Signature([*inputs, *values, *where])
 
 
 def _is_array(value: Any) -> bool:
@@ -171,7 +178,9 @@ def _static(cls: type[Loss], key: str, value: Any) -> Any:
 
 def _documentation(cls: type[Loss]) -> str:
     """Return what the function of a loss says of itself."""
-    inputs = [f"    {name}: {item.doc or 'an array'}." for name, item in in_words(cls(), JAX).items()]
+    loss = cls()
+    inputs = [f"    {name}: {item.doc or 'an array'}." for name, item in in_words(loss, JAX).items()]
     values = [f"    {key}: {reworded(item.doc, JAX)}." for key, item in cls.declared().items()]
+    values += ["    where: true for the classes that are there, or the rows that count."] if takes_where(loss) else []
     head = reworded((cls.__doc__ or "").strip(), JAX)
     return "\n".join([head, "", "Args:", *inputs, *values, "", "Returns:", "    The loss of each example."])
