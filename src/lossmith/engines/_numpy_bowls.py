@@ -219,7 +219,8 @@ ATANH_TERMS = tuple(1 / (2 * k + 3) for k in range(19))
 def harmonic(a: Array, b: Array, out: Array | None = None) -> Array:
     """a b / (a + b) for a and b of at least zero, not both: near the smaller one."""
     small, large = np.minimum(a, b), np.maximum(a, b)
-    return store(np.asarray(small / (1 + small / large)), out)
+    ratio = np.where(small == large, small.dtype.type(1), small / large)  # also of infinity and infinity
+    return store(np.asarray(small / (1 + ratio)), out)
 
 
 def log1p_difference(a: Array, b: Array, out: Array | None = None) -> Array:
