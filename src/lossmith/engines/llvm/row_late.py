@@ -3,7 +3,7 @@
 What is written at once keeps the processor waiting for memory, which has had nothing to do while it computed. What is
 written into the caches is read from memory first, a third more than has to be moved. So a row leaves its exponentials
 in one of two places, and the look at the exponentials of the next row writes its gradient as well. The first row of a
-call writes nothing that counts, into a place beside; the last is written by a look of its own.
+call writes nothing that counts, over the other place; the last is written by a look of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.row_frame import RowForm, class_of, slot_at
 from lossmith.engines.llvm.row_looks import Look, sum_exponentials, sweep
 
-PLACES = 3
-"""Rows of numbers in scratch: the exponentials of a row and those of the one before, and what the first row writes."""
+PLACES = 2
+"""Rows of numbers in scratch: the exponentials of a row and those of the one before."""
 
 PAGE, NEAR, AWAY = 4096, 384, 1024
 """Bytes of a page; in which what is written stands in the way of what is read; and by which it leads then."""
@@ -35,10 +35,6 @@ def entry(form: RowForm, b: Body) -> list[str]:
             f"  %{name}_first = getelementptr {form.kind}, ptr %scratch, i64 %{name}_start",
             f"  store ptr %{name}_first, ptr %{name}_at, align 8",
         ]
-    lines += [
-        "  %aside_start = mul i64 %padded, 2",
-        f"  %aside = getelementptr {form.kind}, ptr %scratch, i64 %aside_start",
-    ]
     for name in _SLOTS:
         lines += [
             f"  %no_{name} = {slot_at(name, b.width)}",
@@ -63,8 +59,8 @@ def row_before(form: RowForm, b: Body, row: str, *, leads: bool = False) -> list
         f"  %{row}_late_row = select i1 %{row}_some, i64 %{row}_late, i64 0",
         f"  %{row}_late_base = mul i64 %{row}_late_row, %classes",
         f"  %{row}_there = getelementptr {kind}, ptr %gradient, i64 %{row}_late_base",
-        f"  %{row}_written = select i1 %{row}_some, ptr %{row}_there, ptr %aside",
         f"  %{row}_before = load ptr, ptr %before_at, align 8",
+        f"  %{row}_written = select i1 %{row}_some, ptr %{row}_there, ptr %{row}_before",
         *class_of(form, f"{row}_late"),
     ]
     for name in _SLOTS:
