@@ -15,7 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from lossmith.core.columns import check_spread
 from lossmith.core.contract import NO_NUMBERS, check_mask, no_numbers
 from lossmith.core.loss import Loss
-from lossmith.errors import KindError, ParameterError
+from lossmith.errors import KindError, ParameterError, ShapeError
 from lossmith.frameworks.calls import JAX, takes_where
 
 Array = Any
@@ -110,10 +110,16 @@ def left_out(loss: Loss, arrays: Mapping[str, Array], where: Any) -> tuple[dict[
     if there.dtype != bool:
         raise KindError(f"{owner}: where must be boolean (True is there), got {there.dtype}; write where.astype(bool)")
     axis = loss.values["class_axis"]
+    examples = tuple(np.delete(logits.shape, axis).tolist())
     if there.ndim == logits.ndim - 1:
         there = jnp.expand_dims(there, axis)
-    check_spread(owner, "where", there.shape, logits.shape)
-    there = jnp.broadcast_to(there, logits.shape)
+    try:
+        there = jnp.broadcast_to(there, logits.shape)
+    except ValueError:
+        raise ShapeError(
+            f"{owner}: where has shape {where.shape}, but predictions have {logits.shape}; it says of every class "
+            f"whether it is there, and axes of size 1 broadcast, or of the examples, {examples}, which ones count"
+        ) from None
     rows = there.any(axis)
     # A row without any is left out, with numbers in it.
     found = {**arrays, "y_pred": jnp.where(there | ~jnp.expand_dims(rows, axis), logits, -jnp.inf)}
