@@ -112,7 +112,7 @@ def mul_exp(b: Body, a: Lanes, x: Lanes) -> Lanes:
 def expm1(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) - 1."""
     form = format_of(b)
-    parts = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does, to share its work
+    parts = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does by powers of two, to share its work
     p = _expm1_near_zero(b, parts.rest)
     # By half of 2 ** n, which does not overflow where the result does not; less than 2 ** -99 makes no difference.
     n = parts.whole
