@@ -72,7 +72,13 @@ def _floor(text: str, records: Sequence[Record], limit: float) -> Target:
 
 def _times(text: str, records: Sequence[Record], peer: str, least: float) -> Target:
     found = ratios(records, peer)[::-1]
-    return _worst(text, found, "{:.3g}".format, found[-1][0] >= least) if found else _none(text)
+    if not found:
+        return _none(text)
+    target = _worst(text, found, "{:.3g}".format, found[-1][0] >= least)
+    # A kernel at the speed of memory would be no further ahead than that.
+    bounds = {record["loss"]: value / floor for value, record in found if (floor := ratio(record, "floor"))}
+    beyond = [f"{value:.3g} for {name}" for name, value in sorted(bounds.items(), key=lambda x: x[1]) if value < least]
+    return target._replace(measured=f"{target.measured}; memory allows {', '.join(beyond)}") if beyond else target
 
 
 def _ahead(text: str, records: Sequence[Record], peers: Sequence[str]) -> Target:

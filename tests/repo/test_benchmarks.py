@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.targets import _times
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = {
@@ -41,3 +42,17 @@ def test_a_script_prints_its_table(script: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "huber" in done.stdout.lower()
     assert "| ---" in done.stdout
+
+
+def test_a_target_beyond_what_memory_allows_says_so() -> None:
+    times = {
+        "near": {"Lossmith": 2.0, "floor": 1.0, "PyTorch": 30.0},
+        "far": {"Lossmith": 2.0, "floor": 1.0, "PyTorch": 7.0},
+    }
+    records = [
+        {"loss": loss, "label": loss, "times": {name: {"median_s": value} for name, value in found.items()}}
+        for loss, found in times.items()
+    ]
+    target = _times("10 times", records, "PyTorch", 10)
+    assert (target.measured, target.met) == ("9.25 in the middle of 2, 3.5 for far; memory allows 7 for far", False)
+    assert "memory" not in _times("10 times", records[:1], "PyTorch", 10).measured

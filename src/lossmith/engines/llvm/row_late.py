@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from lossmith.engines.llvm.frame import part, splat
+from lossmith.engines.llvm.kernel import NEAR, PAGE
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.row_frame import RowForm, class_of, slot_at
 from lossmith.engines.llvm.row_looks import Look, sum_exponentials, sweep
@@ -19,8 +20,8 @@ from lossmith.engines.llvm.row_looks import Look, sum_exponentials, sweep
 PLACES = 2
 """Rows of numbers in scratch: the exponentials of a row and those of the one before."""
 
-PAGE, NEAR, AWAY = 4096, 384, 1024
-"""Bytes of a page; in which what is written stands in the way of what is read; and by which it leads then."""
+AWAY = 1024
+"""Bytes by which what is written leads where it would stand in the way of what is read; see ``kernel.NEAR``."""
 
 _SLOTS = ("scale", "factor", "fixed")
 
@@ -96,7 +97,7 @@ def _shift(form: RowForm, row: str) -> list[str]:
     ]
 
 
-def onward(row: str) -> list[str]:
+def leave(row: str) -> list[str]:
     """Return the lines that make a row the one that is to be written, and change places."""
     return [
         f"  store i64 %{row}_row, ptr %late_row_at, align 8",

@@ -55,7 +55,7 @@ def rows(program: Program, form: RowForm, width: int, *, on_x86: bool = True) ->
     declared |= formula.body.declared
     writing, last = "  br label %group_done", ""
     if form.late:
-        writing = "\n".join(row_late.onward("r"))
+        writing = "\n".join(row_late.leave("r"))
         last, more = row_late.last(form, width)
         declared |= more
     elif form.derived:
