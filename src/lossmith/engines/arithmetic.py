@@ -70,6 +70,9 @@ class Arithmetic(Protocol):
     def mul_exp(self, a: Lanes, b: Lanes) -> Lanes:
         """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins."""
 
+    def lowered(self, a: Lanes, x: Lanes, low: Lanes) -> Lanes:
+        """Return a exp(x + low) of x at most 0, where exp(x) alone may have no digits left; low is tiny beside x."""
+
     def log(self, a: Lanes) -> Lanes:
         """Return the natural logarithm."""
 

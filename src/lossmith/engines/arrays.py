@@ -213,6 +213,10 @@ class Arrays:
         """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins."""
         return composites.mul_exp(self, a, b)
 
+    def lowered(self, a: Array, x: Array, low: Array) -> Array:
+        """Return a exp(x + low) of x at most 0, where exp(x) alone may have no digits left."""
+        return composites.lowered(self, a, x, low)
+
     def hypot(self, a: Array, b: Array) -> Array:
         """Return √(a² + b²), without overflow on the way."""
         one, other = self.abs(a), self.abs(b)

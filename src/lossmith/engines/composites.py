@@ -124,34 +124,40 @@ def _left_over(b: Arithmetic, a: Lanes, c: Lanes, quotient: Lanes) -> Lanes:
     return b.fma(-quotient, c, a)
 
 
+def _bell_exponent(b: Arithmetic, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Return -(a / c)² / 2 of |a| / c up to 64, what that is rounded by, and where |a| / c is below 64."""
+    size = b.abs(a) / c
+    inside, kept = size < 64.0, b.select(size > 64.0, 64.0, size)
+    square = kept * kept
+    low = b.fma(kept, kept, -square) * -0.5
+    if b.constant(c) != 1:
+        low = low - kept * b.select(inside, _left_over(b, b.abs(a), c, kept) / c, 0.0)
+    return square * -0.5, low, inside
+
+
 def bell_bowl(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c² (1 - exp(-(a / c)² / 2))."""
-    x = a / c
-    return c * (c * -b.expm1(x * x * -0.5))
-
-
-def _root_of_bell(b: Arithmetic, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes, Lanes]:
-    """Return |a| / c up to 64, the square root of exp(-(a / c)² / 2), and where |a| / c is below 64."""
-    size = b.abs(a) / c
-    inside = size < 64.0
-    kept = b.select(inside, size, 64.0)
-    lost = b.select(inside, _left_over(b, b.abs(a), c, kept) / c, 0.0)
-    square = kept * kept
-    low = b.fma(kept, kept, -square) * -0.25 - kept * lost * 0.5
-    return kept, b.exp(square * -0.25, low), inside
+    x, _, _ = _bell_exponent(b, a, c)
+    return c * (c * -b.expm1(x))
 
 
 def bell_slope(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return a exp(-(a / c)² / 2)."""
-    _, root, inside = _root_of_bell(b, a, c)
-    return b.select(inside, a * root * root, 0.0)
+    x, low, inside = _bell_exponent(b, a, c)
+    return b.select(inside, b.lowered(a, x, low), 0.0)
 
 
 def bell_curvature(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return (1 - (a / c)²) exp(-(a / c)² / 2)."""
-    size, root, inside = _root_of_bell(b, a, c)
-    bend = (c - b.abs(a)) / c * (size + 1.0)
-    return b.select(inside, bend * root * root, 0.0)
+    x, low, inside = _bell_exponent(b, a, c)
+    bend = (c - b.abs(a)) / c * (b.abs(a) / c + 1.0)
+    return b.select(inside, b.lowered(bend, x, low), 0.0)
+
+
+def lowered(b: Arithmetic, a: Lanes, x: Lanes, low: Lanes) -> Lanes:
+    """Return a exp(x + low) of x at most 0, where exp(x) alone may have no digits left."""
+    root = b.exp(x * 0.5, low * 0.5)
+    return a * root * root
 
 
 def _biweight_parts(b: Arithmetic, a: Lanes, c: Lanes) -> tuple[Lanes, Lanes]:

@@ -78,7 +78,7 @@ def _with(
     program: Program, truths: tuple[tuple[int, bool], ...], zeros: frozenset[int], ones: frozenset[int]
 ) -> Program:
     """Return a program in which choices by known truth values are made, an exact zero wins where it is to win, and
-    nothing is multiplied or divided by one."""
+    nothing is multiplied or divided by one, or a zero added."""
     known = dict(truths)
     instead: dict[int, int] = {}
     steps = list(program.steps)
@@ -89,9 +89,9 @@ def _with(
             instead[number] = args[1] if known[args[0]] else args[2]
         elif step.op == "mul0" and (zero := [arg for arg in args if arg in zeros]):
             instead[number] = zero[0]
-        elif step.op in ("mul", "div") and args[1] in ones:
+        elif (step.op in ("mul", "div") and args[1] in ones) or (step.op == "add" and args[1] in zeros):
             instead[number] = args[0]
-        elif step.op == "mul" and args[0] in ones:
+        elif (step.op == "mul" and args[0] in ones) or (step.op == "add" and args[0] in zeros):
             instead[number] = args[1]
         elif step.op in ("both", "either") and any(arg in known for arg in args):
             sure = [known[arg] for arg in args if arg in known]

@@ -205,6 +205,8 @@ class Graph:
         if op == "pow":
             return args[0] if right == 1 else None
         if op == "mul_exp":
+            if left == 1:
+                return self.apply("exp", (args[1],))
             return self.constant(0.0) if left == 0 else args[0] if right == 0 else None
         return None
 

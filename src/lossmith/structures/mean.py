@@ -52,7 +52,10 @@ def by_power(ops: Ops, value: Value, y: Value, f: Value, power: Value) -> Value:
     # target, or below; the second those of one above it, and of one so small or large that it has few or overflows.
     rise, fall, ratio = 2 - power, 1 - power, ops.mul_exp(y, -f)
     near, mean = ratio > ops.where(ops.abs(f) < 80, 0.25, 4), ops.exp(f)
-    slope = ops.alike(near, ops.mul_exp(mean - y, fall * f), ops.mul_exp(1 - ratio, rise * f))
+    if isinstance(power, int):  # what both forms are multiplied by is no smaller than the mean
+        slope = ops.mul_exp(ops.alike(near, ops.mul_exp(mean - y, -f), 1 - ratio), rise * f)
+    else:
+        slope = ops.alike(near, ops.mul_exp(mean - y, fall * f), ops.mul_exp(1 - ratio, rise * f))
     # A target so small that it has no digits to be multiplied is first brought half of the way to the result.
     half = fall * f / 2
     tiny = ops.mul_exp(fall * ops.mul_exp(mean - y, half), half) + ops.mul_exp(mean, fall * f)

@@ -41,7 +41,10 @@ class _Reduced(NamedTuple):
 
 def _reduce(b: Body, x: Lanes) -> _Reduced:
     """Return the parts of a number; where machines scale by instructions, nothing is moved."""
-    form = format_of(b)
+    form, other = format_of(b), b.opposite(x)
+    if other and b.scales:  # but for their signs, the parts of both are the same
+        parts = _reduce(b, other)
+        return _Reduced(-parts.whole, -parts.moved, -parts.rest)
     if b.scales:
         n = moved = b.rint(x * (1 / LN2))
     else:
@@ -79,8 +82,11 @@ def exp(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
 
 def _within(b: Body, x: Lanes) -> Lanes:
     """Return a number, or the end beyond which its exponential is 0 or infinite, whatever it is multiplied by."""
-    form, times = format_of(b), 4 if b.scales else 1
-    return b.within(x, times * form.exp_low, times * form.exp_high)
+    form, other = format_of(b), b.opposite(x)
+    if not b.scales:
+        return b.within(x, form.exp_low, form.exp_high)
+    end = -4 * form.exp_low
+    return -_within(b, other) if other else b.within(x, -end, end)
 
 
 def exp_inside(b: Body, x: Lanes, low: Lanes | None = None) -> Lanes:
@@ -109,14 +115,28 @@ def mul_exp(b: Body, a: Lanes, x: Lanes) -> Lanes:
     return b.scale(product, parts.whole + b.exponent(a), there)
 
 
+def lowered(b: Body, a: Lanes, x: Lanes, low: Lanes) -> Lanes:
+    """Return a exp(x + low) of x at most 0, where exp(x) alone may have no digits left, by what ``expm1`` shares.
+
+    Only where machines scale by instructions.
+    """
+    parts = _reduce(b, _within(b, x))
+    near = _expm1_near_zero(b, parts.rest) + 1.0
+    return b.scale(a, parts.whole) * b.fma(low, near, near)
+
+
 def expm1(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) - 1."""
     form = format_of(b)
+    if b.scales:
+        parts = _reduce(b, _within(b, x))
+        n = b.at_least(parts.whole, -form.digits - 8.0)  # less makes no difference, and has no inverse in the end
+        found = b.scale(_expm1_near_zero(b, parts.rest) - (b.scale(b.number(1.0), -n) - 1.0), n)
+        return b.copysign(found, x)  # of zeros
     parts = _reduce(b, b.within(x, form.exp_low, form.exp_high))  # as exp does by powers of two, to share its work
     p = _expm1_near_zero(b, parts.rest)
     # By half of 2 ** n, which does not overflow where the result does not; less than 2 ** -99 makes no difference.
-    n = parts.whole
-    half = b.scale(b.number(1.0), n - 1.0) if b.scales else _power_of_two(b, b.at_least(n, -99.0), -1)
+    half = _power_of_two(b, b.at_least(parts.whole, -99.0), -1)
     found = b.fma(half, p, half - 0.5)
     # The digits, and the sign, of what is too small to be squared or halved.
     return b.select(b.abs(x) > form.least * 4, found + found, x)

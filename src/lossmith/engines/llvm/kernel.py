@@ -57,14 +57,18 @@ def _registers(program: Program, form: Form, bits: int) -> int:
     """Return how many registers a vector takes.
 
     While a chain of products waits in one, others go on. Four take longer to compile, which pays where many numbers
-    come; doubles gain little by them. Where registers have 512 bits, only functions of one logit gain, and lose where
-    doubles come in.
+    come; doubles gain little by them. Where registers have 512 bits, only functions of one logit or log mean gain, and
+    lose where doubles come in.
     """
     if is_arithmetic(program):  # and doubles stored as floats would be half cache lines, which are streamed slowly
         return 2 if form.kind == "double" and set(form.taken) == {"float"} else 1
-    logistic = len(program.inputs) <= 2 and any(step.op in ("sigmoid", "softplus") for step in program.steps)
-    four = bits <= 256 or (logistic and "double" not in form.given)
+    gaining = len(program.inputs) <= 2 and any(step.op in _GAINING for step in program.steps)
+    four = bits <= 256 or (gaining and "double" not in form.given)
     return 4 if form.large and form.kind == "float" and four else 2
+
+
+_GAINING = ("mul_exp", "sigmoid", "softplus")
+"""Functions of which several wait for the same exponential."""
 
 
 class Ready:

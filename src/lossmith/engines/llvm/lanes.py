@@ -193,6 +193,8 @@ class Body:
         """Return an operation of two vectors."""
         if op in ("fmul", "fdiv") and self.constant(b) == 1:
             return a
+        if op == "fmul" and (one := self.opposite(a)) and (other := self.opposite(b)):
+            a, b = one, other
         if op in _COMMUTATIVE and a.name > b.name:
             a, b = b, a
         return self.write(a.type, f"{op} {a.type} {a.name}, {b.name}")
@@ -270,15 +272,19 @@ class Body:
 
     def negative(self, a: Lanes) -> Lanes:
         """Return a number with the other sign."""
-        if a.name in self._opposite:
-            return replace(a, name=self._opposite[a.name])
+        if known := self.opposite(a):
+            return known
         found = self.unary("fneg", a)
         self._opposite[found.name] = a.name
         return found
 
+    def opposite(self, a: Lanes) -> Lanes | None:
+        """Return what a number is the negative of, where the text itself says so."""
+        return replace(a, name=self._opposite[a.name]) if a.name in self._opposite else None
+
     def abs(self, a: Lanes) -> Lanes:
         """Return the absolute value, which a number and its negative share."""
-        return self.call("fabs", replace(a, name=self._opposite.get(a.name, a.name)))
+        return self.call("fabs", self.opposite(a) or a)
 
     def copysign(self, a: Lanes, sign: Lanes) -> Lanes:
         """Return ``a`` with the sign of ``sign``."""

@@ -37,6 +37,10 @@ class Vector(Body):
         """Return a exp(x); see the functions of that name."""
         return exponentials.mul_exp(self, a, x) if self.scales else composites.mul_exp(self, a, x)
 
+    def lowered(self, a: Lanes, x: Lanes, low: Lanes) -> Lanes:
+        """Return a exp(x + low) of x at most 0; see the functions of that name."""
+        return exponentials.lowered(self, a, x, low) if self.scales else composites.lowered(self, a, x, low)
+
     def is_exp(self, x: Lanes, make: Callable[[], Lanes]) -> None:
         """Say how the exponential of ``x`` is made without one."""
         self._powers[x.name] = make
