@@ -15,6 +15,8 @@ from mpmath import mp, mpf
 HALF_LN2 = mpf("0.34658")
 # s = (m - 1) / (m + 1) for m up to 3/2, squared
 LOG_Z = mpf("0.04")
+# below it log(cosh(x)) is a polynomial
+LOGCOSH_NEAR = mpf("0.7")
 
 
 def _exp_rest(r: Any) -> Any:
@@ -66,9 +68,10 @@ FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
     "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 6),
     "LOG": (_log_rest, mpf(0), LOG_Z, 8, 3),
     "LOG2": (_log_rest2, mpf(0), LOG_Z, 8, 3),
-    "LOGCOSH": (_logcosh_rest, mpf(0), mpf(1), 16, 8),
+    "LOGCOSH": (_logcosh_rest, mpf(0), LOGCOSH_NEAR**2, 13, 6),
     "ATANH": (_atanh_rest, mpf(0), mpf(1) / 9, 13, 6),
     "LOG1P": (_log1p_rest, mpf(0), mpf(1), 21, 9),
+    "LOG1P_OF_QUARTER": (_log1p_rest, mpf(0), mp.exp(-2 * LOGCOSH_NEAR), 12, 5),
     "WITHIN": (_within_rest, mpf(0), mpf(2), 13, 7),
     "BEYOND": (_beyond, _place("1.4"), _place("8.5"), 16, 8),
     "TANH": (_tanh_rest, mpf(0), mpf("0.36"), 12, 6),
@@ -116,7 +119,7 @@ def main() -> None:
             ("double", double, float),
             ("float", single, lambda c: float(np.float32(float(c)))),
         ):
-            if (name, kind) == ("LOG1P", "float"):  # whose terms are not small beside what they are added to
+            if name.startswith("LOG1P") and kind == "float":  # whose terms are not small beside what they are added to
                 found = rounded(function, high, terms)
             else:
                 found = [round_(c) for c in fit(function, low, high, terms)]

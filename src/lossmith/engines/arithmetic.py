@@ -79,6 +79,9 @@ class Arithmetic(Protocol):
     def log1p(self, a: Lanes) -> Lanes:
         """Return log(1 + a)."""
 
+    def log1p_of_share(self, a: Lanes) -> Lanes:
+        """Return log(1 + a) of a number from 0 to 1."""
+
     def tanh(self, a: Lanes) -> Lanes:
         """Return the hyperbolic tangent."""
 

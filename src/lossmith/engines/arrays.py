@@ -89,6 +89,10 @@ class Arrays:
         """Return log(1 + a)."""
         return self.xp.log1p(a)
 
+    def log1p_of_share(self, a: Array) -> Array:
+        """Return log(1 + a) of a number from 0 to 1."""
+        return self.log1p(a)
+
     def tanh(self, a: Array) -> Array:
         """Return the hyperbolic tangent."""
         return self.xp.tanh(a)

@@ -31,6 +31,7 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
         found |= dict.fromkeys(range(len(program.inputs), len(program.inputs) + len(program.parameters)), _ANY)
     fixed = len(program.inputs) + len(program.parameters)
     found |= {fixed + n: (c, c) for n, c in enumerate(program.constants) if math.isfinite(c)}
+    risen = set[int]()  # what is at least 0, and may be infinite
     for number, step in enumerate(program.steps, start=program.first_step):
         rule = _RULES.get(step.op)
         given = [found.get(arg) for arg in step.args]
@@ -39,6 +40,10 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
             found[number] = _hull(given[1], given[2])
         elif rule is not None and len(known) == len(given) and (result := rule(*known)) is not None:
             found[number] = result
+        elif (step.op == "exp" and known) or (step.op in _CHOICES and risen.issuperset(step.args[1:])):
+            risen.add(number)
+        elif step.op == "min" and len(known) == 1 and not risen.isdisjoint(step.args):
+            found[number] = min(known[0][0], 0.0), known[0][1]
     return found
 
 
@@ -111,7 +116,7 @@ PASSING = frozenset({
 })  # fmt: skip
 """Instructions whose result is no number where one of their arguments is none."""
 _CHOICES = ("where", "alike")
-_FINITE = frozenset({"add", "sub", "mul"})
+_FINITE = frozenset({"add", "exp", "mul", "sub"})
 """Instructions whose result is a number where all arguments are finite."""
 _KEEPING = frozenset({"abs", "alike", "hold", "max", "min", "neg", "sign", "where"})
 """Instructions whose result is a number where those of their arguments that it may be are."""

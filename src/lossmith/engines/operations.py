@@ -12,7 +12,7 @@ from functools import lru_cache
 from lossmith.engines import composites
 from lossmith.engines.arithmetic import Arithmetic, Lanes
 from lossmith.engines.crosses import crosses
-from lossmith.engines.facts import WHOLE, finite_tests, numbers, plain_products, powers, ranges
+from lossmith.engines.facts import WHOLE, Range, finite_tests, numbers, plain_products, powers, ranges
 from lossmith.program import TABLE, Program
 
 
@@ -121,6 +121,8 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
             found.append((number, OPERATIONS["mul"], step.args))
         elif step.op == "mul0" and all(arg in known for arg in step.args):
             found.append((number, _finite_product, step.args))
+        elif step.op == "log1p" and _is_share(known.get(step.args[0])):
+            found.append((number, _log1p_of_share, step.args))
         else:
             found.append((number, OPERATIONS[step.op], step.args))
     return needed(found, [number for _, number in program.outputs])
@@ -142,6 +144,14 @@ def taken(program: Program) -> frozenset[int]:
     steps = (*recipe(program, watched=True), *recipe(program, tame=True, watched=True))
     found = frozenset(number for _, number in program.outputs).union(*(arguments for _, _, arguments in steps))
     return found.difference(range(program.first_step - len(program.constants), program.first_step))
+
+
+def _is_share(bounds: Range | None) -> bool:
+    return bounds is not None and bounds[0] >= 0 and bounds[1] <= 1
+
+
+def _log1p_of_share(b: Arithmetic, a: Lanes) -> Lanes:
+    return b.log1p_of_share(a)
 
 
 def _finite_product(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:

@@ -172,7 +172,7 @@ def sigmoid(b: Body, x: Lanes) -> Lanes:
 
 def softplus(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + exp(x))."""
-    return b.largest(x, 0.0) + _log1p_share(b, exp_of_size(b, x))
+    return b.largest(x, 0.0) + log1p_of_share(b, exp_of_size(b, x))
 
 
 def sigmoid_below(b: Body, x: Lanes) -> Lanes:
@@ -183,21 +183,25 @@ def sigmoid_below(b: Body, x: Lanes) -> Lanes:
 
 def softplus_below(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + exp(x)) of a number of at most 0."""
-    return _log1p_share(b, exp_of_size(b, x))
+    return log1p_of_share(b, exp_of_size(b, x))
 
 
-def _log1p_share(b: Body, e: Lanes) -> Lanes:
+def log1p_of_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
-    return b.fma(e * e, stretches(b, e, table(b, "LOG1P")), e)  # what is added to e is rounded where it is small
+    return _log1p_by(b, e, "LOG1P")
+
+
+def _log1p_by(b: Body, e: Lanes, name: str) -> Lanes:
+    return b.fma(e * e, stretches(b, e, table(b, name)), e)  # what is added to e is rounded where it is small
 
 
 def logcosh(b: Body, x: Lanes) -> Lanes:
     """Return log(cosh(x))."""
     size = b.abs(x)
     z = x * x
-    near = z * horner(b, b.smallest(z, 1.0), table(b, "LOGCOSH"))
-    far = (size - LN2) + _log1p_share(b, exp_of_size(b, x + x))
-    return b.select(size < 1.0, near, far)
+    near = z * horner(b, z, table(b, "LOGCOSH"))
+    far = (size - LN2) + _log1p_by(b, exp_of_size(b, x + x), "LOG1P_OF_QUARTER")
+    return b.select(size < 0.7, near, far)
 
 
 def bell(b: Body, x: Lanes) -> Lanes:
