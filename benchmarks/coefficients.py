@@ -45,6 +45,10 @@ def _log1p_rest(e: Any) -> Any:
     return (mp.log1p(e) - e) / e**2 if e > 1e-20 else -mpf(1) / 2
 
 
+def _log_rest_between(f: Any) -> Any:
+    return (mp.log1p(f) - f) / f**2 if abs(f) > 1e-20 else -mpf(1) / 2
+
+
 def _tanh_rest(z: Any) -> Any:
     t = mp.sqrt(z)
     return (mp.tanh(t) / t - 1) / z if z > 1e-20 else -mpf(1) / 3
@@ -64,14 +68,15 @@ def _place(x: str) -> Any:
 
 
 FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
-    # name: function, from, to, coefficients in double and in float
-    "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 6),
+    # name: function, from, to, coefficients in double (if there is such a table) and in float
+    "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 5),
     "LOG": (_log_rest, mpf(0), LOG_Z, 8, 3),
+    "LOG_BETWEEN": (_log_rest_between, mpf("-0.0345"), mpf("0.0626"), 0, 4),
     "LOG2": (_log_rest2, mpf(0), LOG_Z, 8, 3),
     "LOGCOSH": (_logcosh_rest, mpf(0), LOGCOSH_NEAR**2, 13, 6),
     "ATANH": (_atanh_rest, mpf(0), mpf(1) / 9, 13, 6),
     "LOG1P": (_log1p_rest, mpf(0), mpf(1), 21, 9),
-    "LOG1P_OF_QUARTER": (_log1p_rest, mpf(0), mp.exp(-2 * LOGCOSH_NEAR), 12, 5),
+    "LOG1P_LITTLE": (_log1p_rest, mpf(0), mp.exp(-2 * LOGCOSH_NEAR), 12, 5),
     "WITHIN": (_within_rest, mpf(0), mpf(2), 13, 7),
     "BEYOND": (_beyond, _place("1.4"), _place("8.5"), 16, 8),
     "TANH": (_tanh_rest, mpf(0), mpf("0.36"), 12, 6),
@@ -111,14 +116,36 @@ def rounded(function: Callable[[Any], Any], high: Any, terms: int) -> list[float
     return found
 
 
+def places() -> tuple[list[float], list[float]]:
+    """Return floats that bring numbers from 3/4 to 3/2 near 1, by the first four bits behind the point, and their
+    logarithms with the other sign, which are almost floats themselves."""
+    inverses, logs = [], []
+    for place in range(16):
+        low, width = (1 + mpf(place) / 16, mpf(1) / 16) if place < 8 else ((1 + mpf(place) / 16) / 2, mpf(1) / 32)
+        if place in (0, 15):  # about 1, where the logarithm has to keep all digits
+            inverses.append(1.0)
+            logs.append(-0.0)  # so that the logarithm of 1 - 0 is -0
+            continue
+        middle = np.float32(float(1 / (low + width / 2)))
+        near = [float(middle * np.float32(1 + step * 2.0**-23)) for step in range(-4096, 4096)]
+        inverse = min(near, key=lambda c: abs(float(np.float32(float(-mp.log(c)))) + mp.log(c)))
+        inverses.append(inverse)
+        logs.append(float(np.float32(float(-mp.log(inverse)))))
+    return inverses, logs
+
+
 def main() -> None:
     """Print the table."""
     mp.dps = 60
+    for name, row in zip(("INVERSES", "LOGS"), places(), strict=True):
+        show(f'"{name}", "float"', "at 16 places", row)
     for name, (function, low, high, double, single) in FITS.items():
         for kind, terms, round_ in (
             ("double", double, float),
             ("float", single, lambda c: float(np.float32(float(c)))),
         ):
+            if not terms:
+                continue
             if name.startswith("LOG1P") and kind == "float":  # whose terms are not small beside what they are added to
                 found = rounded(function, high, terms)
             else:
@@ -127,10 +154,15 @@ def main() -> None:
                 abs((mp.polyval(found[::-1], x) - function(x)) / function(x))
                 for x in (low + (high - low) * k / 500 for k in range(501))
             )
-            print(f'    ("{name}", "{kind}"): (  # {mp.nstr(worst, 3)}')
-            for c in found:
-                print(f"        {c!r},")
-            print("    ),")
+            show(f'"{name}", "{kind}"', mp.nstr(worst, 3), found)
+
+
+def show(name: str, remark: str, row: list[float]) -> None:
+    """Print a row of the table."""
+    print(f"    ({name}): (  # {remark}")
+    for number in row:
+        print(f"        {number!r},")
+    print("    ),")
 
 
 if __name__ == "__main__":

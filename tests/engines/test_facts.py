@@ -176,6 +176,19 @@ def test_nothing_is_multiplied_or_divided_by_one() -> None:
     assert [step.op for step in decided(turned, (("k", 1.0),)).steps] == ["div", "div", "sub"]
 
 
+def test_no_zero_is_added_and_what_is_left_is_decided_as_well() -> None:
+    def written(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+        share = ops.exp(ops.mul0(s["k"], s["a"]))  # is 1 once k is 0, and only then the same for all
+        return {
+            "v": ops.mul0(s["b"] + s["k"], share) + s["k"],
+            "valid": ops.both(ops.le(0.0, s["b"]), ops.le(s["b"], 1.0)),
+        }
+
+    program = trace(written, ("a", "b"), ("k",))
+    nothing, something = (decided(program, (("k", k),)) for k in (0.0, 2.0))
+    assert (nothing.output("v"), something) == (nothing.inputs.index("b"), program)
+
+
 def test_a_parameter_that_makes_it_easy_is_a_number_of_the_program() -> None:
     program = whole(lm.Barron())
     plain, easy = (decided(program, tuple(lm.Barron(alpha=alpha).free_parameters.items())) for alpha in (1.3, 1.0))
@@ -251,6 +264,64 @@ def test_arrays_of_other_libraries_know_what_is_finite_too(output: str) -> None:
     assert OPERATIONS["mul0"] in [make for _, make, _ in unknown]
     assert OPERATIONS["mul0"] not in [make for _, make, _ in known]
     assert len(known) <= len(unknown)  # and nothing is computed of what tells it
+
+
+def makers(loss: Pointwise) -> set[str]:
+    """Return the names of what the gradient's kernel is made by."""
+    chosen = decided(loss.part("value", "gradient:f", "valid"), tuple(loss.free_parameters.items()))
+    return {make.__name__ for _, make, _ in recipe(chosen, tame=True, watched=True)}
+
+
+def test_logarithms_of_shares_and_of_either_are_seen() -> None:
+    assert "_log1p_of_share" in makers(lm.NegativeBinomial())
+    assert "_log1p_of_share" not in makers(lm.NegativeBinomial(dispersion=2.0))  # of what may be less than 0
+    assert "_log_of_either" in makers(lm.Asymmetric())
+    assert "_log_of_either" not in makers(lm.Asymmetric(shift=0.0))
+
+
+def test_what_is_at_most_one_and_not_negative_is_a_share() -> None:
+    def bounds(make: Callable[[Ops, Mapping[str, Value]], Value]) -> facts.Range | None:
+        def written(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            finite = ops.both(ops.lt(-math.inf, s["a"]), ops.lt(s["a"], math.inf))
+            return {"v": ops.min(make(ops, s), 1), "valid": finite}
+
+        program = trace(written, ("a",), ("k",))
+        return facts.ranges(program, tame=True).get(program.output("v"))
+
+    assert bounds(lambda ops, s: ops.exp(s["a"])) == (0.0, 1.0)
+    assert bounds(lambda ops, s: ops.where(ops.lt(s["a"], 0), ops.exp(s["a"]), ops.exp(-s["a"]))) == (0.0, 1.0)
+    assert bounds(lambda ops, s: s["k"] * s["a"]) is None
+    assert bounds(lambda ops, s: ops.exp(s["a"] / s["k"])) is None  # which may be no number
+    assert bounds(lambda ops, s: ops.where(ops.lt(s["a"], 0), ops.exp(s["a"]), s["k"] * s["a"])) is None
+
+
+def test_two_bounds_of_an_input_are_seen_as_one() -> None:
+    def bounds(loss: Pointwise) -> set[tuple[int, str, float]]:
+        program = loss.part("value", "valid")
+        return {*facts.spans(program, facts.conditions(program)[1]).values()}
+
+    assert bounds(lm.BinaryCrossEntropy()) == {(0, "ule", 1.0)}
+    assert bounds(lm.Poisson()) == {(0, "ult", math.inf)}
+    assert bounds(lm.Gamma()) == bounds(lm.SquaredError()) == set()  # above 0; anywhere
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("label", [0.0, -0.0, 1.0, 0.25])
+def test_labels_and_logits_are_right_or_refused(label: float, dtype: str) -> None:
+    loss, rows, near = lm.BinaryCrossEntropy(), 9000, np.finfo(dtype)
+    y, f = np.full(rows, label, dtype), np.linspace(-5, 5, rows, dtype=dtype)
+    expected = np.mean(np.logaddexp(0, f.astype(float)) - label * f.astype(float))
+    with using("llvm"):
+        assert math.isclose(loss.cost(y, f), expected, rel_tol=1e-6)
+        for wrong in (-float(near.smallest_subnormal), 1 + float(near.eps), -1.0, math.inf, -math.inf, math.nan):
+            y[8000] = wrong
+            with pytest.raises(lm.DomainError, match=r"y_true\[8000\]"):
+                loss.cost(y, f)
+        y[8000] = label
+        for wrong in (math.inf, -math.inf, math.nan):
+            f[8000] = wrong
+            with pytest.raises(lm.DomainError, match=r"y_pred\[8000\]"):
+                loss.cost(y, f)
 
 
 def told(loss: Pointwise) -> set[str]:

@@ -79,6 +79,9 @@ class Arithmetic(Protocol):
     def log1p(self, a: Lanes) -> Lanes:
         """Return log(1 + a)."""
 
+    def log_of_either(self, condition: Lanes, a: Lanes, x: Lanes) -> Lanes:
+        """Return log(a) where a condition holds, else log(1 + x)."""
+
     def log1p_of_share(self, a: Lanes) -> Lanes:
         """Return log(1 + a) of a number from 0 to 1."""
 

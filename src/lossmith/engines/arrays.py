@@ -89,6 +89,10 @@ class Arrays:
         """Return log(1 + a)."""
         return self.xp.log1p(a)
 
+    def log_of_either(self, condition: Array, a: Array, x: Array) -> Array:
+        """Return log(a) where a condition holds, else log(1 + x)."""
+        return self.select(condition, self.log(a), self.log1p(x))
+
     def log1p_of_share(self, a: Array) -> Array:
         """Return log(1 + a) of a number from 0 to 1."""
         return self.log1p(a)

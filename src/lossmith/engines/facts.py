@@ -7,7 +7,7 @@ an exact zero wins is a plain product where both factors are known to be finite.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 from lossmith.program import Program
@@ -32,6 +32,11 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
     fixed = len(program.inputs) + len(program.parameters)
     found |= {fixed + n: (c, c) for n, c in enumerate(program.constants) if math.isfinite(c)}
     risen = set[int]()  # what is at least 0, and may be infinite
+    shares = {
+        number
+        for number, (exponent, what, _) in powers(program).items()
+        if what == "sigmoid" and found.get(exponent, _ANY)[0] >= 0
+    }
     for number, step in enumerate(program.steps, start=program.first_step):
         rule = _RULES.get(step.op)
         given = [found.get(arg) for arg in step.args]
@@ -40,6 +45,8 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
             found[number] = _hull(given[1], given[2])
         elif rule is not None and len(known) == len(given) and (result := rule(*known)) is not None:
             found[number] = result
+        elif number in shares:
+            found[number] = 0.0, 1.0
         elif (step.op == "exp" and known) or (step.op in _CHOICES and risen.issuperset(step.args[1:])):
             risen.add(number)
         elif step.op == "min" and len(known) == 1 and not risen.isdisjoint(step.args):
@@ -87,6 +94,27 @@ def conditions(program: Program) -> tuple[list[int], list[int]]:
 
     read(dict(program.outputs)["valid"])
     return inputs, others
+
+
+def spans(program: Program, conditions: Iterable[int]) -> dict[int, tuple[int, str, float]]:
+    """Return the conditions that say in pairs that an input is at least 0 and below some number, or at most that.
+
+    Each with the input, ``ult`` or ``ule``, and the number.
+    """
+    fixed = len(program.inputs) + len(program.parameters)
+    constants = {fixed + n: c for n, c in enumerate(program.constants)}
+    low, high = dict[int, int](), dict[int, tuple[int, str, float]]()
+    for number in conditions:
+        step = step_of(program, number)
+        if step is None or step.op not in ("le", "lt"):
+            continue
+        left, right = step.args
+        if step.op == "le" and constants.get(left) == 0 and right < len(program.inputs):
+            low[right] = number
+        elif right in constants and constants[right] > 0 and left < len(program.inputs):
+            high[left] = number, "ule" if step.op == "le" else "ult", constants[right]
+    pairs = {place: (place, *high[place][1:]) for place in low.keys() & high.keys()}
+    return {number: pair for place, pair in pairs.items() for number in (low[place], high[place][0])}
 
 
 def powers(program: Program) -> dict[int, tuple[int, str, int]]:
@@ -246,26 +274,24 @@ def _hull(a: Range, b: Range) -> Range:
     return min(a[0], b[0]), max(a[1], b[1])
 
 
-def _bounded(*given: Range) -> bool:
-    return all(abs(end) < _LARGE for bounds in given for end in bounds)
+def _size(a: Range) -> float:
+    return max(map(abs, a))
 
 
 def _add(a: Range, b: Range) -> Range | None:
-    if b == (0.0, 0.0):
-        return a
-    return (a[0] + b[0], a[1] + b[1]) if _bounded(a, b) else None
+    # Beside the largest numbers of any type, the smaller one is less than what is rounded.
+    return (a[0] + b[0], a[1] + b[1]) if min(_size(a), _size(b)) < _LARGE else None
 
 
 def _mul(a: Range, b: Range) -> Range | None:
-    if not _bounded(a, b):
-        return None
-    products = [x * y for x in a for y in b]
-    return (min(products), max(products)) if max(map(abs, products)) < _LARGE else None
+    products = [x * y if x and y else 0.0 for x in a for y in b]
+    finite = min(_size(a), _size(b)) <= 1 or _size((min(products), max(products))) < _LARGE
+    return (min(products), max(products)) if finite else None
 
 
 def _abs(a: Range) -> Range:
     low = 0.0 if a[0] <= 0 <= a[1] else min(map(abs, a))
-    return low, max(map(abs, a))
+    return low, _size(a)
 
 
 def _neg(a: Range) -> Range:

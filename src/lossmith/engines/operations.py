@@ -12,8 +12,9 @@ from functools import lru_cache
 from lossmith.engines import composites
 from lossmith.engines.arithmetic import Arithmetic, Lanes
 from lossmith.engines.crosses import crosses
-from lossmith.engines.facts import WHOLE, Range, finite_tests, numbers, plain_products, powers, ranges
+from lossmith.engines.facts import WHOLE, Range, finite_tests, numbers, plain_products, powers, ranges, step_of
 from lossmith.program import TABLE, Program
+from lossmith.program.program import Step as WrittenStep
 
 
 def _sign(b: Arithmetic, a: Lanes) -> Lanes:
@@ -121,6 +122,8 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
             found.append((number, OPERATIONS["mul"], step.args))
         elif step.op == "mul0" and all(arg in known for arg in step.args):
             found.append((number, _finite_product, step.args))
+        elif step.op in ("alike", "where") and (logs := _logs(program, step)):
+            found.append((number, _log_of_either, logs))
         elif step.op == "log1p" and _is_share(known.get(step.args[0])):
             found.append((number, _log1p_of_share, step.args))
         else:
@@ -144,6 +147,19 @@ def taken(program: Program) -> frozenset[int]:
     steps = (*recipe(program, watched=True), *recipe(program, tame=True, watched=True))
     found = frozenset(number for _, number in program.outputs).union(*(arguments for _, _, arguments in steps))
     return found.difference(range(program.first_step - len(program.constants), program.first_step))
+
+
+def _logs(program: Program, step: WrittenStep) -> tuple[int, ...]:
+    """Return the condition, a and x of a choice between log(a) and log(1 + x); nothing where it is another."""
+    condition, *sides = step.args
+    log, more = (step_of(program, side) for side in sides)
+    if log is None or more is None or (log.op, more.op) != ("log", "log1p"):
+        return ()
+    return condition, *log.args, *more.args
+
+
+def _log_of_either(b: Arithmetic, condition: Lanes, a: Lanes, x: Lanes) -> Lanes:
+    return b.log_of_either(condition, a, x)
 
 
 def _is_share(bounds: Range | None) -> bool:

@@ -6,10 +6,11 @@ parameters ask for; it serves all others that ask for the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from lossmith.engines import numpy as reference
-from lossmith.engines.facts import WHOLE, powers
+from lossmith.engines.facts import WHOLE, powers, ranges
 from lossmith.program import Program
 from lossmith.program.program import Step
 
@@ -18,16 +19,22 @@ from lossmith.program.program import Step
 def decided(program: Program, parameters: tuple[tuple[str, float], ...]) -> Program:
     """Return the part of a program that these parameters need: the same one for all that decide alike."""
     values = _uniform(program, parameters)
+    while (simpler := _with(program, *_told(program, values))) != program:  # what is left may be the same for all now
+        program, values = simpler, _uniform(simpler, parameters)
+    easy = tuple((place, value) for place, wanted in _asked(program) if (value := values.get(place[2])) in wanted)
+    return _with_constants(program, easy) if easy else program
+
+
+def _told(
+    program: Program, values: Mapping[int, float]
+) -> tuple[tuple[tuple[int, bool], ...], frozenset[int], frozenset[int]]:
+    """Return which values are truths, and which, which zeros and which ones, by number."""
     truths = tuple((number, bool(value)) for number, value in values.items() if program.types[number] == "bool")
     zeros, ones = (
         frozenset(n for n, value in values.items() if program.types[n] == "real" and value == wanted)
         for wanted in (0, 1)
     )
-    if truths or zeros or ones:
-        program = _with(program, truths, zeros, ones)
-        values = _uniform(program, parameters)
-    easy = tuple((place, value) for place, wanted in _asked(program) if (value := values.get(place[2])) in wanted)
-    return _with_constants(program, easy) if easy else program
+    return truths, zeros, ones
 
 
 def _uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> dict[int, float]:
@@ -79,7 +86,9 @@ def _with(
 ) -> Program:
     """Return a program in which choices by known truth values are made, an exact zero wins where it is to win, and
     nothing is multiplied or divided by one, or a zero added."""
-    known = dict(truths)
+    if not (truths or zeros or ones):
+        return program
+    known, bounds = dict(truths), ranges(program)
     instead: dict[int, int] = {}
     steps = list(program.steps)
     for number, step in enumerate(program.steps, start=program.first_step):
@@ -89,6 +98,8 @@ def _with(
             instead[number] = args[1] if known[args[0]] else args[2]
         elif step.op == "mul0" and (zero := [arg for arg in args if arg in zeros]):
             instead[number] = zero[0]
+        elif step.op == "mul0" and (left := _beside_one(args, ones)) and bounds.get(left[0], (-1.0, 0.0))[0] >= 0:
+            instead[number] = left[0]
         elif (step.op in ("mul", "div") and args[1] in ones) or (step.op == "add" and args[1] in zeros):
             instead[number] = args[0]
         elif (step.op == "mul" and args[0] in ones) or (step.op == "add" and args[0] in zeros):
@@ -104,3 +115,8 @@ def _with(
     outputs = tuple((name, instead.get(number, number)) for name, number in program.outputs)
     whole = Program(program.inputs, program.parameters, program.constants, tuple(steps), outputs)
     return whole.select([name for name, _ in outputs])
+
+
+def _beside_one(args: tuple[int, ...], ones: frozenset[int]) -> tuple[int, ...]:
+    """Return the factors beside one that is 1; nothing if none is."""
+    return args[1:] if args[0] in ones else args[:1] if args[1] in ones else ()

@@ -47,12 +47,13 @@ class Mean(Pointwise):
 
 
 def by_power(ops: Ops, value: Value, y: Value, f: Value, power: Value) -> Value:
-    """Return a value at log mean ``f`` whose slope is that of a variance of mean to the ``power``."""
+    """Return a value at log mean ``f`` whose slope is that of a variance of mean to the ``power``; a whole one is 2 or
+    more."""
     # exp((1 - power) f) (exp(f) - y) and its derivative in two forms: the first keeps the digits of a mean near the
     # target, or below; the second those of one above it, and of one so small or large that it has few or overflows.
     rise, fall, ratio = 2 - power, 1 - power, ops.mul_exp(y, -f)
     near, mean = ratio > ops.where(ops.abs(f) < 80, 0.25, 4), ops.exp(f)
-    if isinstance(power, int):  # what both forms are multiplied by is no smaller than the mean
+    if isinstance(power, int):  # from 2 on the ratio overflows only where the slope does: what both share comes last
         slope = ops.mul_exp(ops.alike(near, ops.mul_exp(mean - y, -f), 1 - ratio), rise * f)
     else:
         slope = ops.alike(near, ops.mul_exp(mean - y, fall * f), ops.mul_exp(1 - ratio, rise * f))

@@ -9,31 +9,38 @@ if TYPE_CHECKING:
     from lossmith.engines.llvm.lanes import Body
 
 
+_CLOSING: dict[str, tuple[str, ...]] = {"permvar": ()}
+"""What types end the operands of an instruction, where these are not a mask and a way to round."""
+
+
 def in_lanes(body: Body, name: str, given: Sequence[tuple[str, str]], where: str = "") -> str:
     """Write what an instruction gives in each lane, with the usual rounding, and return what the text calls it.
 
     Args:
         body: the text; lanes of several registers are taken a register at a time.
         name: the instruction, such as ``scalef``.
-        given: types and names of its operands; the first is of numbers, the last what other lanes hold.
+        given: types and names of its operands. Where there is a mask, the last is what other lanes hold.
         where: what the text calls the lanes that it is to work in; all, if nothing.
     """
     letter, lanes = ("s", 16) if body.kind == "float" else ("d", 8)
-    name, whole = f"llvm.x86.avx512.mask.{name}.p{letter}.512", given[0][0]
-    type_ = f"<{lanes} x {body.kind}>"
-    kinds = [type_ if kind == whole else kind for kind, _ in given] + [f"i{lanes}", "i32"]
-    body.declared.add(f"declare {type_} @{name}({', '.join(kinds)})")
+    closing = _CLOSING.get(name, (f"i{lanes}", "i32"))
+    spelled = f"llvm.x86.avx512.{f'mask.{name}.p{letter}' if closing else f'{name}.{letter}f'}.512"
+    type_, wide = f"<{lanes} x {body.kind}>", f"<{body.width} x "
+    kinds = [*(kind.replace(wide, f"<{lanes} x ") for kind, _ in given), *closing]
+    body.declared.add(f"declare {type_} @{spelled}({', '.join(kinds)})")
 
     def mask(first: int) -> str:
         if not where:
             return "-1"
-        part = _part(body, f"<{body.width} x i1>", where, first, lanes)
+        part = _part(body, f"{wide}i1>", where, first, lanes)
         return body.write(f"i{lanes}", f"bitcast <{lanes} x i1> {part} to i{lanes}").name
 
     def call(first: int) -> str:
-        texts = [_part(body, kind, text, first, lanes) if kind == whole else text for kind, text in given]
-        operands = (f"{kind} {text}" for kind, text in zip(kinds, (*texts, mask(first), "4"), strict=True))
-        return body.write(type_, f"call {type_} @{name}({', '.join(operands)})").name
+        texts = [_part(body, kind, text, first, lanes) if kind.startswith(wide) else text for kind, text in given]
+        if closing:
+            texts += mask(first), "4"
+        operands = (f"{kind} {text}" for kind, text in zip(kinds, texts, strict=True))
+        return body.write(type_, f"call {type_} @{spelled}({', '.join(operands)})").name
 
     found = [call(first) for first in range(0, body.width, lanes)]
     while len(found) > 1:  # two and two, until all are one vector again

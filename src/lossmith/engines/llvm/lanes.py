@@ -358,6 +358,12 @@ class Body:
         ±1; only where ``scales`` says so."""
         return self._wide("getmant", (x.type, x.name), ("i32", "0"), (x.type, "zeroinitializer"))
 
+    def look_up(self, numbers: Sequence[float], place: Lanes) -> Lanes:
+        """Return of sixteen floats those at places, whose last four bits count; only where ``scales`` says so."""
+        listed = ", ".join(f"float {literal(number, 'float')}" for number in numbers)
+        given = ("<16 x float>", f"<{listed}>"), (place.type, place.name)
+        return Lanes(self, self.real, avx512.in_lanes(self, "permvar", given))
+
     def _wide(self, name: str, *given: tuple[str, str], where: str = "") -> Lanes:
         return Lanes(self, given[0][0], avx512.in_lanes(self, name, given, where))
 

@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lossmith.engines.facts import conditions, is_arithmetic, told_by
+from lossmith.engines.crosses import crosses
+from lossmith.engines.facts import conditions, is_arithmetic, ranges, spans, told_by
 from lossmith.engines.llvm import added
 from lossmith.engines.llvm.frame import (
     ALIGNED,
@@ -87,8 +88,10 @@ class _Vector:
         self.form, self.ahead = form, form.large and is_arithmetic(program)
         self.sums = max(1, registers // SUMMED) if form.summed else 1
         finite, others = conditions(program) if form.spoils else ([], [])
-        self.told = set(finite) & told_by(program, "value") if finite else set[int]()
+        self.told = set(finite) & _told(program, form) if finite else set[int]()
         self.untold = [place for place in finite if place not in self.told]
+        self.spans = spans(program, others) if self.body.scales else {}
+        others = [number for number in others if number not in self.spans]
         self.others = tuple((f"condition {number}", number) for number in others)
         self.program = replace(program, outputs=(*program.outputs, *self.others))
 
@@ -190,9 +193,12 @@ class _Vector:
         for place in self.untold:
             value = b.fma(inputs[place], 0.0, value)
         # All bits of it are set, which machines do sooner than to choose.
-        nothing = "0xFFFFFFFFE0000000" if b.kind == "float" else "0xFFFFFFFFFFFFFFFF"
+        nothing = Lanes(b, b.real, f"splat ({b.kind} {'0xFFFFFFFFE0000000' if b.kind == 'float' else '0x' + 16 * 'F'})")
         for name, _ in self.others:
-            value = b.select(found[name], value, Lanes(b, b.real, f"splat ({b.kind} {nothing})"))
+            value = b.select(found[name], value, nothing)
+        for place, how, high in {*self.spans.values()}:  # by bits, of which those of less than 0 are the largest
+            bits, end = b.bits(inputs[place] - b.number(-0.0)), b.bits(b.number(high))
+            value = b.select(b.compare_whole(how, bits, end), value, nothing)
         return value
 
     def _weighted(self, value: Lanes, weight: Lanes | None) -> Lanes:
@@ -212,6 +218,13 @@ class _Vector:
             scale = Lanes(b, b.real, "%scale")
             value = value / scale if self.form.divided else value * scale
         return b.select(counts, value, 0.0) if self.form.masked else value
+
+
+def _told(program: Program, form: Form) -> frozenset[int]:
+    """Return the inputs for which the loss is infinite or no number, for certain, wherever one of them is."""
+    function, arguments = crosses(program, ranges(program, tame=form.tame)).get(program.output("value"), ("", ()))
+    # A cross-entropy of an infinite logit is infinite, or infinity times a share of zero.
+    return told_by(program, "value") | frozenset(arguments[2:] if function == "softplus" else ())
 
 
 def _elements(program: Program, form: Form) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -74,7 +74,20 @@ def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
 def log(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) -> Lanes:
     """Return the natural logarithm; of 0 it is minus infinity, of less no number. For what is known see ``split``."""
     n, m = split(b, x, normal=normal, ordinary=ordinary)
-    return _log_near_one(b, n, m - 1.0)
+    return _log_of_parts(b, n, m, m - 1.0)
+
+
+def _log_of_parts(b: Body, n: Lanes, m: Lanes, f: Lanes) -> Lanes:
+    """Return log(1 + f) - n ln 2 of an ``m`` from 3/4 to 3/2 that is nearly 1 + f."""
+    return _log_by_place(b, n, m, f) if b.scales and b.kind == "float" else _log_near_one(b, n, f)
+
+
+def _log_by_place(b: Body, n: Lanes, m: Lanes, f: Lanes) -> Lanes:
+    """Return the same without a division, by the logarithm of one of sixteen numbers near m."""
+    place = b.shift_right(b.bits(m), format_of(b).digits - 4)
+    inverse, log = (b.look_up(table(b, name), place) for name in ("INVERSES", "LOGS"))
+    g = b.fma(f, inverse, -(1.0 - inverse))  # so signed that -0.0 stays
+    return b.fma(n, -LN2, log) + b.fma(g * g, polynomial(b, g, table(b, "LOG_BETWEEN")), g)
 
 
 def log_quotient(b: Body, x: Lanes, y: Lanes) -> Lanes:
@@ -123,17 +136,23 @@ def _inside(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
     return n, b.fma(f * f, horner(b, f, COEFFICIENTS["LOG1P", "float"]), f)
 
 
-def _split_one_more(b: Body, x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return n and f of 1 + x = (1 + f) / 2 ** n, with the digits of x; for n see ``split``."""
-    n, _ = split(b, x + 1.0, normal=True)
+def _rest_of_one_more(b: Body, x: Lanes, n: Lanes) -> Lanes:
+    """Return f of 1 + x = (1 + f) / 2 ** n, with the digits of x."""
     unit = scale_down(b, b.number(1.0), n)
-    return n, b.fma(x, unit, -(1.0 - unit))  # so signed that -0.0 stays
+    return b.fma(x, unit, -(1.0 - unit))  # so signed that -0.0 stays
 
 
 def log1p(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + x)."""
-    n, f = _split_one_more(b, x)
-    return b.select(b.abs(n) < _INF, _log_near_one(b, n, f), -n)
+    n, m = split(b, x + 1.0, normal=True)
+    return b.select(b.abs(n) < _INF, _log_of_parts(b, n, m, _rest_of_one_more(b, x, n)), -n)
+
+
+def log_of_either(b: Body, condition: Lanes, a: Lanes, x: Lanes) -> Lanes:
+    """Return log(a) where a condition holds, else log(1 + x)."""
+    n, m = split(b, b.select(condition, a, x + 1.0))
+    f = b.select(condition, m - 1.0, _rest_of_one_more(b, x, n))
+    return b.select(b.abs(n) < _INF, _log_of_parts(b, n, m, f), -n)
 
 
 def log1p_of_sum(b: Body, x: Lanes) -> Lanes:
@@ -200,7 +219,7 @@ def logcosh(b: Body, x: Lanes) -> Lanes:
     size = b.abs(x)
     z = x * x
     near = z * horner(b, z, table(b, "LOGCOSH"))
-    far = (size - LN2) + _log1p_by(b, exp_of_size(b, x + x), "LOG1P_OF_QUARTER")
+    far = (size - LN2) + _log1p_by(b, exp_of_size(b, x + x), "LOG1P_LITTLE")
     return b.select(size < 0.7, near, far)
 
 
@@ -234,7 +253,8 @@ def log1p_excess(b: Body, x: Lanes) -> Lanes:
     rest, more = inside - gap, inside + 2.0
     left = b.fma(-t, more, inside) - t * (inside - (more - 2.0))  # of the division by the exact sum
     near = b.fma(t, rest, left * b.fma(t, -0.5, 0.5) * rest)  # 1 / (2 + x) is (1 - t) / 2
-    n, f = _split_one_more(b, x)
+    n, _ = split(b, x + 1.0, normal=True)
+    f = _rest_of_one_more(b, x, n)
     half, share = _log_parts(b, n, f)
     whole = n * format_of(b).ln2[0]
     both = whole + x

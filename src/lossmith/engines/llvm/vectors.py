@@ -14,7 +14,7 @@ class Vector(Body):
     """A text that knows the functions of ``math``; see ``lossmith.engines.arithmetic`` for what it has to know."""
 
     expm1, log, log1p, pow, hypot = exponentials.expm1, vector.log, vector.log1p, powers.pow, vector.hypot
-    log1p_of_share = vector.log1p_of_share
+    log_of_either, log1p_of_share = vector.log_of_either, vector.log1p_of_share
     tanh, sigmoid, softplus, logcosh = vector.tanh, vector.sigmoid, vector.softplus, vector.logcosh
     sech2, bell, normal_within, normal_range = (
         exponentials.sech2,
