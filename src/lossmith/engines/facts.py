@@ -32,11 +32,7 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
     fixed = len(program.inputs) + len(program.parameters)
     found |= {fixed + n: (c, c) for n, c in enumerate(program.constants) if math.isfinite(c)}
     risen = set[int]()  # what is at least 0, and may be infinite
-    shares = {
-        number
-        for number, (exponent, what, _) in powers(program).items()
-        if what == "sigmoid" and found.get(exponent, _ANY)[0] >= 0
-    }
+    raised = powers(program)
     for number, step in enumerate(program.steps, start=program.first_step):
         rule = _RULES.get(step.op)
         given = [found.get(arg) for arg in step.args]
@@ -45,13 +41,19 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
             found[number] = _hull(given[1], given[2])
         elif rule is not None and len(known) == len(given) and (result := rule(*known)) is not None:
             found[number] = result
-        elif number in shares:
+        elif _is_share(raised.get(number), found):
             found[number] = 0.0, 1.0
         elif (step.op == "exp" and known) or (step.op in _CHOICES and risen.issuperset(step.args[1:])):
             risen.add(number)
         elif step.op == "min" and len(known) == 1 and not risen.isdisjoint(step.args):
             found[number] = min(known[0][0], 0.0), known[0][1]
     return found
+
+
+def _is_share(power: tuple[int, str, int] | None, known: Mapping[int, Range]) -> bool:
+    """Return whether a power is of a probability of what is a number, to an exponent of at least 0."""
+    exponent, what, of = power or (-1, "", -1)
+    return what == "sigmoid" and of in known and known.get(exponent, _ANY)[0] >= 0
 
 
 def numbers(program: Program, known: Mapping[int, Range]) -> set[int]:

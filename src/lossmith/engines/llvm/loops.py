@@ -196,7 +196,8 @@ class _Vector:
         nothing = Lanes(b, b.real, f"splat ({b.kind} {'0xFFFFFFFFE0000000' if b.kind == 'float' else '0x' + 16 * 'F'})")
         for name, _ in self.others:
             value = b.select(found[name], value, nothing)
-        for place, how, high in {*self.spans.values()}:  # by bits, of which those of less than 0 are the largest
+        # By bits, of which those of numbers below 0 are the largest.
+        for place, how, high in sorted({*self.spans.values()}):
             bits, end = b.bits(inputs[place] - b.number(-0.0)), b.bits(b.number(high))
             value = b.select(b.compare_whole(how, bits, end), value, nothing)
         return value
