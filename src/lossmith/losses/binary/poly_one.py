@@ -76,8 +76,9 @@ class PolyOne(SoftBinary):
         value = ops.where(epsilon < 0, ops.alike(unsure, value, share * rest), value)
         if self.prediction == "probabilities":
             return value
-        # The slope is -q (1 + epsilon p), and with epsilon of size 1 such sums, too, vanish near certainty.
-        slope = -q * ops.alike(unsure, 1 + epsilon * p, (1 + epsilon) - epsilon * q)
+        # The slope is -q (1 + epsilon p), which with an epsilon of -1, too, vanishes near certainty.
+        part = 1 + epsilon * p
+        slope = -q * ops.where(epsilon < 0, ops.alike(unsure, part, (1 + epsilon) - epsilon * q), part)
         ends = ops.alike(unsure, (1 - epsilon) + 2 * epsilon * p, (1 + epsilon) - 2 * epsilon * q)
         bend = p * q * ops.alike(ops.abs(logit) > 1, ends, 1 + epsilon * ops.tanh(logit / 2))
         return ops.sloped(value, share * ops.sloped(slope, bend, logit), logit)
