@@ -43,7 +43,7 @@ def points(kind: Kind) -> Array:
 
 
 TRUTHS: dict[str, tuple[Callable[[Any], Any], float]] = {
-    "exp": (mp.exp, 1.1),
+    "exp": (mp.exp, 1.2),
     "expm1": (mp.expm1, 1.9),
     "log": (lambda x: mp.log(x) if x > 0 else -mp.inf if x == 0 else mp.nan, 1.1),
     "log1p": (lambda x: mp.log1p(x) if x > -1 else -mp.inf if x == -1 else mp.nan, 1.5),
@@ -52,7 +52,7 @@ TRUTHS: dict[str, tuple[Callable[[Any], Any], float]] = {
     "softplus": (lambda x: mp.log1p(mp.exp(x)), 2.0),
     "logcosh": (lambda x: mp.log1p(2 * mp.sinh(x / 2) ** 2), 2.0),
     "sech2": (lambda x: mp.sech(x) ** 2, 1.9),
-    "bell": (lambda x: mp.exp(-x * x / 2), 1.2),
+    "bell": (lambda x: mp.exp(-x * x / 2), 1.3),
     "normal_within": (lambda x: mp.erf(x / mp.sqrt(2)), 1.4),
     "log1p_excess": (lambda x: x - mp.log1p(x) if x > -1 else mp.inf if x == -1 else mp.nan, 1.8),
 }

@@ -87,7 +87,7 @@ def _log_by_place(b: Body, n: Lanes, m: Lanes, f: Lanes) -> Lanes:
     place = b.shift_right(b.bits(m), format_of(b).digits - 4)
     inverse, log = (b.look_up(table(b, name), place) for name in ("INVERSES", "LOGS"))
     g = b.fma(f, inverse, -(1.0 - inverse))  # so signed that -0.0 stays
-    return b.fma(n, -LN2, log) + b.fma(g * g, polynomial(b, g, table(b, "LOG_BETWEEN")), g)
+    return b.fma(n, -LN2, log + b.fma(g * g, polynomial(b, g, table(b, "LOG_BETWEEN")), g))
 
 
 def log_quotient(b: Body, x: Lanes, y: Lanes) -> Lanes:
