@@ -308,3 +308,14 @@ def test_what_is_stopped_may_depend_on_parameters() -> None:
         return lj.cost("huber", x, jax.lax.stop_gradient(2 * x))
 
     assert jax.grad(cost)(jnp.array([0.5])).tolist() == [-0.5]
+
+
+@pytest.mark.parametrize("name", ["gamma", "inverse_gaussian", "negative_binomial"])
+def test_slopes_are_right_next_to_the_largest_means(name: str) -> None:
+    """XLA has no subnormal numbers, which exp(-f) is there."""
+    f = np.array([80.0, 87.5, 88.2, 88.6, 88.0], np.float32)
+    y = np.array([1e30, 1e38, 3e38, 3e38, 1e30], np.float32)
+    loss = lm.get(name)
+    slopes = jax.jit(jax.grad(lambda f: lj.losses(loss, y_pred=f, y_true=y).sum()))(f)
+    expected = loss.evaluate(y.astype(float), f.astype(float))["gradient"].astype(np.float32)
+    np.testing.assert_allclose(slopes, expected, rtol=2e-5, atol=1e-6)

@@ -41,7 +41,7 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
             found[number] = _hull(given[1], given[2])
         elif rule is not None and len(known) == len(given) and (result := rule(*known)) is not None:
             found[number] = result
-        elif _is_share(raised.get(number), found):
+        elif _is_probability(raised.get(number), found):
             found[number] = 0.0, 1.0
         elif (step.op == "exp" and known) or (step.op in _CHOICES and risen.issuperset(step.args[1:])):
             risen.add(number)
@@ -50,7 +50,7 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
     return found
 
 
-def _is_share(power: tuple[int, str, int] | None, known: Mapping[int, Range]) -> bool:
+def _is_probability(power: tuple[int, str, int] | None, known: Mapping[int, Range]) -> bool:
     """Return whether a power is of a probability of what is a number, to an exponent of at least 0."""
     exponent, what, of = power or (-1, "", -1)
     return what == "sigmoid" and of in known and known.get(exponent, _ANY)[0] >= 0

@@ -67,8 +67,8 @@ def _registers(program: Program, form: Form, bits: int) -> int:
     return 4 if form.large and form.kind == "float" and four else 2
 
 
-_GAINING = ("log1p", "mul_exp", "sigmoid", "softplus")
-"""Functions that others wait for, or that wait for an exponential."""
+_GAINING = ("mul_exp", "sigmoid", "softplus")
+"""Functions of which several wait for the same exponential."""
 
 
 class Ready:

@@ -64,8 +64,7 @@ class NegativeBinomial(Mean):
     def of_log_mean(self, ops: Ops, y: Value, f: Value) -> Value:
         """Return the loss at a log mean."""
         logit, kappa = f + ops.log(self.dispersion), self.dispersion
-        # The ratio is wanted at means of 1 and more, where a product with an exponential does not overflow.
-        mean, ratio, against = ops.exp(f), y * ops.exp(-f), ops.exp(-f) / kappa
+        mean, ratio, against = ops.exp(f), ops.mul_exp(y, -f), ops.exp(-f) / kappa
         # Two logarithms that differ by the logit: that of what is at most 1 gives both.
         rest = ops.log1p(ops.min(ops.where(logit < 0, kappa * mean, against), 1))
         # But the logarithm of a small dispersion, or a large one, rounds the logit.
