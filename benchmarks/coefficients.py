@@ -42,11 +42,7 @@ def _atanh_rest(z: Any) -> Any:
 
 
 def _log1p_rest(e: Any) -> Any:
-    return (mp.log1p(e) - e) / e**2 if e > 1e-20 else -mpf(1) / 2
-
-
-def _log_rest_between(f: Any) -> Any:
-    return (mp.log1p(f) - f) / f**2 if abs(f) > 1e-20 else -mpf(1) / 2
+    return (mp.log1p(e) - e) / e**2 if abs(e) > 1e-20 else -mpf(1) / 2
 
 
 def _tanh_rest(z: Any) -> Any:
@@ -71,7 +67,7 @@ FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
     # name: function, from, to, coefficients in double (if there is such a table) and in float
     "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 5),
     "LOG": (_log_rest, mpf(0), LOG_Z, 8, 3),
-    "LOG_BETWEEN": (_log_rest_between, mpf("-0.0345"), mpf("0.0626"), 0, 4),
+    "LOG_BETWEEN": (_log1p_rest, mpf("-0.0345"), mpf("0.0626"), 0, 4),
     "LOG2": (_log_rest2, mpf(0), LOG_Z, 8, 3),
     "LOGCOSH": (_logcosh_rest, mpf(0), LOGCOSH_NEAR**2, 13, 6),
     "ATANH": (_atanh_rest, mpf(0), mpf(1) / 9, 13, 6),

@@ -53,12 +53,16 @@ def targets(records: Sequence[Record]) -> Iterator[Target]:
     yield _memory(records)
 
 
-def _worst(text: str, figures: list[tuple[float, Record]], write: Callable[[float], str], met: bool) -> Target:
-    """Return a target from figures, the worst last."""
+def _worst(
+    text: str, figures: list[tuple[float, Record]], write: Callable[[float], str], right: Callable[[float], bool]
+) -> Target:
+    """Return a target from figures, the worst last, and what is right."""
     worst, record = figures[-1]
     halfway = statistics.median(value for value, _ in figures)
     several = f"{write(halfway)} in the middle of {len(figures)}, " if len(figures) > 1 else ""
-    return Target(text, f"{several}{write(worst)} for {record['label']}", met)
+    if several and not right(worst):
+        several += f"{sum(right(value) for value, _ in figures)} as aimed at, "
+    return Target(text, f"{several}{write(worst)} for {record['label']}", right(worst))
 
 
 def _none(text: str) -> Target:
@@ -67,14 +71,14 @@ def _none(text: str) -> Target:
 
 def _floor(text: str, records: Sequence[Record], limit: float) -> Target:
     found = [(1 / value, record) for value, record in reversed(ratios(records, "floor"))]
-    return _worst(text, found, "{:.2f}".format, found[-1][0] <= limit) if found else _none(text)
+    return _worst(text, found, "{:.2f}".format, lambda value: value <= limit) if found else _none(text)
 
 
 def _times(text: str, records: Sequence[Record], peer: str, least: float) -> Target:
     found = ratios(records, peer)[::-1]
     if not found:
         return _none(text)
-    target = _worst(text, found, "{:.3g}".format, found[-1][0] >= least)
+    target = _worst(text, found, "{:.3g}".format, lambda value: value >= least)
     # A kernel at the speed of memory would be no further ahead than that.
     bounds = {record["loss"]: value / floor for value, record in found if (floor := ratio(record, "floor"))}
     beyond = [f"{value:.3g} for {name}" for name, value in sorted(bounds.items(), key=lambda x: x[1]) if value < least]
@@ -94,7 +98,7 @@ def _ahead(text: str, records: Sequence[Record], peers: Sequence[str]) -> Target
 def _own(records: Sequence[Record]) -> Target:
     text = "a loss of the user's own within 1.05 of the same built in"
     found = ratios(records, OWN)
-    return _worst(text, found, "{:.2f}".format, found[-1][0] <= 1.05) if found else _none(text)
+    return _worst(text, found, "{:.2f}".format, lambda value: value <= 1.05) if found else _none(text)
 
 
 def _small(records: Sequence[Record]) -> Target:
@@ -102,7 +106,7 @@ def _small(records: Sequence[Record]) -> Target:
     tiny = [record for record in records if record["shape"] == (TINY,) and ratio(record, "NumPy") is not None]
     found = [((_time(record, OURS) - _time(record, "NumPy")) * 1e6, record) for record in tiny]
     found.sort(key=lambda pair: pair[0])
-    return _worst(text, found, "{:.1f} µs".format, found[-1][0] <= 5) if found else _none(text)
+    return _worst(text, found, "{:.1f} µs".format, lambda value: value <= 5) if found else _none(text)
 
 
 def _time(record: Record, name: str) -> float:
@@ -119,4 +123,4 @@ def _memory(records: Sequence[Record]) -> Target:
         if record.get("extra_bytes") is not None and record["group"] != "strided"
     ]
     found.sort(key=lambda pair: pair[0])
-    return _worst(text, found, "{:.2f} MB".format, found[-1][0] <= 1) if found else _none(text)
+    return _worst(text, found, "{:.2f} MB".format, lambda value: value <= 1) if found else _none(text)
