@@ -14,8 +14,8 @@ import pytest
 import lossmith as lm
 from lossmith.engines.llvm import cache
 from lossmith.engines.llvm import compile as compiler
+from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.kernel import Kernel
-from lossmith.engines.llvm.loops import Form
 from tests.engines import child
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from lossmith.engines import numpy as reference
 from lossmith.engines.facts import ARITHMETIC
+from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.frame import NOWHERE
 from lossmith.engines.llvm.kernel import Kernel, Ready
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.loops import Form
 from lossmith.program import TABLE, Program
 from lossmith.program.program import Step
 from tests.engines import child

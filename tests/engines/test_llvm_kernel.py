@@ -14,10 +14,10 @@ import pytest
 import lossmith as lm
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import threads
+from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.frame import NOWHERE
 from lossmith.engines.llvm.kernel import Kernel, Ready, kernel
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.loops import Form
 from lossmith.program import Program, trace
 
 Array = np.ndarray

@@ -14,8 +14,8 @@ from lossmith.engines import choice
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import kernel, row_kernel, threads
+from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.kernel import Kernel
-from lossmith.engines.llvm.loops import Form
 from lossmith.program import Program
 from lossmith.program.program import Step
 from tests.engines import child

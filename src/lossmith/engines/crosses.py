@@ -81,13 +81,13 @@ def _negated(program: Program, number: int) -> int:
 
 def _make_one(program: Program, known: Mapping[int, Any], one: int, other: int) -> bool:
     """Return whether two values add up to 1, whatever the finite input that they are linear in."""
-    a, b = _linear(program, one), _linear(program, other)
+    a, b = linear(program, one), linear(program, other)
     if a is None or b is None or (a[0] is not None and a[0] not in known):
         return False
     return a[0] == b[0] and (a[1] + b[1], a[2] + b[2]) == (0, 1)
 
 
-def _linear(program: Program, number: int) -> tuple[int | None, float, float] | None:
+def linear(program: Program, number: int) -> tuple[int | None, float, float] | None:
     """Return the input, slope and offset of a value that is linear in one input; no input for a constant."""
     fixed = len(program.inputs) + len(program.parameters)
     if number < len(program.inputs):
@@ -99,13 +99,13 @@ def _linear(program: Program, number: int) -> tuple[int | None, float, float] | 
         return None, 0.0, program.constants[number - fixed]
     if step.op not in ("add", "sub", "mul"):
         return None
-    one, other = (_linear(program, arg) for arg in step.args)
+    one, other = (linear(program, arg) for arg in step.args)
     if one is None or other is None:
         return None
     of = other[0] if one[0] is None else one[0]
     if step.op == "mul":
-        linear = not (one[1] and other[1])
-        return (of, one[1] * other[2] + one[2] * other[1], one[2] * other[2]) if linear else None
+        bent = one[1] and other[1]
+        return None if bent else (of, one[1] * other[2] + one[2] * other[1], one[2] * other[2])
     sign = 1 if step.op == "add" else -1
     alike = None in (one[0], other[0]) or one[0] == other[0]
     return (of, one[1] + sign * other[1], one[2] + sign * other[2]) if alike else None

@@ -7,7 +7,7 @@ an exact zero wins is a plain product where both factors are known to be finite.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from lossmith.program import Program
@@ -103,20 +103,39 @@ def spans(program: Program, conditions: Iterable[int]) -> dict[int, tuple[int, s
 
     Each with the input, ``ult`` or ``ule``, and the number.
     """
+    low, high = dict[int, int](), dict[int, tuple[int, str, float]]()
+    for number, place, op, end, limit in _limits(program, conditions):
+        if end == 0 and (op, limit) == ("le", 0):
+            low[place] = number
+        elif end == 1 and limit > 0:
+            high[place] = number, "ule" if op == "le" else "ult", limit
+    pairs = {place: (place, *high[place][1:]) for place in low.keys() & high.keys()}
+    return {number: pair for place, pair in pairs.items() for number in (low[place], high[place][0])}
+
+
+def bounded(program: Program) -> dict[int, Range]:
+    """Return the inputs that may be all from one number to another, both of them included, and these two."""
+    low, high = dict[int, float](), dict[int, float]()
+    for _, place, op, end, limit in _limits(program, conditions(program)[1]):
+        if op == "le":
+            (low, high)[end][place] = limit
+    return {place: (low[place], high[place]) for place in low.keys() & high.keys()}
+
+
+def _limits(program: Program, conditions: Iterable[int]) -> Iterator[tuple[int, int, str, int, float]]:
+    """Yield which conditions hold an input on one side of a number.
+
+    Each with the input, ``le`` or ``lt``, 0 where that is its low end and 1 where it is the high one, and the number.
+    """
     fixed = len(program.inputs) + len(program.parameters)
     constants = {fixed + n: c for n, c in enumerate(program.constants)}
-    low, high = dict[int, int](), dict[int, tuple[int, str, float]]()
     for number in conditions:
         step = step_of(program, number)
         if step is None or step.op not in ("le", "lt"):
             continue
-        left, right = step.args
-        if step.op == "le" and constants.get(left) == 0 and right < len(program.inputs):
-            low[right] = number
-        elif right in constants and constants[right] > 0 and left < len(program.inputs):
-            high[left] = number, "ule" if step.op == "le" else "ult", constants[right]
-    pairs = {place: (place, *high[place][1:]) for place in low.keys() & high.keys()}
-    return {number: pair for place, pair in pairs.items() for number in (low[place], high[place][0])}
+        for end, (limit, place) in enumerate((step.args, step.args[::-1])):
+            if limit in constants and place < len(program.inputs):
+                yield number, place, step.op, end, constants[limit]
 
 
 def powers(program: Program) -> dict[int, tuple[int, str, int]]:
@@ -215,7 +234,7 @@ def plain_products(program: Program, known: Mapping[int, Range]) -> set[int]:
 
     In a value the sign is kept, for -0.0 would print as a negative loss.
     """
-    shown = _below(program, "value")
+    shown = below(program, "value")
     found = set()
     for number, step in enumerate(program.steps, start=program.first_step):
         finite = step.op == "mul0" and all(arg in known for arg in step.args)
@@ -224,7 +243,7 @@ def plain_products(program: Program, known: Mapping[int, Range]) -> set[int]:
     return found
 
 
-def _below(program: Program, output: str) -> set[int]:
+def below(program: Program, output: str) -> set[int]:
     """Return the numbers of all that an output is made of."""
     found = {number for name, number in program.outputs if name == output}
     for number in range(len(program.types) - 1, program.first_step - 1, -1):

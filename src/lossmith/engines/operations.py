@@ -12,7 +12,16 @@ from functools import lru_cache
 from lossmith.engines import composites
 from lossmith.engines.arithmetic import Arithmetic, Lanes
 from lossmith.engines.crosses import crosses
-from lossmith.engines.facts import WHOLE, Range, finite_tests, numbers, plain_products, powers, ranges, step_of
+from lossmith.engines.facts import (
+    WHOLE,
+    Range,
+    finite_tests,
+    numbers,
+    plain_products,
+    powers,
+    ranges,
+    step_of,
+)
 from lossmith.program import TABLE, Program
 from lossmith.program.program import Step as WrittenStep
 
@@ -116,6 +125,8 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
         elif number in crossed:
             function, arguments = crossed[number]
             found.append((number, _CROSSES[function], arguments))
+        elif step.op == "sloped":  # whose slope is in programs of derivatives by now
+            found.append((number, _CROSSES["same"], step.args[:1]))
         elif watched and step.op in _OF_NUMBERS and sure.issuperset(step.args):
             found.append((number, _OF_NUMBERS[step.op], step.args))
         elif number in plain:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from lossmith.engines import numpy as reference
-from lossmith.engines.facts import WHOLE, powers, ranges
+from lossmith.engines.facts import WHOLE, below, powers, ranges
 from lossmith.program import Program
 from lossmith.program.program import Step
 
@@ -88,7 +88,7 @@ def _with(
     nothing is multiplied or divided by one, or a zero added."""
     if not (truths or zeros or ones):
         return program
-    known, bounds = dict(truths), ranges(program)
+    known, bounds, printed = dict(truths), ranges(program), below(program, "value")
     instead: dict[int, int] = {}
     steps = list(program.steps)
     for number, step in enumerate(program.steps, start=program.first_step):
@@ -98,7 +98,11 @@ def _with(
             instead[number] = args[1] if known[args[0]] else args[2]
         elif step.op == "mul0" and (zero := [arg for arg in args if arg in zeros]):
             instead[number] = zero[0]
-        elif step.op == "mul0" and (left := _beside_one(args, ones)) and bounds.get(left[0], (-1.0, 0.0))[0] >= 0:
+        elif (
+            step.op == "mul0"
+            and (left := _beside_one(args, ones))
+            and (number not in printed or bounds.get(left[0], (-1.0, 0.0))[0] >= 0)
+        ):
             instead[number] = left[0]
         elif (step.op in ("mul", "div") and args[1] in ones) or (step.op == "add" and args[1] in zeros):
             instead[number] = args[0]
@@ -112,6 +116,8 @@ def _with(
                 known[number] = any(sure) if decides else all(sure)
             else:
                 instead[number] = rest[0]
+    if not instead:
+        return program
     outputs = tuple((name, instead.get(number, number)) for name, number in program.outputs)
     whole = Program(program.inputs, program.parameters, program.constants, tuple(steps), outputs)
     return whole.select([name for name, _ in outputs])

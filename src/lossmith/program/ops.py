@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = Any
@@ -22,7 +23,7 @@ Tangent: TypeAlias = Callable[["Ops", tuple[Value, ...], tuple[Value, ...], Valu
 """Rule ``(ops, arguments, their tangents, result) -> tangent of the result``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Instruction:
     """One row of the table.
 
@@ -51,7 +52,7 @@ class Instruction:
     domain: str = "everywhere"
     held: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def argument_types(self) -> tuple[str, ...]:
         """Type of each argument, ``"real"`` or ``"bool"``."""
         letters = self.takes or "r" * self.arity

@@ -77,7 +77,7 @@ class Program:
     def __hash__(self) -> int:  # engines look kernels up by program at every call
         return self._hash
 
-    @property
+    @cached_property
     def first_step(self) -> int:
         """Number of the first value that an instruction makes."""
         return len(self.inputs) + len(self.parameters) + len(self.constants)

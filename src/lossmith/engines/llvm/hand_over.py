@@ -144,20 +144,21 @@ class Waiting(Others):
 
 
 class Later:
-    """A kernel of rows that is compiled when it is called first, by whatever thread that is.
+    """A kernel that is compiled when it is called first, by whatever thread that is.
 
     Args:
         make: returns it as ``ctypes`` has it.
+        signature: its type.
 
     Attributes:
         place: an array that holds its address.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], signature: Any = SIGNATURE) -> None:
         self._make = make
         self._made: Any = None
         self._error: NoKernel | None = None
-        self._first = SIGNATURE(self._meet)
+        self._first = signature(self._meet)
         self.place = np.array([_address(self._first)], np.uintp)
 
     def _meet(self, *arguments: Any) -> None:

@@ -14,12 +14,15 @@ import numpy.typing as npt
 from lossmith.engines import numpy as reference
 from lossmith.engines.choice import SMALLEST, Findings
 from lossmith.engines.facts import is_arithmetic
+from lossmith.engines.hard_labels import Hard, hard
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import records, shares, threads
 from lossmith.engines.llvm.entry import Target, most
+from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.frame import NAME
+from lossmith.engines.llvm.hand_over import Later
 from lossmith.engines.llvm.lanes import Kind
-from lossmith.engines.llvm.loops import Form, pointwise
+from lossmith.engines.llvm.loops import pointwise
 from lossmith.engines.llvm.one_block import OneBlock
 from lossmith.engines.regimes import decided
 from lossmith.program import Program
@@ -42,15 +45,37 @@ _ARGUMENTS = (*["ptr"] * 6, "double", "i64")  # but for the blocks
 
 
 class Kernel:
-    """A program in machine code; see ``lossmith.engines.llvm.loops`` for what it computes."""
+    """A program in machine code; see ``lossmith.engines.llvm.loops`` for what it computes.
 
-    def __init__(self, program: Program, form: Form) -> None:
-        self.program, self.form = program, form
+    Args:
+        program: the program, or one for hard labels, which hands over to another kernel what it is not for.
+        form: what to do with it.
+
+    Attributes:
+        others: the program for all labels, and its kernel, where this one is for hard ones.
+    """
+
+    def __init__(self, program: Program | Hard, form: Form) -> None:
+        hard = program if isinstance(program, Hard) else None
+        self.program, self.form = program if isinstance(program, Program) else program.program, form
         host = compiler.host()
-        registers = _registers(program, form, host.bits)
+        registers = _registers(self.program, form, host.bits)
         self.width = registers * host.bits // (32 if form.kind == "float" else 64)
-        text = pointwise(program, form, self.width, reference.BLOCK, registers=registers, on_x86=host.on_x86)
+        text = pointwise(
+            self.program, form, self.width, reference.BLOCK, registers=registers, on_x86=host.on_x86, hard=hard
+        )
         self.call = compiler.function(text, NAME, _SIGNATURE)
+        self.others = None if hard is None else (hard.soft, Later(lambda: kernel(hard.soft, form).call, _SIGNATURE))
+
+    def constants(self, parameters: Mapping[str, float]) -> tuple[Array, Array | None]:
+        """Return the numbers that the kernel is given with these parameters, and what has to live as long."""
+        own = reference.uniform_values(self.program, parameters)
+        if self.others is None:
+            return own, None
+        soft, later = self.others
+        its = reference.uniform_values(soft, parameters)
+        places = np.array([address(later.place), address(its)], np.int64)
+        return np.concatenate([own, places.view(np.float64)]), its
 
 
 def _registers(program: Program, form: Form, bits: int) -> int:
@@ -85,7 +110,8 @@ class Ready:
     def __init__(self, kernel: Kernel, parameters: Mapping[str, float]) -> None:
         form, count = kernel.form, len(kernel.program.inputs)
         self._call, self._begin = kernel.call, ctypes.cast(kernel.call, ctypes.c_void_p)
-        self._constants = reference.uniform_values(kernel.program, parameters)
+        self._others = kernel.others
+        self._constants, self._its = kernel.constants(parameters)
         self._fixed = address(self._constants)
         self._kept = form.given or (form.kind,) * count
         self._outputs = len(form.stored)
@@ -139,6 +165,8 @@ class Ready:
             threads.run(copy, blocks, self._least)
         else:
             self._over(blocks, *arguments(begins))
+        if self._others is not None:
+            self._others[1].heed()
         return left
 
     def plain(self, inputs: Sequence[Array], outputs: Sequence[Array], factor: float) -> Sequence[float] | None:
@@ -243,7 +271,7 @@ def uniform(program: Program, parameters: tuple[tuple[str, float], ...]) -> Arra
 
 
 @compiler.kept(512)
-def kernel(program: Program, form: Form) -> Kernel:
+def kernel(program: Program | Hard, form: Form) -> Kernel:
     """Return the kernel of a program, compiled once."""
     return Kernel(program, form)
 
@@ -320,7 +348,8 @@ def choose(
 @lru_cache(maxsize=512)
 def ready(program: Program, form: Form, parameters: tuple[tuple[str, float], ...]) -> Ready:
     """Return the kernel that these parameters ask for, with them."""
-    return Ready(kernel(decided(program, parameters), form), dict(parameters))
+    soft = decided(program, parameters)
+    return Ready(kernel(hard(soft, parameters) or soft, form), dict(parameters))
 
 
 def kind_of(array: Array) -> Kind:

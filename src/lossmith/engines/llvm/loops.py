@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lossmith.engines.crosses import crosses
 from lossmith.engines.facts import conditions, is_arithmetic, ranges, spans, told_by
-from lossmith.engines.llvm import added
+from lossmith.engines.hard_labels import Hard
+from lossmith.engines.llvm import added, soft_labels
+from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.frame import (
     ALIGNED,
     FENCE,
@@ -30,7 +32,7 @@ from lossmith.engines.llvm.frame import (
     tree,
     uniform_lines,
 )
-from lossmith.engines.llvm.lanes import Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, narrow, widen
 from lossmith.engines.llvm.room import copies, shifted
 from lossmith.engines.llvm.vectors import Vector
@@ -44,47 +46,12 @@ AHEAD = 2048
 """Bytes ahead of what is read that are asked for: machines foresee reading only as far as the page of memory goes."""
 
 
-@dataclass(frozen=True)
-class Form:
-    """What a kernel of a program does.
-
-    Attributes:
-        kind: type of the numbers.
-        stored: outputs that are written, in order.
-        summed: whether ``value`` is summed.
-        weighted, masked: whether there are weights and a mask.
-        streaming: whether outputs are written past the caches; they must be aligned to whole vectors.
-        given: what each input holds in memory, a key of ``lossmith.engines.llvm.memory.SIZES``; ``kind`` by default.
-        taken: what each stored output holds in memory, likewise.
-        tame: whether all parameters are finite.
-        divided: whether derivatives are divided by what they are multiplied by else; there are no weights then.
-        large: whether there is more than the caches hold: arithmetic asks for what it reads beforehand, and functions
-            may take more numbers at a time.
-    """
-
-    kind: Kind
-    stored: tuple[str, ...]
-    summed: bool
-    weighted: bool = False
-    masked: bool = False
-    streaming: bool = False
-    given: tuple[str, ...] = ()
-    taken: tuple[str, ...] = ()
-    tame: bool = False
-    divided: bool = False
-    large: bool = False
-
-    @property
-    def spoils(self) -> bool:
-        """Whether an example that is not valid makes the sum no number, which takes no more to find out."""
-        return self.summed and not self.weighted and not self.masked
-
-
 class _Vector:
     """The text for one vector of examples."""
 
-    def __init__(self, program: Program, form: Form, width: int, registers: int) -> None:
+    def __init__(self, program: Program, form: Form, width: int, registers: int, hard: Hard | None) -> None:
         self.body = Vector(form.kind, width, "v", "vectors", registers=registers)
+        self.hard = hard
         self.form, self.ahead = form, form.large and is_arithmetic(program)
         self.sums = max(1, registers // SUMMED) if form.summed else 1
         finite, others = conditions(program) if form.spoils else ([], [])
@@ -118,6 +85,8 @@ class _Vector:
         given, taken = _elements(program, form)
         loaded = [self._load(kept, f"%in{place}") for place, kept in enumerate(given)]
         inputs = [widen(b, lanes, kept) for lanes, kept in zip(loaded, given, strict=True)]
+        if self.hard is not None:
+            soft_labels.look(b, inputs[self.hard.place], self.hard.ends)
         same = [number for number, uniform in enumerate(program.uniform) if uniform]
         types = {"real": b.real, "bool": b.truth}
         uniform = {n: Lanes(b, types[program.types[n]], f"%uniform{place}") for place, n in enumerate(same)}
@@ -233,7 +202,16 @@ def _elements(program: Program, form: Form) -> tuple[tuple[str, ...], tuple[str,
     return form.given or (form.kind,) * len(program.inputs), form.taken or (form.kind,) * len(form.stored)
 
 
-def pointwise(program: Program, form: Form, width: int, block: int, *, registers: int = 1, on_x86: bool = True) -> str:
+def pointwise(
+    program: Program,
+    form: Form,
+    width: int,
+    block: int,
+    *,
+    registers: int = 1,
+    on_x86: bool = True,
+    hard: Hard | None = None,
+) -> str:
     """Return the module of a kernel over examples.
 
     It is called with: pointers to the inputs, to the uniform values (one double each, in the program's order), to the
@@ -250,8 +228,9 @@ def pointwise(program: Program, form: Form, width: int, block: int, *, registers
         block: examples in a block.
         registers: how many registers of the machine a vector takes.
         on_x86: whether there are instructions of x86.
+        hard: what the program is for, if it is not for all labels; see ``soft_labels``.
     """
-    vector = _Vector(program, form, width, registers)
+    vector = _Vector(program, form, width, registers, hard)
     b = vector.body
     # What is carried from vector to vector: its type, and what it is before the first.
     nothing = {"sum": (vector.sum_type, "zeroinitializer")}
@@ -270,7 +249,10 @@ def pointwise(program: Program, form: Form, width: int, block: int, *, registers
     if fenced:
         b.declared.add(FENCE)
     kept = {name: f"%kept_{name}" for name in nothing}
+    served = [] if hard is None else [soft_labels.serve(room, nothing)]
+    handed = [] if hard is None else [({name: f"%soft_own_{name}" for name in nothing}, "soft")]
     loop = f"""{begin_blocks(str(block))}
+{chr(10).join([] if hard is None else soft_labels.clear())}
   %size = sub i64 %end, %start
   %rest = and i64 %size, {width - 1}
   %stop = sub i64 %end, %rest
@@ -319,16 +301,17 @@ bring:
 brought:
   br label %block_done
 
+{chr(10).join(served)}
 block_done:
-{phis(nothing, "all_", (kept, "rest_of_block"), ({name: f"%rest_{name}" for name in nothing}, "brought"))}
-{chr(10).join(tree(width // vector.sums, "%all_sum", "sum"))}
-{chr(10).join(_record(form, b, told=bool(vector.told)))}
+{phis(nothing, "all_", (kept, "rest_of_block"), ({name: f"%rest_{name}" for name in nothing}, "brought"), *handed)}
+{chr(10).join(tree(width // vector.sums, "%all_sum", "sum" if hard is None else "own"))}
+{chr(10).join(_record(form, b, told=bool(vector.told), handed=hard is not None))}
 {end_blocks("%sum_whole", fenced=fenced)}"""
     head = (
         f"define void @{NAME}(ptr %inputs, ptr %uniforms, ptr %outputs, ptr %weight_given, ptr %mask_given, "
         f"ptr %records, double %factor, i64 %rows, i64 %first_block, i64 %last_block) {ALIGNED} {{\nentry:\n"
     )
-    entry = "\n".join(_entry(vector.program, form, room, b))
+    entry = "\n".join(_entry(vector.program, form, room, b, handed=hard is not None))
     text = "\n".join(sorted(b.declared)) + "\n" + head + entry + loop
     return added.in_memory(text) if on_x86 else text
 
@@ -339,36 +322,38 @@ def _joined(after: Mapping[str, str], b: Body) -> str:
   %rest_bad = or {b.truth} %before_bad, {after["bad"]}"""
 
 
-def _record(form: Form, b: Body, *, told: bool) -> list[str]:
+def _record(form: Form, b: Body, *, told: bool, handed: bool) -> list[str]:
     """Return the lines that leave the record of a block.
 
     Args:
         form: what the kernel does.
         b: what is written into.
         told: whether what is infinite may be so by an input, which is seen when the block is gone over.
+        handed: whether the rest of a block may have been handed over.
     """
     b.declared.add("declare double @llvm.fabs.f64(double)")
     lines = [
+        *(soft_labels.joined("%sum_whole", "%own_whole") if handed else []),
         "  %sum_size = call double @llvm.fabs.f64(double %sum_whole)",
         "  %sum_bad = fcmp ueq double %sum_size, 0x7FF0000000000000",
     ]
-    if form.spoils and told:
-        return [*lines, *noticed("%sum_bad", "%sum_bad", "%sum_bad")]
-    if form.spoils:
+    bad = wrong = "%sum_bad"
+    if form.spoils and not told:
         lines.append("  %sum_wrong = fcmp uno double %sum_whole, 0.0")
-        return [*lines, *noticed("%sum_bad", "%sum_wrong", "%sum_bad")]
-    for name, how in (("bad", "or"), ("right", "and")):
-        b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
-        lines.append(f"  %{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
-    return [
-        *lines,
-        "  %some_bad = or i1 %bad_found, %sum_bad",
-        "  %wrong_found = xor i1 %right_found, true",
-        *noticed("%some_bad", "%wrong_found", "%some_bad"),
-    ]
+        wrong = "%sum_wrong"
+    elif not form.spoils:
+        for name, how in (("bad", "or"), ("right", "and")):
+            b.declared.add(f"declare i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth})")
+            lines.append(f"  %{name}_found = call i1 @llvm.vector.reduce.{how}.v{b.width}i1({b.truth} %all_{name})")
+        lines += ["  %some_bad = or i1 %bad_found, %sum_bad", "  %wrong_found = xor i1 %right_found, true"]
+        bad, wrong = "%some_bad", "%wrong_found"
+    if handed:
+        more, bad, wrong = soft_labels.noticed_too(bad, wrong)
+        lines += more
+    return [*lines, *noticed(bad, wrong, bad)]
 
 
-def _entry(program: Program, form: Form, room: Mapping[str, str], b: Body) -> list[str]:
+def _entry(program: Program, form: Form, room: Mapping[str, str], b: Body, *, handed: bool) -> list[str]:
     """Return the lines that load pointers, make room, and spread what is the same for every example."""
     lines = []
     for name, table, count in (("in", "inputs", len(program.inputs)), ("out", "outputs", len(form.stored))):
@@ -377,6 +362,8 @@ def _entry(program: Program, form: Form, room: Mapping[str, str], b: Body) -> li
             lines.append(f"  %{name}{place}_given = load ptr, ptr %{name}{place}_at, align 8")
     for name, element in room.items():
         lines.append(f"  %{name}_room = alloca [{b.width * SIZES[element]} x i8], align {LINE}")
+    if handed:
+        lines += soft_labels.enter(len(program.inputs), len(form.stored), sum(program.uniform))
     wanted = taken(program)
     same = (number for number, same in enumerate(program.uniform) if same)
     for place, number in enumerate(same):
