@@ -121,3 +121,32 @@ def test_signed_labels_are_the_same_loss(kind: type[Loss]) -> None:
 
 def test_every_binary_loss_takes_signed_labels() -> None:
     assert {kind.name for kind in SIGNED} == {kind.name for kind in kinds() if kind.card.task == "binary"}
+
+
+@pytest.mark.parametrize("rows", [3, 5000])
+@pytest.mark.parametrize(
+    ("loss", "y", "f"),
+    [
+        (lm.GemanMcClure(), 0.0, 1.2e19),  # three times its square is no float32
+        (lm.GemanMcClure(), 0.0, 1e154),
+        (lm.SquaredLogError(), -0.3, 3.3e38),
+        (lm.SquaredLogError(), -0.3, 1.7e308),
+        (lm.Fair(c=1e-3), 0.0, 1e36),
+        (lm.Fair(c=1e-3), 0.0, 1e306),
+    ],
+    ids=str,
+)
+def test_nothing_overflows_on_the_way_to_a_number(loss: Loss, y: float, f: float, rows: int) -> None:
+    dtype = np.float32 if f < 3.4e38 else np.float64
+    found = loss.evaluate(np.full(rows, y, dtype), np.full(rows, f, dtype))
+    for order, output in enumerate(OUTPUTS):
+        ends = np.array([y]).astype(dtype), np.array([f]).astype(dtype)
+        assert misses(loss, order, *ends, found[output][:1]) == []
+
+
+@pytest.mark.parametrize("rows", [3, 5000])
+@pytest.mark.parametrize("weight", [5e-324, 1e-310, 1e300])
+def test_weights_of_any_size(weight: float, rows: int) -> None:
+    y, f = np.zeros(rows), np.full(rows, 2.0)
+    _, gradient = lm.SquaredError().cost_and_gradient(y, f, weight=np.full(rows, weight))
+    np.testing.assert_allclose(gradient, 4 / rows, rtol=1e-15)

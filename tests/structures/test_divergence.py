@@ -309,3 +309,24 @@ KL, HALF = lm.KLDivergence, [[0.5, 0.5]]
 def test_bad_input(call, error, message) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", ["logits", "log_probabilities"])
+@pytest.mark.parametrize("alpha", [1.5, 2.0, 3.0])
+def test_slopes_rise_without_bound_where_a_power_does(alpha: float, kind: str) -> None:
+    """As q goes to 0, so does the share of q in the power, but not the power."""
+    loss = lm.AlphaDivergence(alpha, p_kind=kind)
+    p = np.array([[0.0, 1.0, 2.0]])
+    p = p if kind == "logits" else np.log(softmax(p))
+    for q in (1e-60, 1e-90):
+        found = loss.gradient(p=p, q=[[q, 0.4, 0.6]])["p"]
+        share = softmax(p)[0, 0]
+        power = share**alpha * q ** (1 - alpha) / (alpha - 1)  # of the first class, beside which all else is nothing
+        by_log = power if kind == "log_probabilities" else power * (1 - share)
+        assert found[0, 0] == pytest.approx(by_log, rel=1e-9)
+    cost, gradient = loss.losses(p=p, q=[[0.0, 0.4, 0.6]]), loss.gradient(p=p, q=[[0.0, 0.4, 0.6]])["p"]
+    assert cost[0] == gradient[0, 0] == np.inf
+    if kind == "logits":
+        np.testing.assert_array_equal(gradient[0, 1:], -np.inf)
+    mirrored = lm.AlphaDivergence(1 - alpha, q_kind=kind).gradient(p=[[0.0, 0.4, 0.6]], q=p)["q"]
+    np.testing.assert_array_equal(mirrored, gradient)

@@ -39,7 +39,8 @@ def fill(
         for result in into.values():
             result[...] = 0
         into, divisor = {}, 1.0
-    first = _rows_for_kernel(loss, batch, into)
+    # Kernels multiply by the inverse, which of the smallest numbers there is none.
+    first = _rows_for_kernel(loss, batch, into) if math.isfinite(1 / divisor) else 0
     if not first and any(part.startswith("full") for part in into) and _split(loss, batch, into, tally, divisor):
         return
     over = {part: result for part, result in into.items() if first and batch.lies_in(result)}

@@ -192,7 +192,8 @@ def log1p_bowl(a: Array, b: Array, out: Array | None = None) -> Array:
     """Half of a² near zero, b |a| far out, for a of at least zero."""
     x = np.asarray(a / b)
     _, gap = _atanh_gap(np.minimum(x, 1))
-    far = b * np.where(a < np.inf, a - b * np.log1p(x), a)
+    log = np.where(x < np.inf, np.log1p(x), np.log(a) - np.log(b))
+    far = b * np.where(a < np.inf, a - b * log, a)
     return store(np.where(x < 1, a / (2 + x) * (a - b * gap), far), out)
 
 

@@ -82,8 +82,8 @@ class Arrays:
         return self.xp.expm1(a)
 
     def log(self, a: Array) -> Array:
-        """Return the natural logarithm."""
-        return self.xp.log(a)
+        """Return the natural logarithm; of a number that is known, which is above 0, at once."""
+        return math.log(a) if isinstance(a, float) else self.xp.log(a)
 
     def log1p(self, a: Array) -> Array:
         """Return log(1 + a)."""

@@ -33,7 +33,8 @@ def _closed(b: Arithmetic, x: Lanes, shape: Lanes, near: _Closed, far: _Closed) 
     if constant not in near:
         return None
     size, square = b.abs(x), x * x
-    return b.rarely((square < _INF) ^ b.always, lambda: far[constant](b, x, size), near[constant](b, x, square + 1.0))
+    most = 0.25 * b.normal_range()[1]  # three times it is a number
+    return b.rarely((square < most) ^ b.always, lambda: far[constant](b, x, size), near[constant](b, x, square + 1.0))
 
 
 _Closed = Mapping[float | None, Callable[[Arithmetic, Lanes, Lanes], Lanes]]
@@ -200,7 +201,8 @@ def log1p_bowl(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     """Return c (a - c log(1 + a / c)) for a of at least zero."""
     x = a / c
     t, gap = b.atanh_gap(b.smallest(x, 1.0))
-    far = c * b.select(a < _INF, a - c * b.log1p(x), a)
+    log = b.rarely((x < _INF) ^ b.always, lambda: b.log(a) - b.log(c), b.log1p(x))
+    far = c * b.select(a < _INF, a - c * log, a)
     return b.select(x < 1.0, c * t * (a - c * gap), far)
 
 
@@ -215,7 +217,12 @@ def log1p_difference(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
     # The larger less the smaller is log(1 + share) of a share that is not negative and has all its digits.
     up = a > c
     large, small = b.select(up, a, c), b.select(up, c, a)
-    size = b.log1p((large - small) / (small + 1.0))
+    share = (large - small) / (small + 1.0)
+
+    def far() -> Lanes:
+        return b.log(large - small) - b.log(small + 1.0)
+
+    size = b.rarely((share < _INF) ^ b.always, far, b.log1p(share))
     return b.select(up, size, -size)
 
 

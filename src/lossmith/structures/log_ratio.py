@@ -72,9 +72,11 @@ def _power(ops: Ops, a: Value, d: Value) -> Value:
 
 
 def _pull(ops: Ops, p: Value, q: Value, d: Value, a: Value, b: Value) -> Value:
-    """Return -p (exp(a d) - 1) / a with d = log(q/p) and b = 1 - a; the power may be large where p is nothing."""
-    far = ops.lt(0.5, ops.mul0(a, d))
-    return ops.where(far, (p - ops.mul0(q, ops.exp(-ops.mul0(b, d)))) / a, -ops.mul0(p, _power(ops, a, d)))
+    """Return -p (exp(a d) - 1) / a with d = log(q/p) and b = 1 - a; the power may be large where p or q is nothing."""
+    far, above = ops.lt(0.5, ops.mul0(a, d)), ops.lt(0, d)
+    # Both are p exp(a d), by the one that is not nothing.
+    grown = ops.mul0(ops.where(above, q, p), ops.exp(ops.where(above, -ops.mul0(b, d), ops.mul0(a, d))))
+    return ops.where(far, (p - grown) / a, -ops.mul0(p, _power(ops, a, d)))
 
 
 def mean_terms(ops: Ops, p: Value, q: Value, d: Value) -> Value:

@@ -19,7 +19,7 @@ class Distillation(Divergence):
     q_kind = None
 
     temperature = Parameter(
-        1.0, domain="(0, inf)", symbol="T", typical=(0.5, 10.0), doc="both logits are divided by it; above 1 softens"
+        1.0, domain="[1e-100, 1e100]", symbol="T", typical=(0.5, 10.0), doc="divides both logits; above 1 softens"
     )
 
     card = Card(
