@@ -52,6 +52,7 @@ def test_an_objective_goes_into_the_train_of_the_library() -> None:
         ({"init_score": None}, lm.ParameterError, "begins at zero .* best constant is 140.5; pass init_score="),
         ({"weight": np.arange(1.0, 443)}, lm.ParameterError, "ignores the weights .* pass the same weights"),
         ({"label": Y + 1}, lm.DomainError, "other targets than the objective"),
+        ({"init_score": np.arange(442.0)}, lm.ParameterError, "begins at scores from 0 to 441, .* is 140.5; pass"),
     ],
 )
 def test_data_sets_that_would_train_another_model_are_refused(change, error, message: str) -> None:
@@ -59,6 +60,33 @@ def test_data_sets_that_would_train_another_model_are_refused(change, error, mes
     given = {"label": Y, "init_score": objective.init_score, **change}
     with pytest.raises(error, match=message):
         lightgbm.train({"objective": objective, "verbosity": -1}, lightgbm.Dataset(X, **given), 2)
+
+
+def test_a_model_that_is_continued_is_refused_since_its_trees_take_the_place_of_the_start() -> None:
+    objective = Objective("poisson", Y)
+    settings = {"objective": objective, "metric": "none", "verbosity": -1}
+    first = lightgbm.train(settings, objective.dataset(X), 2)
+    with pytest.raises(lm.ParameterError, match="init_model= cannot be continued"):
+        lightgbm.train(settings, objective.dataset(X), 2, init_model=first)
+    over = Objective("softmax_focal", SPECIES)
+    apart = lightgbm.Dataset(IRIS, SPECIES, init_score=over.init_score.ravel(order="F"))  # a class after the other
+    lightgbm.train({"objective": over, "metric": "none", "num_class": 3, "verbosity": -1}, apart, 1)
+
+
+def test_a_validation_set_that_begins_elsewhere_is_no_measure() -> None:
+    objective = Objective("mae", Y)
+    settings = {"objective": objective, "metric": "none", "verbosity": -1}
+    found: dict = {}
+    for start in (None, objective.init_score[:100]):
+        other = lightgbm.Dataset(X[:100], Y[:100], init_score=start)
+        given = {"valid_sets": [other], "feval": objective.feval, "callbacks": [lightgbm.record_evaluation(found)]}
+        if start is None:
+            with pytest.raises(lm.ParameterError, match=r"begins at zero .*; make it by objective\.validation\(X, y\)"):
+                lightgbm.train(settings, objective.dataset(X), 2, **given)
+        else:
+            booster = lightgbm.train(settings, objective.dataset(X), 2, **given)
+    cost = np.abs(objective.model(booster).predict(X[:100]) - Y[:100]).mean()
+    assert found["valid_0"]["absolute_error"][-1] == pytest.approx(cost, rel=1e-6)
 
 
 def test_settings_of_the_library_are_taken_and_an_objective_among_them_is_refused() -> None:

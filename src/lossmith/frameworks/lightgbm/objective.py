@@ -15,7 +15,7 @@ from lossmith.frameworks.lightgbm.model import Model
 
 Array = npt.NDArray[Any]
 
-_STARTS_AT_ZERO = 1e-6
+_ALMOST = 1e-6  # how near to the start score data begin
 
 
 class Objective(boosting.Objective):
@@ -68,7 +68,11 @@ class Objective(boosting.Objective):
         return self.gradient_and_hessian(raw, order="F")
 
     def feval(self, raw: Array, data: Any) -> tuple[str, float, bool]:
-        """Return name, mean loss, and that less is better, as ``lightgbm.train(feval=)`` asks for them."""
+        """Return name, mean loss, and that less is better, as ``lightgbm.train(feval=)`` asks for them.
+
+        Raises:
+            ParameterError: for a data set that does not begin at the start score.
+        """
         y, weight = self._rows_of(data)
         return self.metric.name, self.metric(y, raw, weight), self.metric.higher_is_better
 
@@ -120,9 +124,12 @@ class Objective(boosting.Objective):
 
     def _rows_of(self, data: Any) -> tuple[Array, Array | None]:
         """Return targets and weights of a data set: as they were given, or as LightGBM keeps them, in float32."""
-        if data in self._validated:
-            return self._validated[data]
-        return (self.y, self.weight) if data is self._seen else (data.get_label(), data.get_weight())
+        if data is self._seen:
+            return self.y, self.weight
+        if data not in self._validated:
+            self._refuse_other_start(data, "make it by objective.validation(X, y)")
+            self.validated(data, data.get_label(), data.get_weight())
+        return self._validated[data]
 
     def _compare(self, data: Any) -> None:
         """Refuse a data set of other rows, of weights that are not this objective's, or that begins elsewhere.
@@ -142,10 +149,28 @@ class Objective(boosting.Objective):
                 f"{self.loss}: LightGBM ignores the weights of a data set when the objective is a custom one; pass "
                 "the same weights to Objective(loss, y, weight)"
             )
-        start = data.get_init_score()
-        if start is None and np.abs(self.head.start).max() > _STARTS_AT_ZERO:
+        mend = "pass init_score=objective.init_score to lightgbm.Dataset, or make it by objective.dataset(X)"
+        self._refuse_other_start(data, mend)
+
+    def _refuse_other_start(self, data: Any, mend: str) -> None:
+        """Refuse a data set that begins elsewhere, since ``model`` adds the start score to the trees of all rows.
+
+        Raises:
+            ParameterError: with what to do.
+        """
+        begins, wanted = data.get_init_score(), self.head.constant(data.num_data())
+        found = np.zeros(wanted.shape) if begins is None else np.asarray(begins, np.float64)
+        if found.size == wanted.size:  # classes may lie one after the other
+            found = found.reshape(wanted.shape, order="F")
+        if found.shape == wanted.shape and np.allclose(found, wanted, rtol=_ALMOST, atol=_ALMOST):
+            return
+        if begins is None:
             raise ParameterError(
                 f"{self.loss}: LightGBM begins at zero when the objective is a custom one, and the best constant is "
-                f"{self.start}; pass init_score=objective.init_score to lightgbm.Dataset, or make it by "
-                "objective.dataset(X)"
+                f"{self.start}; {mend}"
             )
+        raise ParameterError(
+            f"{self.loss}: the data set begins at scores from {found.min():g} to {found.max():g}, and the best "
+            f"constant, which a model adds to its trees, is {self.start}; {mend}. init_model= cannot be continued: "
+            "LightGBM puts predictions of its trees in the place of the start score"
+        )
