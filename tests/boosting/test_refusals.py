@@ -106,6 +106,13 @@ def test_estimators_say_where_settings_of_the_library_go(library: ModuleType) ->
         library.Classifier(depth=3)
 
 
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+def test_classifiers_take_no_loss_of_numbers(library: ModuleType) -> None:
+    for loss in ("squared_error", "multi_quantile", "gaussian_nll", "poisson"):
+        with pytest.raises(lm.ParameterError, match="is no loss of labels or classes; use Regressor"):
+            library.Classifier(loss, n_estimators=1).fit(IRIS, SPECIES)
+
+
 @EACH
 @pytest.mark.parametrize("loss", ["cross_entropy", OVER_CLASSES])
 def test_a_class_that_only_a_validation_set_has_is_refused(train: Callable, loss: str) -> None:

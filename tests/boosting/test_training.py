@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import lightgbm
 import numpy as np
@@ -16,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import lossmith as lm
+import lossmith.lightgbm
+from lossmith import catboost, xgboost
 from lossmith.lightgbm import DEFAULTS, Classifier, Model, Objective, Regressor, cv, train, train_dask
 
 X, Y = load_diabetes(return_X_y=True)
@@ -250,6 +253,23 @@ def test_classifiers_keep_labels_and_names() -> None:
         two.predict_proba(IRIS)
     with pytest.raises(lm.ParameterError, match="a loss of two classes, and y has 3"):
         Classifier("focal").fit(IRIS, SPECIES)
+
+
+@pytest.mark.parametrize("library", [catboost, lossmith.lightgbm, xgboost], ids=lambda library: library.__name__)
+@pytest.mark.parametrize("loss", ["softmax_focal(ignore_index=1)", "ce + 0.5 * softmax_focal(ignore_index=1)"])
+def test_a_label_that_is_ignored_is_one_of_the_user(library: ModuleType, loss: str) -> None:
+    labels = SPECIES + 1
+    loss = loss.replace("ce", "sparse_categorical_cross_entropy(ignore_index=1)")
+    weight, rest = np.arange(1.0, 151), labels != 1
+    model = library.Classifier(loss, n_estimators=3, n_jobs=1, early_stopping_rounds=3)
+    model.fit(IRIS, labels, weight, eval_set=(IRIS, labels, weight))
+    assert list(model.classes_) == [2, 3]
+    without = library.Classifier(loss.replace("(ignore_index=1)", ""), n_estimators=3, n_jobs=1)
+    without.fit(IRIS[rest], labels[rest], weight[rest], eval_set=(IRIS[rest], labels[rest], weight[rest]))
+    assert model.model_.history == without.model_.history
+    np.testing.assert_array_equal(model.predict_proba(IRIS), without.predict_proba(IRIS))
+    texts = library.Classifier(loss, n_estimators=1, n_jobs=1).fit(IRIS, labels.astype(str))
+    assert list(texts.classes_) == ["1", "2", "3"]  # a text is no number
 
 
 # --- a cluster --------------------------------------------------------------------------------------

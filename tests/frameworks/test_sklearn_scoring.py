@@ -153,6 +153,23 @@ def test_metrics_are_of_the_targets_scale() -> None:
         metric("hinge")(WELL, LOGIT.predict_proba(CANCER)[:, 1])
 
 
+def test_labels_that_are_ignored_are_those_of_the_user() -> None:
+    loss, labels = "sparse_categorical_cross_entropy(ignore_index=2)", KINDS + 1
+    rest, weight = labels != 2, np.arange(1.0, 151)
+    model = LinearClassifier(loss, lm.L2(0.1)).fit(LEAVES, labels, weight)
+    alone = LinearClassifier("sparse_categorical_cross_entropy", lm.L2(0.1)).fit(
+        LEAVES[rest], labels[rest], weight[rest]
+    )
+    assert list(model.classes_) == [1, 3]
+    np.testing.assert_array_equal(model.coef_, alone.coef_)
+    found = scorer(loss)(model, LEAVES, labels, sample_weight=weight)
+    assert found == pytest.approx(
+        -log_loss(labels[rest], model.predict_proba(LEAVES[rest]), sample_weight=weight[rest])
+    )
+    texts = LinearClassifier(loss, lm.L2(0.1)).fit(LEAVES, labels.astype(str))
+    assert list(texts.classes_) == ["1", "2", "3"]  # a text is no number
+
+
 @pytest.mark.parametrize(
     ("make", "model", "rows", "y", "error", "message"),
     [

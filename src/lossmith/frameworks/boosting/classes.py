@@ -12,6 +12,7 @@ from lossmith.core.loss import Loss
 from lossmith.engines.hosts import REFERENCE
 from lossmith.errors import DomainError, NoConstantError, ParameterError
 from lossmith.frameworks.boosting.forms import CERTAIN, Derivatives, Form
+from lossmith.frameworks.labels import changed, ignored
 
 Array = npt.NDArray[Any]
 
@@ -66,7 +67,7 @@ class Classes(Form):
         """
         if y.ndim == 1:
             seen = np.unique(y if weight is None else y[weight > 0])
-            self._refuse_missing(seen[seen != self.loss.values.get("ignore_index")])
+            self._refuse_missing(seen[seen != ignored(self.loss)])
         try:
             found = np.asarray(self.loss.optimal_constant(self.targets(y), weight), np.float64)
         except NoConstantError:
@@ -164,6 +165,4 @@ class Classes(Form):
 
 def along(loss: Loss, axis: int) -> Loss:
     """Return a loss over classes, or a sum of some, with the classes along another axis."""
-    if "terms" in loss.values:
-        return loss.replace(terms=[(weight, along(term, axis)) for weight, term in loss.values["terms"]])
-    return loss.replace(class_axis=axis) if "class_axis" in loss.values else loss
+    return changed(loss, class_axis=axis)

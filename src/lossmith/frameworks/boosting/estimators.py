@@ -16,8 +16,9 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
-from lossmith.frameworks.boosting.held import Validation, by_name
+from lossmith.frameworks.boosting.held import Validation, by_name, rows_of
 from lossmith.frameworks.boosting.keywords import instead
+from lossmith.frameworks.labels import changed, counted, refuse_numbers
 from lossmith.frameworks.parameters import Nested
 
 Array = npt.NDArray[Any]
@@ -144,23 +145,30 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
         """Train on features and labels; arguments as of a regressor.
 
         Raises:
-            ParameterError: for several classes and a loss of two.
+            ParameterError: for several classes and a loss of two, and for losses of numbers.
         """
         X, y = self._checked(X, y=y)
         check_classification_targets(y)
+        sets = {} if eval_set is None else by_name(eval_set)
+        chosen = None if self.loss is None else parse(self.loss)
+        if chosen is not None:
+            refuse_numbers(chosen, "Regressor")
+            sets = {name: _kept(chosen, *rows) for name, rows in sets.items()}
+            X, y, sample_weight = _kept(chosen, X, y, sample_weight)
+            chosen, _ = counted(chosen, y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         several = len(self.classes_) > _TWO
-        loss = parse(self.loss or ("sparse_categorical_cross_entropy" if several else "binary_cross_entropy"))
+        loss = chosen or parse("sparse_categorical_cross_entropy" if several else "binary_cross_entropy")
         if several and loss.elementwise:
             raise ParameterError(
                 f"{loss} is a loss of two classes, and y has {len(self.classes_)}; take one over classes, such as "
                 "'sparse_categorical_cross_entropy' or 'softmax_focal'"
             )
         if eval_set is not None:
-            sets = by_name(eval_set)
             eval_set = {name: (rows[0], self._indices(rows[1]), *rows[2:]) for name, rows in sets.items()}
         classes = None if loss.elementwise else max(len(self.classes_), _TWO)
-        return self._fit(_with_labels(loss), X, indices, sample_weight, eval_set, callbacks, classes)
+        loss = changed(loss, labels="binary", targets="indices")
+        return self._fit(loss, X, indices, sample_weight, eval_set, callbacks, classes)
 
     def _indices(self, y: Any) -> Array:
         labels = column_or_1d(y)
@@ -195,7 +203,7 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
         return labels
 
 
-def _with_labels(loss: Loss) -> Loss:
-    """Return a loss that takes labels 0 and 1, or class indices."""
-    changes = {"labels": "binary", "targets": "indices"}
-    return loss.replace(**{name: value for name, value in changes.items() if name in loss.values})
+def _kept(loss: Loss, X: Any, y: Any, weight: Any = None) -> tuple[Any, Any, Any]:
+    """Return features, labels and weights without the rows that the loss ignores."""
+    _, rows = counted(loss, column_or_1d(y))
+    return (X, y, weight) if rows is None else (rows_of(X, rows), rows_of(y, rows), rows_of(weight, rows))

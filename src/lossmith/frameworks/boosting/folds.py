@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.errors import ParameterError
-from lossmith.frameworks.boosting.held import counted
+from lossmith.frameworks.boosting.held import counted, rows_of
 from lossmith.frameworks.boosting.objective import Objective
 
 Array = npt.NDArray[Any]
@@ -30,10 +30,11 @@ def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iter
     """
 
     def take(rows: Array) -> Rows:
-        weight = None if whole.weight is None else whole.weight[rows]
-        return (X.iloc[rows] if hasattr(X, "iloc") else X[rows]), whole.y[rows], weight
+        return rows_of(X, rows), whole.y[rows], rows_of(whole.weight, rows)
 
-    if not (hasattr(X, "iloc") or hasattr(X, "shape")):
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()  # once, for all folds
+    elif not (hasattr(X, "iloc") or hasattr(X, "shape")):
         X = np.asarray(X)
     if isinstance(folds, int):
         check_folds(folds, len(whole.y))

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lossmith.errors import ParameterError, plural
 
+Array = npt.NDArray[Any]
 Rows = tuple[Any, ...]
 """Features, targets, and weights if there are any."""
 
@@ -57,3 +59,12 @@ def by_name(validation: Validation | None, patience: int | None = None) -> dict[
     if patience is not None and not sets:
         raise ParameterError("patience needs validation=(X, y): without it there is nothing to stop on")
     return sets
+
+
+def rows_of(part: Any, rows: Array) -> Any:
+    """Return some rows of features, targets or weights; of none, none."""
+    if part is None or hasattr(part, "iloc"):
+        return None if part is None else part.iloc[rows]
+    if hasattr(part, "tocsr"):
+        return part.tocsr()[rows]
+    return (part if hasattr(part, "shape") else np.asarray(part))[rows]

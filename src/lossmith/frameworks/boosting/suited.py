@@ -14,6 +14,7 @@ from lossmith.errors import DomainError, ParameterError, ShapeError, plural
 from lossmith.frameworks.boosting.classes import Classes
 from lossmith.frameworks.boosting.forms import Columns, Form, OneNumber
 from lossmith.frameworks.boosting.quantiles import Quantiles
+from lossmith.frameworks.labels import ignored
 from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
@@ -83,15 +84,15 @@ def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> tuple[int
     if y.ndim == 2:
         found = y.shape[1]
     else:
-        ignored = y == loss.values.get("ignore_index")
-        wrong = ~(ignored | ((y >= 0) & (y == np.floor(y))))
+        without = y == ignored(loss)
+        wrong = ~(without | ((y >= 0) & (y == np.floor(y))))
         if wrong.any():
             row = int(np.argmax(wrong))
             raise DomainError(
                 f"{loss}: class indices must be whole numbers from 0 up, but y_true[{row}] is {y[row]:g} "
                 f"({int(wrong.sum())} such of {y.size})"
             )
-        found = int(y[~ignored].max(initial=0)) + 1
+        found = int(y[~without].max(initial=0)) + 1
     declared = next((len(v) for name, v in loss.values.items() if isinstance(v, tuple) and name != "terms"), None)
     wanted = outputs or declared or max(found, 2)
     if found > wanted or (y.ndim == 2 and found != wanted):

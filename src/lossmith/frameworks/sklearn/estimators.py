@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse, with_parameter
 from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
+from lossmith.frameworks.labels import CLASSES, counted, refuse_numbers
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
 from lossmith.regularizers import L1, L2, ElasticNet, Regularizer
@@ -26,7 +27,6 @@ Array = npt.NDArray[Any]
 
 _PENALTIES = {"l1": L1, "l2": L2, "elasticnet": ElasticNet}
 _STRENGTHS = ("alpha", "C", "reg_lambda", "l1_ratio", "lambda_")
-_CLASSES = ("binary", "categorical")
 _SEVERAL = "multi_quantile"
 
 
@@ -175,8 +175,8 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         """
         settings, loss = self._settings(), parse(self.loss).raw_form
         levels = loss.values["levels"] if loss.name == _SEVERAL and loss.values["prediction"] == "quantiles" else ()
-        if (not loss.elementwise and not levels) or loss.card.task in _CLASSES:
-            mend = "use LinearClassifier" if loss.card.task in _CLASSES else "take a loss of y_true and y_pred"
+        if (not loss.elementwise and not levels) or loss.card.task in CLASSES:
+            mend = "use LinearClassifier" if loss.card.task in CLASSES else "take a loss of y_true and y_pred"
             raise ParameterError(f"{loss} cannot be fitted to numbers by a line of one number a row; {mend}")
         X, y, weight = self._read(X, y, sample_weight, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
@@ -274,10 +274,12 @@ class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]
             DomainError: for rows of one class only.
         """
         settings, loss = self._settings(), parse(self.loss).raw_form
-        if loss.card.task not in _CLASSES or not loss.paired:
-            raise ParameterError(f"{loss} is no loss of labels or classes; use LinearRegressor")
+        refuse_numbers(loss, "LinearRegressor")
         X, y, weight = self._read(X, y, sample_weight)
         check_classification_targets(y)
+        loss, rows = counted(loss, y)
+        if rows is not None:
+            X, y, weight = X[rows], y[rows], weight[rows]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(np.unique(codes[weight > 0])) < len(self.classes_) or len(self.classes_) == 1:
             raise DomainError("labels of one class say nothing to fit, and every class needs a row with weight")
@@ -339,5 +341,5 @@ def linear_model(
         settings: further ones of it.
     """
     known = parse(loss)
-    kind = LinearClassifier if known.card.task in _CLASSES else LinearRegressor
+    kind = LinearClassifier if known.card.task in CLASSES else LinearRegressor
     return kind(loss, penalty, **settings)

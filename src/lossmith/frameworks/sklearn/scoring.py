@@ -13,13 +13,13 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import DomainError, ParameterError
+from lossmith.frameworks.labels import CLASSES, counted
 from lossmith.structures.composite import Sum
 
 Array = npt.NDArray[Any]
 Response = Literal["auto", "predict", "predict_proba", "decision_function"]
 
 _RESPONSES = ("auto", "predict", "predict_proba", "decision_function")
-_CLASSES = ("binary", "categorical")
 
 
 def on_scale(loss: Loss) -> Loss | None:
@@ -31,7 +31,7 @@ def on_scale(loss: Loss) -> Loss | None:
     option = loss._options.get("prediction")
     if option is not None and len(option.choices) > 1:
         return loss if loss.values["prediction"] != option.choices[0] else loss.replace(prediction=option.choices[1])
-    return loss if loss.link.name == "identity" and loss.card.task not in _CLASSES else None
+    return loss if loss.link.name == "identity" and loss.card.task not in CLASSES else None
 
 
 def takes_scale(loss: Loss) -> bool:
@@ -94,17 +94,25 @@ class Scorer(_MetadataRequester):  # type: ignore[misc]  # scikit-learn has no t
         """
         method = self._method(estimator)
         answer = np.asarray(getattr(estimator, method)(X))
-        labels = self._labels(estimator, y)
+        loss, labels = self.loss, y
+        classes = getattr(estimator, "classes_", None)
+        if classes is not None and self.loss.card.task in CLASSES:
+            labels = np.asarray(y)
+            loss, rows = counted(self.loss, labels)
+            if rows is not None:
+                labels, answer = labels[rows], answer[rows]
+                sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+            labels = self._codes(estimator, classes, labels)
         if self.loss.elementwise and answer.ndim > 1:
             answer = answer[:, 1] if answer.shape[1] == len(getattr(estimator, "classes_", ())) == 2 else answer[:, 0]
         if not self.loss.elementwise and answer.ndim == 1:
             answer = np.stack([-answer / 2, answer / 2], axis=-1)
-        return -_cost(self.loss, labels, answer, sample_weight, scaled=method != "decision_function")
+        return -_cost(loss, labels, answer, sample_weight, scaled=method != "decision_function")
 
     def _method(self, estimator: Any) -> str:
         if self.response != "auto":
             return self.response
-        if self.loss.card.task not in _CLASSES:
+        if self.loss.card.task not in CLASSES:
             return "predict"
         if takes_scale(self.loss) and hasattr(estimator, "predict_proba"):
             return "predict_proba"
@@ -113,12 +121,8 @@ class Scorer(_MetadataRequester):  # type: ignore[misc]  # scikit-learn has no t
         wanted = "probabilities" if takes_scale(self.loss) else "raw predictions (decision_function)"
         raise ParameterError(f"{self} judges {wanted}, and {type(estimator).__name__} gives none")
 
-    def _labels(self, estimator: Any, y: Any) -> Any:
+    def _codes(self, estimator: Any, classes: Any, y: Array) -> Array:
         """Return labels as the loss takes them, by the order of the estimator's classes."""
-        classes = getattr(estimator, "classes_", None)
-        if classes is None or self.loss.card.task not in _CLASSES:
-            return y
-        y = np.asarray(y)
         codes = np.searchsorted(classes, y).clip(0, len(classes) - 1)
         strange = np.asarray(classes)[codes] != y
         if strange.any():
@@ -165,7 +169,7 @@ def scorer(loss: Loss | str, *, response: Response = "auto") -> Scorer:
 
 
 def _paired(loss: Loss) -> Loss:
-    if not loss.paired or not (loss.elementwise or loss.card.task in _CLASSES):
+    if not loss.paired or not (loss.elementwise or loss.card.task in CLASSES):
         names = ", ".join(item.name for item in loss.inputs)
         raise ParameterError(f"{loss} cannot judge an estimator: it needs {names}, more than one prediction a target")
     return loss

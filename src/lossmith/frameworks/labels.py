@@ -1,0 +1,59 @@
+"""Labels as users have them, of any kind, for losses that know class indices: what estimators and scorers share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
+
+Array = npt.NDArray[Any]
+
+CLASSES = ("binary", "categorical")
+"""Tasks of losses whose targets are labels."""
+
+_WHOLE = "iufO"  # kinds of arrays that may hold a whole number; a text is none, and True is no 1
+
+
+def refuse_numbers(loss: Loss, instead: str) -> None:
+    """Refuse a loss whose targets are no labels.
+
+    Args:
+        loss: what labels are to be fitted by.
+        instead: the estimator of numbers.
+
+    Raises:
+        ParameterError: for such a loss.
+    """
+    if loss.card.task not in CLASSES or not loss.paired:
+        raise ParameterError(f"{loss} is no loss of labels or classes; use {instead}")
+
+
+def changed(loss: Loss, **values: Any) -> Loss:
+    """Return a loss, or a sum of some, with other values of those parameters and options that it has."""
+    if "terms" in loss.values:
+        return loss.replace(terms=[(weight, changed(term, **values)) for weight, term in loss.values["terms"]])
+    return loss.replace(**{name: value for name, value in values.items() if name in loss.values})
+
+
+def ignored(loss: Loss) -> int | None:
+    """Return the target that marks rows to leave out; the terms of a sum have one in common."""
+    if "terms" in loss.values:
+        return ignored(loss.values["terms"][0][1])
+    found: int | None = loss.values.get("ignore_index")
+    return found
+
+
+def counted(loss: Loss, labels: Array) -> tuple[Loss, Array | None]:
+    """Return a loss that leaves no row out, and which rows its ``ignore_index`` leaves in, where it has one.
+
+    That is a label as the user has it, and says nothing of the indices that labels become.
+    """
+    mark = ignored(loss)
+    if mark is None:
+        return loss, None
+    found = labels == mark if labels.dtype.kind in _WHOLE else np.zeros(labels.shape, bool)
+    return changed(loss, ignore_index=None), np.flatnonzero(~found)
