@@ -29,6 +29,7 @@ EACH = pytest.mark.parametrize("train", [library.train for library in LIBRARIES]
         ("mean_error", lambda y: y, lm.ParameterError, "no best constant"),
         ("perceptron", lambda y: y, lm.ParameterError, "zero for every row costs nothing"),
         ("zero_one", lambda y: y, lm.ParameterError, "gradient is zero everywhere"),
+        ("multi_quantile(levels=(0.9,))", lambda y: y, lm.ParameterError, r"has one level; take Quantile\(level=0.9\)"),
         ("triplet", lambda y: y, lm.ParameterError, "a loss of anchor, positive, negative"),
         ("bce", lambda y: y * 0 + 1, lm.DomainError, "labels of one class"),
         ("bce", lambda y: y * 2, lm.DomainError, r"y_true\[\d+\] is 2"),

@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from xgboost import XGBRegressor
 
 import lossmith as lm
+from lossmith.lightgbm import Regressor
 from lossmith.sklearn import LinearClassifier, metric, scorer
 
 X, Y = load_diabetes(return_X_y=True)
@@ -38,6 +39,8 @@ LOGIT, FOREST = LogisticRegression().fit(CANCER, SICK), RandomForestClassifier(1
 MARGIN = SGDClassifier(random_state=0).fit(CANCER, SICK)
 CLASSES = LogisticRegression(solver="newton-cholesky").fit(LEAVES, KINDS)
 WELL, OFF = SICK == "well", LINE.predict(X) - Y
+TWO = LinearRegression().fit(X, np.column_stack([Y, -Y]))
+QUANTILES = Regressor("multi_quantile(levels=(0.1, 0.5, 0.9))", n_estimators=5, n_jobs=1).fit(X, Y)
 RATES, LABELS = lm.formula("exp(f) - y*f", task="counts"), lm.formula("softplus(f) - y*f", task="binary")
 
 
@@ -153,6 +156,29 @@ def test_metrics_are_of_the_targets_scale() -> None:
         metric("hinge")(WELL, LOGIT.predict_proba(CANCER)[:, 1])
 
 
+@pytest.mark.parametrize("prediction", ["quantiles", "increments"])
+def test_quantiles_are_judged_together_as_an_estimator_gives_them(prediction: str) -> None:
+    loss = lm.MultiQuantile(levels=(0.1, 0.5, 0.9), prediction=prediction)
+    model = Regressor(loss, n_estimators=5, n_jobs=1).fit(X, Y)
+    found = model.predict(X)
+    each = [mean_pinball_loss(Y, found[:, place], alpha=level) for place, level in enumerate(loss.levels)]
+    constant = [mean_pinball_loss(Y, 0 * Y + np.quantile(Y, level), alpha=level) for level in loss.levels]
+    assert scorer(loss)(model, X, Y) == pytest.approx(-np.mean(each))
+    assert metric(loss)(Y, found) == pytest.approx(np.mean(each))
+    assert model.score(X, Y) == pytest.approx(1 - np.mean(each) / np.mean(constant), abs=1e-3)
+
+
+def test_targets_of_several_columns_are_judged_by_all_of_them() -> None:
+    both = np.column_stack([Y, -Y])
+    assert scorer("mse")(TWO, X, both) == pytest.approx(-mean_squared_error(both, TWO.predict(X)))
+
+
+def test_what_has_no_score_says_so() -> None:
+    model = Regressor("gaussian_nll(scale=log_variance)", n_estimators=2, n_jobs=1).fit(X, Y)
+    with pytest.raises(lm.ParameterError, match="several numbers for each target, of which there is no R²"):
+        model.score(X, Y)
+
+
 def test_labels_that_are_ignored_are_those_of_the_user() -> None:
     loss, labels = "sparse_categorical_cross_entropy(ignore_index=2)", KINDS + 1
     rest, weight = labels != 2, np.arange(1.0, 151)
@@ -175,7 +201,9 @@ def test_labels_that_are_ignored_are_those_of_the_user() -> None:
     [
         (lambda: scorer("hubber"), LINE, X, Y, lm.LossNotFoundError, "Did you mean 'huber'"),
         (lambda: scorer("gaussian_nll"), LINE, X, Y, lm.ParameterError, "y_true, y_pred, variance"),
-        (lambda: scorer("multi_quantile"), LINE, X, Y, lm.ParameterError, "more than one prediction"),
+        (lambda: scorer("multi_quantile"), LINE, X, Y, lm.ShapeError, r"shape \(442,\), .* each of the 3 levels"),
+        (lambda: scorer("mse"), TWO, X, Y, lm.ShapeError, r"one number for each target, and .* shape \(442, 2\)"),
+        (lambda: scorer("quantile(level=0.9)"), QUANTILES, X, Y, lm.ShapeError, r"Regressor have shape \(442, 3\)"),
         (lambda: scorer("bce", response="maybe"), LINE, X, Y, lm.ParameterError, "response='maybe'"),
         (lambda: scorer("hinge"), FOREST, CANCER, SICK, lm.ParameterError, "RandomForestClassifier gives none"),
         (lambda: scorer("bce"), LINE, X, Y, lm.ParameterError, "judges probabilities, and LinearRegression gives none"),

@@ -20,6 +20,8 @@ from lossmith.frameworks.boosting.held import Validation, by_name, rows_of
 from lossmith.frameworks.boosting.keywords import instead
 from lossmith.frameworks.labels import changed, counted, refuse_numbers
 from lossmith.frameworks.parameters import Nested
+from lossmith.frameworks.sklearn.scoring import d2
+from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
 _TWO = 2
@@ -128,6 +130,30 @@ class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
         raw = self._raw(X)
         found: Array = self.model_.head.predict(raw)
         return found
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R² as regressors do; of several quantiles D², the share of the best constants' cost that is gone.
+
+        For the cost itself there is ``lossmith.sklearn.scorer``.
+
+        Args:
+            X: features.
+            y: a target for each row.
+            sample_weight: weights of the rows.
+
+        Raises:
+            ParameterError: where other numbers than values or quantiles are predicted together.
+        """
+        check_is_fitted(self, "model_")
+        loss = self.model_.loss
+        if loss.elementwise:
+            return float(super().score(X, y, sample_weight))
+        if not isinstance(loss, Levels):
+            raise ParameterError(
+                f"{loss} predicts several numbers for each target, of which there is no R²; judge the estimator by a "
+                "function of your own that gives minus the cost, scoring=lambda model, X, y: ..."
+            )
+        return d2(loss, y, self.predict(X), sample_weight)
 
 
 class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]

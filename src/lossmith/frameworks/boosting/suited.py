@@ -44,6 +44,8 @@ def form_of(loss: Loss, y: Array, outputs: int | None, *, mends: str) -> Form:
             raise ParameterError(f"{loss} takes one raw prediction a row; {mends}={outputs} is for losses over classes")
         return OneNumber(loss)
     if isinstance(loss, Levels):
+        if len(loss.levels) == 1:
+            raise ParameterError(f"{loss} has one level; take Quantile(level={loss.levels[0]:g})")
         if outputs not in (None, len(loss.levels)):
             raise ParameterError(f"{loss} has {plural(len(loss.levels), 'level')}; leave {mends}={outputs} out")
         return Quantiles(loss)

@@ -21,6 +21,7 @@ from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
 from lossmith.frameworks.labels import CLASSES, counted, refuse_numbers
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
+from lossmith.frameworks.sklearn.scoring import d2
 from lossmith.regularizers import L1, L2, ElasticNet, Regularizer
 
 Array = npt.NDArray[Any]
@@ -217,10 +218,7 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         check_is_fitted(self)
         if self.loss_.elementwise:
             return float(super().score(X, y, sample_weight))
-        y = np.asarray(y, dtype=np.float64)
-        cost = self.loss_.cost(y, self.predict(X), sample_weight)
-        share = self.loss_.context(y, sample_weight).share(float(cost))
-        return float(cost == 0) if share is None else share  # a constant target, as r2_score has it
+        return d2(self.loss_, y, self.predict(X), sample_weight)
 
 
 def _tells_probabilities(model: LinearClassifier) -> bool:

@@ -12,9 +12,10 @@ from sklearn.utils.metadata_routing import UNUSED, _MetadataRequester
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
-from lossmith.errors import DomainError, ParameterError
+from lossmith.errors import DomainError, ParameterError, ShapeError
 from lossmith.frameworks.labels import CLASSES, counted
 from lossmith.structures.composite import Sum
+from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
 Response = Literal["auto", "predict", "predict_proba", "decision_function"]
@@ -28,6 +29,8 @@ def on_scale(loss: Loss) -> Loss | None:
         terms = [(weight, on_scale(term)) for weight, term in loss.parts]
         known = [(weight, term) for weight, term in terms if term is not None]
         return Sum(known) if len(known) == len(terms) else None
+    if isinstance(loss, Levels):
+        return loss.replace(prediction="quantiles")
     option = loss._options.get("prediction")
     if option is not None and len(option.choices) > 1:
         return loss if loss.values["prediction"] != option.choices[0] else loss.replace(prediction=option.choices[1])
@@ -103,9 +106,9 @@ class Scorer(_MetadataRequester):  # type: ignore[misc]  # scikit-learn has no t
                 labels, answer = labels[rows], answer[rows]
                 sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
             labels = self._codes(estimator, classes, labels)
-        if self.loss.elementwise and answer.ndim > 1:
-            answer = answer[:, 1] if answer.shape[1] == len(getattr(estimator, "classes_", ())) == 2 else answer[:, 0]
-        if not self.loss.elementwise and answer.ndim == 1:
+        if self.loss.elementwise and answer.ndim > 1 and answer.shape != np.shape(labels):
+            answer = self._one(estimator, answer)
+        if self.loss.card.task in CLASSES and not self.loss.elementwise and answer.ndim == 1:
             answer = np.stack([-answer / 2, answer / 2], axis=-1)
         return -_cost(loss, labels, answer, sample_weight, scaled=method != "decision_function")
 
@@ -120,6 +123,18 @@ class Scorer(_MetadataRequester):  # type: ignore[misc]  # scikit-learn has no t
             return "decision_function"
         wanted = "probabilities" if takes_scale(self.loss) else "raw predictions (decision_function)"
         raise ParameterError(f"{self} judges {wanted}, and {type(estimator).__name__} gives none")
+
+    def _one(self, estimator: Any, answer: Array) -> Array:
+        """Return the column of answers that a loss of one number a row judges: of two classes the second."""
+        columns = answer.shape[1:]
+        if columns == (1,):
+            return answer[:, 0]
+        if columns == (2,) and len(getattr(estimator, "classes_", ())) == 2:
+            return answer[:, 1]
+        raise ShapeError(
+            f"{self} judges one number for each target, and answers of {type(estimator).__name__} have shape "
+            f"{answer.shape}; judge a column by lossmith.sklearn.metric, or quantiles by scorer('multi_quantile(...)')"
+        )
 
     def _codes(self, estimator: Any, classes: Any, y: Array) -> Array:
         """Return labels as the loss takes them, by the order of the estimator's classes."""
@@ -154,10 +169,10 @@ def metric(loss: Loss | str) -> Metric:
 def scorer(loss: Loss | str, *, response: Response = "auto") -> Scorer:
     """Return a loss as a scorer for ``cross_val_score``, ``GridSearchCV`` and ``cross_validate``: minus the cost.
 
-    What the estimator is asked for follows from the loss: values and rates from ``predict``; of labels and classes
-    probabilities from ``predict_proba`` where the loss takes those, repaired ones if that is what the estimator gives,
-    else ``decision_function``. Whether the loss was
-    declared on logits or probabilities, on a rate or its logarithm, does not matter. Weights come by metadata routing:
+    What the estimator is asked for follows from the loss: values, rates and quantiles from ``predict``; of labels and
+    classes probabilities from ``predict_proba`` where the loss takes those, repaired ones if that is what the estimator
+    gives, else ``decision_function``. Whether the loss was declared on logits or probabilities, on a rate or its
+    logarithm, does not matter. Weights come by metadata routing:
     ``scorer(loss).set_score_request(sample_weight=True)``.
 
     Args:
@@ -168,8 +183,17 @@ def scorer(loss: Loss | str, *, response: Response = "auto") -> Scorer:
     return Scorer(parse(loss), response)
 
 
+def d2(loss: Loss, y: Any, quantiles: Array, weight: Any = None) -> float:
+    """Return D² of quantiles in a row for each target: the share of the best constants' cost that is gone."""
+    known = loss.replace(prediction="quantiles")
+    y = np.asarray(y, dtype=np.float64)
+    cost = float(known.cost(y, quantiles, weight))
+    share = known.context(y, weight).share(cost)
+    return float(cost == 0) if share is None else share  # a constant target, as r2_score has it
+
+
 def _paired(loss: Loss) -> Loss:
-    if not loss.paired or not (loss.elementwise or loss.card.task in CLASSES):
+    if not loss.paired or not (loss.elementwise or loss.card.task in CLASSES or isinstance(loss, Levels)):
         names = ", ".join(item.name for item in loss.inputs)
         raise ParameterError(f"{loss} cannot judge an estimator: it needs {names}, more than one prediction a target")
     return loss
