@@ -315,3 +315,15 @@ def test_estimators_keep_labels_names_and_settings() -> None:
 def test_errors_within_come_out_as_they_are() -> None:
     with pytest.raises(lm.DomainError, match=r"must be in \(-1, inf\)"):  # trees add up to any number
         train("squared_log_error", X, Y, rounds=50, params={**ONE, "learning_rate": 5.0})
+
+
+def test_categories_in_arrays_keep_all_of_their_digits() -> None:
+    rng = np.random.default_rng(0)
+    codes = 1234561 + rng.integers(0, 2, 400)
+    y = 10.0 * (codes == 1234562) + rng.normal(size=400)
+    for column in (codes.astype(float), codes + 0.25, codes.astype(np.float32)):
+        model = train("mae", column[:, None], y, rounds=20, categorical=[0], params=ONE)
+        assert np.abs(model.predict(column[:, None]) - y).mean() < 2
+    short = (codes % 2 + 0.1).astype(np.float32)[:, None]
+    model = train("mae", short, y, rounds=20, categorical=[0], params=ONE)
+    np.testing.assert_array_equal(model.predict(codes[:, None] % 2 + 0.1), model.predict(short))

@@ -99,10 +99,15 @@ def pool(X: Any, **settings: Any) -> catboost.Pool:
     rows = _sparse(X) if hasattr(X, "tocsr") else X if hasattr(X, "columns") else np.asarray(X)
     chosen = settings.get("cat_features")
     if chosen and isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
-        rows = rows.astype(object)
+        numbers, rows = rows, rows.astype(object)
         for column in chosen:
-            rows[:, column] = [f"{value:g}" for value in rows[:, column]]
+            rows[:, column] = [_text(value) for value in numbers[:, column]]
     return catboost.Pool(rows, **settings)
+
+
+def _text(code: Any) -> str:
+    """Return a category code as text with all of its digits: the same of whatever type it is."""
+    return str(int(code)) if code.is_integer() else str(code)
 
 
 def _sparse(X: Any) -> Any:
