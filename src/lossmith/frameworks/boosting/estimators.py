@@ -18,6 +18,7 @@ from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name, rows_of
 from lossmith.frameworks.boosting.keywords import instead
+from lossmith.frameworks.boosting.named import Names
 from lossmith.frameworks.labels import changed, counted, refuse_numbers
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.scoring import d2
@@ -28,7 +29,7 @@ _TWO = 2
 
 
 class Boosted(Nested):
-    """An estimator of one library; a face gives its settings as arguments of ``__init__``, and these two.
+    """An estimator of one library; a face gives its settings as arguments of ``__init__``, and these three.
 
     Besides those it has ``loss``, ``n_estimators``, ``hessian``, ``early_stopping_rounds``, ``categorical``, ``params``
     and ``random_state``.
@@ -36,6 +37,9 @@ class Boosted(Nested):
 
     names: ClassVar[Mapping[str, str]]
     """The library's own names of settings, by those of the estimator."""
+
+    named: ClassVar[Names]
+    """Further names that the library has for them."""
 
     train: ClassVar[Callable[..., Any]]
     """The library's ``train`` of Lossmith, as a static method."""
@@ -63,7 +67,7 @@ class Boosted(Nested):
             y,
             weight,
             rounds=self.n_estimators,
-            params={**given, **(self.params or {})},
+            params={**given, **self.named.read(self.params)},
             validation=eval_set,
             patience=self.early_stopping_rounds,
             categorical=self.categorical,

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from lossmith.core.registry import with_parameter
 from lossmith.errors import ParameterError, did_you_mean
+from lossmith.frameworks.boosting.named import ANEW
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +31,14 @@ _CALLED = {
 """What libraries call what we call otherwise."""
 
 
+_BEGUN = ("init_model", "xgb_model")
+_THEIRS = (
+    *("fobj", "feval", "custom_metric", "metrics", "keep_training_booster", "evals_result", "verbose_eval"),
+    *("fpreproc", "return_cvbooster", "show_stdv", "as_pandas", "maximize", "stratified", "shuffle"),
+)
+"""Arguments of the libraries' own functions, which are no settings."""
+
+
 def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
     """Return what to write in the place of a keyword: its name here, a parameter of the loss, or a setting.
 
@@ -42,6 +51,10 @@ def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
         return f"it is called {ours} here"
     if changed := with_parameter(loss, name):
         return f"it belongs to the loss: {changed}"
+    if name in _BEGUN:
+        return f"{ANEW}; xgboost.train does, with a lossmith.xgboost.Objective as obj="
+    if name in _THEIRS:
+        return "it belongs to the library's own function, which takes an Objective"
     near = did_you_mean(name, taken, cutoff=0.85)
     return f"a setting of the library goes into params={{{name!r}: ...}}{'.' * bool(near)}{near}"
 

@@ -10,7 +10,7 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.estimators import Boosted, Labels, Numbers
-from lossmith.frameworks.catboost.training import train
+from lossmith.frameworks.catboost.training import NAMES, train
 
 _NAMES = {
     "learning_rate": "learning_rate",
@@ -27,7 +27,7 @@ _NAMES = {
 class _CatBoost(Boosted):
     """The settings of both estimators."""
 
-    names = _NAMES
+    names, named = _NAMES, NAMES
     train = staticmethod(train)
 
     def __init__(

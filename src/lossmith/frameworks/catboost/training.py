@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from lossmith.core.domain import Domain
 from lossmith.core.loss import Loss
-from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
+from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.catboost.model import Model
 from lossmith.frameworks.catboost.objective import Objective
@@ -29,6 +29,33 @@ DEFAULTS: Mapping[str, Any] = {
     "allow_writing_files": False,
 }
 """Settings that ``train`` uses unless told otherwise; names are CatBoost's, and so are all other defaults."""
+
+NAMES = Names(
+    {
+        "learning_rate": ("eta",),
+        "depth": ("max_depth",),
+        "rsm": ("colsample_bylevel",),
+        "l2_leaf_reg": ("reg_lambda",),
+        "border_count": ("max_bin",),
+        "max_leaves": ("num_leaves",),
+        "min_data_in_leaf": ("min_child_samples",),
+        "random_seed": ("random_state",),
+        "od_wait": ("early_stopping_rounds",),
+        "loss_function": ("objective",),
+        "iterations": ("n_estimators", "num_boost_round", "num_trees"),
+    },
+    {
+        **dict.fromkeys(("loss_function", "eval_metric", "classes_count"), "the loss decides that"),
+        "boost_from_average": "training begins at the best constant of the loss",
+        "iterations": "rounds= decides that",
+        **dict.fromkeys(("class_weights", "auto_class_weights", "scale_pos_weight"), WEIGHED),
+        "init_model": ANEW,
+    },
+)
+"""CatBoost's names of settings that matter here."""
+
+_LOUD = ("verbose", "silent", "verbose_eval")
+"""What says how much is printed, in the place of ``logging_level``."""
 
 _ONE_STEP = {
     "leaf_estimation_method": "Newton",
@@ -101,7 +128,7 @@ def train(
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given: dict[str, Any] = {**settings(objective, params, seed), "iterations": rounds}
-    if built_in and (told := run_by_library(OWN, objective, params)) is not None:
+    if built_in and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         own, numbers = told[0], ";".join(f"{name}={number!r}" for name, number in told[1].items())
         given |= {**own.settings, "loss_function": f"{own.name}:{numbers}" if numbers else own.name}
         if not sets:
@@ -222,17 +249,14 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     """Return settings for ``catboost.CatBoost``, with the objective inside.
 
     Raises:
-        ParameterError: where they hold an objective of their own.
+        ParameterError: for those that are decided elsewhere, such as an objective; see ``Names``.
     """
-    reserved = {"loss_function", "objective", "eval_metric", "classes_count", "boost_from_average", "iterations"}
-    if given := reserved & set(params or {}):
-        raise ParameterError(
-            f"params hold {', '.join(sorted(given))}, but the loss and rounds= decide that; leave it out"
-        )
+    given = NAMES.read(params)
+    told = any(name in given for name in _LOUD)
     return {
-        **DEFAULTS,
+        **{name: value for name, value in DEFAULTS.items() if name != "logging_level" or not told},
         "random_seed": seed,
-        **(params or {}),
+        **given,
         "loss_function": objective.loss_function,
         "eval_metric": objective.eval_metric,
     }

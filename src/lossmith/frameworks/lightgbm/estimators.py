@@ -10,7 +10,7 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.estimators import Boosted, Labels, Numbers
-from lossmith.frameworks.lightgbm.training import train
+from lossmith.frameworks.lightgbm.training import NAMES, train
 
 _NAMES = {
     "learning_rate": "learning_rate",
@@ -30,7 +30,7 @@ _NAMES = {
 class _LightGBM(Boosted):
     """The settings of both estimators."""
 
-    names = _NAMES
+    names, named = _NAMES, NAMES
     train = staticmethod(train)
 
     def __init__(

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
-from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import check_folds
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
+from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
 from lossmith.frameworks.lightgbm.library import library
 from lossmith.frameworks.lightgbm.model import Model
@@ -32,6 +32,43 @@ DEFAULTS: Mapping[str, Any] = {
     "verbosity": -1,
 }
 """Settings that ``train`` uses unless told otherwise; names are LightGBM's."""
+
+NAMES = Names(
+    {
+        "learning_rate": ("eta", "shrinkage_rate"),
+        "num_leaves": ("num_leaf", "max_leaves", "max_leaf", "max_leaf_nodes"),
+        "min_data_in_leaf": ("min_data_per_leaf", "min_data", "min_child_samples", "min_samples_leaf"),
+        "min_sum_hessian_in_leaf": ("min_sum_hessian_per_leaf", "min_sum_hessian", "min_hessian", "min_child_weight"),
+        "bagging_fraction": ("sub_row", "subsample", "bagging"),
+        "bagging_freq": ("subsample_freq",),
+        "feature_fraction": ("sub_feature", "colsample_bytree"),
+        "lambda_l1": ("reg_alpha", "l1_regularization"),
+        "lambda_l2": ("reg_lambda", "lambda", "l2_regularization"),
+        "num_threads": ("num_thread", "nthread", "nthreads", "n_jobs"),
+        "verbosity": ("verbose",),
+        "seed": ("random_seed", "random_state"),
+        "metric": ("metrics", "metric_types"),
+        "boosting": ("boosting_type", "boost"),
+        "objective": ("objective_type", "app", "application", "loss"),
+        "num_class": ("num_classes",),
+        "is_unbalance": ("unbalance", "unbalanced_sets"),
+        "input_model": ("model_input", "model_in", "init_model"),
+        "num_iterations": (
+            *("num_iteration", "n_iter", "num_tree", "num_trees", "num_round", "num_rounds", "nrounds"),
+            *("num_boost_round", "n_estimators", "max_iter"),
+        ),
+    },
+    {
+        "objective": "the loss is the objective",
+        "num_class": "the loss and classes= decide that",
+        "num_iterations": "rounds= decides that",
+        "boost_from_average": "training begins at the best constant of the loss",
+        "is_unbalance": WEIGHED,
+        "scale_pos_weight": WEIGHED,
+        "input_model": ANEW,
+    },
+)
+"""LightGBM's names of settings that matter here."""
 
 OWN = squared_errors("regression", reg_sqrt=False, boosting="gbdt")
 """LightGBM's objectives that are the same as a loss, and whose model of trees alone gives raw predictions."""
@@ -92,7 +129,7 @@ def train(
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     chosen = settings(objective, params, seed)
     data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names))
-    if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, params)) is not None:
+    if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         chosen = {**chosen, **told[0].settings, **told[1], "objective": told[0].name}
     data.construct()
     if not any(data.feature_num_bin(column) for column in range(data.num_feature())):
@@ -120,12 +157,10 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     """Return settings for ``lightgbm.train``, with the objective inside.
 
     Raises:
-        ParameterError: where they hold an objective of their own.
+        ParameterError: for those that are decided elsewhere, such as an objective; see ``Names``.
     """
-    if given := {"objective", "objective_type", "app", "application", "loss"} & set(params or {}):
-        raise ParameterError(f"params hold {', '.join(sorted(given))}, but the loss is the objective; leave it out")
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
-    return {**DEFAULTS, "seed": seed, "metric": "none", **several, **(params or {}), "objective": objective}
+    return {**DEFAULTS, "seed": seed, "metric": "none", **several, **NAMES.read(params), "objective": objective}
 
 
 def _columns(categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:

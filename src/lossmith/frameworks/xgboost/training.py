@@ -13,11 +13,11 @@ import xgboost
 from lossmith.core.domain import Domain
 from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
-from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
+from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
@@ -26,13 +26,31 @@ Array = npt.NDArray[Any]
 DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "tree_method": "hist", "verbosity": 1}
 """Settings that ``train`` uses unless told otherwise; names are XGBoost's, and so are all other defaults."""
 
-_EVEN = {"scale_pos_weight": 1}  # which weighs rows whose target is 1, of a squared error too
+_DECIDED = "the loss decides that"
+NAMES = Names(
+    {
+        "learning_rate": ("eta",),
+        "gamma": ("min_split_loss",),
+        "reg_alpha": ("alpha",),
+        "reg_lambda": ("lambda",),
+        "nthread": ("n_jobs",),
+        "seed": ("random_state",),
+        "xgb_model": ("init_model",),
+    },
+    {
+        **dict.fromkeys(("objective", "base_score", "num_class", "num_target", "eval_metric"), _DECIDED),
+        "scale_pos_weight": WEIGHED,
+        "xgb_model": ANEW,
+    },
+)
+"""XGBoost's names of settings that matter here."""
+
 OWN = (
-    *squared_errors("reg:squarederror", **_EVEN),
-    Own("binary:logitraw", "binary_cross_entropy", ("exact", "upper_bound"), _EVEN),
+    *squared_errors("reg:squarederror"),
+    Own("binary:logitraw", "binary_cross_entropy", ("exact", "upper_bound")),
     Own("reg:pseudohubererror", "pseudo_huber", ("exact",), parameters={"huber_slope": "delta"}),
     Own("count:poisson", "poisson", ("exact",), {"max_delta_step": 0}, start=LOG),
-    Own("reg:gamma", "gamma", ("exact",), _EVEN, start=LOG),
+    Own("reg:gamma", "gamma", ("exact",), start=LOG),
     Own(
         "reg:tweedie", "tweedie", ("exact",), {}, {"tweedie_variance_power": "power"}, Domain.parse("[1, 2)"), start=LOG
     ),
@@ -97,7 +115,7 @@ def train(
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(objective, params, seed)
-    if built_in and (told := run_by_library(OWN, objective, params)) is not None:
+    if built_in and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         given |= as_own(objective, *told)
     made = Matrices(given, categorical, feature_names)
     data = made.of(objective, X)
@@ -191,11 +209,9 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     """Return settings for ``xgboost.train``, with what the objective decides.
 
     Raises:
-        ParameterError: where they decide it themselves.
+        ParameterError: where they decide it themselves; see ``Names``.
     """
-    if given := {"objective", "base_score", "num_class", "num_target", "eval_metric"} & set(params or {}):
-        raise ParameterError(f"params hold {', '.join(sorted(given))}, but the loss decides that; leave it out")
-    return {**DEFAULTS, "seed": seed, **(params or {}), **objective.params}
+    return {**DEFAULTS, "seed": seed, **NAMES.read(params), **objective.params}
 
 
 def as_own(objective: Objective, own: Own, numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""Settings of the libraries: any of their names is heeded, and what would do nothing is refused."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from lightgbm.basic import _ConfigAliases
+from sklearn.datasets import load_diabetes
+
+import lossmith as lm
+from lossmith import catboost, lightgbm, xgboost
+from lossmith.frameworks.catboost.training import NAMES as OF_CATBOOST
+from lossmith.frameworks.lightgbm.training import NAMES as OF_LIGHTGBM
+from lossmith.frameworks.xgboost.training import NAMES as OF_XGBOOST
+
+X, Y = load_diabetes(return_X_y=True)
+LIBRARIES = {lightgbm: OF_LIGHTGBM, xgboost: OF_XGBOOST, catboost: OF_CATBOOST}
+EACH = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+VALUES = {
+    **{"learning_rate": 0.5, "num_leaves": 3, "min_data_in_leaf": 90, "min_sum_hessian_in_leaf": 90.0, "seed": 7},
+    **{"bagging_fraction": 0.5, "feature_fraction": 0.3, "lambda_l1": 50.0, "lambda_l2": 50.0, "boosting": "goss"},
+    **{"gamma": 1e5, "reg_alpha": 5e3, "reg_lambda": 50.0, "depth": 2, "rsm": 0.3, "l2_leaf_reg": 50.0},
+    **{"border_count": 3, "random_seed": 7},
+}
+NEEDS = {
+    (lightgbm, "bagging_fraction"): {"bagging_freq": 1},
+    (lightgbm, "seed"): {"bagging_freq": 1, "bagging_fraction": 0.5},
+    (lightgbm, "boosting"): {"learning_rate": 0.9},
+    (xgboost, "seed"): {"subsample": 0.5},
+    (catboost, "min_data_in_leaf"): {"grow_policy": "Lossguide"},
+}
+"""Settings without which another one does nothing."""
+
+CASES = [
+    (library, name, other)
+    for library, names in LIBRARIES.items()
+    for name, others in names.others.items()
+    for other in others
+    if name in VALUES
+]
+
+
+@pytest.mark.parametrize(("library", "name", "other"), CASES)
+def test_each_name_of_a_setting_is_heeded(library: ModuleType, name: str, other: str) -> None:
+    more = NEEDS.get((library, name), {})
+
+    def found(**params: Any) -> np.ndarray:
+        given = {**more, **params}
+        return library.train("huber(delta=20)", X, Y, rounds=4, params=given).predict(X)
+
+    heeded = found(**{other: VALUES[name]})
+    np.testing.assert_array_equal(heeded, found(**{name: VALUES[name]}))
+    assert not np.array_equal(heeded, found())
+    with pytest.raises(lm.ParameterError, match=f"params hold {name} and {other}, which are one setting; leave one"):
+        found(**{name: VALUES[name], other: VALUES[name]})
+
+
+def test_lightgbms_names_are_those_of_the_library() -> None:
+    for name, others in OF_LIGHTGBM.others.items():
+        assert {*others} - {"init_model"} == _ConfigAliases.get(name) - {name}
+
+
+@EACH
+def test_estimators_and_folds_heed_them_too(library: ModuleType) -> None:
+    given = {"n_estimators": 3, "n_jobs": 1}
+    for name in ("eta", "learning_rate"):
+        model = library.Regressor(**given, params={name: 0.5}).fit(X, Y)
+        np.testing.assert_array_equal(
+            model.predict(X), library.Regressor(**given, learning_rate=0.5).fit(X, Y).predict(X)
+        )
+    folds = [library.cv("mse", X, Y, rounds=2, folds=2, params={name: 0.5}) for name in ("eta", "learning_rate")]
+    assert folds[0] == folds[1]
+
+
+def test_catboost_may_talk(capfd: pytest.CaptureFixture) -> None:
+    catboost.train("mse", X, Y, rounds=1, params={"verbose": True, "random_state": 1, "max_depth": 2})
+    assert "learn" in capfd.readouterr().out
+
+
+@EACH
+@pytest.mark.parametrize("kind", ["train", "cv", "Regressor"])
+def test_what_would_do_nothing_is_refused(library: ModuleType, kind: str) -> None:
+    weighs = {
+        lightgbm: ("scale_pos_weight", "is_unbalance", "unbalance"),
+        xgboost: ("scale_pos_weight",),
+        catboost: ("scale_pos_weight", "class_weights", "auto_class_weights"),
+    }[library]
+
+    def fit(params: dict[str, Any]) -> Any:
+        if kind == "Regressor":
+            return library.Regressor(params=params).fit(X, Y)
+        return getattr(library, kind)("mse", X, Y, rounds=1, params=params)
+
+    for name in weighs:
+        with pytest.raises(lm.ParameterError, match=f"params hold {name}, but weights of labels go into weight="):
+            fit({name: 1})
+    with pytest.raises(lm.ParameterError, match="params hold init_model, but train does not continue models; leave"):
+        fit({"init_model": "model.txt"})
+    if library is not xgboost:
+        with pytest.raises(lm.ParameterError, match="params hold boost_from_average, but"):
+            fit({"boost_from_average": True})
+        with pytest.raises(lm.ParameterError, match=r"params hold n_estimators, but .*rounds= decide"):
+            fit({"n_estimators": 3})
+
+
+@EACH
+def test_arguments_of_the_librarys_functions_are_no_settings(library: ModuleType) -> None:
+    for name in ("init_model", "xgb_model"):
+        with pytest.raises(lm.ParameterError, match=f"train has no argument '{name}'; train does not continue models"):
+            library.train("huber", X, Y, **{name: "model.txt"})
+    for name in ("feval", "fobj", "keep_training_booster"):
+        with pytest.raises(lm.ParameterError, match=f"'{name}'; it belongs to the library's own function, which takes"):
+            library.train("huber", X, Y, **{name: True})
