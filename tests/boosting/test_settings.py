@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lightgbm.basic import _ConfigAliases
+from scipy.sparse import coo_matrix, csc_matrix, csr_array, csr_matrix
 from sklearn.datasets import load_diabetes
 
 import lossmith as lm
@@ -104,6 +105,29 @@ def test_what_would_do_nothing_is_refused(library: ModuleType, kind: str) -> Non
             fit({"boost_from_average": True})
         with pytest.raises(lm.ParameterError, match=r"params hold n_estimators, but .*rounds= decide"):
             fit({"n_estimators": 3})
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_boosters_that_cannot_begin_at_a_start_are_refused(own: bool) -> None:
+    forest = {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.6}
+    with pytest.raises(lm.ParameterError, match=r"boosting='rf' .* take lossmith.xgboost.train with num_parallel_tree"):
+        lightgbm.train("mse", X, Y, params=forest, built_in=own)
+    with pytest.raises(lm.ParameterError, match="booster='gblinear' has no trees"):
+        xgboost.train("mse", X, Y, params={"booster": "gblinear", "tree_method": "auto"}, built_in=own)
+
+
+@EACH
+@pytest.mark.parametrize("make", [coo_matrix, csc_matrix, csr_array])
+def test_sparse_rows_of_any_kind_are_trained_with_and_predicted_for(library: ModuleType, make: Any) -> None:
+    rows = np.where(np.abs(X) > 0.02, X, 0.0)
+    folds = [(np.arange(0, 442, 2), np.arange(1, 442, 2))]
+    model = library.train("huber(delta=20)", make(rows), Y, rounds=3)
+    assert model.predict(make(rows)).std() > 1
+    np.testing.assert_array_equal(model.predict(make(rows)), model.predict(csr_matrix(rows)))
+    np.testing.assert_array_equal(
+        [*library.cv("huber", make(rows), Y, rounds=2, folds=folds).values()],
+        [*library.cv("huber", csr_matrix(rows), Y, rounds=2, folds=folds).values()],
+    )
 
 
 @EACH

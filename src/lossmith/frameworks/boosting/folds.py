@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.errors import ParameterError
-from lossmith.frameworks.boosting.held import counted, rows_of
+from lossmith.frameworks.boosting.held import by_rows, counted, rows_of
 from lossmith.frameworks.boosting.objective import Objective
 
 Array = npt.NDArray[Any]
@@ -33,7 +33,7 @@ def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iter
         return rows_of(X, rows), whole.y[rows], rows_of(whole.weight, rows)
 
     if hasattr(X, "tocsr"):
-        X = X.tocsr()  # once, for all folds
+        X = by_rows(X)  # once, for all folds
     elif not (hasattr(X, "iloc") or hasattr(X, "shape")):
         X = np.asarray(X)
     if isinstance(folds, int):

@@ -66,5 +66,12 @@ def rows_of(part: Any, rows: Array) -> Any:
     if part is None or hasattr(part, "iloc"):
         return None if part is None else part.iloc[rows]
     if hasattr(part, "tocsr"):
-        return part.tocsr()[rows]
+        return by_rows(part)[rows]
     return (part if hasattr(part, "shape") else np.asarray(part))[rows]
+
+
+def by_rows(X: Any) -> Any:
+    """Return a sparse matrix or array as the kind that all libraries take, to train with and to predict for."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix(X)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.held import by_rows
 from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
@@ -112,9 +113,7 @@ def _text(code: Any) -> str:
 
 def _sparse(X: Any) -> Any:
     """Return a sparse array as the matrix that CatBoost takes, whose indices have 32 bits."""
-    from scipy.sparse import csr_matrix
-
-    rows = csr_matrix(X)
+    rows = by_rows(X)
     rows.indices, rows.indptr = rows.indices.astype(np.int32), rows.indptr.astype(np.int32)
     return rows
 

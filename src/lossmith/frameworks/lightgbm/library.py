@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.errors import MissingDependencyError
+from lossmith.frameworks.boosting.held import by_rows
 
 
 def library(module: str = "lightgbm") -> Any:
@@ -25,8 +26,10 @@ def library(module: str = "lightgbm") -> Any:
 
 
 def table(X: Any) -> Any:
-    """Return features as LightGBM takes them: data frames and sparse matrices as they are, else an array of numbers."""
-    if any(hasattr(X, name) for name in ("columns", "column_names", "tocsr")):
+    """Return features as LightGBM takes them: data frames as they are, sparse matrices by rows, all else as numbers."""
+    if hasattr(X, "tocsr"):
+        return by_rows(X)
+    if any(hasattr(X, name) for name in ("columns", "column_names")):
         return X
     array = np.asarray(X)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)

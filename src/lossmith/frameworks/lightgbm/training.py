@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import check_folds
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
@@ -159,8 +160,15 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     Raises:
         ParameterError: for those that are decided elsewhere, such as an objective; see ``Names``.
     """
+    given = NAMES.read(params)
+    if given.get("boosting") in ("rf", "random_forest"):
+        raise ParameterError(
+            f"{objective.loss}: boosting='rf' trains each tree from the start and averages them, and LightGBM does so "
+            "without a start score alone; take lossmith.xgboost.train with num_parallel_tree and learning_rate=1, "
+            "for one round"
+        )
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
-    return {**DEFAULTS, "seed": seed, "metric": "none", **several, **NAMES.read(params), "objective": objective}
+    return {**DEFAULTS, "seed": seed, "metric": "none", **several, **given, "objective": objective}
 
 
 def _columns(categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import xgboost
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.held import by_rows
 from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
@@ -85,8 +86,10 @@ class Model(Trained):
 
 
 def as_features(X: Any) -> Any:
-    """Return features as XGBoost takes them: data frames and sparse matrices as they are, all else as an array."""
-    return X if hasattr(X, "dtypes") or hasattr(X, "tocsr") else np.asarray(X)
+    """Return features as XGBoost takes them: data frames as they are, sparse matrices by rows, all else as an array."""
+    if hasattr(X, "tocsr"):
+        return by_rows(X)
+    return X if hasattr(X, "dtypes") else np.asarray(X)
 
 
 def first_rounds(booster: xgboost.Booster, rounds: int) -> xgboost.Booster:

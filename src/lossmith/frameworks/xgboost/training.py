@@ -13,6 +13,7 @@ import xgboost
 from lossmith.core.domain import Domain
 from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Validation, by_name, counted
@@ -211,7 +212,13 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     Raises:
         ParameterError: where they decide it themselves; see ``Names``.
     """
-    return {**DEFAULTS, "seed": seed, **NAMES.read(params), **objective.params}
+    given = NAMES.read(params)
+    if given.get("booster") == "gblinear":
+        raise ParameterError(
+            f"{objective.loss}: booster='gblinear' has no trees, and takes no start score of a loss; take "
+            "booster='gbtree' or 'dart', or lossmith.sklearn.LinearModel for a linear model of any loss"
+        )
+    return {**DEFAULTS, "seed": seed, **given, **objective.params}
 
 
 def as_own(objective: Objective, own: Own, numbers: Mapping[str, Any]) -> dict[str, Any]:
