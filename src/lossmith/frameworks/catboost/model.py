@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.columns import places
 from lossmith.frameworks.boosting.held import by_rows
 from lossmith.frameworks.boosting.trained import Trained
 
@@ -99,6 +100,8 @@ def pool(X: Any, **settings: Any) -> catboost.Pool:
     """
     rows = _sparse(X) if hasattr(X, "tocsr") else X if hasattr(X, "columns") else np.asarray(X)
     chosen = settings.get("cat_features")
+    if chosen is not None:
+        settings["cat_features"] = chosen = places(chosen, rows, settings.get("feature_names"))
     if chosen and isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
         numbers, rows = rows, rows.astype(object)
         for column in chosen:

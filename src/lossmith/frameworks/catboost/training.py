@@ -136,7 +136,7 @@ def train(
     if sets:
         stopping = {} if patience is None else {"od_type": "Iter", "od_wait": patience}
         given |= {"use_best_model": True, **stopping}
-    columns = {"cat_features": list(categorical) or _categories(X), "feature_names": feature_names}
+    columns = _columns(X, categorical, feature_names)
     held = list(sets.values())
     booster = _fitted(objective, given, columns, X, held, callbacks)
     if booster is None:
@@ -147,11 +147,12 @@ def train(
     return replace(objective.model(booster), history=history)
 
 
-def _categories(X: Any) -> list[str] | None:
-    """Return which columns of a data frame are of categories, as the other libraries find out by themselves."""
+def _columns(X: Any, categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
+    """Return what a pool has to know of columns; those of a data frame that are of categories are found."""
     kinds = getattr(X, "dtypes", ())  # a series of pandas; other frames have a list
     items = kinds.items() if hasattr(kinds, "items") else ()
-    return [name for name, kind in items if kind == "category"] or None
+    found = [place for place, (_, kind) in enumerate(items) if kind == "category"]
+    return {"cat_features": categorical if len(categorical) else found or None, "feature_names": names}
 
 
 @told
@@ -193,7 +194,7 @@ def cv(
     """
     counted("rounds", rounds, 1)
     whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
-    columns = {"cat_features": list(categorical) or _categories(X), "feature_names": feature_names}
+    columns = _columns(X, categorical, feature_names)
     runs, histories = [], []
     for fit, held in dealt(whole, X, folds, seed):
         objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.columns import places
 from lossmith.frameworks.boosting.folds import check_folds
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
-from lossmith.frameworks.lightgbm.library import library
+from lossmith.frameworks.lightgbm.library import library, table
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
 
@@ -129,7 +130,7 @@ def train(
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     chosen = settings(objective, params, seed)
-    data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names))
+    data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(X, categorical, feature_names))
     if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         chosen = {**chosen, **told[0].settings, **told[1], "objective": told[0].name}
     data.construct()
@@ -171,9 +172,9 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     return {**DEFAULTS, "seed": seed, "metric": "none", **several, **given, "objective": objective}
 
 
-def _columns(categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
+def _columns(X: Any, categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
     return {
-        "categorical_feature": list(categorical) or "auto",
+        "categorical_feature": places(categorical, table(X), names) or "auto",
         "feature_name": "auto" if names is None else list(names),
     }
 
@@ -262,7 +263,7 @@ def cv(
     chosen = settings(whole, params, seed)
     found: dict[str, Any] = lightgbm.cv(
         {**chosen, "objective": parts.gradient_and_hessian},
-        whole.dataset(X, params={**chosen, "objective": "none"}, **_columns(categorical, feature_names)),
+        whole.dataset(X, params={**chosen, "objective": "none"}, **_columns(X, categorical, feature_names)),
         rounds,
         **({"nfold": folds} if isinstance(folds, int) else {"folds": folds}),
         stratified=whole.loss.card.task in ("binary", "categorical") and whole.y.ndim == 1,

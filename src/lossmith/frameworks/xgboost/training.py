@@ -15,6 +15,7 @@ from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
+from lossmith.frameworks.boosting.columns import places
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
@@ -243,18 +244,16 @@ class Matrices:
     ) -> None:
         self._histograms = params["tree_method"] == "hist"
         self._bins = {"max_bin": params["max_bin"]} if "max_bin" in params else {}
-        self._categorical, self._names = set(categorical), feature_names
+        self._categorical, self._names = categorical, feature_names
 
     def of(self, rows: Objective, X: Any, reference: xgboost.DMatrix | None = None) -> xgboost.DMatrix:
         """Return the matrix of rows, whose bins are those of a reference if there is one."""
         X = as_features(rows.fitting(X))
         given: dict[str, Any] = {"weight": rows.weight, "enable_categorical": True}
-        names: list[Any] = list(getattr(X, "columns", range(X.shape[1])) if self._names is None else self._names)
         if self._names is not None:
-            given["feature_names"] = names
-        if self._categorical:
-            chosen = [place in self._categorical or name in self._categorical for place, name in enumerate(names)]
-            given["feature_types"] = ["c" if one else "q" for one in chosen]
+            given["feature_names"] = list(self._names)
+        if chosen := places(self._categorical, X, self._names):
+            given["feature_types"] = ["c" if place in chosen else "q" for place in range(X.shape[1])]
         if self._histograms:
             return xgboost.QuantileDMatrix(X, rows.y, ref=reference, **self._bins, **given)
         return xgboost.DMatrix(X, rows.y, **given)
