@@ -134,6 +134,16 @@ def still(raw, data):
     return np.zeros_like(raw), honest(raw, data)[1]
 
 
+def twice(raw, data):
+    gradient, hessian = honest(raw, data)
+    return gradient * data.get_weight(), hessian * data.get_weight()
+
+
+def cubed(raw, data):
+    gradient, hessian = honest(raw, data)
+    return gradient**3, hessian
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -142,12 +152,28 @@ def still(raw, data):
         (missing, "the gradient must be finite"),
         (flat, "Hessian is zero at every row"),
         (still, "its gradient is zero everywhere"),
+        (twice, "twice: gradients are .* times the weighted slope of the loss, which must be one factor"),
+        (cubed, "cubed: gradients are .* times the weighted slope of the loss, which must be one factor"),
     ],
 )
 def test_objectives_written_by_hand_are_examined(function, message: str) -> None:
     check(honest, "bce", LABELS, WEIGHT)
     with pytest.raises(lm.LossmithError, match=message):
         check(function, "bce", LABELS, WEIGHT)
+
+
+@pytest.mark.parametrize("name", ["mae", "huber", "crammer_singer", "multi_quantile", "softmax_focal", "hinge"])
+def test_an_honest_one_passes_beside_kinks_too(name: str) -> None:
+    classes, rng = "crammer" in name or "softmax" in name, np.random.default_rng(0)
+    y = (np.arange(300) % 3 if classes else rng.integers(0, 2, 300)).astype(float)
+    form = Objective(name, y).form
+
+    def scaled(raw, data):
+        gradient, hessian = form.derivatives(data.get_label(), raw)
+        weight = data.get_weight().reshape(-1, *(1,) * (raw.ndim - 1))
+        return 7 * weight * gradient, weight * (np.abs(hessian) + 1)
+
+    check(scaled, name, y, rng.uniform(0, 2, 300))
 
 
 def test_a_loss_that_states_a_wrong_slope_is_refused() -> None:

@@ -25,11 +25,8 @@ SHARES = (1.0, 1e-1, 1e-2, 1e-4, 1e-8)
 
 _STEP = 1e-5
 _FEW = 1e-9
-_MENDS = {
-    "exact": "hessian='floor' (the default) keeps it positive",
-    "gauss_newton": "hessian='floor' or 'upper_bound' keeps it positive",
-    "upper_bound": "hessian='floor' (the default) keeps it positive",
-}
+_APART, _MANY = 0.05, 0.1  # how far gradients may be from the slopes, and at which share of the places
+_MENDS = dict.fromkeys(("exact", "gauss_newton", "upper_bound"), "hessian='floor' (the default) keeps it positive")
 
 
 def some_rows(count: int) -> npt.NDArray[np.intp]:
@@ -57,6 +54,7 @@ def examine(
     weight: Array | None,
     *,
     kind: str = "",
+    strict: bool = False,
 ) -> None:
     """Refuse derivatives that are not those of weighted losses.
 
@@ -67,14 +65,16 @@ def examine(
         raws: where to look.
         weight: weights of the rows.
         kind: of the Hessian, for what mends it.
+        strict: whether gradients are to be the slopes, up to one factor; a loss of ours may state others.
 
     Raises:
         DomainError: for a derivative that is no finite number.
-        ParameterError: for a gradient of the wrong sign, or of other weights, that vanishes everywhere, and for a
-            Hessian that is nowhere positive.
+        ParameterError: for a gradient of the wrong sign, of another size, or of other weights, that vanishes
+            everywhere, and for a Hessian that is nowhere positive.
     """
-    found = []
+    found, looked = [], []
     for raw in raws:
+        looked.append(raw)
         gradient, hessian = (np.asarray(array, np.float64) for array in derivatives(raw))
         _refuse_no_numbers(owner, gradient, hessian)
         found.append((_slopes(losses, raw), gradient, hessian))
@@ -90,19 +90,24 @@ def examine(
     _refuse_signs(owner, expected, gradients, clear)
     if weight is not None:
         _refuse_weights(owner, slopes, gradients, np.broadcast_to(wide, slopes.shape), clear)
+    if strict:
+        ahead, behind = (np.concatenate([_slopes(losses, raw, *side) for raw in looked]) for side in ((1, 0), (0, 1)))
+        clear &= np.abs(ahead - behind) <= _APART * np.abs(slopes)  # no kink, and no step too long for the loss
+        _refuse_sizes(owner, expected, gradients, clear & (np.broadcast_to(wide, slopes.shape) > 0))
     if kind:
         _judge_curvature(owner, hessians, heavy, kind)
 
 
-def _slopes(losses: Callable[[Array], Array], raw: Array) -> Array:
-    """Return differences of losses across each raw prediction."""
+def _slopes(losses: Callable[[Array], Array], raw: Array, ahead: float = 1, behind: float = 1) -> Array:
+    """Return differences of losses across each raw prediction, so many steps to either side."""
     columns = raw.reshape(len(raw), -1)
     step = _STEP * (1.0 + np.abs(columns))
     found = np.zeros(columns.shape)
     with np.errstate(all="ignore"):
         for column in range(columns.shape[1]):
             moved = np.where(np.arange(columns.shape[1]) == column, step, 0.0).reshape(raw.shape)
-            found[:, column] = (losses(raw + moved) - losses(raw - moved)) / (2 * step[:, column])
+            found[:, column] = losses(raw + ahead * moved) - losses(raw - behind * moved)
+            found[:, column] /= (ahead + behind) * step[:, column]
     return np.nan_to_num(found.reshape(raw.shape), posinf=0.0, neginf=0.0)
 
 
@@ -142,6 +147,20 @@ def _refuse_weights(owner: str, slopes: Array, gradients: Array, weight: Array, 
             f"{owner}: the weights are ignored: gradients are {np.mean(ratio[seen]):.3g} times the slope of the loss "
             f"at weights from {weight[seen].min():g} to {weight[seen].max():g}. Boosters leave weights to custom "
             "objectives: multiply gradient and Hessian by them"
+        )
+
+
+def _refuse_sizes(owner: str, expected: Array, gradients: Array, clear: npt.NDArray[np.bool_]) -> None:
+    if not np.any(clear):
+        return
+    ratio = gradients[clear] / expected[clear]
+    common = np.median(ratio)
+    apart = np.abs(ratio / common - 1) > _APART
+    if np.mean(apart) > _MANY:
+        raise ParameterError(
+            f"{owner}: gradients are {ratio.min():.3g} to {ratio.max():.3g} times the weighted slope of the loss, "
+            f"which must be one factor ({np.count_nonzero(apart)} of {apart.size} are not {common:.3g} times it); take "
+            "the derivative of this loss, times the weight of the row, once"
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.errors import ParameterError
-from lossmith.frameworks.boosting.held import by_rows, counted, rows_of
+from lossmith.frameworks.boosting.held import by_rows, counted, refuse_data_set, rows_of
 from lossmith.frameworks.boosting.objective import Objective
 
 Array = npt.NDArray[Any]
@@ -32,35 +32,56 @@ def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iter
     def take(rows: Array) -> Rows:
         return rows_of(X, rows), whole.y[rows], rows_of(whole.weight, rows)
 
+    refuse_data_set(X)
     if hasattr(X, "tocsr"):
         X = by_rows(X)  # once, for all folds
     elif not (hasattr(X, "iloc") or hasattr(X, "shape")):
         X = np.asarray(X)
+    folds = folds_of(folds, whole, X)
     if isinstance(folds, int):
-        check_folds(folds, len(whole.y))
         places = _places(whole, folds, seed)
         pairs: Pairs = [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
     else:
-        pairs = folds.split(X, whole.y) if hasattr(folds, "split") else folds
+        pairs = folds
     for fit, held in pairs:
         yield take(np.asarray(fit)), take(np.asarray(held))
 
 
-def check_folds(folds: int, rows: int) -> None:
-    """Refuse a number of folds in which nothing is held out, or one of which has no row.
+def folds_of(folds: Any, whole: Objective, X: Any) -> int | list[Any]:
+    """Return a number of folds, or pairs of rows, which a splitter of scikit-learn makes of features and targets.
 
     Raises:
-        ParameterError: with how many there may be.
+        ParameterError: for a number in which nothing is held out, or one of which has no row; for no pairs, and for a
+            splitter that has to know groups.
     """
-    counted("folds", folds, 2)
-    if folds > rows:
-        raise ParameterError(f"folds must be at most {rows}, the number of rows, got {folds}")
+    if hasattr(folds, "split") and not isinstance(folds, str):
+        if any(kind.__name__ == "GroupsConsumerMixin" for kind in type(folds).__mro__):
+            name = type(folds).__name__
+            raise ParameterError(
+                f"folds={name}(...) has to know the groups; pass its pairs, folds=[*{name}(...).split(X, y, groups)]"
+            )
+        folds = folds.split(X, whole.y)
+    if isinstance(folds, str) or not hasattr(folds, "__iter__"):
+        counted("folds", folds, 2)
+        if folds > len(whole.y):
+            raise ParameterError(f"folds must be at most {len(whole.y)}, the number of rows, got {folds}")
+        return int(folds)
+    pairs = list(folds)
+    if not pairs:
+        raise ParameterError("folds hold no pair of training and held-out rows; pass some, or a number of folds")
+    return pairs
+
+
+def by_class(whole: Objective) -> bool:
+    """Return whether targets are labels, which are dealt out evenly."""
+    y = whole.y
+    return whole.loss.card.task in ("binary", "categorical") and y.ndim == 1 and bool(np.all(y == np.floor(y)))
 
 
 def _places(whole: Objective, folds: int, seed: int) -> Array:
     """Return the fold in which each row is held out."""
     order = np.random.default_rng(seed).permutation(len(whole.y))
-    if whole.loss.card.task in ("binary", "categorical") and whole.y.ndim == 1:
+    if by_class(whole):
         order = order[np.argsort(whole.y[order], kind="stable")]
     places = np.empty(len(order), np.intp)
     places[order] = np.arange(len(order)) % folds

@@ -41,8 +41,8 @@ def check(
             ``get_weight()``.
 
     Raises:
-        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or without the weights, and for a
-            Hessian that is nowhere positive.
+        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or is no multiple of the weighted
+            slope, and for a Hessian that is nowhere positive.
         DomainError: for derivatives that are no finite numbers.
     """
     ours = Objective(loss, y, weight, classes=classes)
@@ -54,4 +54,5 @@ def check(
         ours.probes(few.y),
         few.weight,
         kind="your own",
+        strict=True,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.errors import ParameterError, plural
+from lossmith.errors import KindError, ParameterError, plural
 
 Array = npt.NDArray[Any]
 Rows = tuple[Any, ...]
@@ -18,6 +18,7 @@ Validation = Rows | Sequence[Rows] | Mapping[str, Rows]
 """One set of rows, several of them, or several by name."""
 
 _PARTS = (2, 3)
+_LIBRARIES = ("lightgbm", "xgboost", "catboost", "_catboost")
 
 
 def counted(name: str, value: Any, least: int) -> None:
@@ -68,6 +69,19 @@ def rows_of(part: Any, rows: Array) -> Any:
     if hasattr(part, "tocsr"):
         return by_rows(part)[rows]
     return (part if hasattr(part, "shape") else np.asarray(part))[rows]
+
+
+def refuse_data_set(X: Any) -> None:
+    """Refuse a data set of a library in the place of features.
+
+    Raises:
+        KindError: with where it goes.
+    """
+    if any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(X).__mro__):
+        raise KindError(
+            f"X must be features, rows by columns, got {type(X).__name__}: a data set goes into the library's own "
+            "functions, which take an Objective"
+        )
 
 
 def by_rows(X: Any) -> Any:

@@ -95,13 +95,23 @@ def _classes(loss: Loss, y: Array, outputs: int | None, mends: str) -> tuple[int
                 f"({int(wrong.sum())} such of {y.size})"
             )
         found = int(y[~without].max(initial=0)) + 1
-    declared = next((len(v) for name, v in loss.values.items() if isinstance(v, tuple) and name != "terms"), None)
+    name, declared = _declared(loss)
     wanted = outputs or declared or max(found, 2)
+    if declared and wanted != declared:
+        raise ParameterError(f"{loss} has {declared} numbers in {name}, one for each class, but there are {wanted}")
     if found > wanted or (y.ndim == 2 and found != wanted):
         row = int(np.argmax(y >= wanted)) if y.ndim == 1 else 0
         came = f"y_true[{row}] is {y[row]:g}" if y.ndim == 1 else f"y_true has {plural(found, 'column')}"
-        raise DomainError(f"{loss}: there are {wanted} classes, but {came}; say how many there are by {mends}=")
+        mend = f"give {name} a number for each class" if declared else f"say how many there are by {mends}="
+        raise DomainError(f"{loss}: there are {wanted} classes, but {came}; {mend}")
     return int(wanted), bool(outputs or declared)
+
+
+def _declared(loss: Loss) -> tuple[str, int | None]:
+    """Return a parameter that has a number for each class, of a sum too, and how many these are."""
+    terms = [term for _, term in loss.values["terms"]] if "terms" in loss.values else [loss]
+    found = [(name, len(v)) for term in terms for name, v in term.values.items() if isinstance(v, tuple)]
+    return found[0] if found else ("", None)
 
 
 def as_targets(loss: Loss, y: Any) -> Array:
@@ -110,7 +120,14 @@ def as_targets(loss: Loss, y: Any) -> Array:
     Raises:
         KindError, DomainError
     """
-    return np.ascontiguousarray(numbers(type(loss).__name__, "y_true", y), np.float64)
+    found = np.ascontiguousarray(numbers(type(loss).__name__, "y_true", y), np.float64)
+    lacks = np.isnan(found).any(axis=tuple(range(1, found.ndim)))
+    if lacks.any():
+        raise DomainError(
+            f"{type(loss).__name__}: y_true must be finite, but y_true[{int(np.argmax(lacks))}] is nan "
+            f"({int(lacks.sum())} such of {lacks.size}); a missing value: drop the row"
+        )
+    return found
 
 
 def form_again(loss: Loss, outputs: int) -> Form:

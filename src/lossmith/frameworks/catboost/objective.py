@@ -276,8 +276,8 @@ def check(written: Any, loss: Any, y: npt.ArrayLike, weight: npt.ArrayLike | Non
         weight: their weights.
 
     Raises:
-        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or without the weights, and for a
-            Hessian that is nowhere positive; CatBoost takes both derivatives of minus the loss.
+        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or is no multiple of the weighted
+            slope, and for a Hessian that is nowhere positive; CatBoost takes both derivatives of minus the loss.
         DomainError: for derivatives that are no finite numbers.
     """
 

@@ -226,11 +226,13 @@ def _fitted(
     held: Sequence[Rows],
     callbacks: Sequence[Any],
 ) -> catboost.CatBoost | None:
-    """Return the trained booster; nothing where no feature can be split, or there is one target only."""
-    pools = [objective.pool(*rows, **columns) for rows in held]
+    """Return the trained booster; nothing where no feature can be split, is to be, or there is one target only."""
+    pools, rows = [objective.pool(*rows, **columns) for rows in held], objective.pool(X, **columns)
+    if not given["iterations"]:
+        return None
     booster = catboost.CatBoost(dict(given))
     try:
-        booster.fit(objective.pool(X, **columns), eval_set=pools or None, callbacks=list(callbacks) or None)
+        booster.fit(rows, eval_set=pools or None, callbacks=list(callbacks) or None)
     except catboost.CatBoostError as error:
         if objective.error is not None:
             raise objective.error from None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.errors import MissingDependencyError
-from lossmith.frameworks.boosting.held import by_rows
+from lossmith.frameworks.boosting.held import by_rows, refuse_data_set
 
 
 def library(module: str = "lightgbm") -> Any:
@@ -27,6 +27,7 @@ def library(module: str = "lightgbm") -> Any:
 
 def table(X: Any) -> Any:
     """Return features as LightGBM takes them: data frames as they are, sparse matrices by rows, all else as numbers."""
+    refuse_data_set(X)
     if hasattr(X, "tocsr"):
         return by_rows(X)
     if any(hasattr(X, name) for name in ("columns", "column_names")):

@@ -12,7 +12,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.columns import places
-from lossmith.frameworks.boosting.folds import check_folds
+from lossmith.frameworks.boosting.folds import by_class, folds_of
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
@@ -134,8 +134,8 @@ def train(
     if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         chosen = {**chosen, **told[0].settings, **told[1], "objective": told[0].name}
     data.construct()
-    if not any(data.feature_num_bin(column) for column in range(data.num_feature())):
-        return Model(None, objective.head, 0)  # no feature can be split: the constant is all there is
+    if not rounds or not any(data.feature_num_bin(column) for column in range(data.num_feature())):
+        return Model(None, objective.head, 0)  # no feature can be split, or is to be: the constant is all there is
     watch = _Watch(objective, next(iter(sets.items()), None), patience)
     booster = lightgbm.train(
         chosen,
@@ -256,8 +256,7 @@ def cv(
     lightgbm = library()
     counted("rounds", rounds, 1)
     whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
-    if isinstance(folds, int):
-        check_folds(folds, len(whole.y))
+    folds = folds_of(folds, whole, table(X))
     parts = _Folds(whole)
     stops = [] if patience is None else [lightgbm.early_stopping(patience, verbose=False)]
     chosen = settings(whole, params, seed)
@@ -266,7 +265,7 @@ def cv(
         whole.dataset(X, params={**chosen, "objective": "none"}, **_columns(X, categorical, feature_names)),
         rounds,
         **({"nfold": folds} if isinstance(folds, int) else {"folds": folds}),
-        stratified=whole.loss.card.task in ("binary", "categorical") and whole.y.ndim == 1,
+        stratified=by_class(whole),
         feval=parts.feval,
         fpreproc=parts.prepare,
         callbacks=[*stops, *callbacks],

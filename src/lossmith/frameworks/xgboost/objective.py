@@ -215,8 +215,8 @@ def check(
         loss, y, weight, classes: see ``Objective``.
 
     Raises:
-        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or without the weights, and for a
-            Hessian that is nowhere positive.
+        ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or is no multiple of the weighted
+            slope, and for a Hessian that is nowhere positive.
         DomainError: for derivatives that are no finite numbers.
     """
 

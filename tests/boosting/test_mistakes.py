@@ -1,0 +1,89 @@
+"""Mistakes of a call that came to errors from inside a library, or to no number: each is told what to do."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from catboost import Pool
+from lightgbm import Dataset
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import GroupKFold, KFold
+from xgboost import DMatrix
+
+import lossmith as lm
+from lossmith import catboost, lightgbm, xgboost
+
+X, Y = load_diabetes(return_X_y=True)
+IRIS, SPECIES = load_iris(return_X_y=True)
+DATA: dict[ModuleType, Any] = {catboost: Pool, lightgbm: Dataset, xgboost: DMatrix}
+EACH = pytest.mark.parametrize("library", DATA, ids=lambda library: library.__name__)
+
+
+@EACH
+def test_numbers_by_class_are_as_many_as_classes(library: ModuleType) -> None:
+    for loss in ("softmax_focal(class_weight=(1, 5, 2, 3))", "softmax_focal(class_weight=(1, 5))"):
+        for text in (loss, f"{loss} + 2 * {loss.replace('softmax_focal', 'ce')}"):
+            with pytest.raises(lm.ParameterError, match=r"has [24] numbers in class_weight, .* but there are 3$"):
+                library.Classifier(text.replace("ce(", "sparse_categorical_cross_entropy(")).fit(IRIS, SPECIES)
+    with pytest.raises(
+        lm.DomainError, match=r"there are 2 classes, but y_true\[\d+\] is 2; give class_weight a number"
+    ):
+        library.train("softmax_focal(class_weight=(1, 5))", IRIS, SPECIES)
+
+
+@EACH
+def test_folds(library: ModuleType) -> None:
+    soft = np.where(Y > 140, 0.9, 0.2) - 0.1 * (np.arange(442) % 2)
+    assert len(library.cv("bce", X, soft, rounds=2, folds=3)) == 2  # shares are dealt out like numbers
+    with pytest.raises(lm.ParameterError, match=r"pass its pairs, folds=\[\*GroupKFold\(\.\.\.\)\.split\(X, y, groups"):
+        library.cv("huber", X, Y, rounds=2, folds=GroupKFold(3))
+    groups = GroupKFold(3).split(X, Y, np.arange(442) // 10)
+    pairs, splitter = (library.cv("huber", X, Y, rounds=2, folds=folds) for folds in (groups, KFold(np.int64(3))))
+    assert pairs.keys() == splitter.keys()
+    with pytest.raises(lm.ParameterError, match="folds hold no pair of training and held-out rows"):
+        library.cv("huber", X, Y, rounds=2, folds=[])
+    for folds in (2.5, None, "5"):
+        with pytest.raises(lm.ParameterError, match=f"folds must be a whole number, at least 2, got {folds!r}"):
+            library.cv("huber", X, Y, rounds=2, folds=folds)
+
+
+@EACH
+def test_a_data_set_of_the_library_is_no_table_of_features(library: ModuleType) -> None:
+    data = DATA[library](X, Y)
+    model = library.train("huber", X, Y, rounds=1)
+    for call in (
+        lambda: library.train("huber", data, Y),
+        lambda: library.train("huber", X, Y, validation=(data, Y)),
+        lambda: library.cv("huber", data, Y),
+        lambda: model.predict(data),
+    ):
+        with pytest.raises(lm.KindError, match=r"X must be features, .*: a data set goes into the library's own"):
+            call()
+
+
+@EACH
+def test_no_rounds_leave_the_constant(library: ModuleType) -> None:
+    model = library.train("mae", X, Y, rounds=0, validation=(X, Y), patience=3)
+    assert model.rounds == 0
+    np.testing.assert_allclose(model.predict(X), np.median(Y))
+
+
+@EACH
+def test_a_missing_target_is_to_be_dropped_and_there_is_no_mask(library: ModuleType) -> None:
+    for loss, y in (("huber", Y), ("softmax_focal", np.arange(442.0) % 3), ("bce", 1.0 * (Y > 140))):
+        gap = np.where(np.arange(442) == 3, np.nan, y)
+        for given in ({"y": gap}, {"y": y, "validation": (X, gap)}):
+            with pytest.raises(lm.DomainError, match=r"y_true\[3\] is nan \(1 such of 442\); .*: drop the row$"):
+                library.train(loss, X, rounds=1, **given)
+
+
+@EACH
+def test_a_hessian_that_is_zero_everywhere_is_mended_by_the_floor_alone(library: ModuleType) -> None:
+    for kind in ("exact", "upper_bound", "gauss_newton"):
+        with pytest.raises(
+            lm.ParameterError, match=r"without bound; hessian='floor' \(the default\) keeps it positive"
+        ):
+            library.train("mae", X, Y, hessian=kind)
