@@ -116,6 +116,29 @@ def test_boosters_that_cannot_begin_at_a_start_are_refused(own: bool) -> None:
         xgboost.train("mse", X, Y, params={"booster": "gblinear", "tree_method": "auto"}, built_in=own)
 
 
+@pytest.mark.parametrize(
+    ("library", "params"),
+    [
+        (lightgbm, {"boosting": "dart", "learning_rate": 0.8}),
+        (xgboost, {"booster": "dart", "rate_drop": 0.3, "max_depth": 9, "learning_rate": 0.5}),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+@pytest.mark.parametrize("loss", ["huber(delta=20)", "squared_error"])
+def test_trees_that_are_changed_later_are_kept_as_they_were_measured(library: Any, params: Any, loss: str) -> None:
+    fit, held = np.arange(442) % 3 > 0, np.arange(442) % 3 == 0
+    rows = (X[held], Y[held])
+    model = library.train(loss, X[fit], Y[fit], rounds=40, params=params, validation=rows)
+    assert model.rounds == len(model.history) == 40
+    assert lm.parse(loss).cost(Y[held], model.predict(X[held])) == pytest.approx(model.history[-1], rel=1e-5)
+    assert min(model.history) < model.history[-1]
+    for function, more in ((library.train, {"validation": rows}), (library.cv, {})):
+        with pytest.raises(lm.ParameterError, match="patience chooses a round, but 'dart' changes trees of earlier"):
+            function(loss, X[fit], Y[fit], params=params, patience=3, **more)
+    worse = library.train(loss, X[fit], Y[fit], rounds=3, params=params, validation=(X[held], 300 - 2 * Y[held]))
+    assert worse.rounds == 0 or worse.history[-1] < lm.parse(loss).cost(300 - 2 * Y[held], worse.start + 0 * Y[held])
+
+
 @EACH
 @pytest.mark.parametrize("make", [coo_matrix, csc_matrix, csr_array])
 def test_sparse_rows_of_any_kind_are_trained_with_and_predicted_for(library: ModuleType, make: Any) -> None:

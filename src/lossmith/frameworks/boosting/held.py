@@ -62,6 +62,23 @@ def by_name(validation: Validation | None, patience: int | None = None) -> dict[
     return sets
 
 
+def refuse_rescaled(name: str, wanted: Any) -> None:
+    """Refuse to choose among the rounds of a booster that changes trees of earlier ones later, as dart does.
+
+    Args:
+        name: of the argument that asks for it.
+        wanted: its value; nothing asks for nothing.
+
+    Raises:
+        ParameterError: where it was asked for.
+    """
+    if wanted is not None:
+        raise ParameterError(
+            f"{name} chooses a round, but 'dart' changes trees of earlier rounds later, so that a model of some rounds "
+            f"is not the one that was measured; leave {name} out, and pass rounds="
+        )
+
+
 def rows_of(part: Any, rows: Array) -> Any:
     """Return some rows of features, targets or weights; of none, none."""
     if part is None or hasattr(part, "iloc"):

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from lossmith.core.loss import Loss
 from lossmith.frameworks.boosting import Head, Kind
-from lossmith.frameworks.boosting.held import Rows
+from lossmith.frameworks.boosting.held import Rows, refuse_rescaled
 from lossmith.frameworks.boosting.staged import Staged, gathered, of_dask
 from lossmith.frameworks.lightgbm.library import library, table
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
-from lossmith.frameworks.lightgbm.training import settings
+from lossmith.frameworks.lightgbm.training import NAMES, settings
 
 Array = npt.NDArray[Any]
 
@@ -65,6 +65,8 @@ def train_dask(
         loss, y.compute(), None if weight is None else weight.compute(), hessian=hessian, classes=classes
     )
     scale = objective.scale_at_start() if hessian == "floor" else None
+    if NAMES.read(params).get("boosting") == "dart":
+        refuse_rescaled("validation", validation)
     chosen = {**settings(objective, params, seed), "objective": OfWorker(type(objective), objective.head, scale)}
     staged = [Staged(objective, *held, patience=patience, added=_added)] if held else []
     estimator = on_dask.DaskLGBMRegressor(client=client, n_estimators=rounds, **chosen)

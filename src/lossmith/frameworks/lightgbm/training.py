@@ -13,7 +13,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.columns import places
 from lossmith.frameworks.boosting.folds import by_class, folds_of
-from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
+from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
@@ -130,13 +130,15 @@ def train(
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     chosen = settings(objective, params, seed)
+    if dart := chosen.get("boosting") == "dart":
+        refuse_rescaled("patience", patience)
     data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(X, categorical, feature_names))
     if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         chosen = {**chosen, **told[0].settings, **told[1], "objective": told[0].name}
     data.construct()
     if not rounds or not any(data.feature_num_bin(column) for column in range(data.num_feature())):
         return Model(None, objective.head, 0)  # no feature can be split, or is to be: the constant is all there is
-    watch = _Watch(objective, next(iter(sets.items()), None), patience)
+    watch = _Watch(objective, next(iter(sets.items()), None), patience, dart)
     booster = lightgbm.train(
         chosen,
         data,
@@ -185,9 +187,11 @@ class _Watch:
     order = 25  # after those of LightGBM
     before_iteration = False
 
-    def __init__(self, objective: Objective, first: tuple[str, Rows] | None, patience: int | None) -> None:
+    def __init__(
+        self, objective: Objective, first: tuple[str, Rows] | None, patience: int | None, dart: bool = False
+    ) -> None:
         self.history: list[float] = []
-        self._patience = patience
+        self._patience, self._dart = patience, dart
         self._name = None if first is None else first[0]
         self._start = np.inf
         if first is not None:
@@ -214,6 +218,8 @@ class _Watch:
         """Return how many rounds are best; none where no round beats the constant."""
         if not self.history:
             return int(booster.best_iteration or booster.current_iteration())
+        if self._dart:  # which changes trees of earlier rounds: all of them are what was measured last
+            return 0 if self._start <= self.history[-1] else int(booster.current_iteration())
         return 0 if self._start <= min(self.history) else self._best
 
 
@@ -260,6 +266,8 @@ def cv(
     parts = _Folds(whole)
     stops = [] if patience is None else [lightgbm.early_stopping(patience, verbose=False)]
     chosen = settings(whole, params, seed)
+    if chosen.get("boosting") == "dart":
+        refuse_rescaled("patience", patience)
     found: dict[str, Any] = lightgbm.cv(
         {**chosen, "objective": parts.gradient_and_hessian},
         whole.dataset(X, params={**chosen, "objective": "none"}, **_columns(X, categorical, feature_names)),

@@ -11,7 +11,7 @@ import xgboost
 from lossmith.core.loss import Loss
 from lossmith.errors import MissingDependencyError
 from lossmith.frameworks.boosting import Head, Kind
-from lossmith.frameworks.boosting.held import Rows
+from lossmith.frameworks.boosting.held import Rows, refuse_rescaled
 from lossmith.frameworks.boosting.staged import Staged, gathered, of_dask
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
@@ -68,9 +68,11 @@ def train_dask(
     objective = Objective(
         loss, y.compute(), None if weight is None else weight.compute(), hessian=hessian, classes=classes
     )
+    given = settings(objective, params, seed)
+    if given.get("booster") == "dart":
+        refuse_rescaled("validation", validation)
     staged = [Staged(objective, *held, patience=patience, added=_Added(objective.head))] if held else []
     data = on_dask.DaskQuantileDMatrix(client, X, y, weight=weight)
-    given = settings(objective, params, seed)
     found = on_dask.train(
         client,
         given,

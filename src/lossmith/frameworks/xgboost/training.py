@@ -17,7 +17,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.columns import places
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
-from lossmith.frameworks.boosting.held import Validation, by_name, counted
+from lossmith.frameworks.boosting.held import Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
@@ -117,6 +117,8 @@ def train(
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(objective, params, seed)
+    if dart := given.get("booster") == "dart":
+        refuse_rescaled("patience", patience)
     if built_in and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         given |= as_own(objective, *told)
     made = Matrices(given, categorical, feature_names)
@@ -126,6 +128,7 @@ def train(
     held = {name: objective.on(*rows[1:]) for name, rows in sets.items()}
     watch = Watch(objective, next(reversed(held.values()), None), patience, data)
     evals = [(made.of(held[name], rows[0], data), name) for name, rows in sets.items()]
+    watch.dart = dart
     watch.others = [(matrix, held[name]) for matrix, name in evals[:-1]]
     booster = xgboost.train(
         given,
@@ -185,6 +188,8 @@ def cv(
     counted("rounds", rounds, 1)
     whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given = settings(whole, params, seed)
+    if given.get("booster") == "dart":
+        refuse_rescaled("patience", patience)
     made = Matrices(given, categorical, feature_names)
     runs = []
     for fit, held in dealt(whole, X, folds, seed):
@@ -272,6 +277,7 @@ class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]
 
     Attributes:
         others: matrices that are measured too, but decide nothing, with their rows.
+        dart: whether the booster changes trees of earlier rounds, so that all of them are what was measured last.
     """
 
     def __init__(
@@ -280,6 +286,7 @@ class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         super().__init__()
         self.held: Any = held
         self.history: list[float] = []
+        self.dart = False
         self.others: list[tuple[Any, Objective]] = []
         self._patience, self._objective, self._data = patience, objective, data
         self._start = np.inf if held is None else objective.metric(held.y, held.init_score, held.weight)
@@ -319,4 +326,6 @@ class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         """Return how many rounds are best; none where no round beats the constant."""
         if not self.history:
             return rounds
+        if self.dart:
+            return 0 if self._start <= self.history[-1] else rounds
         return 0 if self._start <= min(self.history) else self._best
