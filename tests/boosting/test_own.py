@@ -77,6 +77,20 @@ def test_settings_that_mean_something_else_to_the_library_leave_the_objective_ou
         assert lightgbm.train("mse", X, Y, rounds=1, params=params).head.own == ""
 
 
+@pytest.mark.filterwarnings("ignore:.*its Hessian is zero at")
+@pytest.mark.parametrize(
+    "params",
+    [{"model_shrink_rate": 0.3}, {"model_shrink_mode": "Decreasing"}, {"posterior_sampling": True}, {"langevin": True}],
+)
+def test_models_that_catboost_shrinks_are_shrunk_with_every_objective(params: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"rounds": 20, "params": {**params, "random_strength": 0}}
+    found = catboost.train("mse", X, Y, **given)
+    assert found.head.own == ""
+    np.testing.assert_array_equal(found.predict(X), catboost.train("mse", X, Y, **given, built_in=False).predict(X))
+    if "model_shrink_rate" in params:
+        assert found.predict(X).std() < 0.9 * catboost.train("mse", X, Y, rounds=20).predict(X).std()
+
+
 def test_targets_that_single_precision_does_not_hold_stay_with_ours() -> None:
     late = lightgbm.train("mse", X, Y + 1.7e9, rounds=20)
     assert late.head.own == ""

@@ -6,7 +6,7 @@ calls no Python. Each entry of a face's table is held, model by model, to what o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,12 +68,20 @@ def squared_errors(name: str, **settings: Any) -> tuple[Own, Own]:
 
 
 def run_by_library(
-    table: Iterable[Own], objective: Objective, params: Mapping[str, Any] | None
+    table: Iterable[Own], objective: Objective, params: Mapping[str, Any] | None, otherwise: Collection[str] = ()
 ) -> tuple[Own, Mapping[str, Any]] | None:
     """Let a library train by itself, where it can, and return its objective and the parameters of the loss.
 
     The objective's head says so from then on: its ``own`` is the name.
+
+    Args:
+        table: objectives of the library.
+        objective: that of the loss.
+        params: settings of a user.
+        otherwise: settings that mean something else to the library where the objective is its own.
     """
+    if not set(otherwise).isdisjoint(params or ()):
+        return None
     for own in table:
         numbers = own.numbers(objective)
         if numbers is not None and not {*own.settings, *numbers} & set(params or {}):

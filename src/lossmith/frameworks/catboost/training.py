@@ -73,6 +73,11 @@ OWN = (
 )
 """CatBoost's objectives that are the same as a loss."""
 
+_BASED = ("model_shrink_rate", "model_shrink_mode", "posterior_sampling", "langevin")
+"""Settings that shrink a model, start score and all; a baseline, from which CatBoost's own objectives start here, stops
+them.
+"""
+
 _NOTHING_TO_LEARN = ("All features are either constant or ignored", "All train targets are equal")
 
 
@@ -128,7 +133,7 @@ def train(
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
     given: dict[str, Any] = {**settings(objective, params, seed), "iterations": rounds}
-    if built_in and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
+    if built_in and (told := run_by_library(OWN, objective, NAMES.read(params), _BASED)) is not None:
         own, numbers = told[0], ";".join(f"{name}={number!r}" for name, number in told[1].items())
         given |= {**own.settings, "loss_function": f"{own.name}:{numbers}" if numbers else own.name}
         if not sets:
