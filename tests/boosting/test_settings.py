@@ -139,6 +139,15 @@ def test_trees_that_are_changed_later_are_kept_as_they_were_measured(library: An
     assert worse.rounds == 0 or worse.history[-1] < lm.parse(loss).cost(300 - 2 * Y[held], worse.start + 0 * Y[held])
 
 
+@pytest.mark.parametrize(("library", "name"), [(lightgbm, "boosting_type"), (xgboost, "booster")])
+def test_a_cluster_does_not_watch_trees_that_are_changed_later(library: ModuleType, name: str) -> None:
+    from dask import array  # which takes a second to import
+
+    rows, y = array.from_array(X), array.from_array(Y)
+    with pytest.raises(lm.ParameterError, match="validation chooses a round, but 'dart' changes trees"):
+        library.train_dask("mae", rows, y, client=object(), params={name: "dart"}, validation=(X, Y))
+
+
 @EACH
 @pytest.mark.parametrize("make", [coo_matrix, csc_matrix, csr_array])
 def test_sparse_rows_of_any_kind_are_trained_with_and_predicted_for(library: ModuleType, make: Any) -> None:
