@@ -89,6 +89,15 @@ def test_every_loss_is_drawn_both_ways(tmp_path: Path, name: str) -> None:
     assert all(f">{title}<" in picture for title in ("loss", "gradient", "Hessian", lm.get(name).section().label))
 
 
+@pytest.mark.parametrize("text", ["(log(f) - log(y))**2", "(y/f - 1)**2", "huber(delta=1e160)", "log(-1 - f**2)"])
+def test_what_is_not_finite_is_drawn_both_ways(tmp_path: Path, text: str) -> None:
+    done = run(text)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "loss at a target" in done.stdout
+    assert run(text, "-o", str(tmp_path / "c.png")).exit_code == 0
+    assert CliRunner().invoke(root, ["show", text]).exit_code == 0
+
+
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "c.png").mkdir()
     done = run("mae", "-o", str(tmp_path / "c.png"))

@@ -7,8 +7,8 @@ import pytest
 
 import lossmith as lm
 from lossmith.core.section import Section
-from lossmith.plotting.comparison import sections
-from lossmith.plotting.curves import heights
+from lossmith.plotting.comparison import compare, sections
+from lossmith.plotting.curves import calm, heights
 from lossmith.plotting.terminal import curve as draw
 from lossmith.structures.pointwise import Pointwise
 
@@ -227,3 +227,56 @@ def test_a_text_curve_leaves_out_what_is_too_high() -> None:
     top = draw(lm.KLDivergence(), 60, 10).splitlines()[1]
     assert "⠉⠉" not in top
     assert float(top.split()[0]) < 2.5
+
+
+def test_what_is_not_finite_is_left_out() -> None:
+    loss = lm.formula("(log(f) - log(y))**2")
+    line = loss.section()
+    assert line.value == 1  # at 0 it is infinite everywhere
+    axes = loss.plot()
+    drawn, *_ = (np.asarray(curve.get_ydata()) for curve in axes.get_lines())
+    assert np.isnan(drawn[line.x < 0]).all()
+    assert np.isfinite(drawn[line.x > 0.1]).all()
+    assert axes.get_ylim()[1] < 20
+    assert float(draw(loss).splitlines()[1].split()[0]) < 20
+    assert lm.formula("(y/f - 1)**2").section().value == 1  # at 0 it is 1 everywhere
+    slope = np.asarray(lm.formula("log(1 + f)").plot().get_lines()[1].get_ydata())
+    assert np.nanmin(slope) > 0  # 1 / (1 + f) goes on below -1, where there is no loss
+
+
+@pytest.mark.parametrize("text", ["sqrt(f)", "-log(f)", "log(1 + f)", "f**0.5", "abs(f - y) / f", "(y/f - 1)**2"])
+def test_a_formula_is_drawn_as_far_as_it_is_finite(text: str) -> None:
+    loss = lm.formula(text)
+    low, high = loss.plot().get_ylim()
+    assert -50 < low < high < 50
+    x = loss.section().x
+    assert 4 <= np.ptp(x) <= 50
+    for line in draw(loss).splitlines():
+        assert not line.startswith(("    nan", "    inf"))
+    low, high = heights([loss.section().losses])
+    assert np.isfinite([low, high]).all()
+
+
+@pytest.mark.parametrize("loss", [lm.Huber(delta=1e160), lm.Tukey(c=1e300), lm.AlphaDivergence(alpha=1e8)], ids=str)
+def test_numbers_too_large_for_floats_are_left_out(loss: lm.Loss) -> None:
+    assert np.isfinite(loss.plot().get_ylim()).all()
+    assert np.isfinite([axes.get_ylim() for axes in compare([loss]).axes]).all()
+    assert "not finite on this line" in draw(loss)
+
+
+def test_a_picture_of_nothing_says_so() -> None:
+    loss = lm.formula("log(-1 - f**2)")
+    assert [text.get_text() for text in loss.plot().texts] == ["not finite on this line"]
+    assert all(len(axes.texts) == 1 for axes in compare([loss]).axes)
+    assert not any(axes.texts for axes in compare([loss, lm.SquaredError()]).axes)
+    assert draw(loss).count("not finite on this line") == 2
+
+
+def test_a_pole_leaves_the_picture() -> None:
+    x = np.linspace(-3, 5, 140)  # none of which is 0
+    losses = (1 / x - 1) ** 2
+    line = Section("", "f", 1.0, x, losses, losses, losses)
+    assert losses.max() > 1000
+    assert heights([calm(line, "losses")])[1] < 50
+    usual = lm.Exponential().section()
+    np.testing.assert_array_equal(calm(usual, "losses"), usual.losses)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lossmith.core.loss import Loss
 from lossmith.core.section import Section, in_common
 from lossmith.errors import MissingDependencyError, ParameterError
-from lossmith.plotting.curves import broken, folded, heights
+from lossmith.plotting.curves import broken, calm, finite, folded, heights, remark, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,15 +66,17 @@ def compare(losses: Sequence[Loss], y_true: float | None = None) -> Figure:
     figure = Figure(figsize=(11.0, 3.8 + 0.2 * (len(losses) // 3)), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (name, title) in zip(figure.subplots(1, 3, sharex=True), PANELS, strict=True):
-        curves = [getattr(line, name) for line in lines]
+        curves = [visible(line, name) for line in lines]
         for number, (loss, line, curve) in enumerate(zip(losses, lines, curves, strict=True)):
             style = {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
             text = f"{loss}" if together else f"{loss} {line.case}"
             axes.plot(line.x, broken(curve), label="\n".join(folded(text, _LETTERS)), linewidth=2, **style)
-        low, high = heights(curves)
+        low, high = heights([calm(line, name) for line in lines])
         room = _ROOM * (high - low) or 1.0
         axes.set_ylim(low - room, high + room)
         axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        if all(finite(curve).size < 2 for curve in curves):
+            remark(axes)
         axes.set_title(title)
         axes.set_xlabel(lines[0].label)
         axes.spines[["top", "right"]].set_visible(False)

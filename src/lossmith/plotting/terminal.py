@@ -6,7 +6,7 @@ import numpy as np
 
 from lossmith.core.loss import Loss
 from lossmith.core.section import Array, Section
-from lossmith.plotting.curves import folded, heights
+from lossmith.plotting.curves import NOTHING, calm, folded, heights, visible
 
 _NARROWEST, _MARGIN = 30, 10
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
@@ -32,8 +32,8 @@ def points(width: int) -> int:
 def drawn(line: Section, width: int, height: int) -> str:
     """Return the text plots of a section with as many points as ``points`` says; see ``curve``."""
     columns = points(width) // 2
-    upper = _panel(line.losses, columns, height, heights([line.losses]))
-    lower = _panel(line.gradient, columns, max(height // 2, 3), heights([line.gradient]))
+    upper = _panel(visible(line, "losses"), columns, height, heights([calm(line, "losses")]))
+    lower = _panel(visible(line, "gradient"), columns, max(height // 2, 3), heights([calm(line, "gradient")]))
     first, last = f"{line.x[0]:.3g}", f"{line.x[-1]:.3g}"
     room = columns - len(first) - len(last)
     labels = (line.label, line.label.partition(",")[0], line.label.partition(" of ")[0])
@@ -61,13 +61,21 @@ def fall(costs: Array, width: int, height: int) -> str:
 
 
 def _panel(values: Array, columns: int, height: int, ends: tuple[float, float]) -> list[str]:
+    known = np.isfinite(values)
+    if not known.any():
+        return [f"{'':>7} ┤ {NOTHING}"]
     low, high = ends
     span = high - low or 1.0
     last = height * 4 - 1
-    rows = np.clip((high - values) / span * last, -1, last + 1).round().astype(int)
+    with np.errstate(over="ignore"):
+        rows = np.clip((high - np.where(known, values, high)) / span * last, -1, last + 1).round().astype(int)
     cells = np.zeros((height, columns), dtype=int)
-    previous = int(rows[0])
+    previous = None
     for place, row in enumerate(rows.tolist()):
+        if not known[place]:
+            previous = None
+            continue
+        previous = row if previous is None else previous
         # Steep parts are filled, so that the curve stays connected; what lies above or below is left out.
         for dot in range(max(min(previous, row), 0), min(max(previous, row), last) + 1):
             cells[dot // 4, place // 2] |= _DOTS[dot % 4, place % 2]

@@ -33,7 +33,8 @@ def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[fl
 
     Args:
         loss: a pointwise loss.
-        y_true: the target; by default 0 (1 where that is none), a count of 3, or a positive label.
+        y_true: the target; by default 0 (1 where that is none, or the loss tells nothing at it), a count of 3,
+            or a positive label.
         points: how many.
         between: the ends of the line; by default around what is interesting.
 
@@ -44,7 +45,7 @@ def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[fl
     drawn = loss.focus
     held = {item.name: item.middle for item in loss.inputs if item != drawn}
     if "y_true" in held:
-        held["y_true"] = _typical_target(loss, held["y_true"]) if y_true is None else float(y_true)
+        held["y_true"] = _typical_target(loss, held) if y_true is None else float(y_true)
     elif y_true is not None:
         raise ParameterError(f"{loss} takes no target, so it is drawn at none; it takes {', '.join(held)}")
     x = np.linspace(*(between or (_range(loss, held) if drawn.name == "y_pred" else drawn.typical)), points)
@@ -62,9 +63,23 @@ def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[fl
     return Section(case, _label(loss, drawn), held.get("y_true"), x, found["losses"], gradient, hessian, best)
 
 
-def _typical_target(loss: Loss, middle: float) -> float:
-    usual = _TARGET.get(loss.card.task, middle)
-    return usual if loss.domains["y"].includes(usual) else 1.0
+def _typical_target(loss: Loss, held: Mapping[str, float]) -> float:
+    usual = _TARGET.get(loss.card.task, held["y_true"])
+    if not loss.domains["y"].includes(usual):
+        return 1.0
+    # A formula of log(y) or y / f has a loss at other targets alone, though its domain does not say so.
+    at_one = loss.domains["y"].includes(1.0) and not _varies(loss, {**held, "y_true": usual})
+    return 1.0 if at_one and _varies(loss, {**held, "y_true": 1.0}) else usual
+
+
+def _varies(loss: Loss, held: Mapping[str, float]) -> bool:
+    """Return whether a loss is finite somewhere around a target, and changes there."""
+    if loss.focus.name != "y_pred":
+        return True
+    domain, x = loss.domains["f"], held["y_true"] + np.linspace(-REACH["identity"], REACH["identity"], 81)
+    losses = _along(loss, held, x[(x > domain.low) & (x < domain.high)], "losses")
+    losses = losses[np.isfinite(losses)]
+    return losses.size > 0 and bool(np.ptp(losses) > 0)
 
 
 def _best(loss: Loss, y: float) -> float:
@@ -107,12 +122,15 @@ def _reach(loss: Loss, held: Mapping[str, float], centre: float, kink: float) ->
         return max(usual, 2 * kink)
     if kink > 0:
         return float(np.clip(usual, _KINKS[0] * kink, _KINKS[1] * kink))
+    if not np.isfinite(_along(loss, held, np.array([centre]), "losses")).all():
+        return usual
     away = np.geomspace(1e-4, 1e6, 401)
     halves = []
     for x in (centre - away, centre + away):
         inside = x[(x > loss.domains["f"].low) & (x < loss.domains["f"].high)]
         bend = _along(loss, held, inside, "hessian")
-        halves += [float(abs(inside[at] - centre)) for at in np.flatnonzero(bend < bend[:1] / 2)[:1]]
+        if np.all(bend[:1] >= 0):  # what bends down has no bottom that ends there
+            halves += [float(abs(inside[at] - centre)) for at in np.flatnonzero(bend < bend[:1] / 2)[:1]]
     return _rounded_up(_BENDS * max(halves)) if halves else usual
 
 
@@ -125,6 +143,8 @@ def _balanced(loss: Loss, held: Mapping[str, float], ends: tuple[float, float]) 
     """Return the ends with the steep side cut short, where it would make the other look flat."""
     x = np.linspace(*ends, 801)
     losses = _along(loss, held, x, "losses")
+    if not np.isfinite(losses).all():
+        return ends
     rises = losses - losses.min()
     shown = x[rises <= _STEEPER * min(rises[0], rises[-1])]
     return (float(shown[0]), float(shown[-1])) if shown.size else ends
