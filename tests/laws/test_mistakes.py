@@ -186,6 +186,9 @@ def bad_outputs_are_refused(loss: Loss) -> None:
     for shape in ((6,), (3, 2), (2, 3, 1)):
         with pytest.raises(lm.ShapeError, match=r"out has shape .*the predictions have \(2, 3\)"):
             loss.cost_and_gradient(y, f, out=np.empty(shape))
+    for array in (np.empty((2, 3)), np.zeros(1), np.empty(0), [0.0], ()):
+        with pytest.raises(lm.ParameterError, match=r"out takes a dict by output, such as \{'gradient': array\}; got"):
+            loss.evaluate(y, f, ("gradient",), out=array)  # type: ignore[arg-type]
 
 
 def losses_do_not_change(loss: Loss) -> None:

@@ -88,7 +88,11 @@ def written(
         ParameterError: for other outputs than a gradient and a Hessian that are asked for; for anything but an array
             for each predicted input, by name where there are several; and for arrays that share memory.
     """
-    given = out or {}
+    given = {} if out is None else out
+    if not isinstance(given, Mapping):
+        raise ParameterError(
+            f"{owner}: out takes a dict by output, such as {{'gradient': array}}; got {type(out).__name__}"
+        )
     if any(name not in outputs or name not in ("gradient", "hessian") for name in given):
         raise ParameterError(
             f"{owner}: out takes a gradient and a hessian that are asked for; got "

@@ -81,7 +81,7 @@ class PlainNumbers(Plain):
 
     def _into(self, out: Any, parts: Sequence[str], f: Array, columns: Sequence[Array]) -> list[Array] | None:
         """Return an array for each part, those that a caller brought among them, if they are all right."""
-        if not out:
+        if out is None:
             return [fresh(f) for _ in parts]
         if not self._single or type(out) is not dict:
             return None
