@@ -156,6 +156,10 @@ def test_a_table_for_a_constant_and_for_labels(table: str) -> None:
         (("-l", "mse", "-d", "none.csv", "-t", "y", "-f", "x"), "no such file"),
         (("-l", "bce", "-d", "{table}", "-t", "y", "-f", "x"), "labels are 0 and 1"),
         (("-l", "mean_error", "--start", "constant"), "no best constant"),
+        (
+            ("-l", "-log(f)"),
+            "is infinite at a prediction of 0, where the model begins; begin elsewhere, by --start const",
+        ),
     ],
 )
 def test_bad_input_is_explained(table: str, arguments: tuple[str, ...], message: str) -> None:

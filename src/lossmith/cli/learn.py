@@ -9,7 +9,7 @@ import click
 from lossmith.cli import terminal
 from lossmith.cli._losses import LossName, parse_loss
 from lossmith.cli.score import Column
-from lossmith.errors import ParameterError, TableError, plural
+from lossmith.errors import DomainError, ParameterError, TableError, plural
 
 if TYPE_CHECKING:
     from lossmith.cli._lesson import Material
@@ -71,9 +71,14 @@ def command(
 
     teacher = parse_loss(loss)
     material = _material(teacher, file, target, features, model, as_given)
-    learning = learn(
-        teacher, material.X, material.y, model=model, rate=rate, steps=steps, start=start, names=material.features
-    )
+    try:
+        learning = learn(
+            teacher, material.X, material.y, model=model, rate=rate, steps=steps, start=start, names=material.features
+        )
+    except DomainError as error:
+        raise DomainError(
+            str(error).replace("start='constant' or parameters of your own", "--start constant")
+        ) from None
     if as_json:
         terminal.write_json({**learning.to_dict(), "target": material.target, "scales": material.scales})
     else:

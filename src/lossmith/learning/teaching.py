@@ -14,7 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, did_you_mean, plural
-from lossmith.learning.descent import Task, best, descend
+from lossmith.learning.descent import State, Task, best, descend
 from lossmith.learning.record import Array, Learning, fixed
 
 MODELS = ("line", "constant")
@@ -85,10 +85,7 @@ def learn(
         task = Task(raw, design, targets, () if raw.elementwise else (_width(raw, targets),))
         first = task.begin(start)
         if not first.is_finite:
-            raise DomainError(
-                f"learn: {raw} or its gradient is too large for a float where the model begins; bring the targets to a "
-                "smaller scale, or begin closer to them"
-            )
+            raise _no_beginning(task, first, start)
         descent = best(task, first, int(steps)) if rate is None else descend(task, first, float(rate), int(steps))
         states = descent.states
         return Learning(
@@ -103,6 +100,29 @@ def learn(
             outcome=descent.outcome,
             reason=descent.reason,
         )
+
+
+def _no_beginning(task: Task, first: State, start: str | npt.ArrayLike) -> DomainError:
+    """Return the error for a start with a cost or a gradient that is not finite."""
+    small = task.y / max(float(np.max(np.abs(task.y))), 1.0)
+    try:
+        found = task.loss.evaluate(small, first.raw, ("losses", "gradient"), trusted=True) if not task.width else {}
+    except DomainError:
+        found = {}
+    for name, values in found.items():
+        # With small targets, too: it is not for their size.
+        for place in np.flatnonzero(~np.isfinite(values))[:1]:
+            what = "no number" if np.isnan(values[place]) else "infinite"
+            kind = "prediction" if task.loss.link.name == "identity" else "raw prediction"
+            elsewhere = "start='constant' or" if isinstance(start, str) and start == "zeros" else "start= with"
+            return DomainError(
+                f"learn: {'the gradient of ' if name == 'gradient' else ''}{task.loss} is {what} at a {kind} of "
+                f"{first.raw[place]:g}, where the model begins; begin elsewhere, by {elsewhere} parameters of your own"
+            )
+    return DomainError(
+        f"learn: {task.loss} or its gradient is too large for a float where the model begins; bring the targets to a "
+        "smaller scale, or begin closer to them"
+    )
 
 
 def _data(loss: Loss, X: npt.ArrayLike | None, y: npt.ArrayLike, model: str) -> tuple[Array, Array]:
