@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import gc
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,18 @@ READ: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 }
 
 
+def test_tensors_of_bfloat16_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for tensor in (torch.arange(5.0), torch.randn(5, 3).T.round(), torch.tensor(2.5)):
+        short = tensor.bfloat16()
+        read = numbers("Huber", "y_true", short)
+        np.testing.assert_array_equal(read.astype(np.float32), short.float().numpy())
+        assert read.ctypes.data == short.data_ptr()
+        assert np.all(lm.Huber().losses(short, short + 2) == 1.5)
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    with pytest.raises(lm.KindError, match=r"for example by \.float\(\)\.numpy\(\), or install ml_dtypes"):
+        lm.Huber()(Z, Z.bfloat16())
+
+
 @pytest.mark.parametrize("case", READ.values(), ids=READ)
 def test_nothing_is_copied(case: tuple[Any, Callable[[Any], Any]]) -> None:
     value, view = case
@@ -87,8 +100,11 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "that learns": (lambda: lm.Huber()(Z, Z.clone().requires_grad_()), "y_pred is a torch Tensor that requires a grad"),
     "parameter": (lambda: lm.Huber()(Z, torch.nn.Parameter(Z)), "call the module lossmith.torch.Huber"),
     "on another device": (lambda: lm.Huber()(Z, Z.to("meta")), "that NumPy cannot read (can't convert meta device"),
-    "of a type NumPy lacks": (lambda: lm.Huber()(Z, Z.bfloat16()), "BFloat16), and a loss itself"),
+    "without numbers": (lambda: lm.Huber()(Z, Z.to("meta")), "with numbers, which tensors on the meta device have not"),
+    "of a type NumPy lacks": (lambda: lm.Huber()(Z, Z.to(torch.float8_e5m2)), "for example by .float().numpy()"),
     "sparse": (lambda: lm.Huber()(Z.to_sparse(), Z), "y_true is a torch Tensor that NumPy cannot read"),
+    "dense again": (lambda: lm.Huber()(Z.to_sparse(), Z), "for example by .to_dense().numpy()"),
+    "cut off": (lambda: lm.Huber()(Z, Z.clone().requires_grad_()), "for example by .detach().numpy()"),
     "mask": (lambda: lm.Huber()(Z, Z, mask=(Z > 0).to("meta")), "mask is a torch Tensor"),
     "weight": (lambda: lm.Huber()(Z, Z, weight=Z.to("meta")), "weight is a torch Tensor"),
     "traced by jax": (lambda: jax.grad(lambda x: lm.Huber()(x, x))(jnp.zeros(3)), "call a function of lossmith.jax"),
@@ -121,4 +137,6 @@ class Far:
 
 def test_an_array_on_a_card_is_not_fetched_without_a_word() -> None:
     with pytest.raises(lm.KindError, match="y_pred is a torch Far on another device"):
+        lm.Huber()(np.zeros(3), Far())
+    with pytest.raises(lm.KindError, match=r"for example by \.cpu\(\)\.numpy\(\)"):
         lm.Huber()(np.zeros(3), Far())
