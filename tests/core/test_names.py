@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,3 +161,30 @@ def test_a_misspelt_name_still_gets_a_suggestion() -> None:
 def test_what_is_no_text_names_no_loss() -> None:
     with pytest.raises(lm.ParameterError, match="a text that names one, got int"):
         lm.parse(3)
+
+
+def test_a_value_is_given_once_and_is_a_number() -> None:
+    with pytest.raises(lm.ParameterError, match=r"'huber\(delta=1, delta=2\)' has delta twice; give it once"):
+        lm.parse("huber(delta=1, delta=2)")
+    with pytest.raises(lm.ParameterError, match=r"Huber\(delta=nan\): delta must lie in \(0, inf\)"):
+        lm.parse("huber(delta=nan)")
+
+
+@pytest.mark.parametrize("text", ["huber(delta=2)", "0.5 * huber + mae", "huber/2", "(f - y)**2"])
+def test_get_takes_names_and_says_what_reads_more(text: str) -> None:
+    with pytest.raises(lm.LossNotFoundError, match=r"lossmith\.parse reads names with values, sums and formulas"):
+        lm.get(text)
+    assert lm.parse(text)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**5000), Fraction(10**400)], ids=("large", "below", "fraction"))
+def test_a_number_too_large_for_a_float_is_refused_as_infinite(number: Any) -> None:
+    for call in (
+        lambda: lm.Huber(delta=number),
+        lambda: lm.Huber().replace(delta=number),
+        lambda: number * lm.Huber(),
+        lambda: lm.SparseCategoricalCrossEntropy(class_weight=[1, number]),
+        lambda: lm.formula("k * (f - y)**2", parameters={"k": number}),
+    ):
+        with pytest.raises(lm.ParameterError, match="inf"):
+            call()

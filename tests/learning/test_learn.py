@@ -248,6 +248,7 @@ def test_it_reads_well(learning: Learning) -> None:
         ({"rate": 0}, lm.ParameterError, "above 0, got 0"),
         ({"rate": -1.0}, lm.ParameterError, "leave it out"),
         ({"rate": math.nan}, lm.ParameterError, "got nan"),
+        ({"rate": 10**400}, lm.ParameterError, "must be a finite number above 0, got 1000"),
         ({"rate": math.inf}, lm.ParameterError, "got inf"),
         ({"rate": "fast"}, lm.ParameterError, "got 'fast'"),
         ({"y": [1.0, 1e200, 2.0, 3.0]}, lm.DomainError, "too large for a float where the model begins"),

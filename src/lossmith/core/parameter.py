@@ -47,6 +47,14 @@ def unplain(value: Any) -> Any:
     return _INFINITIES.get(value, value) if isinstance(value, str) else value
 
 
+def rounded(value: Any) -> float:
+    """Return a number as a float. What is too large for one is infinite, as it would be in arithmetic of floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 class Parameter(Declaration):
     """A number that shapes a loss.
 
@@ -95,7 +103,7 @@ class Parameter(Declaration):
                 f"{owner}({self.name}={value!r}): {self.name} must be a number in {self.domain}, "
                 f"got {type(value).__name__}"
             )
-        number = float(value) + 0.0  # a zero without a sign, which texts would lose
+        number = rounded(value) + 0.0  # a zero without a sign, which texts would lose
         if math.isnan(number) or not self.domain.includes(number):
             raise ParameterError(f"{owner}({self.name}={number:g}): {self.name} must lie in {self.domain} ({self.doc})")
         return number
@@ -129,7 +137,7 @@ class Vector(Declaration):
         try:
             if isinstance(value, Mapping | Set):  # which would give its keys, or no order
                 raise TypeError
-            numbers = tuple(float(item) for item in value)
+            numbers = tuple(rounded(item) for item in value)
         except (TypeError, ValueError):
             mend = "; pass the numbers of a mapping in their order" if isinstance(value, Mapping) else ""
             raise ParameterError(

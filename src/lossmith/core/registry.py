@@ -12,6 +12,7 @@ import math
 import os
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -99,7 +100,15 @@ def get(name: str | Loss, **values: Any) -> Loss:
     """
     if isinstance(name, Loss):
         return name.replace(**values) if values else name
-    return loss_class(name)(**values)
+    try:
+        found = loss_class(name)
+    except LossNotFoundError:
+        if re.search(r"[(*/+]", name) or is_formula(name):
+            raise LossNotFoundError(
+                f"no loss is called {name!r}; lossmith.parse reads names with values, sums and formulas"
+            ) from None
+        raise
+    return found(**values)
 
 
 def parse(text: str | Loss) -> Loss:
@@ -125,7 +134,7 @@ def parse(text: str | Loss) -> Loss:
         return combined
     name, bracket, _ = text.strip().partition("(")
     if not bracket:
-        return get(name.strip())
+        return loss_class(name.strip())()
     found = loss_class(name.strip())
     try:
         call = ast.parse("_(" + text.strip()[len(name) + 1 :], mode="eval").body
@@ -133,6 +142,7 @@ def parse(text: str | Loss) -> Loss:
             raise ValueError("not one call")
         if any(word.arg is None for word in call.keywords):
             raise ValueError("values come one by one")
+        repeated = [name for name, count in Counter(word.arg for word in call.keywords).items() if count > 1]
         places = [_literal(node) for node in call.args]
         words = {str(word.arg): _literal(word.value) for word in call.keywords}
     except (SyntaxError, ValueError):
@@ -140,6 +150,8 @@ def parse(text: str | Loss) -> Loss:
             f"cannot read the loss {text!r}; write a name, or a name with values, such as {found.name}"
             f"({', '.join(f'{key}={item.default!r}' for key, item in found.declared().items())})"
         ) from None
+    if repeated:
+        raise ParameterError(f"{text.strip()!r} has {repeated[0]} twice; give it once")
     return found(*places, **words)
 
 
@@ -205,11 +217,11 @@ def _parse_sum(text: str) -> Loss | None:
 
 
 def _literal(node: ast.expr) -> Any:
-    # A bare word is a choice: quotes are a nuisance in a shell. Infinity is how it prints.
+    # A bare word is a choice: quotes are a nuisance in a shell. Infinity is how it prints; nan is refused as a number.
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _literal(node.operand) == math.inf:
         return -math.inf
     if isinstance(node, ast.Name):
-        return math.inf if node.id == "inf" else node.id
+        return {"inf": math.inf, "nan": math.nan}.get(node.id, node.id)
     return ast.literal_eval(node)
 
 

@@ -16,7 +16,7 @@ from lossmith.core.domain import Domain
 from lossmith.core.inputs import PREDICTION, TARGET, Input
 from lossmith.core.link import LINKS
 from lossmith.core.loss import Loss
-from lossmith.core.parameter import Parameter, unplain
+from lossmith.core.parameter import Parameter, rounded, unplain
 from lossmith.errors import ParameterError, did_you_mean
 from lossmith.program import Value
 from lossmith.structures.pointwise import Pointwise
@@ -174,7 +174,7 @@ def pair(owner: str, name: str, given: Any) -> tuple[float, str]:
             f"{owner}: {name} is declared by its default, or by default and domain, such as {name}=(1.0, '(0, inf)'); "
             f"got {given!r}"
         )
-    return float(default), domain
+    return rounded(default), domain
 
 
 def refuse_unknown(owner: str, what: str, given: Mapping[str, Any], known: list[str]) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lossmith.core.contract import numbers
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
+from lossmith.core.parameter import rounded
 from lossmith.core.registry import parse
 from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, did_you_mean, plural
 from lossmith.learning.descent import State, Task, best, descend
@@ -73,7 +74,7 @@ def learn(
             )
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ParameterError(f"learn: steps must be a whole number of at least 1, got {steps!r}")
-    if rate is not None and not (isinstance(rate, int | float | np.number) and 0 < rate < math.inf):
+    if rate is not None and not (isinstance(rate, int | float | np.number) and 0 < rounded(rate) < math.inf):
         raise ParameterError(
             f"learn: rate must be a finite number above 0, got {rate!r}; leave it out to have one chosen"
         )

@@ -23,6 +23,7 @@ from lossmith.core.domain import Domain
 from lossmith.core.halving import least_between
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
+from lossmith.core.parameter import rounded
 from lossmith.core.section import Section, in_common
 from lossmith.core.traceable import NONE, Counting
 from lossmith.engines.hosts import REFERENCE, Host
@@ -322,10 +323,9 @@ def _weight(weight: Any, loss: Any) -> float:
         raise ParameterError(f"a sum is of losses; {loss!r} is none")
     if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
         raise ParameterError(f"{weight!r} * {loss}: a loss is multiplied by a number, got {type(weight).__name__}")
-    number = float(weight)
+    number = rounded(weight)
     if not 0 <= number < math.inf:
-        why = _TURNED if number < 0 else ""
-        raise ParameterError(f"{number:g} * {loss}: a weight must be finite and at least 0{why}")
+        raise ParameterError(f"{number:g} * {loss}: a weight must be finite and at least 0{_TURNED * (number < 0)}")
     return number
 
 
