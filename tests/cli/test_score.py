@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,16 @@ def test_thresholds(path: str, limits: list[str], failed: list[str]) -> None:
     document = score(path, *COLUMNS, "-l", "mae,mse", *words, "--json")
     assert document.exit_code == result.exit_code
     assert json.loads(document.stdout)["failed"] == failed
+
+
+def test_a_cost_next_to_its_limit_is_told_from_it(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("y,p\n0,0.2474314\n")
+    for limit, words in (("0.247431", "0.2474314, above 0.247431."), ("0.2", "0.247431, above 0.2.")):
+        result = score(str(tmp_path / "t.csv"), *COLUMNS, "-l", "mae", "--fail-above", limit)
+        assert result.stderr == f"failed: AbsoluteError() is {words}\n"
+    below = repr(math.nextafter(0.2474314, 0))
+    result = score(str(tmp_path / "t.csv"), *COLUMNS, "-l", "mae", "--fail-above", below)
+    assert result.stderr.split(" is ")[1] == f"0.2474314, above {below}.\n"
 
 
 def test_thresholds_of_one_loss_with_other_values(path: str) -> None:

@@ -112,7 +112,8 @@ def command(
         if note:
             terminal.say(note, "warning")
     for s, ceiling in above:
-        terminal.say(f"{s.loss} is {s.mean:.6g}, above {ceiling:.6g}.", "failed")
+        mean, limit = _told_apart(s.mean, ceiling)
+        terminal.say(f"{s.loss} is {mean}, above {limit}.", "failed")
     return FAILED if above else 0
 
 
@@ -134,6 +135,12 @@ def _ceilings(limits: tuple[str, ...], losses: list[Loss], kind: str | None) -> 
             raise ParameterError(f"--fail-above {limit!r}: {wanted} is not among the losses that are measured.")
         ceilings = [min(c, number) if is_hit else c for c, is_hit in zip(ceilings, hit, strict=True)]
     return ceilings
+
+
+def _told_apart(one: float, other: float) -> tuple[str, str]:
+    """Return two different numbers with as many digits, at least 6, as it takes to see which is larger."""
+    pairs = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(6, 18))
+    return next(pair for pair in pairs if pair[0] != pair[1])
 
 
 def _infinite(s: Score) -> str:
