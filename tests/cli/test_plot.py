@@ -60,7 +60,7 @@ def test_pictures_are_written_the_same_each_time(tmp_path: Path, name: str, star
         (("softmax_focal", "--at", "3"), "no class 3 among 3"),
         (("softmax_focal", "--at", "0.5"), "no class 0.5 among 3"),
         (("softmax_focal", "--at", "nan"), "no class nan among 3"),
-        (("mae", "--at", "nan"), "y_true"),
+        (("mae", "--at", "nan"), "a finite target, got nan"),
         (("kl_divergence", "--at", "2"), "p"),
         (("triplet", "--at", "-1"), "distance"),
         (("mae", "-o", "c"), "must end in .png, .svg, .pdf"),
@@ -96,6 +96,41 @@ def test_what_is_not_finite_is_drawn_both_ways(tmp_path: Path, text: str) -> Non
     assert "loss at a target" in done.stdout
     assert run(text, "-o", str(tmp_path / "c.png")).exit_code == 0
     assert CliRunner().invoke(root, ["show", text]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "message"),
+    [
+        ("huber", "inf", "--at inf: Huber(delta=1) is drawn at a finite target, got inf"),
+        ("mse", "nan", "--at nan: SquaredError() is drawn at a finite target, got nan"),
+        ("multi_quantile", "-inf", "--at -inf: MultiQuantile() is drawn at a finite target, got -inf"),
+        ("tukey", "inf", "--at inf: Tukey(c=4.685) is drawn at a finite target, got inf"),
+        ("distillation", "inf", "--at inf: Distillation(temperature=1) is drawn at a finite value, got inf"),
+        (
+            "huber",
+            "1e300",
+            "--at 1e+300: Huber(delta=1) cannot be drawn from 1e+300 to 1e+300, where floats lie too far",
+        ),
+        ("huber + mae", "1e300", "where floats lie too far apart; draw it closer to 0"),
+        ("multi_quantile", "1e300", "where floats lie too far apart; draw it closer to 0"),
+        ("poisson(prediction=rate)", "1e308", "which is too far for floats"),
+        ("huber(delta=1e308)", "0", "cannot be drawn from -inf to inf, which is too far for floats"),
+        ("poisson", "-1", "--at -1: Poisson: y_true must be in [0, inf)"),
+    ],
+)
+def test_a_place_where_nothing_can_be_drawn_is_named(name: str, at: str, message: str) -> None:
+    for more in ((), ("-o", "c.png")):
+        done = run(name, "--at", at, *more)
+        assert done.exit_code == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not Path("c.png").exists()
+
+
+def test_a_page_without_a_picture_says_why() -> None:
+    done = CliRunner().invoke(root, ["show", "huber(delta=1e308)"])
+    assert done.exit_code == 0
+    assert "(Huber(delta=1e+308) cannot be drawn from -inf to inf" in " ".join(done.stdout.split())
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -272,6 +272,12 @@ def test_a_picture_of_nothing_says_so() -> None:
     assert draw(loss).count("not finite on this line") == 2
 
 
+def test_a_loss_that_is_least_at_the_end_of_its_domain_has_a_line() -> None:
+    line = lm.formula("f + 0 * y", prediction="[0, inf)").section()
+    assert np.ptp(line.x) > 3
+    assert np.ptp(line.losses) > 3
+
+
 def test_a_pole_leaves_the_picture() -> None:
     x = np.linspace(-3, 5, 140)  # none of which is 0
     losses = (1 / x - 1) ** 2

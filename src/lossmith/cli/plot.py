@@ -11,6 +11,7 @@ import click
 
 from lossmith.cli import terminal
 from lossmith.cli._losses import LossCommand, LossName, parse_losses
+from lossmith.errors import DomainError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +45,13 @@ def command(losses: tuple[str, ...], value: float | None, output: str | None) ->
     lossmith plot "0.7 * huber + 0.3 * mae"
     """
     chosen = parse_losses(losses)
+    try:
+        _plot(chosen, value, output)
+    except DomainError as error:
+        raise DomainError(f"--at {value:g}: {error}" if value is not None else str(error)) from None
+
+
+def _plot(chosen: Sequence[Loss], value: float | None, output: str | None) -> None:
     if output is None:
         _draw(chosen, value)
         return

@@ -15,7 +15,7 @@ from lossmith.cli import terminal
 from lossmith.cli._code import code
 from lossmith.cli._losses import LossCommand, LossName, parse_loss
 from lossmith.core.parameter import Integer, Vector
-from lossmith.errors import MissingDependencyError
+from lossmith.errors import DomainError, MissingDependencyError
 
 if TYPE_CHECKING:
     from lossmith.core.card import Example
@@ -273,7 +273,10 @@ class Page:
     def _picture(self) -> list[str]:
         from lossmith.plotting.terminal import curve
 
-        drawn = curve(self.loss, width=min(self.width, 76) - 2, height=9).splitlines()
+        try:
+            drawn = curve(self.loss, width=min(self.width, 76) - 2, height=9).splitlines()
+        except DomainError as error:
+            drawn = self._wrap(f"({error})")
         return [*self._wrap(self.card.picture, "  "), "", *(f"  {line}".rstrip() for line in drawn)]
 
     def _facts(self) -> list[str]:

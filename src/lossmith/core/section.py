@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.errors import DomainError
+
 if TYPE_CHECKING:
     from lossmith.core.loss import Loss
 
@@ -41,6 +43,39 @@ class Section:
     gradient: Array
     hessian: Array
     best: float | None = None
+
+
+def points_between(loss: Loss, ends: tuple[float, float], points: int) -> Array:
+    """Return the points of a line, ascending.
+
+    Args:
+        loss: what is drawn, as messages name it.
+        ends: of the line.
+        points: how many.
+
+    Raises:
+        DomainError: for ends that are not finite, or between which there are not so many floats.
+    """
+    first, last = ends
+    if not (np.isfinite(ends).all() and np.isfinite(last - first)):
+        raise DomainError(f"{loss} cannot be drawn from {first:g} to {last:g}, which is too far for floats")
+    x = np.linspace(first, last, points)
+    if not np.all(np.diff(x) > 0):
+        raise DomainError(
+            f"{loss} cannot be drawn from {first:g} to {last:g}, where floats lie too far apart; draw it closer to 0"
+        )
+    return x
+
+
+def finite_place(loss: Loss, what: str, value: float) -> float:
+    """Return the number that is held fixed.
+
+    Raises:
+        DomainError: when it is not finite.
+    """
+    if not np.isfinite(value):
+        raise DomainError(f"{loss} is drawn at a finite {what}, got {value:g}")
+    return float(value)
 
 
 def in_common(

@@ -20,7 +20,7 @@ from lossmith.core.contract import Batch
 from lossmith.core.domain import REAL, Domain
 from lossmith.core.parameter import Option
 from lossmith.core.rows import agree, prepare_rows
-from lossmith.core.section import Section
+from lossmith.core.section import Section, points_between
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import DomainError
 from lossmith.structures.row_math import place
@@ -240,7 +240,7 @@ class Distance(Written):
         first, second = (next(i.name for i in self.inputs if i.symbol == pair[1]) for pair in self.pairs)
         if not 0 <= far < np.inf:
             raise DomainError(f"{self}: the distance to the {second} must be finite and at least 0, got {far:g}")
-        x = np.linspace(*(between or (0.0, far + self.held / 2)), points)
+        x = points_between(self, between or (0.0, far + self.held / 2), points)
         found = self._along(x, np.full(points, far))
         return Section(f"at a {second} distance of {far:g}", f"distance to the {first}", far, x, *found, best=0.0)
 

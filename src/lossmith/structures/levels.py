@@ -21,7 +21,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.outputs import needed
 from lossmith.core.parameter import Option, Vector
 from lossmith.core.rows import agree, prepare_rows
-from lossmith.core.section import Section
+from lossmith.core.section import Section, finite_place, points_between
 from lossmith.engines.hosts import REFERENCE, Host
 from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, plural
 from lossmith.structures.written import Written
@@ -195,8 +195,8 @@ class Levels(Written):
         self, value: float | None = None, points: int = 401, between: tuple[float, float] | None = None
     ) -> Section:
         """Return the loss when all levels predict the same number; ``value`` is the target."""
-        target = 0.0 if value is None else float(value)
-        x = np.linspace(*(between or (target - 4, target + 4)), points)
+        target = 0.0 if value is None else finite_place(self, "target", value)
+        x = points_between(self, between or (target - 4, target + 4), points)
         plain: Loss = self.replace(prediction="quantiles")
         same = np.repeat(x[:, None], len(self.levels), axis=1)
         found = plain.evaluate(np.full(points, target), same)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lossmith.core.domain import REAL
 from lossmith.core.inputs import Input
 from lossmith.core.loss import Loss
-from lossmith.core.section import Section
+from lossmith.core.section import Section, finite_place, points_between
 from lossmith.errors import DomainError, ParameterError
 
 Array = npt.NDArray[Any]
@@ -45,10 +45,11 @@ def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[fl
     drawn = loss.focus
     held = {item.name: item.middle for item in loss.inputs if item != drawn}
     if "y_true" in held:
-        held["y_true"] = _typical_target(loss, held) if y_true is None else float(y_true)
+        held["y_true"] = _typical_target(loss, held) if y_true is None else finite_place(loss, "target", y_true)
     elif y_true is not None:
         raise ParameterError(f"{loss} takes no target, so it is drawn at none; it takes {', '.join(held)}")
-    x = np.linspace(*(between or (_range(loss, held) if drawn.name == "y_pred" else drawn.typical)), points)
+    ends = between or (_range(loss, held) if drawn.name == "y_pred" else drawn.typical)
+    x = points_between(loss, ends, points)
     arguments: dict[str, Any] = {name: np.full(points, value) for name, value in held.items()}
     arguments[drawn.name] = x
     found = loss.evaluate(trusted=True, **arguments)
@@ -141,13 +142,13 @@ def _rounded_up(x: float) -> float:
 
 def _balanced(loss: Loss, held: Mapping[str, float], ends: tuple[float, float]) -> tuple[float, float]:
     """Return the ends with the steep side cut short, where it would make the other look flat."""
-    x = np.linspace(*ends, 801)
+    x = points_between(loss, ends, 801)
     losses = _along(loss, held, x, "losses")
     if not np.isfinite(losses).all():
         return ends
     rises = losses - losses.min()
     shown = x[rises <= _STEEPER * min(rises[0], rises[-1])]
-    return (float(shown[0]), float(shown[-1])) if shown.size else ends
+    return (float(shown[0]), float(shown[-1])) if shown.size > 1 else ends  # one where the loss falls to an end
 
 
 def _along(loss: Loss, held: Mapping[str, float], x: Array, output: str) -> Array:
@@ -201,8 +202,8 @@ def along_shares(loss: Loss, value: float | None, points: int, between: tuple[fl
     options = loss.options()
     of_logits = "q_kind" not in options
     changes = {name: options[name].choices[0] for name in ("p_kind", "q_kind") if name in options}
-    first = (_AT_LOGIT if of_logits else _AT) if value is None else float(value)
-    x = np.linspace(*(between or ((first - 6, first + 6) if of_logits else (0.001, 0.999))), points)
+    first = (_AT_LOGIT if of_logits else _AT) if value is None else finite_place(loss, "value", value)
+    x = points_between(loss, between or ((first - 6, first + 6) if of_logits else (0.001, 0.999)), points)
     ends = np.zeros(points) if of_logits else 1 - x
     p, q = (item.name for item in loss.inputs)
     second = 0.0 if of_logits else 1 - first
