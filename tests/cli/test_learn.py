@@ -153,6 +153,8 @@ def test_a_table_for_a_constant_and_for_labels(table: str) -> None:
         (("-l", "mse", "-d", "{table}", "-t", "z", "-f", "x"), "has no column 'z'"),
         (("-l", "mse", "-d", "{table}", "-t", "y", "-f", "word"), "holds text where numbers are needed"),
         (("-l", "mse", "-d", "{table}", "-t", "y", "-f", "same"), "is 1 in every row and tells nothing; leave it out"),
+        (("-l", "mse", "-d", "{table}", "-t", "y", "-f", "x", "-f", "y"), "column 'y' is the target, and cannot be a"),
+        (("-l", "mse", "-d", "{table}", "-t", "y", "-f", "x", "-f", "x"), "--feature names the column 'x' twice"),
         (("-l", "mse", "-d", "none.csv", "-t", "y", "-f", "x"), "no such file"),
         (("-l", "bce", "-d", "{table}", "-t", "y", "-f", "x"), "labels are 0 and 1"),
         (("-l", "mean_error", "--start", "constant"), "no best constant"),

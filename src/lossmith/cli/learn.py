@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -104,8 +105,13 @@ def _material(
         raise click.UsageError("--data needs --target COLUMN, the column that holds the truth")
     if model == "line" and not features:
         raise click.UsageError("a line needs --feature COLUMN, once or more; or ask for --model constant")
-    used = tuple(dict.fromkeys(features)) if model == "line" else ()
-    return _table(file, target, used, as_given)
+    if model == "constant":
+        return _table(file, target, (), as_given)
+    if target in features:
+        raise click.UsageError(f"column {target!r} is the target, and cannot be a feature of itself: leave it out")
+    if twice := next((name for name, count in Counter(features).items() if count > 1), None):
+        raise click.UsageError(f"--feature names the column {twice!r} twice: name it once")
+    return _table(file, target, features, as_given)
 
 
 def _table(file: str, target: str, features: tuple[str, ...], as_given: bool) -> Material:
