@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch._dynamo.testing
-from torch.autograd import functional
+from torch.autograd import forward_ad, functional
 
 import lossmith as lm
 import lossmith.torch as lt
@@ -82,6 +82,58 @@ def test_a_third_derivative_is_right_or_refused() -> None:
     (bend,) = torch.autograd.grad(slope.sum(), x, create_graph=True)
     with pytest.raises(lm.ProgramError, match="no third one"):
         bend.sum().backward()
+
+
+def tangent_by(value: torch.Tensor, cost: Cost) -> torch.Tensor:
+    """Return a tangent by dual tensors, which are neither wrapped nor ask for a gradient."""
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(cost(forward_ad.make_dual(value, ALONG))).tangent
+
+
+def through(place: int, *outer: Callable[..., Any]) -> Callable[[], Any]:
+    """Return a derivative by the target, of whichever orders, beside that by the input."""
+    cost = lt.SquaredError()
+    for function in outer[:-1]:
+        cost = function(cost)
+    return lambda: outer[-1](cost, argnums=place)(LOGITS, NUMBERS)
+
+
+def by_target(target: torch.Tensor) -> torch.Tensor:
+    return lt.SquaredError()(LOGITS, target)
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "forward": (lambda: torch.func.jvp(by_target, (NUMBERS,), (ALONG,)), "target"),
+    "both": (lambda: torch.func.jvp(lt.SquaredError(), (LOGITS, NUMBERS), (ALONG, ALONG)), "target"),
+    "jacfwd": (through(1, torch.func.jacfwd), "target"),
+    "backward of backward": (through(1, torch.func.grad, torch.func.jacrev), "target"),
+    "forward of backward": (through(1, torch.func.grad, torch.func.jacfwd), "target"),
+    "backward of forward": (through(1, torch.func.jacfwd, torch.func.jacrev), "target"),
+    "distributions": (
+        lambda: torch.func.jvp(
+            lambda p: lt.CategoricalCrossEntropy()(LOGITS, p), (LOGITS.softmax(1),), (torch.ones_like(LOGITS),)
+        ),
+        "target",
+    ),
+    "dual target": (lambda: tangent_by(NUMBERS, by_target), "target"),
+    "dual weight": (
+        lambda: tangent_by(NUMBERS, lambda weight: lt.SquaredError()(LOGITS, NUMBERS, weight=weight)),
+        "weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_what_has_no_derivative_says_so_at_every_level(case: tuple[Callable[[], Any], str]) -> None:
+    call, name = case
+    with pytest.raises(lm.KindError, match=rf"{name} requires a gradient.*pass {name}\.detach\(\)"):
+        call()
+
+
+def test_a_target_that_nobody_differentiates_by_is_let_through() -> None:
+    through(0, torch.func.grad, torch.func.jacrev)()
+    detached = torch.func.jacrev(torch.func.grad(lambda x: lt.SquaredError()(x, (2 * x).detach())))(LOGITS)
+    torch.testing.assert_close(detached.reshape(6, 6), torch.eye(6).double() / 3)
 
 
 def test_a_batch_of_another_length_compiles_nothing_again() -> None:

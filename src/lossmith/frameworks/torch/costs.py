@@ -213,7 +213,7 @@ def _plain(loss: Loss, label: str, value: Any) -> Any:
         return None if value is None else np.asarray(value)
     if not value.is_cpu:
         raise elsewhere(type(loss).__name__, label, value, torch.empty(0))
-    if value.requires_grad and torch.is_grad_enabled():
+    if (value.requires_grad and torch.is_grad_enabled()) or _has_tangent(value):
         raise no_gradient(type(loss).__name__, label)
     return array_of(value)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from torch.autograd import forward_ad
 
+from lossmith.core.words import spoken
 from lossmith.errors import KindError
 
 Tensor = Any
@@ -55,3 +57,42 @@ def elsewhere(owner: str, name: str, tensor: Tensor, other: Tensor, label: str =
 def no_gradient(owner: str, name: str) -> KindError:
     """Return the error for what wants a gradient and has none."""
     return KindError(f"{owner}: {name} requires a gradient, and the loss has none by it; pass {name}.detach()")
+
+
+class _Closed(torch.autograd.Function):
+    """What no derivative may reach, neither backward nor forward, however many levels of ``torch.func`` lie outside.
+
+    A level is asked when it differentiates: a tensor does not tell what those around it want.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(owner: str, name: str, tensor: Tensor) -> Tensor:
+        """Return the same."""
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what is to be said."""
+        ctx.said = inputs[:2]
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> NoReturn:
+        """Raise an error.
+
+        Raises:
+            KindError: for a derivative.
+        """
+        raise no_gradient(*ctx.said)
+
+    jvp = backward
+
+
+def closed(owner: str, name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor whose derivatives are refused where anybody asks for those that a tensor does not tell of."""
+    if torch.compiler.is_compiling() or not tensor.is_floating_point():
+        return tensor
+    if not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0:
+        return tensor
+    return _Closed.apply(owner, spoken(name), tensor)  # type: ignore[no-untyped-call]

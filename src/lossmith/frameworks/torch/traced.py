@@ -21,7 +21,7 @@ from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError
 from lossmith.frameworks.calls import aligned
 from lossmith.frameworks.torch.costs import kind_of
-from lossmith.frameworks.torch.refusals import elsewhere, no_gradient
+from lossmith.frameworks.torch.refusals import closed, elsewhere, no_gradient
 
 Tensor = Any
 
@@ -110,6 +110,8 @@ def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
             raise elsewhere(owner, item.name, tensor, given[first], first)
         if tensor.requires_grad and not item.predicted and torch.is_grad_enabled():
             raise no_gradient(owner, item.name)
+    refused = [item.name for item in loss.inputs if not item.predicted]
+    given = {**given, **{name: closed(owner, name, given[name]) for name in refused}}
     kind = kind_of(loss, [given[item.name] for item in loss.inputs])
     lined_up = zip(loss.inputs, aligned(loss, given, FUNCTIONS), strict=True)
     return [_index(tensor) if item.symbol in indices else tensor.to(kind) for item, tensor in lined_up]
