@@ -99,6 +99,15 @@ def groups_of_one(rank: int) -> object:
     return [int(state.count), float(distributed.backward_scale(state, group=own))]
 
 
+def sent(rank: int) -> object:
+    """Return costs by class weights that the first process sent, and by the others before."""
+    x, y = data(0)
+    criterion = lt.SparseCategoricalCrossEntropy(ignore_index=-100, class_weight=(1.0, 2.0 + rank, 3.0))
+    before = float(criterion(x[:, :CLASSES], y))
+    dist.broadcast(criterion.class_weight, 0)
+    return [before, float(criterion(x[:, :CLASSES], y))]
+
+
 def some() -> Any:
     """Return a state of two examples."""
     return CRITERION.state(torch.zeros(2, CLASSES), torch.zeros(2, dtype=torch.long))

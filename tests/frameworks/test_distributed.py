@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecat
 ROOT = Path(__file__).parents[2]
 
 
-TOGETHER = ("parallel", "sharded", "groups_of_one", "other_losses")
+TOGETHER = ("parallel", "sharded", "sent", "groups_of_one", "other_losses")
 Printed = dict[str, list[list[str]]]
 
 
@@ -77,7 +77,7 @@ def test_a_mean_of_means_is_found() -> None:
 def test_two_processes_train_what_one_does(on_two: Printed) -> None:
     costs, weights = whole()
     for rank, printed in enumerate(on_two[",".join(TOGETHER)]):
-        *trained, alone, told = printed
+        *trained, _, alone, told = printed
         assert ast.literal_eval(alone) == [2 + rank, 1 / (2 + rank)]
         for line in trained:
             found = ast.literal_eval(line)
@@ -85,6 +85,12 @@ def test_two_processes_train_what_one_does(on_two: Printed) -> None:
             close(found[1], weights)
         assert told.startswith("MergeError: processes hold states of different losses")
         assert f"Huber(delta={1 + rank})" in told
+
+
+def test_class_weights_that_one_process_sends_are_those_of_the_other(on_two: Printed) -> None:
+    one, other = [ast.literal_eval(printed[TOGETHER.index("sent")]) for printed in on_two[",".join(TOGETHER)]]
+    assert one[0] != other[0]
+    assert one[0] == one[1] == other[1]
 
 
 @pytest.mark.parametrize("case", processes.ALONE)

@@ -70,6 +70,94 @@ def test_what_is_written_into_a_buffer_holds() -> None:
         module(Z, Y)
 
 
+def by_data(vector: torch.Tensor, numbers: torch.Tensor) -> None:
+    vector.data.copy_(numbers)
+
+
+def by_other_data(vector: torch.Tensor, numbers: torch.Tensor) -> None:
+    vector.data = numbers.clone()
+
+
+def by_numpy(vector: torch.Tensor, numbers: torch.Tensor) -> None:
+    vector.numpy()[:] = numbers.numpy()
+
+
+@pytest.mark.parametrize("write", [by_data, by_other_data, by_numpy])
+def test_what_is_written_without_a_word_holds_too(write: Callable[[torch.Tensor, torch.Tensor], None]) -> None:
+    module, other = weighted(), WEIGHTS.flip(0)
+    for numbers in (other, WEIGHTS, other):
+        write(module.class_weight, numbers)
+        assert says(module, numbers)
+    write(module.class_weight, WEIGHTS)
+    assert says(module.float(), WEIGHTS)
+
+
+def test_what_is_written_into_a_module_of_inference_holds() -> None:
+    with torch.inference_mode():
+        module = weighted()
+        module.class_weight[0] = 7
+        assert says(module, torch.tensor([7, 2, 0.1], dtype=torch.float64))
+
+
+def test_class_weights_may_be_given_later_and_taken_away() -> None:
+    torch.compiler.reset()
+    module = lt.SparseCategoricalCrossEntropy()
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    assert module.class_weight is None
+    for weights in (WEIGHTS, None, WEIGHTS.flip(0)):
+        module.class_weight = weights
+        right = torch.nn.CrossEntropyLoss(weights)(Z, Y)
+        for found in (module(Z, Y), compiled(Z, Y)):
+            torch.testing.assert_close(found, right)
+    del module.class_weight
+    for found in (module(Z, Y), compiled(Z, Y)):
+        torch.testing.assert_close(found, torch.nn.CrossEntropyLoss()(Z, Y))
+    whole = lt.module(
+        lm.SparseCategoricalCrossEntropy(class_axis=1)
+        + lm.SparseCategoricalCrossEntropy(class_axis=1, label_smoothing=0.1)
+    )
+    whole.class_weight = WEIGHTS
+    assert all(term.values["class_weight"] == tuple(WEIGHTS.tolist()) for _, term in whole.loss.parts)
+
+
+@pytest.mark.parametrize("given", [None, WEIGHTS])
+def test_class_weights_that_are_none_leave_the_others(given: torch.Tensor | None) -> None:
+    module = weighted(given)
+    for bad, error, text in (
+        (torch.nn.Parameter(WEIGHTS), lm.KindError, "pass class_weight.detach()"),
+        (WEIGHTS.clone().requires_grad_(), lm.KindError, "pass class_weight.detach()"),
+        (WEIGHTS.to("meta"), lm.KindError, "which has no numbers"),
+        (-WEIGHTS, lm.ParameterError, "class_weight[0] is -1"),
+    ):
+        with pytest.raises(error) as caught:
+            module.class_weight = bad
+        assert text in str(caught.value)
+        torch.testing.assert_close(module(Z, Y), torch.nn.CrossEntropyLoss(given)(Z, Y))
+    learning = weighted()
+    learning.class_weight.requires_grad_()
+    with pytest.raises(lm.KindError, match="class_weight requires a gradient"):
+        learning(Z, Y)
+
+
+def test_a_module_that_stays_where_it_is_keeps_its_buffers() -> None:
+    module = weighted()
+    vector, counter = module.class_weight, module.invalid
+    assert module.share_memory().class_weight.is_shared()
+    for same in (module.cpu(), module.half(), module.to_empty(device="cpu")):
+        assert same.class_weight is vector
+        assert same.invalid is counter
+
+
+def test_a_module_made_without_memory_counts_from_nothing() -> None:
+    with torch.device("meta"):
+        module = lt.Huber()
+    assert module.invalid.is_meta
+    made = iter([torch.tensor(7)])  # what memory holds that nobody wrote to
+    module._apply(lambda x: next(made))
+    assert int(module.invalid) == 0
+    module.check()
+
+
 def test_a_sum_has_the_vectors_of_its_terms() -> None:
     def terms(weights: tuple[float, ...], *priors: tuple[float, ...]) -> Loss:
         first, second = (lm.LogitAdjusted(prior=prior, class_weight=weights, class_axis=1) for prior in priors)

@@ -54,6 +54,7 @@ class LossModule(Holder):
         empty: what a cost of nothing is: ``zero`` (default), ``nan`` or ``error``.
     """
 
+    _counters = ("invalid",)
     invalid: Tensor
     """How many examples outside the domains traced calls met, whose values nobody could look at; see ``check``."""
 
@@ -199,7 +200,7 @@ class LossModule(Holder):
             if item.broadcast:
                 found[item.name] = spread(found[item.name], found[whole[0].name])
             check(type(self.loss).__name__, item.name, found[item.name], predicted=item.predicted)
-        return found, self._vectors(next(iter(found.values())).device) if self._marks else {}
+        return found, self._vectors(next(iter(found.values())).device) if self._numbers else {}
 
     def _of(self, arguments: Mapping[str, Tensor]) -> Loss:
         """Return the loss of what came: that of one row where there is no axis of examples."""

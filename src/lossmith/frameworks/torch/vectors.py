@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import parse
-from lossmith.errors import KindError
+from lossmith.errors import KindError, LossmithError
+from lossmith.frameworks.torch.costs import IN_MEMORY, array_of
 from lossmith.frameworks.torch.refusals import no_gradient
 from lossmith.structures.composite import COUNTING, Sum
 
 Tensor = Any
 Numbers = dict[str, tuple[float, ...] | None]
-"""Vectors of a loss by what their buffers are called; ``None`` where somebody took one away."""
+"""Vectors of a loss by what their buffers are called; ``None`` where it has none."""
+Mark = tuple[Tensor, bytes | int]
+Marks = dict[str, Mark]
+"""What buffers were when they were looked at."""
 
 
 class Holder(torch.nn.Module):
     """A module that holds a loss, with a buffer for each of its vectors.
 
-    The loss and its buffers say the same: what is written into a buffer, assigned to it or loaded from a
-    ``state_dict`` becomes that of the loss at the next call. Numbers keep their digits when a module is brought to
-    another type. In a sum of losses all terms have one ``class_weight``, as they must, and other vectors have the place
-    of their term in their name: ``prior_0``, ``prior_1``.
+    The loss and its buffers say the same: what is assigned to a buffer becomes that of the loss at once, what is
+    written into it or loaded from a ``state_dict`` at the next call. A vector that the loss could have is ``None``.
+    Numbers keep their digits when a module is brought to another type. In a sum of losses all terms have one
+    ``class_weight``, as they must, and other vectors have the place of their term in their name: ``prior_0``,
+    ``prior_1``.
     """
+
+    _counters: ClassVar[tuple[str, ...]] = ()
+    """Other buffers of whole numbers, which are 0 to begin with."""
 
     @property
     def loss(self) -> Loss:
@@ -36,36 +44,80 @@ class Holder(torch.nn.Module):
     @loss.setter
     def loss(self, loss: Loss | str) -> None:
         for name in self._numbers:
-            del self._buffers[name]
+            self._buffers.pop(name, None)
         self._hold(parse(loss))
         self._prepare()
 
     def _hold(self, loss: Loss) -> None:
         self._loss = self._template = loss  # equal terms become one, so the loss of the day may have fewer
-        vectors = _vectors_of(loss)
-        self._numbers: Numbers = {**vectors}
-        for name, numbers in vectors.items():
-            self.register_buffer(name, _tensor(numbers, torch.device("cpu")))
-        self._mark()
+        self._numbers: Numbers = {}
+        for name, numbers in (vectors := _vectors_of(loss)).items():
+            self.register_buffer(name, None if numbers is None else _tensor(numbers, torch.device("cpu")))
+        self._numbers = vectors
+        self._marks = self._now()
 
-    def _mark(self) -> None:
-        """Note what the buffers are now."""
-        self._marks = {name: _mark(self._buffers[name]) for name in self._numbers}
-
-    def _follow(self) -> None:
-        """Take over what came into the buffers: from a checkpoint, another process or a user.
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a vector of the loss is taken over at once, so that compiled calls see it too.
 
         Raises:
+            KindError: for a vector that shall be learned, or has no numbers.
+            ParameterError: for numbers that the loss cannot take; the vector stays what it was.
+        """
+        if name not in self.__dict__.get("_numbers", ()):
+            super().__setattr__(name, value)
+            return
+        if isinstance(value, torch.nn.Parameter):
+            raise no_gradient(type(self.loss).__name__, name)
+        value_of(type(self.loss).__name__, name, value)  # which refuses what has no numbers
+        before = self._buffers.get(name)
+        self.register_buffer(name, value)
+        try:
+            self._follow()
+        except LossmithError:
+            self._buffers[name] = before
+            raise
+
+    def __delattr__(self, name: str) -> None:
+        """Take an attribute away; without a vector, the loss has none."""
+        super().__delattr__(name)
+        if name in self._numbers:
+            self._follow()
+
+    def _now(self) -> Marks:
+        """Return what the buffers are that there are."""
+        return {name: _mark(x) for name in self._numbers if (x := self._buffers.get(name)) is not None}
+
+    def _follow(self, *, surely: bool = False) -> None:
+        """Take over what came into the buffers: from a checkpoint, another process or a user.
+
+        Args:
+            surely: whether to look at numbers on other devices also where PyTorch tells of no change.
+
+        Raises:
+            KindError: for a buffer that wants a gradient.
             ParameterError: for numbers that the loss cannot take.
         """
-        now = {name: _mark(self._buffers[name]) for name in self._marks}
-        if all(a is b and n == m for (a, n), (b, m) in zip(now.values(), self._marks.values(), strict=True)):
+        now, marks = self._now(), self._marks
+        if (
+            not surely
+            and len(now) == len(marks)
+            and all(x is marks[name][0] and m == marks[name][1] for name, (x, m) in now.items())
+        ):
             return
-        numbers = {name: None if x is None else tuple(x.tolist()) for name, (x, _) in now.items()}
+        numbers = {name: self._told(name) for name in self._numbers}
         if numbers != self._numbers:  # others write what is there
             self._loss, self._numbers = _with(self._template, numbers), numbers
             self._prepare()
         self._marks = now
+
+    def _told(self, name: str) -> tuple[float, ...] | None:
+        """Return the numbers of a buffer; on the device meta it has those from before."""
+        vector = self._buffers.get(name)
+        if vector is None:
+            return None
+        if vector.requires_grad:
+            raise no_gradient(type(self.loss).__name__, name)
+        return self._numbers[name] if vector.is_meta else tuple(vector.tolist())
 
     def _prepare(self) -> None:
         """Settle what depends on the loss alone; a subclass does."""
@@ -76,7 +128,7 @@ class Holder(torch.nn.Module):
         Raises:
             KindError: for one that somebody has brought to another device.
         """
-        found = {name: x for name in self._marks if (x := self._buffers[name]) is not None}
+        found = {name: x for name in self._numbers if (x := self._buffers.get(name)) is not None}
         for name, vector in found.items():
             if vector.device != device and vector.device.type != "cpu":
                 raise KindError(
@@ -86,29 +138,38 @@ class Holder(torch.nn.Module):
         return {name: vector.to(device) for name, vector in found.items()}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self._follow()
-        ours = {id(x) for x, _ in self._marks.values()}
-        super()._apply(lambda x: fn(x.float() if id(x) in ours else x), recurse)  # type: ignore[no-untyped-call]
-        for name, numbers in self._numbers.items():
-            if numbers is not None:
-                moved: Tensor = self._buffers[name]
-                self._buffers[name] = _tensor(numbers, moved.device)
-        self._mark()
+        self._follow(surely=True)
+        ours = {id(x): name for name in (*self._numbers, *self._counters) if (x := self._buffers[name]) is not None}
+        super()._apply(lambda x: self._brought(ours[id(x)], x, fn) if id(x) in ours else fn(x), recurse)  # type: ignore[no-untyped-call]
+        self._marks = self._now()
         return self
+
+    def _brought(self, name: str, x: Tensor, fn: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return a buffer where a function brings it: it keeps type and numbers, and is the same on the same device."""
+        try:
+            there = fn(x).device
+        except TypeError:  # not every device has float64
+            there = fn(x.float()).device
+        if there == x.device:
+            return x
+        if (numbers := self._numbers.get(name)) is not None:
+            return _tensor(numbers, there)
+        return torch.zeros_like(x, device=there) if x.is_meta else x.to(there)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
         self._follow()
 
 
-def _vectors_of(loss: Loss) -> dict[str, tuple[float, ...]]:
-    """Return the vectors of a loss by what their buffers are called."""
+def _vectors_of(loss: Loss) -> Numbers:
+    """Return the vectors of a loss by what their buffers are called, with those that it could have."""
     terms = [term for _, term in loss.parts] if isinstance(loss, Sum) else [loss]
-    found: dict[str, tuple[float, ...]] = {}
+    found: Numbers = {}
     for place, term in enumerate(terms):
         for name, item in term.declared().items():
-            if isinstance(item, Vector) and term.values[name] is not None:
-                found.setdefault(_label(loss, place, name), term.values[name])
+            if isinstance(item, Vector):
+                label = _label(loss, place, name)
+                found[label] = found.get(label) or term.values[name]
     return found
 
 
@@ -147,6 +208,11 @@ def _tensor(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
 
 
-def _mark(tensor: Tensor) -> tuple[Tensor, int]:
-    """Return a tensor and how often it was written to, where PyTorch tells."""
-    return tensor, -1 if tensor is None or tensor.is_inference() else tensor._version
+def _mark(tensor: Tensor) -> Mark:
+    """Return a tensor and what it holds, or on other devices how often it was written to, where PyTorch tells.
+
+    In memory not all that writes tells PyTorch so: messages of other processes and arrays of NumPy do not.
+    """
+    if tensor.is_cpu and type(tensor) in IN_MEMORY and not tensor.requires_grad:
+        return tensor, array_of(tensor).tobytes()
+    return tensor, -1 if tensor.is_inference() else tensor._version
