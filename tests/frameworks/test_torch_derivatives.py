@@ -136,6 +136,23 @@ def test_a_target_that_nobody_differentiates_by_is_let_through() -> None:
     torch.testing.assert_close(detached.reshape(6, 6), torch.eye(6).double() / 3)
 
 
+BESIDE = {"weight": torch.tensor([1.0, 2.0]), "mask": torch.tensor([True, False])}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_is_written_into_a_weight_or_mask_is_seen(name: str) -> None:
+    module, targets = lt.CategoricalCrossEntropy(), LOGITS.softmax(1)
+    for order in range(2):
+        for call in (module, lambda *given, **more: module.state(*given, **more).total):
+            x, written = LOGITS.clone().requires_grad_(), BESIDE[name].clone()
+            found = call(x, targets, **{name: written})
+            for _ in range(order):
+                found = torch.autograd.grad(found, x, create_graph=True)[0].pow(2).sum()
+            written.zero_()
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                torch.autograd.grad(found, x)
+
+
 def test_a_batch_of_another_length_compiles_nothing_again() -> None:
     torch.compiler.reset()
     counter, loss = torch._dynamo.testing.CompileCounter(), ONE_EACH["softmax"]

@@ -43,6 +43,7 @@ class Call:
         weight, mask, reduction, empty: as in ``Loss.cost``.
         wanted: the predicted inputs whose gradient is wanted.
         wide: whether the cost is float64, whatever comes in.
+        beside: the tensors whose memory ``weight`` and ``mask`` are, so that autograd sees what is written into them.
     """
 
     loss: Loss
@@ -53,6 +54,22 @@ class Call:
     empty: str
     wanted: Sequence[str]
     wide: bool = False
+    beside: Sequence[Tensor] = ()
+
+    def keep(self, ctx: Any, tensors: Sequence[Tensor]) -> None:
+        """Keep what derivatives need."""
+        ctx.call = self
+        ctx.save_for_backward(*tensors, *self.beside)
+        ctx.save_for_forward(*tensors)
+
+    def kept(self, ctx: Any) -> tuple[Tensor, ...]:
+        """Return the tensors, which nobody has written into since.
+
+        Raises:
+            RuntimeError: by PyTorch, where somebody has.
+        """
+        found: tuple[Tensor, ...] = ctx.saved_tensors[: len(self.inputs)]
+        return found
 
     def arguments(self, tensors: Sequence[Tensor]) -> dict[str, Array]:
         """Return the tensors as arrays, by argument."""
@@ -172,7 +189,8 @@ def cost(
     if any(item.broadcast for item in inputs):
         tensors = _one_each(inputs, tensors)
     weights, kept = _plain(loss, "weight", weight), _plain(loss, "mask", mask)
-    call = Call(loss, inputs, weights, kept, reduction, empty, wanted, wide)
+    beside = [x for x in (weight, mask) if isinstance(x, torch.Tensor)]
+    call = Call(loss, inputs, weights, kept, reduction, empty, wanted, wide, beside)
     return _apply(Cost, call, *tensors)
 
 
@@ -183,8 +201,8 @@ def _has_tangent(tensor: Tensor) -> bool:
 
 def sums(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Return the weighted sum of losses, which knows its derivatives, the sum of the weights, and what counts."""
+    total = cost(loss, given, weight, mask, "sum", "zero", wide=True)
     weights, kept = _plain(loss, "weight", weight), _plain(loss, "mask", mask)
-    total = cost(loss, given, weights, kept, "sum", "zero", wide=True)
     whole, count = extent(loss, {name: array_of(x) for name, x in given.items()}, weights, kept)
     return total, torch.tensor(whole, dtype=torch.float64), torch.tensor(count)
 
@@ -225,15 +243,14 @@ class Cost(torch.autograd.Function):
     def forward(ctx: Any, call: Call, *tensors: Tensor) -> Tensor:
         """Return the cost, and keep what derivatives need."""
         found, ctx.slopes = _computed(call, tensors)
-        ctx.call = call
-        ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
+        call.keep(ctx, tensors)
         return found
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients: the first time those that came with the cost."""
-        call, tensors = ctx.call, ctx.saved_tensors
+        call = ctx.call
+        tensors = call.kept(ctx)
         if torch.is_grad_enabled():  # they may be differentiated again
             found = [times(call.spread(g), slope) for slope in weighted(call, tensors)]
         else:
@@ -246,7 +263,7 @@ class Cost(torch.autograd.Function):
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
         """Return how the cost changes along tangents of its tensors."""
         call = ctx.call
-        return call.along(weighted(call, ctx.saved_tensors), tangents, whole=call.reduction != "none")
+        return call.along(weighted(call, call.kept(ctx)), tangents, whole=call.reduction != "none")
 
 
 def _computed(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -273,20 +290,19 @@ class Slopes(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         """Keep what second derivatives need."""
-        ctx.call, *tensors = inputs
-        ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
+        call, *tensors = inputs
+        call.keep(ctx, tensors)
 
     @staticmethod
     def backward(ctx: Any, *g: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the second derivatives along ``g``."""
-        return None, *ctx.call.places(_bend(ctx.call, ctx.saved_tensors, g))
+        return None, *ctx.call.places(_bend(ctx.call, ctx.call.kept(ctx), g))
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         """Return how the gradients change along tangents of the tensors."""
         by_name = dict(zip((item.name for item in ctx.call.inputs), tangents, strict=True))
-        found = _bend(ctx.call, ctx.saved_tensors, [by_name[name] for name in ctx.call.wanted])
+        found = _bend(ctx.call, ctx.call.kept(ctx), [by_name[name] for name in ctx.call.wanted])
         return tuple(found)
 
 
