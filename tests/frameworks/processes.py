@@ -18,6 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 import lossmith.torch as lt
@@ -106,6 +107,18 @@ def sent(rank: int) -> object:
     before = float(criterion(x[:, :CLASSES], y))
     dist.broadcast(criterion.class_weight, 0)
     return [before, float(criterion(x[:, :CLASSES], y))]
+
+
+def spread(rank: int) -> object:
+    """Return the cost of a tensor of which each process holds a half, and how many examples are invalid here."""
+    mesh, criterion = init_device_mesh("cpu", (2,)), lt.SquaredError()
+    x, y, bad = (
+        distribute_tensor(torch.tensor(given), mesh, [Shard(0)])
+        for given in ([0.0, 1.0, 2.0, 3.0], [0.0] * 4, [1.0, 1.0, 1.0, torch.nan])
+    )
+    cost = float(criterion(x, y).full_tensor())
+    criterion(bad, y)
+    return [cost, int(criterion.invalid)]
 
 
 def some() -> Any:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecat
 ROOT = Path(__file__).parents[2]
 
 
-TOGETHER = ("parallel", "sharded", "sent", "groups_of_one", "other_losses")
+TOGETHER = ("parallel", "sharded", "sent", "spread", "groups_of_one", "other_losses")
 Printed = dict[str, list[list[str]]]
 
 
@@ -77,7 +77,7 @@ def test_a_mean_of_means_is_found() -> None:
 def test_two_processes_train_what_one_does(on_two: Printed) -> None:
     costs, weights = whole()
     for rank, printed in enumerate(on_two[",".join(TOGETHER)]):
-        *trained, _, alone, told = printed
+        *trained, _, _, alone, told = printed
         assert ast.literal_eval(alone) == [2 + rank, 1 / (2 + rank)]
         for line in trained:
             found = ast.literal_eval(line)
@@ -91,6 +91,11 @@ def test_class_weights_that_one_process_sends_are_those_of_the_other(on_two: Pri
     one, other = [ast.literal_eval(printed[TOGETHER.index("sent")]) for printed in on_two[",".join(TOGETHER)]]
     assert one[0] != other[0]
     assert one[0] == one[1] == other[1]
+
+
+def test_a_tensor_of_several_processes_has_a_cost_and_each_counts_its_share(on_two: Printed) -> None:
+    found = [ast.literal_eval(printed[TOGETHER.index("spread")]) for printed in on_two[",".join(TOGETHER)]]
+    assert found == [[3.5, 0], [3.5, 1]]
 
 
 @pytest.mark.parametrize("case", processes.ALONE)

@@ -92,7 +92,7 @@ class LossModule(Holder):
         """
         if self._marks:
             self._keep_up()
-        if weight is None and mask is None and not torch.compiler.is_compiling() and not _is_recorded():
+        if weight is None and mask is None and not (torch.compiler.is_compiling() or _is_recorded() or _modes()):
             plain = self._plain(given, named)
             if plain is not None:
                 return plain
@@ -118,15 +118,24 @@ class LossModule(Holder):
         reduction, below = self._divided(loss, arguments)
         if self._is_traced(arguments.values()):
             found = traced.sums(loss, arguments, weight, mask, vectors)
-            if not torch._C._are_functorch_transforms_active() and not found.invalid.is_meta:
-                # Functions of torch.func may change nothing. A module without parameters is seldom moved itself.
-                if self.invalid.device != found.invalid.device:
-                    self.invalid = self.invalid.to(found.invalid.device)
-                self.invalid.add_(found.invalid)
+            self._count(found.invalid)
             cost = found.reduced(reduction, self.empty)
         else:
             cost = costs.cost(loss, arguments, weight, mask, reduction, self.empty)
         return cost if below == 1 else cost / below
+
+    def _count(self, invalid: Tensor) -> None:
+        """Count invalid examples, but not where nothing may be changed, nor what is no number yet."""
+        if torch._C._are_functorch_transforms_active() or invalid.is_meta:
+            return
+        if not torch.compiler.is_compiling():
+            if hasattr(invalid, "to_local"):  # of a tensor that several processes hold, each counts its share
+                invalid = invalid.to_local()
+            if type(invalid) not in costs.IN_MEMORY or _is_proxied():
+                return
+        if self.invalid.device != invalid.device:  # a module without parameters is seldom moved itself
+            self.invalid = self.invalid.to(invalid.device)
+        self.invalid.add_(invalid)
 
     def state(self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor) -> State:
         """Return the sums behind the cost, which add up over batches, accumulation steps and processes.
@@ -187,7 +196,9 @@ class LossModule(Holder):
         return ", ".join(part for part in (shown, f"reduction={self.reduction!r}", empty) if part)
 
     def _keep_up(self) -> None:
-        if self._marks and not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active():
+        if self._marks and not (
+            torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or _modes()
+        ):
             self._follow()
 
     def _bind(
@@ -223,7 +234,9 @@ class LossModule(Holder):
         return ("sum", shape[0]) if shape[0] else ("count_mean", 1)  # which says what nothing is
 
     def _is_traced(self, given: Any) -> bool:
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or _is_recorded():
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return True
+        if _is_recorded() or _is_proxied():
             return True
         return any(type(x) not in costs.IN_MEMORY or not x.is_cpu for x in given)
 
@@ -238,6 +251,14 @@ def _in_words(compute: Callable[..., Any], *given: Any) -> Any:
 
 _is_recorded: Callable[[], bool] = torch._C._is_tracing
 """Tells whether ``torch.jit.trace`` records what is done, which would keep what was looked at as a constant."""
+_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+"""Tells how many modes of PyTorch look at operations."""
+
+
+def _is_proxied() -> bool:
+    """Return whether one of them records operations, as that of ``make_fx`` does."""
+    return bool(_modes()) and torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
+
 
 _SETTLED = ("_lead", "_order", "_places", "_quick", "_row")
 

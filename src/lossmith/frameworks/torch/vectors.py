@@ -18,9 +18,8 @@ from lossmith.structures.composite import COUNTING, Sum
 Tensor = Any
 Numbers = dict[str, tuple[float, ...] | None]
 """Vectors of a loss by what their buffers are called; ``None`` where it has none."""
-Mark = tuple[Tensor, bytes | int]
-Marks = dict[str, Mark]
-"""What buffers were when they were looked at."""
+Marks = dict[str, tuple[Tensor, bytes | int]]
+"""Buffers, and what they held when they were looked at."""
 
 
 class Holder(torch.nn.Module):
@@ -72,7 +71,7 @@ class Holder(torch.nn.Module):
         before = self._buffers.get(name)
         self.register_buffer(name, value)
         try:
-            self._follow()
+            self._follow(surely=True)
         except LossmithError:
             self._buffers[name] = before
             raise
@@ -85,25 +84,23 @@ class Holder(torch.nn.Module):
 
     def _now(self) -> Marks:
         """Return what the buffers are that there are."""
-        return {name: _mark(x) for name in self._numbers if (x := self._buffers.get(name)) is not None}
+        return {name: (x, _held(x)) for name in self._numbers if (x := self._buffers.get(name)) is not None}
 
     def _follow(self, *, surely: bool = False) -> None:
         """Take over what came into the buffers: from a checkpoint, another process or a user.
 
         Args:
-            surely: whether to look at numbers on other devices also where PyTorch tells of no change.
+            surely: whether to look at all numbers, also on other devices where PyTorch tells of no change.
 
         Raises:
             KindError: for a buffer that wants a gradient.
             ParameterError: for numbers that the loss cannot take.
         """
-        now, marks = self._now(), self._marks
-        if (
-            not surely
-            and len(now) == len(marks)
-            and all(x is marks[name][0] and m == marks[name][1] for name, (x, m) in now.items())
+        if not surely and all(
+            self._buffers.get(name) is x and _held(x) == held for name, (x, held) in self._marks.items()
         ):
             return
+        now = self._now()
         numbers = {name: self._told(name) for name in self._numbers}
         if numbers != self._numbers:  # others write what is there
             self._loss, self._numbers = _with(self._template, numbers), numbers
@@ -111,13 +108,13 @@ class Holder(torch.nn.Module):
         self._marks = now
 
     def _told(self, name: str) -> tuple[float, ...] | None:
-        """Return the numbers of a buffer; on the device meta it has those from before."""
+        """Return the numbers of a buffer; where it has none, those from before."""
         vector = self._buffers.get(name)
         if vector is None:
             return None
         if vector.requires_grad:
             raise no_gradient(type(self.loss).__name__, name)
-        return self._numbers[name] if vector.is_meta else tuple(vector.tolist())
+        return tuple(vector.tolist()) if _has_numbers(vector) else self._numbers[name]
 
     def _prepare(self) -> None:
         """Settle what depends on the loss alone; a subclass does."""
@@ -208,11 +205,16 @@ def _tensor(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
 
 
-def _mark(tensor: Tensor) -> Mark:
-    """Return a tensor and what it holds, or on other devices how often it was written to, where PyTorch tells.
+def _has_numbers(tensor: Tensor) -> bool:
+    """Return whether a tensor holds numbers and nothing stands between them and who reads them."""
+    return type(tensor) in IN_MEMORY and not tensor.is_meta and not torch._C._len_torch_dispatch_stack()
+
+
+def _held(tensor: Tensor) -> bytes | int:
+    """Return what a tensor holds, or on other devices how often it was written to, where PyTorch tells.
 
     In memory not all that writes tells PyTorch so: messages of other processes and arrays of NumPy do not.
     """
-    if tensor.is_cpu and type(tensor) in IN_MEMORY and not tensor.requires_grad:
-        return tensor, array_of(tensor).tobytes()
-    return tensor, -1 if tensor.is_inference() else tensor._version
+    if tensor.is_cpu and not tensor.requires_grad and _has_numbers(tensor):
+        return array_of(tensor).tobytes()
+    return -1 if tensor.is_inference() else tensor._version
