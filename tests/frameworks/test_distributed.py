@@ -125,6 +125,17 @@ def test_nothing_that_counts_has_no_gradient() -> None:
         state.cost(empty="error")
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_gradients_of_many_examples_keep_their_digits(shape: tuple[int, ...], kind: torch.dtype) -> None:
+    state = lt.AbsoluteError().state(torch.zeros(1), torch.ones(1), weight=torch.tensor([4e7]))
+    learned = torch.zeros(shape, dtype=kind, requires_grad=True)
+    learned.grad = gradient = torch.full(shape, 30000.0, dtype=kind)
+    distributed.scale_gradients([learned], state)
+    assert learned.grad is gradient
+    torch.testing.assert_close(gradient, torch.full(shape, 30000 / 4e7).to(kind))
+
+
 def test_states_that_do_not_belong_together() -> None:
     state = lt.Huber().state(torch.zeros(1), torch.ones(1))
     with pytest.raises(lm.MergeError, match="Huber"):

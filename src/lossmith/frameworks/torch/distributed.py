@@ -89,7 +89,15 @@ def scale_gradients(
     with torch.no_grad():
         for parameter in parameters:
             if parameter.grad is not None:
-                parameter.grad.mul_(factor.to(parameter.grad.device, parameter.grad.dtype))
+                _scale(parameter.grad, factor)
+
+
+def _scale(gradient: Tensor, factor: Tensor) -> None:
+    """Multiply a gradient in place; in half precision, a factor of many examples would be 0."""
+    wide = torch.promote_types(gradient.dtype, torch.float32)
+    scaled = gradient.to(wide).mul_(factor.to(gradient.device, wide))
+    if scaled is not gradient:
+        gradient.copy_(scaled)
 
 
 def _checked(state: Any) -> State:
