@@ -41,6 +41,12 @@ def test_another_loss_may_be_assigned() -> None:
     module.loss = "huber(delta=2)"
     torch.testing.assert_close(module(X, Y), lt.Huber(2.0)(X, Y))
     assert not module.state_dict()
+    divergence = lt.KLDivergence(reduction="batchmean")
+    with pytest.raises(lm.ParameterError, match="'batchmean'"):
+        divergence.loss = "huber"
+    assert divergence.loss == lm.KLDivergence(class_axis=1)
+    divergence.loss = "jensen_shannon"
+    assert divergence.reduction == "batchmean"
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -71,7 +77,9 @@ WORDS = torch.tensor([0.5, 0.25, 0.25]).expand(2, 1, 3)
 SAID: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lt.mse, AttributeError, "It is called 'SquaredError' here."),
     (lambda: lt.huber, AttributeError, "It is called 'Huber' here."),
-    (lambda: lt.NLLLoss, AttributeError, "It takes the exp of what that takes as y_pred. Predictions are log-prob"),
+    (lambda: lt.NLLLoss, AttributeError, "It takes the exp of what that takes as input. Predictions are log-prob"),
+    (lambda: lt.GaussianNLLLoss, AttributeError, "is called GaussianNLL() here. It takes input=, target=, variance=."),
+    (lambda: lt.TripletMarginLoss, AttributeError, "It takes anchor=, positive=, negative=."),
     (lambda: lt.Triplet(swap=True), lm.ParameterError, "The negative is compared with the anchor alone."),
     (lambda: lt.Triplet(p=2), lm.ParameterError, "Say distance='euclidean', which is the default and p=2"),
     (lambda: lt.Triplet(eps=0), lm.ParameterError, "embeddings that coincide have a distance of 0"),

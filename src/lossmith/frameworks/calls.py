@@ -24,6 +24,8 @@ Array = Any
 TORCH: Words = {"y_pred": "input", "y_true": "target"}
 JAX: Words = {"y_pred": "predictions", "y_true": "targets"}
 
+NO_WORDS: Words = {}
+
 PAIR = ("y_pred", "y_true")
 
 
@@ -151,15 +153,18 @@ def called(loss: Loss, owner: str) -> str:
     return f"{owner}({', '.join(chosen)})"
 
 
-def instead(peer: str, name: str, label: Callable[[type[Loss]], str] = lambda cls: cls.__name__) -> str:
+def instead(
+    peer: str, name: str, label: Callable[[type[Loss]], str] = lambda cls: cls.__name__, words: Words = NO_WORDS
+) -> str:
     """Return what to write in the place of a name that a face does not have.
 
     Args:
         peer: the library, which may have a loss of that name.
         name: what somebody asks for: that, another name of a loss, or a misspelt one.
         label: what makes a loss here, by its class.
+        words: what the face calls inputs.
     """
-    if said := _theirs(peer, name, label):
+    if said := _theirs(peer, name, label, words):
         return said
     try:
         return f" It is called {label(loss_class(name))!r} here."
@@ -167,7 +172,7 @@ def instead(peer: str, name: str, label: Callable[[type[Loss]], str] = lambda cl
         return did_you_mean(name, [label(loss_class(known)) for known in names()])
 
 
-def _theirs(peer: str, name: str, label: Callable[[type[Loss]], str]) -> str:
+def _theirs(peer: str, name: str, label: Callable[[type[Loss]], str], words: Words) -> str:
     """Return what to say of a peer's name for a loss, in the words of the table of peers, or nothing if it has none."""
     table = tomllib.loads(resources.files("lossmith").joinpath(f"peers/{peer}.toml").read_text(encoding="utf-8"))
     for row in table["loss"]:
@@ -176,9 +181,9 @@ def _theirs(peer: str, name: str, label: Callable[[type[Loss]], str]) -> str:
             differs = f", and is {factor} times as large" if factor != 1 else ""
             said = f" That of {table['peer']} is called {called(loss, label(type(loss)))} here{differs}."
             if "arguments" in row:  # it takes something else than a target and a prediction
-                said += f" It takes {', '.join(f'{item.name}=' for item in loss.inputs)}."
+                said += f" It takes {', '.join(f'{word}=' for word in in_words(loss, words))}."
             for key, function in row.get("takes", {}).items():
-                said += f" It takes the {function} of what that takes as {key}."
+                said += f" It takes the {function} of what that takes as {words.get(key, key)}."
             return f"{said} {row['note']}" if "note" in row and row.keys() & {"arguments", "takes"} else said
     absent = (why for full, why in table["absent"].items() if full.rpartition(".")[2] == name)
     return "".join(f" That of {table['peer']} has no counterpart here ({why})." for why in absent)

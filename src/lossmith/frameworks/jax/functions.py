@@ -116,7 +116,7 @@ def function(name: str) -> Callable[..., Array]:
     """
     if name not in names():
         raise AttributeError(
-            f"module {HOME!r} has no attribute {name!r}.{instead('optax', name, lambda cls: cls.name)}"
+            f"module {HOME!r} has no attribute {name!r}.{instead('optax', name, lambda cls: cls.name, JAX)}"
         )
     cls = loss_class(name)
     inputs, declared = in_words(cls(), JAX).keys() | JAX.values() | _OPTAX.keys(), cls.declared()

@@ -72,8 +72,11 @@ class LossModule(Holder):
 
     @reduction.setter
     def reduction(self, name: str) -> None:
-        self._reduction = name if name == BATCH_MEAN and compares(self.loss) else check_reduction(name)
+        self._reduction = _checked(self.loss, name)
         self._prepare()
+
+    def _accept(self, loss: Loss) -> None:
+        _checked(loss, self.reduction)
 
     def forward(
         self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor
@@ -241,6 +244,11 @@ class LossModule(Holder):
         return any(type(x) not in costs.IN_MEMORY or not x.is_cpu for x in given)
 
 
+def _checked(loss: Loss, reduction: str) -> str:
+    """Return a reduction, if a loss has it."""
+    return reduction if reduction == BATCH_MEAN and compares(loss) else check_reduction(reduction)
+
+
 def _in_words(compute: Callable[..., Any], *given: Any) -> Any:
     """Return a result, or let errors and warnings speak PyTorch's words, unless somebody traces, who knows none."""
     if torch.compiler.is_compiling():
@@ -271,7 +279,7 @@ def module_class(name: str) -> type[LossModule]:
         AttributeError: when no loss has this name.
     """
     if name not in every_name():
-        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{instead('torch', name)}")
+        raise AttributeError(f"module {HOME!r} has no attribute {name!r}.{instead('torch', name, words=TORCH)}")
     cls = loss_class(name)
     changed = {"class_axis": 1} if "class_axis" in cls.declared() else {}
 

@@ -42,10 +42,14 @@ class Holder(torch.nn.Module):
 
     @loss.setter
     def loss(self, loss: Loss | str) -> None:
+        self._accept(other := parse(loss))
         for name in self._numbers:
             self._buffers.pop(name, None)
-        self._hold(parse(loss))
+        self._hold(other)
         self._prepare()
+
+    def _accept(self, loss: Loss) -> None:
+        """Raise an error where another loss does not fit; a subclass does."""
 
     def _hold(self, loss: Loss) -> None:
         self._loss = self._template = loss  # equal terms become one, so the loss of the day may have fewer
