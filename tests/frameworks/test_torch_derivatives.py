@@ -77,6 +77,8 @@ def test_a_third_derivative_is_right_or_refused() -> None:
     torch.testing.assert_close(third(PAIRS["classes"][1]), third(PAIRS["classes"][0]))
     with pytest.raises(lm.ProgramError, match="no third one"):
         third(lambda x: lt.LogCosh()(x, NUMBERS))
+    with pytest.raises(lm.ProgramError, match="no third one"):
+        torch.func.jacfwd(torch.func.jacfwd(torch.func.jacfwd(lambda x: lt.LogCosh()(x, NUMBERS))))(LOGITS)
     x = LOGITS.clone().requires_grad_()
     (slope,) = torch.autograd.grad(lt.LogCosh()(x, NUMBERS), x, create_graph=True)
     (bend,) = torch.autograd.grad(slope.sum(), x, create_graph=True)

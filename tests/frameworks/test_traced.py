@@ -193,7 +193,13 @@ def test_functions_of_torch_func(loss: Loss) -> None:
     arrays = {key: x.numpy() for key, x in given.items()}
     blocks = loss.hessian(**arrays, kind="full")
     blocks = blocks[name, name] if isinstance(blocks, dict) else blocks
-    for second in (torch.func.hessian(cost), torch.func.jacrev(torch.func.grad(cost))):
+    forward, backward = torch.func.jacfwd, torch.func.jacrev
+    for second in (
+        forward(backward(cost)),
+        backward(torch.func.grad(cost)),
+        forward(forward(cost)),
+        backward(forward(cost)),
+    ):
         full = second(given[name]).numpy()
         assert apart([full[row, :, row] for row in range(3)], blocks) <= ULPS
         assert np.count_nonzero(full[0, :, 1]) == 0

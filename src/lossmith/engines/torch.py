@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
+from torch.autograd import forward_ad
 
 from lossmith.engines.arrays import Arrays, Formula
 from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
@@ -69,6 +71,16 @@ def _plain(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
     return found.view_as(found) if any(found is x for x in inputs) else found  # what autograd keeps it cannot return
 
 
+@contextmanager
+def _forward(ctx: Any) -> Iterator[list[Tensor]]:
+    """Give what was kept without its tangents, where outer levels differentiate forward too.
+
+    PyTorch lets nobody do so within a ``jvp``, which would make forward derivatives of forward derivatives 0.
+    """
+    with forward_ad._set_fwd_grad_enabled(True):
+        yield [forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors]  # type: ignore[no-untyped-call]
+
+
 class _Evaluated(torch.autograd.Function):
     """An output of a formula, whose derivatives are outputs of it too, forward as well, and for many calls at once."""
 
@@ -98,12 +110,13 @@ class _Evaluated(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         """Return how the output changes along tangents of the inputs."""
-        total = torch.zeros_like(ctx.saved_tensors[0])
-        for place, tangent in enumerate(tangents[2:]):
-            name = None if tangent is None else ctx.formula.derivative(ctx.name, place)
-            if name is not None:
-                total = total + times(tangent, _evaluate(ctx.formula, name, *ctx.saved_tensors))
-        return total
+        with _forward(ctx) as tensors:
+            total = torch.zeros_like(tensors[0])
+            for place, tangent in enumerate(tangents[2:]):
+                name = None if tangent is None else ctx.formula.derivative(ctx.name, place)
+                if name is not None:
+                    total = total + times(tangent, _evaluate(ctx.formula, name, *tensors))
+            return total
 
 
 def _evaluate(formula: Formula, output: str, *inputs: Tensor) -> Tensor:
@@ -137,9 +150,9 @@ class _Bound(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, _: None, tangent: Tensor, *others: None) -> tuple[Tensor, ...]:
         """Return how the results change along a tangent of the first array."""
-        arrays, found = ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
-        changes: tuple[Tensor, ...] = ctx.rule.push(FUNCTIONS, arrays, found, tangent)
-        return changes
+        with _forward(ctx) as kept:
+            changes: tuple[Tensor, ...] = ctx.rule.push(FUNCTIONS, kept[: ctx.given], kept[ctx.given :], tangent)
+            return changes
 
 
 def _bound(rule: Rule, *arrays: Tensor) -> tuple[Tensor, ...]:
@@ -206,11 +219,11 @@ class _Losses(_Compiled):
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
         """Return how the losses change along tangents of the inputs."""
-        loss = ctx.loss
-        found = _gradients(DIFFERENTIABLE, loss, ctx.saved_tensors, [tangent is not None for tangent in tangents])
-        terms = [times(tangent, slope) for tangent, slope in zip(tangents, found, strict=True) if slope is not None]
-        total = torch.stack(terms).sum(0)
-        return total if loss.row_axis is None else total.sum(-1)
+        with _forward(ctx) as tensors:
+            found = _gradients(DIFFERENTIABLE, ctx.loss, tensors, [tangent is not None for tangent in tangents])
+            terms = [times(tangent, slope) for tangent, slope in zip(tangents, found, strict=True) if slope is not None]
+            total = torch.stack(terms).sum(0)
+            return total if ctx.loss.row_axis is None else total.sum(-1)
 
 
 def _gradients(host: Tracing, loss: Any, inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
