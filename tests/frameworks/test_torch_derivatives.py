@@ -155,6 +155,29 @@ def test_what_is_written_into_a_weight_or_mask_is_seen(name: str) -> None:
                 torch.autograd.grad(found, x)
 
 
+NESTED: dict[str, Callable[[Cost], Cost]] = {
+    "second": lambda cost: torch.func.jacrev(torch.func.grad(cost)),
+    "hessian": torch.func.hessian,
+    "of each": lambda cost: torch.func.vmap(torch.func.grad(lambda row: cost(row.expand(2, 3)))),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler asks for it
+@pytest.mark.parametrize("way", NESTED.values(), ids=NESTED)
+def test_levels_that_no_graph_takes_run_without_one(way: Callable[[Cost], Cost]) -> None:
+    torch.compiler.reset()
+    module, theirs = lt.Huber(), PAIRS["huber"][0]
+
+    def ours(x: torch.Tensor) -> torch.Tensor:
+        return module(x, NUMBERS)
+
+    found = torch.compile(way(ours), backend="aot_eager")(LOGITS)
+    torch.testing.assert_close(found, way(theirs)(LOGITS))
+    torch.compiler.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="graph_break"):
+        torch.compile(way(ours), backend="aot_eager", fullgraph=True)(LOGITS)
+
+
 def test_a_batch_of_another_length_compiles_nothing_again() -> None:
     torch.compiler.reset()
     counter, loss = torch._dynamo.testing.CompileCounter(), ONE_EACH["softmax"]

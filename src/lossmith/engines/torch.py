@@ -176,8 +176,16 @@ def losses(loss: Any, *inputs: Tensor) -> Tensor:
         return _Losses.apply(loss, *inputs)  # type: ignore[no-untyped-call]
     # The compiler takes functions of autograd only where something is differentiated.
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+        if _levels() > 1:  # it takes one level, and by more than that derivatives would be 0
+            torch._dynamo.graph_break(msg="losses take one level of torch.func in a graph")
         return _Compiled.apply(loss, *inputs)  # type: ignore[no-untyped-call]
     return _Compiled.forward(loss, *inputs)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _levels() -> int:
+    """Return how many levels of ``torch.func`` are at work."""
+    return int(torch._C._functorch.maybe_current_level() or 0)
 
 
 class _Compiled(torch.autograd.Function):
