@@ -155,6 +155,16 @@ def test_a_proper_loss_gives_back_the_probability(text: str, what: str) -> None:
     assert (found.facts["what"], found.severity == "ok") == (what, what == "probability")
 
 
+def test_a_failed_search_is_no_word_about_best_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise lm.LossmithError("y_pred must be finite")
+
+    loss = lm.formula("(f - y)**2")
+    monkeypatch.setattr(type(loss), "context", fail)
+    found = lm.check(loss)["constant"]
+    assert (found.title, found.severity) == ("The best constant was not found", "note")
+
+
 def test_labels_that_nobody_declared_are_asked_for() -> None:
     undeclared = lm.check("log(1 + exp(-y*f))")["labels"]
     assert "product of y and f" in undeclared.evidence

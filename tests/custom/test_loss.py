@@ -144,6 +144,29 @@ def test_equal_declarations_are_one_class_that_is_let_go() -> None:
     assert not [declaration for declaration in _CLASSES if declaration.text == text]
 
 
+@pytest.mark.parametrize(
+    ("text", "target", "best"),
+    [
+        ("log(1 + exp(-y*f))", "{-1, 1}", np.log(2.0)),
+        ("log(1 + exp((3 - 2*y)*f))", "{1, 2}", np.log(2.0)),
+        ("max(1 - y*f, 0)", "{-1, 1}", 1.0),
+        ("(f - y)**2", "[-1, 1]", 1 / 3),
+    ],
+)
+def test_labels_may_be_any_two_numbers(text: str, target: str, best: float) -> None:
+    loss = lm.formula(text, target=target, task="binary")
+    low, high = loss.domains["y"].low, loss.domains["y"].high
+    assert loss.optimal_constant([low, high, high]) == pytest.approx(best, rel=1e-9)
+    assert (loss + loss).optimal_constant([low, high, high]) == pytest.approx(best, rel=1e-9)
+    assert not np.isnan(loss.best_prediction([low, high])).any()
+
+
+def test_targets_that_the_link_cannot_read_have_a_best_prediction_too() -> None:
+    found = lm.formula("(exp(f) - y)**2 + 1e-3*f**2", link="log").best_prediction([-1.0, 2.0])
+    assert np.isfinite(found).all()
+    assert found[1] == pytest.approx(np.log(2.0), abs=1e-3)
+
+
 def test_names_values_and_words() -> None:
     loss = lm.formula("k*(f - y)**2", parameters={"k": (2.0, "(0, inf)")}, name="my_loss")
     assert (str(loss), loss.name, loss.k) == ("MyLoss(k=2)", "my_loss", 2.0)  # type: ignore[attr-defined]

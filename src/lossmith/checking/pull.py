@@ -196,8 +196,11 @@ def constant(ground: Ground, found: Sequence[Sample]) -> Iterator[Finding]:
         y, w, what = sample.y, np.asarray(sample.w * len(sample.y)), f"simulated targets ({sample.name})"
     try:
         context = loss.context(y, w)
-    except (NoConstantError, LossmithError) as error:
+    except NoConstantError as error:
         yield Finding("constant", "note", "There is no best constant", f"{error}.")
+        return
+    except LossmithError as error:  # which says nothing of whether there is one
+        yield Finding("constant", "note", "The best constant was not found", f"The search for it ended: {error}.")
         return
     if context.constant is None or context.constant_cost is None:
         yield Finding(

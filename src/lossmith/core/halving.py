@@ -62,10 +62,11 @@ def searched(loss: Loss, y_true: Array, start: Array) -> Array:
     Args:
         loss: on raw predictions, of a target and a prediction.
         y_true: targets.
-        start: what to expect for each, which may be infinite.
+        start: what to expect for each, which may be infinite, or no number where a target is beyond the link.
     """
     targets, first, places = np.unique(y_true, return_index=True, return_inverse=True)
-    search = _Search(loss, targets, np.asarray(start).reshape(-1)[first])
+    known = np.asarray(start).reshape(-1)[first]
+    search = _Search(loss, targets, np.where(np.isnan(known), 0.0, known))
     parts = [search.part(slice(at, at + _AT_ONCE)).found() for at in range(0, targets.size, _AT_ONCE)]
     return np.concatenate(parts or [search.known])[places].reshape(np.shape(y_true))
 

@@ -38,6 +38,15 @@ class Link:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self._forward(np.asarray(prediction, dtype=float)))
 
+    def of_targets(self, y_true: npt.ArrayLike, low: float, high: float) -> npt.NDArray[Any]:
+        """Return the raw predictions to expect for targets between two ends, such as labels of -1 and 1.
+
+        A logit is of the share of the way that a target has gone from no to yes. What a link cannot read is NaN.
+        """
+        y = np.asarray(y_true, dtype=float)
+        between = self.name == "logistic" and np.isfinite(high - low)
+        return self.forward((y - low) / (high - low) if between else y)
+
     def inverse(self, raw: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the prediction that a raw prediction stands for."""
         with np.errstate(over="ignore", under="ignore"):

@@ -92,7 +92,7 @@ class Pointwise(Written):
 
     def best_prediction(self, y_true: npt.ArrayLike) -> Array:
         """Return the raw prediction with the least loss; see ``Loss.best_prediction``."""
-        found = super().best_prediction(y_true)
+        found = self.link.of_targets(y_true, self.target_domain.low, self.target_domain.high)
         if self.card.estimates != "not known" or not self.paired:
             return found
         if self.is_of_residuals:
@@ -367,7 +367,7 @@ class Binary(Pointwise):
     def best_prediction(self, y_true: npt.ArrayLike) -> Array:
         """Return the logit with the least loss: infinite for a certain label."""
         labels = np.asarray(y_true, dtype=float)
-        found = self.link.forward((labels + 1) / 2 if self.labels == "signed" else labels)
+        found = self.link.of_targets(labels, self.target_domain.low, self.target_domain.high)
         unsure = np.isfinite(found)
         if self.card.estimates != "probability" and unsure.any():
             # Other losses answer a soft label with another probability than its own.
