@@ -53,6 +53,13 @@ OWN = [
         prediction="(0.1, 4)",
         name="choices",
     ),
+    lm.formula(  # functions of numbers alone, some in derivatives only, and what they decide
+        "abs(f - y)/log(10) + 2**f*tanh(1) + log(1 + exp(f - y))/log(2) + hypot(f, y)**sqrt(6.25)"
+        " + where(log(2) < 1 and f < y, min(sqrt(9), 4), 4)*f + where(exp(1) < 1 or cosh(1) < 1, f, 2*f)",
+        target="(0.1, 4)",
+        prediction="(0.1, 4)",
+        name="numbers",
+    ),
     leaning(),
     odd_names(),
     0.5 * lm.Huber(delta=2) + lm.AbsoluteError() + 0.25 * lm.Huber(delta=0.5),

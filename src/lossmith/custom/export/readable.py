@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from lossmith.custom.export.helpers import EASY, HELPERS
 from lossmith.engines.facts import ranges
-from lossmith.program import Program, Value, derive, trace
+from lossmith.engines.numpy import IMPLEMENTATION
+from lossmith.program import TABLE, Program, Value, derive, trace
 from lossmith.program.trace import Graph, Symbol
 
 _SHAPED = ("bowl", "bowl_slope", "bowl_curvature")
@@ -18,7 +21,8 @@ def readable(program: Program, names: Sequence[str]) -> Program:
     """Return the part of a program that computes some outputs, without what only engines need.
 
     Conditions of ``valid`` tell where products with a winning zero are plain ones; the sign of a zero is not kept;
-    what states its own derivative is its value, and derivatives are those of the whole program.
+    what states its own derivative is its value, and derivatives are those of the whole program. What is made of numbers
+    alone is a number, since functions of libraries take arrays.
     """
     known = ranges(program, tame=True)
     graph = Graph(program.inputs, program.parameters)
@@ -44,8 +48,16 @@ def _counts(graph: Graph, symbol: Symbol) -> bool:
 def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
     if op in ("sloped", "hold"):
         return args[0]
-    if op == "alike":
-        return graph.apply("where", args)
+    if op in ("where", "alike"):
+        truth = _truth(graph, args[0])
+        return graph.apply("where", args) if truth is None else args[1 if truth else 2]
+    if op in ("both", "either"):
+        left, right = (_truth(graph, arg) for arg in args)  # what is decided as a whole decides where it is used
+        sure = op == "both"  # beside which the other side decides
+        return args[1] if left is sure else args[0] if right is sure else graph.apply(op, args)
+    value = _computed(graph, op, args)
+    if value is not None and TABLE[op].result == "real" and math.isfinite(value):
+        return graph.constant(value)
     if op == "sub" and graph.known(args[1]) == 0:
         return args[0]
     last = graph.known(args[-1])
@@ -54,8 +66,6 @@ def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
         return graph.lift(easy(graph.ops, args[0]))
     if last and op in _SHAPED:
         return graph.lift(HELPERS[op](graph.ops, args[0], last))
-    if op == "log" and graph.known(args[0]) == 1:
-        return graph.constant(0.0)
     inner = [_negated(graph, arg) for arg in args]
     if op == "add" and inner[1] is not None:
         return graph.apply("sub", (args[0], inner[1]))
@@ -70,6 +80,26 @@ def _step(graph: Graph, op: str, args: Sequence[Symbol]) -> Symbol:
     if op in ("mul", "div") and inner[1] is not None:
         return graph.apply("neg", (_step(graph, op, (args[0], inner[1])),))
     return graph.apply(op, args)
+
+
+def _computed(graph: Graph, op: str, args: Sequence[Symbol]) -> float | None:
+    """Return what an instruction gives for numbers, nothing where an argument is none."""
+    given = [graph.known(arg) for arg in args]
+    if None in given:
+        return None
+    with np.errstate(all="ignore"):
+        return float(IMPLEMENTATION[op](*(np.asarray(number, dtype=np.float64) for number in given)))
+
+
+def _truth(graph: Graph, condition: Symbol) -> bool | None:
+    """Return whether a condition holds that numbers alone decide, nothing of others."""
+    op, args = graph.node(condition.number)
+    symbols = [Symbol(graph, arg) for arg in args]
+    if op in ("both", "either"):
+        sides, decides = [_truth(graph, symbol) for symbol in symbols], op == "either"
+        return decides if decides in sides else None if None in sides else not decides
+    value = _computed(graph, op, symbols)
+    return None if value is None else bool(value)
 
 
 def _negated(graph: Graph, symbol: Symbol) -> Symbol | None:
