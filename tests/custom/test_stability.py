@@ -14,7 +14,7 @@ import lossmith as lm
 from lossmith.certify.meaning import Exact
 from lossmith.custom.functions import evaluate
 from lossmith.custom.grammar import parse
-from lossmith.custom.rewriting import ROWS
+from lossmith.custom.rewriting import ROWS, SPREAD, stable
 from lossmith.engines import numpy as engine
 from lossmith.program import derive, trace
 
@@ -26,6 +26,15 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "log1p(exp(x))": [(0, 800)],
     "1/(1 + exp(x))": [(0, 800)],
     "exp(x)/(1 + exp(x))": [(0, 800)],
+    "z*exp(x)/(1 + exp(x))": [(2, 800)],
+    "expm1(x)/(1 + exp(x))": [(0, 800)],
+    "-expm1(x)/(1 + exp(x))": [(0, 800)],
+    "exp(x)/(1 + exp(x))**2": [(0, 800)],
+    "z*exp(x)/(1 + exp(x))**2": [(2, 800)],
+    "z/(1 + exp(x))": [(2, 800)],
+    "1/(1 + exp(x))**k": [(0, 800)],
+    "z/(1 + exp(x))**k": [(2, 800)],
+    "(1 + exp(x))**-1": [(0, 800)],
     "1 - sigmoid(x)": [(0, 50), (0, 700)],
     "log(sigmoid(x))": [(0, -800)],
     "log1p(-sigmoid(x))": [(0, 50)],
@@ -52,17 +61,21 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     WRITTEN: [(1, 50), (0, 50), (1, -800), (0, -800), (0.25, 800)],
     "sqrt(1 + ((x - z)/2)**2) - 1": [(1e-9, 3e-9)],
     "exp(2*(x - z)) - 2*(x - z) - 1": [(0, 1e-9)],
+    "log(1 + e**x)": [(0, 800), (0, -50)],
+    "100/(e**(-x) + 1)": [(0, -800)],
 }
-STEPS = {"(exp(x) + exp(-x))/2"}  # no gain of its own
+STEPS = {"(exp(x) + exp(-x))/2", "e**x"}  # no gain of its own
 AT_INFINITY = {"y*softplus(x)": 0.0, "y*-softplus(x)": 0.0}
 
 
 def test_every_row_has_places() -> None:
-    assert {before for before, _ in ROWS} <= {*PLACES, *STEPS, *AT_INFINITY}
+    assert {before for before, _ in ROWS if before not in dict(SPREAD)} <= {*PLACES, *STEPS, *AT_INFINITY}
 
 
 def in_f(text: str) -> str:
-    return re.sub(r"\bz\b", "y", re.sub(r"\bx\b", "f", text))
+    for letter, part in (("x", "f"), ("z", "y"), ("k", "2")):
+        text = re.sub(rf"\b{letter}\b", part, text)
+    return text
 
 
 def as_written(text: str) -> Any:
@@ -121,6 +134,51 @@ def test_a_form_has_its_limit_at_infinity(form: str) -> None:
         assert loss._formula_at(zero, far)[0] == AT_INFINITY[form]
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "max(f, 0) - f*y + log(1 + exp(-abs(f)))",
+        "max(f, 0) + log(1 + exp(-abs(f))) - f*y",
+        "log1p(exp(-abs(f))) - y*f + max(0, f)",
+        "-y*f - (-log1p(exp(-abs(f))) - max(0, f))",
+        "(1 - y)*f + log1p(exp(-abs(f))) + max(-f, 0)",
+        "(1 - y)*f + log1p(exp(-abs(f))) - min(f, 0)",
+        "0.5 - (y*f - max(f, 0)) - 0.5 + softplus(-abs(f))",
+    ],
+)
+def test_kinks_that_cancel_are_none_and_digits_stay_as_written(form: str) -> None:
+    loss = lm.formula(form, task="binary")
+    y, f = np.array([0.0, 1.0, 0.25]), np.zeros(3)
+    assert loss.losses(y, f) == pytest.approx([np.log(2)] * 3, rel=1e-15)
+    assert loss.gradient(y, f).tolist() == [0.5, -0.5, 0.25]
+    assert loss.hessian(y, f).tolist() == [0.25] * 3
+    assert loss._proof.convex
+    assert len(loss.rewrites[-1]) == 2
+    assert "softplus" in loss.rewrites[-1][1]
+
+
+def test_what_cancels_to_the_last_digit_as_written_does_so_still() -> None:
+    loss = lm.formula("max(f, 0) - f*y + log(1 + exp(-abs(f)))", task="binary")
+    assert loss.losses([1.0], [60.0])[0] == pytest.approx(np.exp(-60.0), rel=1e-15)
+    assert loss.gradient([1.0], [60.0])[0] == pytest.approx(-np.exp(-60.0), rel=1e-15)
+    assert loss.rewrites[-1] == ("max(f, 0) - f*y + log(1 + exp(-abs(f)))", "softplus(f) - f*y")
+
+
+def test_several_pairs_of_a_sum_are_found_and_sums_in_each_other_do_not_double() -> None:
+    one = "max({0}, 0) - {0}*y + softplus(-abs({0}))"
+    loss = lm.formula(f"{one.format('f')} + 3 + {one.format('g')}", predicted={"g": "(-inf, inf)"}, task="binary")
+    slopes = loss.gradient([0.0], [0.0], g=[0.0])
+    assert [slope.tolist() for slope in slopes.values()] == [[0.5], [0.5]]
+    deep = "y"
+    for _ in range(20):
+        deep = f"max(f, 0) - f*y + 2*({deep}) + softplus(-abs(f))"
+    assert stable(parse(deep, ("y", "f")), deep, ("y", "f"))[0].size < 3 * parse(deep, ("y", "f")).size
+
+
+def test_powers_by_parameters_are_as_written() -> None:
+    assert lm.formula("(y - 1/(1 + exp(-f))**k)**2", parameters={"k": 2.0}).rewrites == ()
+
+
 def test_rewrites_are_listed_as_they_are_computed() -> None:
     assert lm.formula("(y - f)**2").rewrites == ()
     assert lm.formula("log( 1+exp(f) ) - y*f").rewrites == (("log( 1+exp(f) )", "softplus(f)"),)
@@ -139,7 +197,7 @@ def test_numbers_and_parameters_are_weights_and_no_zero_that_wins() -> None:
 def apart(before: str, after: str) -> float:
     """Return how far two formulas are from each other at two points, where they have numbers."""
     most = 0.0
-    for point in ({"x": 0.7, "y": 0.3, "z": 0.9}, {"x": -0.6, "y": 2.0, "z": 0.2}):
+    for point in ({"x": 0.7, "y": 0.3, "z": 0.9, "k": 3.0}, {"x": -0.6, "y": 2.0, "z": 0.2, "k": 0.5}):
         with mp.workdps(60):
             names = {name: mpf(value) for name, value in point.items()}
             one, two = (mp.convert(evaluate(parse(text, point), Exact().ops, names)) for text in (before, after))

@@ -56,7 +56,7 @@ def _rewrites(ground: Ground) -> Iterator[Finding]:
     done = getattr(ground.loss, "rewrites", ())
     if done:
         told = "; ".join(f"{before} as {after}" for before, after in done)
-        text = f"As written it overflows or loses digits, and is computed in another way: {told}."
+        text = f"As written it overflows, loses digits or has kinks that cancel; it is computed in another way: {told}."
         yield Finding("rewrites", "note", "Parts are computed in a stable form", text, facts={"rewrites": done})
 
 

@@ -133,7 +133,7 @@ _COMMUTES = ("add", "mul", "either", "both")
 
 
 def written(node: Node) -> str:
-    """Return a tree as a text that reads back as it."""
+    """Return a tree as a text that reads back as it, or as the same number where it has two forms."""
     return _written(node)[0]
 
 
@@ -143,6 +143,8 @@ def _written(node: Node) -> tuple[str, int]:
         return (short if float(short) == node.value else repr(node.value)), 6 if node.value < 0 else _ATOM
     if node.op == "name":
         return node.name, _ATOM
+    if node.op == "alike":  # one number in two forms, of which this is the one to read
+        return _written(node.args[1])
     parts = [_written(argument) for argument in node.args]
     if node.op not in _SIGNS:
         return f"{node.op}({', '.join(text for text, _ in parts)})", _ATOM

@@ -1,26 +1,48 @@
 """Forms that overflow or lose digits, and the stable instructions that they become.
 
 A row says what is recognised and what is computed instead, both as formulas: ``x`` and ``z`` stand for
-any parts; a row with ``y`` is for parts that all differ between examples, no mere weights. Sums and
-products are recognised in either order. A tree is rewritten from the inside out, so that
-``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by three rows.
+any parts, ``k`` for a number above 0; a row with ``y`` is for parts that all differ between examples, no
+mere weights. Sums, products, ``max``, ``min`` and ``hypot`` are recognised in either order. A tree is
+rewritten from the inside out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by three rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from lossmith.custom.functions import Node, written
 from lossmith.custom.grammar import parse
 
-_LETTERS = ("x", "y", "z")
+_LETTERS = ("x", "y", "z", "k")
+_EITHER_WAY = ("add", "mul", "max", "min", "hypot")
+
+SPREAD = (
+    ("max(x, 0) + softplus(-abs(x))", "softplus(x)"),
+    ("max(-x, 0) + softplus(-abs(x))", "softplus(-x)"),
+    ("softplus(-abs(x)) - min(x, 0)", "softplus(-x)"),
+)
+"""Rows of sums whose kinks at ``x = 0`` cancel, recognised with other terms between them too.
+
+What is between may cancel a term to the last digit, as ``max(f, 0) - y*f`` does, so such a sum is computed as it is
+written, and by the row where ``x`` is 0.
+"""
 
 ROWS = (
+    ("e**x", "exp(x)"),
     ("log(1 + exp(x))", "softplus(x)"),
     ("log1p(exp(x))", "softplus(x)"),
     ("1/(1 + exp(x))", "sigmoid(-x)"),
     ("exp(x)/(1 + exp(x))", "sigmoid(x)"),
+    ("z*exp(x)/(1 + exp(x))", "z*sigmoid(x)"),
+    ("expm1(x)/(1 + exp(x))", "tanh(x/2)"),
+    ("-expm1(x)/(1 + exp(x))", "-tanh(x/2)"),
+    ("exp(x)/(1 + exp(x))**2", "sigmoid(x)*sigmoid(-x)"),
+    ("z*exp(x)/(1 + exp(x))**2", "z*(sigmoid(x)*sigmoid(-x))"),
+    ("z/(1 + exp(x))", "z*sigmoid(-x)"),
+    ("1/(1 + exp(x))**k", "sigmoid(-x)**k"),
+    ("z/(1 + exp(x))**k", "z*sigmoid(-x)**k"),
+    ("(1 + exp(x))**-1", "sigmoid(-x)"),
     ("1 - sigmoid(x)", "sigmoid(-x)"),
     ("log(sigmoid(x))", "-softplus(-x)"),
     ("log1p(-sigmoid(x))", "-softplus(x)"),
@@ -40,11 +62,17 @@ ROWS = (
     ("sqrt(1 + x**2)", "hypot(1, x)"),
     ("sqrt(x**2 + z**2)", "hypot(x, z)"),
     ("sqrt(x**2)", "abs(x)"),
+    *SPREAD,
     ("y*log(x)", "xlogy(y, x)"),
     ("y*softplus(x)", "mul0(y, softplus(x))"),
     ("y*-softplus(x)", "-mul0(y, softplus(x))"),
 )
 """Pairs of what is recognised and what is computed, as texts."""
+
+
+@lru_cache(maxsize=1)
+def _spread_patterns() -> tuple[tuple[tuple[tuple[int, Node], ...], Node], ...]:
+    return tuple((tuple(_signed(parse(before, _LETTERS))), parse(after, _LETTERS)) for before, after in SPREAD)
 
 
 @lru_cache(maxsize=1)
@@ -81,17 +109,81 @@ def _rewritten(node: Node, done: list[tuple[Node, Node]], inputs: Collection[str
                 node = following
                 break
         else:
-            return node
+            following = _gathered(node)
+            if following is not node:
+                done.append((node, following))
+            return following
+
+
+def _signed(node: Node, sign: int = 1) -> Iterator[tuple[int, Node]]:
+    """Yield the terms of a sum, with their signs."""
+    if node.op in ("add", "sub"):
+        yield from _signed(node.args[0], sign)
+        yield from _signed(node.args[1], sign if node.op == "add" else -sign)
+    elif node.op == "neg":
+        yield from _signed(node.args[0], -sign)
+    else:
+        yield sign, node
+
+
+def _gathered(node: Node) -> Node:
+    """Return a sum in two forms where two of its terms, not side by side, are one of ``SPREAD``; others as they are."""
+    if node.op not in ("add", "sub"):
+        return node
+    terms = list(_signed(node))
+    if not any(term.op == "softplus" for _, term in terms):
+        return node
+    inner = [term for _, term in terms if term.op == "alike"]  # sums in two forms, which become one with this
+    row, plain = (_with_form(node, place) for place in (1, 2))
+    if any(part.op == "alike" for part in _parts(plain)):
+        return node  # inside of each other they would double at each level
+    terms = list(_signed(row))
+    for ((_, first), (sign, second)), after in _spread_patterns():
+        for one, left in terms:
+            letters = _matched(first, left, {})
+            for other, right in terms if letters is not None else ():
+                found = _matched(second, right, letters or {}) if other == one * sign else None
+                if found is not None:
+                    by, zero = _built(after, found, left.span), Node("equal", (found["x"], Node("number", value=0.0)))
+                    where = reduce(lambda a, b: Node("either", (a, b)), [*(term.args[0] for term in inner), zero])
+                    return Node("alike", (where, _replaced(row, left, by, right) or by, plain), span=node.span)
+    return node
+
+
+def _with_form(node: Node, place: int) -> Node:
+    """Return a sum with one of the two forms of each term that has two."""
+    if node.op == "alike":
+        return node.args[place]
+    if node.op not in ("add", "sub", "neg"):
+        return node
+    return Node(node.op, tuple(_with_form(part, place) for part in node.args), span=node.span)
+
+
+def _replaced(node: Node, term: Node, by: Node, gone: Node) -> Node | None:
+    """Return a sum with a term replaced and another one left out; nothing where none is left."""
+    if node is term or node is gone:
+        return by if node is term else None
+    if node.op not in ("add", "sub", "neg"):
+        return node
+    args = [_replaced(part, term, by, gone) for part in node.args]
+    kept = tuple(part for part in args if part is not None)
+    if len(kept) == len(args):
+        return Node(node.op, kept, span=node.span)
+    if not kept:
+        return None
+    return Node("neg", kept, span=node.span) if node.op == "sub" and args[0] is None else kept[0]
 
 
 def _matched(pattern: Node, node: Node, letters: dict[str, Node]) -> dict[str, Node] | None:
     """Return what the letters of a pattern stand for in a node, or nothing where it is of another form."""
     if pattern.op == "name":
         known = letters.get(pattern.name, node)
+        if pattern.name == "k" and not (node.op == "number" and node.value > 0):
+            return None
         return {**letters, pattern.name: node} if known == node else None
     if pattern.op != node.op or pattern.value != node.value or len(pattern.args) != len(node.args):
         return None
-    orders = (node.args, node.args[::-1]) if node.op in ("add", "mul") else (node.args,)
+    orders = (node.args, node.args[::-1]) if node.op in _EITHER_WAY else (node.args,)
     for order in orders:
         found: dict[str, Node] | None = letters
         for inner, part in zip(pattern.args, order, strict=True):
