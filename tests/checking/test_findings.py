@@ -165,6 +165,13 @@ def test_a_failed_search_is_no_word_about_best_constants(monkeypatch: pytest.Mon
     assert (found.title, found.severity) == ("The best constant was not found", "note")
 
 
+@pytest.mark.parametrize("prediction", ["(0, inf)", "(0, 1)", "[0, inf)", "(-1, inf)", "(-inf, inf) without -1.1"])
+def test_predictions_may_be_declared_and_targets_not(prediction: str) -> None:
+    assert "labels" not in [
+        finding.topic for finding in lm.check(lm.formula("(f-y)**2", prediction=prediction)).findings
+    ]
+
+
 def test_labels_that_nobody_declared_are_asked_for() -> None:
     undeclared = lm.check("log(1 + exp(-y*f))")["labels"]
     assert "product of y and f" in undeclared.evidence

@@ -109,7 +109,7 @@ MEANING: dict[str, Callable[..., Any]] = {
 }
 """Each instruction that makes no choice, from its meaning alone."""
 
-_LARGEST = 1 << 16  # a power of two far beyond every float, and beyond what formulas make of floats and come back from
+_LARGEST = 1 << 12  # a power of two: floats squared twice are below, and exponentials of more take long
 
 
 def _within_reach(meaning: Callable[..., Any]) -> Callable[..., Any]:

@@ -69,6 +69,8 @@ def _labels(ground: Ground) -> Iterator[Finding]:
     if domain.values or domain.low > -2 or domain.high < 2:
         return
     y, f = _SOME
+    if not all(map(ground.domain.includes, (*f, *-f, *f / 2))):
+        return
     here, *others = (
         ground.loss.evaluate(some * y, f / some, ("losses",), trusted=True)["losses"] for some in (1.0, -1.0, 2.0)
     )
