@@ -177,3 +177,11 @@ def test_trees_for_each_class_are_trained(loss: lm.Loss, target: str) -> None:
     shares = names["predict"](booster, X, start)
     assert shares.shape == (ROWS, 3)
     assert np.mean(np.argmax(shares, axis=1) == y) > 0.9
+
+
+@pytest.mark.parametrize("target", ["lightgbm", "xgboost", "catboost"])
+def test_a_start_score_stays_where_predictions_may_lie(target: str) -> None:
+    text = "-y*log(f) - (1 - y)*log(1 - f)"
+    loss = lm.formula(text, task="binary", prediction="(0, 1)", link="identity")
+    start = run(lm.export(loss, target))["start_score"](np.repeat([1.0, 0.0], [7, 3]))
+    assert start == pytest.approx(0.7, rel=1e-12)

@@ -116,6 +116,8 @@ def _start_score(sheet: Sheet) -> list[str]:
     domain = sheet.loss.domains["f"]
     if np.isfinite(domain.low):
         low = f"max({low}, {domain.low!r})"
+    if np.isfinite(domain.high):
+        high = f"min({high}, {domain.high!r})"
     return [
         "def start_score(y_true, weight=None):",
         '    """Return the constant raw prediction at which the mean gradient changes its sign, by halving."""',
