@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -147,3 +148,23 @@ def test_classes_lie_along_the_last_axis_and_options_are_keywords() -> None:
         lj.softmax_focal(predictions=z, y_true=y.clip(0), gamma=2.0),
     ):
         np.testing.assert_allclose(soft, lm.SoftmaxFocal()(np.asarray(y.clip(0)), np.asarray(z), reduction="none"))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])
+@pytest.mark.parametrize("classes", [256, 300])
+def test_class_indices_may_have_any_type_and_more_classes_than_it_counts(kind: Any, classes: int) -> None:
+    z, y = np.random.default_rng(0).normal(size=(2, classes)), np.array([3, 100 if kind is np.int8 else 156])
+    for ignored in (None, -100, 255, 2**40, -(2**70)):
+        loss = lm.SparseCategoricalCrossEntropy(ignore_index=ignored)
+        call = partial(lj.cost, loss, reduction="none")
+        right = loss.cost(y, z, reduction="none")
+        for found in (call(z, y.astype(kind)), jax.jit(call)(z, y.astype(kind))):
+            np.testing.assert_allclose(found, right, rtol=1e-12)
+
+
+def test_an_index_to_ignore_that_is_no_number_of_the_type_ignores_nothing() -> None:
+    z, y = jnp.zeros((2, 3)), jnp.array([0, -1], jnp.int8)
+    cost = partial(lj.cost, "sparse_categorical_cross_entropy(ignore_index=255)")
+    with pytest.raises(lm.DomainError, match=r"targets\[1\] is -1"):
+        cost(z, y)
+    assert np.isnan(jax.jit(cost)(z, y))

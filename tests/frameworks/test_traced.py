@@ -240,6 +240,15 @@ def test_class_indices_may_have_any_type() -> None:
     assert len(costs) == 1
 
 
+@pytest.mark.usefixtures("as_elsewhere")
+@pytest.mark.parametrize("ignored", [None, -100, 2**40, -(2**70)])
+def test_class_indices_may_be_of_fewer_bytes_than_the_number_of_classes(ignored: int | None) -> None:
+    module, z = lt.SparseCategoricalCrossEntropy(ignore_index=ignored), torch.randn(1, 300)
+    costs = {module(z, torch.tensor([156]).to(kind)).item() for kind in (torch.uint8, torch.int16, torch.int64)}
+    assert len(costs) == 1
+    assert costs != {0.0}
+
+
 @pytest.mark.parametrize("loss", FORMS, ids=name_of)
 def test_nothing_is_looked_at(loss: Loss) -> None:
     known, ends = learning(loss, {name: x.to("meta") for name, x in drawn(loss).items()})

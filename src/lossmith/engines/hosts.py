@@ -57,6 +57,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
             ``constant(values, like)``: numbers as an array of the type of another;
             ``places(like)``: 0, 1, 2, ... along the last axis;
             ``total(a)``: the sum along the last axis, in double precision where that costs little;
+            ``holds(number, like)``: whether a whole number fits into the type of an array;
             ``may_hold(condition)``: whether it holds anywhere, true where nobody may look;
             ``nonzero(condition)``: where it holds, ``None`` where nobody may look;
             where it traces, ``indices(a)``: whole numbers as it wants them to look something up; and what takes fewer
@@ -73,6 +74,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
     made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED})
     made.spread = lambda a, like: module.broadcast_to(a, like.shape)
     made.shape, made.most = (lambda a: tuple(a.shape)), (lambda like: _MOST[like.dtype.itemsize])
+    made.holds = _holds
     made.held, made.moved = (lambda a: a), (lambda value, path: value)
     made.placed = lambda a, index, value: made.where(made.places(a) == index[..., None], value[..., None], a)
     made.picked = partial(_picked, made)
@@ -105,6 +107,13 @@ def differentiable(
         return held(value) + where(xp.isfinite(path), path - held(path), 0.0)
 
     return SimpleNamespace(**{**vars(xp), "exp": exp, "log": log, "held": held, "moved": moved, "bound": bound})
+
+
+def _holds(number: int, like: Array) -> bool:
+    if like.dtype.kind not in "iu":
+        return True
+    limits = np.iinfo(like.dtype)
+    return int(limits.min) <= number <= int(limits.max)
 
 
 def _picked(xp: SimpleNamespace, a: Array, index: Array, known: Array) -> Array:

@@ -138,6 +138,7 @@ FUNCTIONS = functions(
     _LIBRARY,
     constant=lambda values, like: tf.constant(values, like.dtype),
     flip=lambda a, axis: tf.reverse(a, [axis]),
+    holds=lambda number, like: bool(like.dtype.min <= number <= like.dtype.max),
     indices=lambda a: tf.cast(a, tf.int32),
     log=tf.math.log,
     may_hold=lambda condition: True,

@@ -49,10 +49,16 @@ def _constant(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 
+def _holds(number: int, like: Tensor) -> bool:
+    limits: Any = torch.finfo(like.dtype) if like.dtype.is_floating_point else torch.iinfo(like.dtype)
+    return bool(limits.min <= number <= limits.max)
+
+
 FUNCTIONS = functions(
     torch,
     constant=_constant,
     flip=lambda a, axis: torch.flip(a, (axis,)),
+    holds=_holds,
     indices=lambda a: a.long(),
     log=torch.log,
     may_hold=lambda condition: True,

@@ -191,7 +191,10 @@ class Rows(Loss):
             t = _hits(host, given["y"], given["f"]) if self.indices else given["y"] > 0
             share = 1.0 if self.indices else given["y"]
             weight = host.xp.sum(host.xp.where(t, share * by_class, 0.0), axis=-1)
-        return Counting(weight, self._counted(given["y"], None))
+        y = given["y"]
+        if self.ignore_index is not None and not host.xp.holds(self.ignore_index, y):  # libraries wrap it, or fail
+            return Counting(weight)
+        return Counting(weight, self._counted(y, None))
 
     def _class_indices(self, batch: Batch, classes: int) -> Array:
         """Return the targets as indices, and 0 for rows that do not count."""

@@ -192,7 +192,9 @@ def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
     found, columns = [], aligned(loss, arrays, FUNCTIONS)
     warn_of_one_class(loss, columns, FUNCTIONS)
     for item, array in zip(loss.inputs, columns, strict=True):
-        whole = int if array.dtype == bool else array.dtype
+        # Of fewer bytes, the number of classes may not fit: JAX wraps it to the type of an array.
+        narrow = jnp.issubdtype(array.dtype, jnp.integer) and array.dtype.itemsize < np.dtype(np.int32).itemsize
+        whole = np.int32 if narrow or array.dtype == bool else array.dtype
         array = array.astype(whole if item.symbol in loss.class_indices else kind)
         found.append(array if item.predicted else held(owner, item.name, array))
     return found

@@ -118,7 +118,8 @@ def _prepared(loss: Loss, given: Mapping[str, Tensor]) -> list[Tensor]:
 
 
 def _index(tensor: Tensor) -> Tensor:
-    return tensor.long() if tensor.dtype == torch.bool else tensor
+    """Return class indices in a type that holds the number of classes: PyTorch wraps a number to that of a tensor."""
+    return tensor if tensor.dtype.is_floating_point else tensor.long()
 
 
 def _mask(loss: Loss, mask: Any, like: Tensor) -> Tensor:
