@@ -317,6 +317,14 @@ def test_what_a_mask_leaves_out_may_hold_anything() -> None:
     assert number(lk.SquaredError()(np.float32([[0.0], [np.nan]]), f)) == 1
 
 
+def test_whole_numbers_keep_their_size() -> None:
+    large = np.array([2**32 + 5, 1_700_000_000_000])
+    right = lm.SquaredError().cost(large, np.zeros(2))
+    np.testing.assert_allclose(number(lk.SquaredError()(large, np.zeros(2, np.float32))), right, rtol=1e-6)
+    weighed = lk.Huber(reduction="sum")(np.zeros(2, np.float32), np.ones(2, np.float32), large)
+    np.testing.assert_allclose(number(weighed), large.sum() / 2, rtol=1e-6)
+
+
 ZEROS = np.zeros(3, np.float32)
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lk.Huber()(ZEROS, np.zeros((3, 2))), lm.ShapeError, "y_true has shape (3,) and y_pred (3, 2)"),
@@ -333,6 +341,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lk.BinaryCrossEntropy()(ZEROS + 2, ZEROS), lm.DomainError, "y_true"),
     (lambda: lk.SparseCategoricalCrossEntropy()([0, 3], np.zeros((2, 3))), lm.DomainError, "y_true[1] is 3"),
     (lambda: lk.SparseCategoricalCrossEntropy()([0, 1.5], np.zeros((2, 3))), lm.DomainError, "whole numbers"),
+    (
+        lambda: lk.SparseCategoricalCrossEntropy()(np.array([0, 2**32 + 1]), np.zeros((2, 3))),
+        lm.DomainError,
+        "y_true[1] is 4294967297",
+    ),
     (lambda: lk.Huber(dleta=1.0), lm.ParameterError, "Did you mean 'delta'?"),
     (lambda: lk.Huber(reduction="count_mean"), lm.ParameterError, "called 'sum_over_batch_size'"),
     (lambda: lk.Huber(reduction="avg"), lm.ParameterError, "in Keras it is one of"),

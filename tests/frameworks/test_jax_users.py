@@ -169,6 +169,26 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
 ]
 
 
+def test_whole_numbers_of_numpy_keep_their_size_in_single_precision() -> None:
+    large = np.array([2**32 + 5, 1_700_000_000_000])
+    for name in ("squared_error", "poisson"):
+        right = lm.get(name).cost(large, np.zeros(2), reduction="none")
+        np.testing.assert_allclose(getattr(lj, name)(jnp.zeros(2), large), right, rtol=1e-6)
+    np.testing.assert_allclose(
+        lj.cost("huber", jnp.ones(2), jnp.zeros(2), weight=large, reduction="none"), large / 2, rtol=1e-6
+    )
+    with pytest.raises(lm.KindError, match="predictions must hold floats, got int64"):
+        lj.huber(large, jnp.zeros(2))
+
+
+def test_class_indices_beyond_32_bits_are_none() -> None:
+    z, y = jnp.zeros((3, 4)), np.array([0, 2**31, 2**32 + 1])
+    with pytest.raises(lm.DomainError, match=r"targets\[1\] is 2147483648 \(2 such of 3\)"):
+        lj.sparse_categorical_cross_entropy(z, y)
+    found = jax.jit(lambda z: lj.sparse_categorical_cross_entropy(z, y, ignore_index=-(2**31)))(z)
+    assert np.isnan(found).tolist() == [False, True, True]
+
+
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case[2])
 def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
     call, error, text = case

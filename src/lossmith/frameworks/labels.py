@@ -18,6 +18,16 @@ CLASSES = ("binary", "categorical")
 _WHOLE = "iufO"  # kinds of arrays that may hold a whole number; a text is none, and True is no 1
 
 
+NO_INDEX = 2**31 - 1
+"""An index of 32 bits that no loss takes: there are not as many classes."""
+
+
+def in_32_bits(indices: Array) -> Array:
+    """Return class indices of 64 bits in 32, for libraries that wrap them; what is none there becomes ``NO_INDEX``."""
+    found = indices.astype(np.int32)
+    return found if np.array_equal(found, indices) else np.where(found == indices, found, np.int32(NO_INDEX))
+
+
 def refuse_numbers(loss: Loss, instead: str) -> None:
     """Refuse a loss whose targets are no labels.
 

@@ -17,6 +17,7 @@ from lossmith.core.contract import NO_NUMBERS, check_mask, no_numbers
 from lossmith.core.loss import Loss
 from lossmith.errors import KindError, ParameterError, ShapeError
 from lossmith.frameworks.calls import JAX, takes_where
+from lossmith.frameworks.labels import in_32_bits
 
 Array = Any
 
@@ -29,18 +30,19 @@ def checked(loss: Loss, given: Mapping[str, Any]) -> dict[str, Array]:
     """
     owner, found = type(loss).__name__, {}
     for item in loss.inputs:
-        array = found[item.name] = as_array(owner, item.name, given[item.name])
-        plain = isinstance(given[item.name], numbers.Real)
-        if item.predicted and not plain and not jnp.issubdtype(array.dtype, jnp.floating):
+        whole = item.symbol in loss.class_indices
+        array = found[item.name] = as_array(owner, item.name, given[item.name], whole=whole)
+        plain, dtype = isinstance(given[item.name], numbers.Real), getattr(given[item.name], "dtype", array.dtype)
+        if item.predicted and not plain and not jnp.issubdtype(dtype, jnp.floating):
             raise KindError(
-                f"{owner}: {item.name} must hold floats, got {array.dtype}; predictions come before targets, "
+                f"{owner}: {item.name} must hold floats, got {dtype}; predictions come before targets, "
                 "and whole numbers become floats by .astype(float)"
             )
     return found
 
 
-def as_array(owner: str, label: str, value: Any) -> Array:
-    """Return a number or an array of numbers as an array of JAX.
+def as_array(owner: str, label: str, value: Any, *, whole: bool = False) -> Array:
+    """Return a number or an array of numbers as an array of JAX; ``whole`` says that they are class indices.
 
     Raises:
         KindError: for anything else.
@@ -54,7 +56,14 @@ def as_array(owner: str, label: str, value: Any) -> Array:
     dtype = getattr(value, "dtype", np.dtype(float))
     if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
         raise KindError(f"{owner}: {label} must hold real numbers, got {dtype}")
+    if isinstance(value, np.ndarray | np.integer) and dtype.kind in "iu" and _narrowed(dtype):
+        # JAX would wrap what 32 bits do not hold.
+        value = in_32_bits(np.asarray(value)) if whole else value.astype(np.float32)
     return jnp.asarray(value)
+
+
+def _narrowed(dtype: Any) -> bool:
+    return bool(jax.dtypes.canonicalize_dtype(dtype) != dtype)
 
 
 def kind_of(loss: Loss, arrays: Mapping[str, Array]) -> Any:

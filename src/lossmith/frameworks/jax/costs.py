@@ -130,7 +130,9 @@ def _checked(
         weight = as_array(owner, "weight", np.asarray(weight) if isinstance(weight, list | tuple) else weight)
     mask = None if mask is None else jnp.asarray(mask)
     sums, found = _summed(loss, arrays, weight, mask, reduction, empty)
-    _look(sums, arrays, weight, mask, empty)
+    # Messages tell of what came.
+    indices = {item.name: given[item.name] for item in loss.inputs if item.symbol in loss.class_indices}
+    _look(sums, {**arrays, **indices}, weight, mask, empty)
     return sums, found
 
 
@@ -175,7 +177,8 @@ def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empt
         return  # a warning is not worth the copies
     given = {**arrays, "weight": weight, "mask": mask}
     plain: dict[str, Any] = {
-        name: None if x is None else np.asarray(jax.lax.stop_gradient(x)) for name, x in given.items()
+        name: x if x is None or isinstance(x, np.ndarray) else np.asarray(jax.lax.stop_gradient(x))
+        for name, x in given.items()
     }
     if not wrong:
         sums.loss._batch({name: plain[name] for name in arrays}, None, plain["mask"])

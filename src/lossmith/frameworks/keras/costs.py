@@ -94,7 +94,7 @@ def _seen(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, kind: st
         columns = [_tame(loss, item.symbol, x, counts) for item, x in zip(loss.inputs, columns, strict=True)]
     wrong, share = counts & _untrue(ops.all(valid, axis=-1) if averaged else valid), ops.cast(counts, kind)
     if weight is not None:
-        weights = ops.cast(real(type(loss).__name__, "sample_weight", weight)[0], kind)
+        weights = ops.cast(real(type(loss).__name__, "sample_weight", weight, kind)[0], kind)
         share = ops.where(counts, _spread(loss, "sample_weight", weights, examples), 0.0)
         wrong = wrong | _untrue((share >= 0) & (share < math.inf))
     said = share
@@ -164,7 +164,9 @@ def _look(loss: Loss, given: Mapping[str, Any], seen: Seen) -> None:
     plain: dict[str, Any] = {name: _numpy(x) for name, x in seen.arrays.items()}
     for item in loss.inputs:
         if item.symbol in loss.class_indices:  # messages tell of what came
-            plain[item.name] = np.reshape(_numpy(ops.convert_to_tensor(given[item.name])), plain[item.name].shape)
+            came = given[item.name]
+            came = came if isinstance(came, np.ndarray) else _numpy(ops.convert_to_tensor(came))
+            plain[item.name] = np.reshape(came, plain[item.name].shape)
     weight, mask = (_numpy(x)[..., None] if seen.averaged else _numpy(x) for x in (seen.weight, seen.counts))
     if not bool(ops.any(seen.invalid)):
         loss._batch(plain, None, mask)

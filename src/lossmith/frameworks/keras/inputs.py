@@ -16,6 +16,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.words import speaking
 from lossmith.errors import KindError, ParameterError
 from lossmith.frameworks.calls import bound, compares
+from lossmith.frameworks.labels import in_32_bits
 
 Tensor = Any
 
@@ -73,7 +74,7 @@ def tensor_of(loss: Loss, item: Any, value: Any, kind: str) -> Tensor:
         KindError: for what holds no real numbers, and for predictions that are whole numbers.
     """
     owner = type(loss).__name__
-    tensor, found = real(owner, item.name, value)
+    tensor, found = real(owner, item.name, value, None if item.symbol in loss.class_indices else kind)
     if item.symbol in loss.class_indices:
         return _indices(tensor, found)
     if item.predicted and "float" not in found:
@@ -84,8 +85,13 @@ def tensor_of(loss: Loss, item: Any, value: Any, kind: str) -> Tensor:
     return ops.cast(tensor, kind)
 
 
-def real(owner: str, name: str, value: Any) -> tuple[Tensor, str]:
-    """Return a tensor of real numbers, and what its type is called.
+def real(owner: str, name: str, value: Any, kind: str | None) -> tuple[Tensor, str]:
+    """Return a tensor of real numbers, and what their type is called.
+
+    Args:
+        owner, name: for messages.
+        value: what came.
+        kind: the type to compute in, or ``None`` for class indices.
 
     Raises:
         KindError: for anything else.
@@ -93,6 +99,10 @@ def real(owner: str, name: str, value: Any) -> tuple[Tensor, str]:
     if isinstance(value, np.ndarray) and value.dtype.kind in NO_NUMBERS:
         raise no_numbers(owner, name, value)
     try:
+        if isinstance(value, np.ndarray) and value.dtype in (np.int64, np.uint64):
+            # JAX would wrap what 32 bits do not hold.
+            known = in_32_bits(value) if kind is None else value.astype(kind)
+            return ops.convert_to_tensor(known), known.dtype.name if kind is None else value.dtype.name
         tensor: Any = ops.convert_to_tensor(value)
         found = keras.backend.standardize_dtype(tensor.dtype)
     except (TypeError, ValueError) as error:
