@@ -91,7 +91,7 @@ def test_graphs_of_unknown_lengths_and_compiled_ones_give_the_same(loss: Loss) -
     ends = {item.name: given[item.name] for item in loss.predicted}
     ways = directions(loss, given)
     expected = outputs(loss, given, ways)
-    unknown = {name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in given.items()}
+    unknown = {name: tf.TensorSpec([None] * len(x.shape), x.dtype) for name, x in given.items()}
     runs = [tf.function(lambda given: outputs(loss, given, ways), input_signature=[unknown], autograph=False)]
     if loss in COMPILED:
         runs.append(tf.function(lambda given: outputs(loss, given, ways), jit_compile=True, autograph=False))

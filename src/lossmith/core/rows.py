@@ -46,7 +46,7 @@ def find_axis(owner: str, label: str, shape: tuple[int, ...], axis: int, along: 
     """
     if not -len(shape) <= axis < len(shape):
         raise ShapeError(f"{owner}: {label} has shape {shape} and no axis {axis} for the {along}")
-    if shape[axis] == 0:
+    if not shape[axis]:  # which a length that nobody knows yet is not, though it equals 0
         raise ShapeError(f"{owner}: {label} has shape {shape}: no {along} along axis {axis % len(shape)}")
     return axis % len(shape)
 

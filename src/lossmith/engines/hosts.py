@@ -64,7 +64,8 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
             steps there of ``picked(a, index, known)``, the number of each row at an index, NaN where that is unknown,
             and ``placed(a, index, value)``, rows with another number at an index, if there is such a place;
             where tensors are of another kind, ``spread(a, like)``: an array in the shape of another; ``shape(a)``,
-            in which a length that nobody knows yet equals every other; ``most(like)``: the largest number of its type.
+            in which a length that nobody knows yet equals every other; ``length(a, like)``: that of the last axis,
+            in the type of another array where it is none that is known; ``most(like)``: the largest number of its type.
 
     Returns:
         Those and what ``differentiable`` changes: ``held(a)``, the same without derivatives; ``moved(value, path)``, a
@@ -74,7 +75,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
     made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED})
     made.spread = lambda a, like: module.broadcast_to(a, like.shape)
     made.shape, made.most = (lambda a: tuple(a.shape)), (lambda like: _MOST[like.dtype.itemsize])
-    made.holds = _holds
+    made.holds, made.length = _holds, (lambda a, like: a.shape[-1])
     made.held, made.moved = (lambda a: a), (lambda value, path: value)
     made.placed = lambda a, index, value: made.where(made.places(a) == index[..., None], value[..., None], a)
     made.picked = partial(_picked, made)

@@ -49,6 +49,10 @@ def _places(like: Tensor) -> Tensor:
     return tf.range(tf.shape(like)[-1])
 
 
+def _length(a: Tensor, like: Tensor) -> Any:
+    return a.shape[-1] if a.shape[-1] is not None else tf.cast(tf.shape(a)[-1], like.dtype)
+
+
 def _moveaxis(a: Tensor, source: int, destination: int) -> Tensor:
     order = list(range(len(a.shape)))
     order.insert(destination % len(order), order.pop(source % len(order)))
@@ -56,7 +60,7 @@ def _moveaxis(a: Tensor, source: int, destination: int) -> Tensor:
 
 
 class _Unknown(int):
-    """A length that nobody knows while a function is traced: it equals every other."""
+    """A length that nobody knows while a function is traced: it equals every other, and is not nothing."""
 
     __hash__ = int.__hash__
 
@@ -65,6 +69,9 @@ class _Unknown(int):
 
     def __ne__(self, other: object) -> bool:
         return False
+
+    def __bool__(self) -> bool:
+        return True
 
     def __repr__(self) -> str:
         return "?"
@@ -140,6 +147,7 @@ FUNCTIONS = functions(
     flip=lambda a, axis: tf.reverse(a, [axis]),
     holds=lambda number, like: bool(like.dtype.min <= number <= like.dtype.max),
     indices=lambda a: tf.cast(a, tf.int32),
+    length=_length,
     log=tf.math.log,
     may_hold=lambda condition: True,
     most=lambda like: like.dtype.max,

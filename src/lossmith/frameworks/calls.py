@@ -130,16 +130,15 @@ def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
     return found
 
 
-def warn_of_one_class(loss: Loss, columns: Sequence[Array], xp: Any) -> None:
+def warn_of_one_class(loss: Loss, columns: Sequence[Array]) -> None:
     """Warn of class indices beside predictions of one class: a graph cannot raise what others than 0 call for.
 
     Args:
         loss: what is called.
         columns: the inputs, as ``aligned`` gives them.
-        xp: the functions of the library that they are of.
     """
     for item, column in zip(loss.inputs, columns, strict=True):
-        if item.predicted and loss.class_indices and xp.shape(column)[-1] == 1:
+        if item.predicted and loss.class_indices and column.shape[-1] == 1:
             warn(
                 f"{type(loss).__name__}: there is one class in {item.name}, so the only class index is 0, and it is "
                 "certain; BinaryCrossEntropy takes one output for two classes"

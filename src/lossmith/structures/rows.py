@@ -186,7 +186,7 @@ class Rows(Loss):
         """Return the weights of classes, and what is not ignored; see ``Traceable.counting``."""
         weight = None
         if self.class_weight is not None:
-            numbers = self._weight_by_class(given["f"].shape[-1])
+            numbers = self._weight_by_class(host.xp.shape(given["f"])[-1])
             by_class = vectors["class_weight"] if vectors else host.xp.constant(numbers, given["f"])
             t = _hits(host, given["y"], given["f"]) if self.indices else given["y"] > 0
             share = 1.0 if self.indices else given["y"]
@@ -239,7 +239,7 @@ class Rows(Loss):
     def dense(self, host: Host, targets: Array, like: Array) -> Array:
         """Return targets as distributions over the classes of ``like``, in its type, smoothed as declared."""
         share = self.label_smoothing or 0.0
-        low = share / like.shape[-1]
+        low = share / host.xp.length(like, like) if share else 0.0
         if self.indices:
             return host.xp.where(_hits(host, targets, like), (1.0 - share) + low, host.xp.full_like(like, low))
         return targets if not share else targets * (1.0 - share) + low
@@ -364,7 +364,7 @@ class Rows(Loss):
 
 def are_indices(host: Host, y: Array, like: Array) -> Array:
     """Return which numbers are indices of classes of ``like``."""
-    return (y >= 0) & (y < like.shape[-1]) & (y == host.xp.floor(y))
+    return (y >= 0) & (y < host.xp.length(like, y)) & (y == host.xp.floor(y))
 
 
 def _hits(host: Host, indices: Array, like: Array) -> Array:

@@ -308,7 +308,7 @@ class AdjustedSoftmax(Softmax):
         added = self._added
         if added is None:
             return z
-        if len(added) != z.shape[-1]:
+        if len(added) != host.xp.shape(z)[-1]:
             raise ShapeError(
                 f"{type(self).__name__}: its adjustment has {plural(len(added), 'number')}, but y_pred has "
                 f"{plural(z.shape[-1], 'class', 'classes')}"

@@ -193,7 +193,7 @@ def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
     """Return the inputs in the order of the loss and in the type to compute in, but for class indices."""
     owner, kind = type(loss).__name__, kind_of(loss, arrays)
     found, columns = [], aligned(loss, arrays, FUNCTIONS)
-    warn_of_one_class(loss, columns, FUNCTIONS)
+    warn_of_one_class(loss, columns)
     for item, array in zip(loss.inputs, columns, strict=True):
         # Of fewer bytes, the number of classes may not fit: JAX wraps it to the type of an array.
         narrow = jnp.issubdtype(array.dtype, jnp.integer) and array.dtype.itemsize < np.dtype(np.int32).itemsize

@@ -81,7 +81,7 @@ def _seen(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, kind: st
     engine = backend()
     arrays = _matched(loss, {item.name: tensor_of(loss, item, given[item.name], kind) for item in loss.inputs})
     columns = aligned(loss, arrays, engine.host.xp)
-    warn_of_one_class(loss, columns, engine.host.xp)
+    warn_of_one_class(loss, columns)
     known = by_symbol(loss, [ops.stop_gradient(x) for x in columns])
     valid = loss.compute(engine.host, known, ("valid",))["valid"]
     own = loss.counting(engine.host, known)
