@@ -168,3 +168,15 @@ def test_an_index_to_ignore_that_is_no_number_of_the_type_ignores_nothing() -> N
     with pytest.raises(lm.DomainError, match=r"targets\[1\] is -1"):
         cost(z, y)
     assert np.isnan(jax.jit(cost)(z, y))
+
+
+WEIGHED = lm.SparseCategoricalCrossEntropy(class_weight=(1.0, 2.0, 0.5))
+
+
+@pytest.mark.parametrize("loss", [*ONE_EACH.values(), WEIGHED], ids=name_of)
+def test_arrays_of_fewer_axes_need_not_broadcast(loss: Loss) -> None:
+    given = drawn(loss, 3)
+    name = loss.predicted[-1].name
+    slopes = jax.grad(lambda x: lj.cost(loss, **{**given, name: x}))
+    with jax.numpy_rank_promotion("raise"):
+        jax.eval_shape(lambda x: jax.jvp(slopes, (x,), (x,)), given[name])

@@ -54,7 +54,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
         module: with the functions that it names as NumPy does.
         own: the others, and what it has better under another name:
             ``flip(a, axis)``, ``log``, ``moveaxis``, ``take_along_axis``;
-            ``constant(values, like)``: numbers as an array of the type of another;
+            ``constant(values, like)``: numbers along the last axis, as an array of the type of another;
             ``places(like)``: 0, 1, 2, ... along the last axis;
             ``total(a)``: the sum along the last axis, in double precision where that costs little;
             ``holds(number, like)``: whether a whole number fits into the type of an array;

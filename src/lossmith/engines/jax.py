@@ -68,6 +68,16 @@ def _argmax(a: Array, axis: int) -> Array:
     return -jnp.max(jnp.where(a >= most, -places, 1.0 - a.shape[axis]), axis=axis).astype(int)
 
 
+def _places(like: Array) -> Array:
+    """Return 0, 1, 2, ... along the last of as many axes: JAX can be told to let no others broadcast."""
+    return jax.lax.broadcasted_iota(int, (1,) * (like.ndim - 1) + like.shape[-1:], like.ndim - 1)
+
+
+def _constant(values: Sequence[float], like: Array) -> Array:
+    """Return numbers along the last of as many axes as another array has."""
+    return jnp.asarray(np.reshape(values, (1,) * (like.ndim - 1) + (-1,)), like.dtype)
+
+
 def _by_rows(function: Callable[..., Array], a: Array, index: Array, *others: Array) -> Array:
     """Return what a function of a row, a place in it and numbers makes of all rows."""
     for _ in range(a.ndim - 1):
@@ -91,7 +101,7 @@ def _placed(a: Array, index: Array, value: Array) -> Array:
 FUNCTIONS = functions(
     jnp,
     argmax=_argmax,
-    constant=lambda values, like: jnp.asarray(values, like.dtype),
+    constant=_constant,
     flip=jnp.flip,
     indices=lambda a: a.astype(int),
     log=jnp.log,
@@ -101,7 +111,7 @@ FUNCTIONS = functions(
     nonzero=lambda condition: None,
     picked=_picked,
     placed=_placed,
-    places=lambda like: jnp.arange(like.shape[-1]),
+    places=_places,
     take_along_axis=partial(jnp.take_along_axis, mode="promise_in_bounds"),
     total=lambda a: jnp.sum(a, axis=-1),
 )

@@ -98,7 +98,8 @@ def _lines(xp: Any, z: Array, t: Array, *, single: bool) -> _Lines:
     if single:
         own = xp.sum(xp.where(t > 0, z, 0.0), axis=-1)
         return _Lines(z, own[..., None], t > 0, xp.amax(t, axis=-1), lambda a: a)
-    is_own = xp.places(z)[:, None] == xp.places(z)
+    classes = xp.places(z)
+    is_own = classes[..., :, None] == classes[..., None, :]
     return _Lines(z[..., None, :], z[..., :, None], is_own, t, lambda a: xp.sum(a, axis=-2 if a.ndim > t.ndim else -1))
 
 

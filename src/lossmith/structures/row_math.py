@@ -204,7 +204,8 @@ def pairs(a: Array, b: Array) -> Array:
 
 def place(xp: Any, off: Array, diagonal: Array) -> Array:
     """Return blocks with this diagonal, and elsewhere as in ``off``."""
-    return xp.where(xp.places(diagonal)[:, None] == xp.places(diagonal), diagonal[..., :, None], off)
+    classes = xp.places(diagonal)
+    return xp.where(classes[..., :, None] == classes[..., None, :], diagonal[..., :, None], off)
 
 
 def _centred(xp: Any, s: Softmax, g: Array) -> Array:
