@@ -187,6 +187,19 @@ with jax.set_mesh(jax.make_mesh((4,), ("batch",))):  # whose shardings are part 
             one, spread = compute(f, t), jax.jit(compute)(*[jax.device_put(a, P("batch")) for a in (f, t)])
             np.testing.assert_allclose(one, spread, rtol=1e-5, atol=1e-6)
             assert compute is cost or jax.typeof(spread).sharding.spec[0] == "batch"
+with jax.set_mesh(jax.make_mesh((2, 2), ("batch", "classes"))):
+    z, t = jnp.linspace(-3, 3, 32).reshape(8, 4), jax.nn.one_hot(jnp.arange(8) % 4, 4)
+    def of_indices(z, t):
+        return lj.cost("sparse_categorical_cross_entropy", z, t.argmax(-1))
+    def of_shares(z, t):
+        return lj.cost("categorical_cross_entropy", z, t)
+    def of_two(z, t):
+        return lj.cost("kl_divergence(q_kind=logits)", p=t, q=z)
+    for cost in (of_indices, of_shares, of_two):
+        one = jax.jit(jax.value_and_grad(cost))(z, t)
+        spread = jax.jit(jax.value_and_grad(cost))(*[jax.device_put(a, P("batch", "classes")) for a in (z, t)])
+        for a, b in zip(one, spread):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 """
 
 

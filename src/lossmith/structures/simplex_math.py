@@ -153,7 +153,8 @@ def _centred(xp: Any, rows: View, slope: Array, pull: Array) -> Array:
     """
     reference = _reference(xp, rows, slope)
     # A slope may be infinite where the pull, its product with the probability, is not.
-    ordinary = xp.abs(slope) < _HUGE
+    most = _HUGE if float(xp.most(slope)) > _HUGE else xp.inf  # JAX warns of a number that the type does not hold
+    ordinary = xp.abs(slope) < most
     plain = rows.p * (xp.where(ordinary, slope, 0.0) - reference)
     return xp.where(ordinary, plain, pull - rows.p * reference)
 
