@@ -351,6 +351,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "y_pred[1] is nan; a missing value: drop the row",
     ),
     (lambda: lk.Huber()(ZEROS, ZEROS, -1 - ZEROS), lm.DomainError, "but sample_weight[0] is -1"),
+    (
+        lambda: lk.Huber()(np.zeros((6, 3)), np.ones((6, 3)), -np.ones(6)),
+        lm.DomainError,
+        "sample_weight[0] is -1 (6 such of 6)",
+    ),
     (lambda: lk.Huber()(ZEROS, ZEROS, np.ones(2)), lm.ShapeError, "sample_weight has shape (2,)"),
     (lambda: lk.BinaryCrossEntropy()(ZEROS + 2, ZEROS), lm.DomainError, "y_true"),
     (lambda: lk.SparseCategoricalCrossEntropy()([0, 3], np.zeros((2, 3))), lm.DomainError, "y_true[1] is 3"),

@@ -161,6 +161,12 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: few(where=jnp.ones(3)), lm.KindError, "where must be boolean (True is there), got float32"),
     (lambda: few(where=jnp.ones(3, bool), label_smoothing=0.1), lm.ParameterError, "a share to classes that where"),
     (lambda: few(prediction="probabilities", where=jnp.ones(3, bool)), lm.ParameterError, "takes no where"),
+    (
+        lambda: lj.kl_divergence(log_predictions=ZEROS, targets=ZEROS),
+        lm.ParameterError,
+        "no 'log_predictions'. Say p=targets, q=predictions",
+    ),
+    (lambda: lj.huber(ZEROS, ZEROS, redaction="sum"), lm.ParameterError, "Did you mean 'reduction'"),
     (lambda: lj.cost("y_pred - y", ZEROS, ZEROS), lm.FormulaError, "y_pred"),
     (lambda: lj.hubber, AttributeError, "Did you mean 'huber'?"),
     (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error() here."),
@@ -195,6 +201,11 @@ def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]
     with pytest.raises(error) as caught:
         call()
     assert text in str(caught.value)
+
+
+def test_a_loss_of_scores_takes_the_names_of_optax() -> None:
+    z, y = 2 * jnp.eye(3), jnp.array([0, 0, 2])
+    assert lj.crammer_singer(scores=z, labels=y).tolist() == lj.crammer_singer(z, y).tolist()
 
 
 def test_a_loss_of_logits_takes_the_names_of_optax() -> None:

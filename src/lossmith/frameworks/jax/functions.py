@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from lossmith.core.elsewhere import keyword
-from lossmith.core.inputs import OF_COSTS
+from lossmith.core.inputs import JUDGED, OF_COSTS
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import reworded, speaking
 from lossmith.errors import ParameterError, did_you_mean
-from lossmith.frameworks.calls import JAX, bound, in_words, instead, order, takes_where
+from lossmith.frameworks.calls import JAX, bound, compares, in_words, instead, order, takes_where
 from lossmith.frameworks.jax import costs
 from lossmith.frameworks.jax.arguments import left_out
 
@@ -64,7 +64,9 @@ def cost(
 
     Args:
         loss, given, named: as in ``losses``.
-        weight: a weight for each example, at least 0; axes of size 1 broadcast.
+        weight: a weight for each example, at least 0; axes of size 1 broadcast. An example outside the domains is an
+            error, or is counted in a state, with a weight of 0 too, though it leaves a traced cost a number; leave it
+            out by ``mask``.
         mask: true for the examples that count; what the others hold does not matter.
         reduction: ``mean`` (Σwl/Σw, default), ``count_mean`` (Σwl/n), ``sum`` (Σwl) or ``none`` (wl).
         empty: what a cost of nothing is: ``zero`` (default), ``nan``, or ``error``, which is NaN while tracing.
@@ -89,8 +91,15 @@ def state(
         return costs.state(*_call(loss, given, named), weight, mask)
 
 
-_OPTAX = {"logits": "predictions", "predictor_outputs": "predictions", "labels": "targets"}
-"""What optax calls inputs of losses of logits."""
+_OPTAX = {
+    **dict.fromkeys(("logits", "predictor_outputs", "scores"), "predictions"),
+    "labels": "targets",
+}
+"""What optax calls inputs of losses of logits, which are scores to some."""
+_OF_TWO = ("log_predictions", "log_targets")
+"""What it calls those of divergences, beside what are names here."""
+_NEAR = 0.8
+"""How much of a name must be that of an argument of costs, which a loss does not take."""
 
 
 def _in_ours(loss: Loss, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +143,9 @@ def function(name: str) -> Callable[..., Array]:
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
             for key in named.keys() - {*known, *JAX, *JAX.values()}:
-                mend = keyword(key, declared, known) or did_you_mean(key, [*known, *OF_COSTS])
+                near = [*known, *(name for name in OF_COSTS if did_you_mean(key, [name], cutoff=_NEAR))]
+                mend = keyword(key, declared, known) or did_you_mean(key, near)
+                mend = f" {JUDGED}" if key in _OF_TWO and compares(loss) else mend
                 mend = f" {HOME}.cost({name!r}, ...) takes it." if key in OF_COSTS else mend
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; it has no {key!r}.{mend}")
             placed = [_static(cls, key, value) for key, value in zip(declared, given[taken:], strict=False)]

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from lossmith.core.columns import check_spread
+from lossmith.core.contract import check_weights
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.engines.hosts import ANYWHERE, by_symbol
@@ -167,7 +168,10 @@ def _look(loss: Loss, given: Mapping[str, Any], seen: Seen) -> None:
             came = given[item.name]
             came = came if isinstance(came, np.ndarray) else _numpy(ops.convert_to_tensor(came))
             plain[item.name] = np.reshape(came, plain[item.name].shape)
-    weight, mask = (_numpy(x)[..., None] if seen.averaged else _numpy(x) for x in (seen.weight, seen.counts))
+    weight, mask = (_numpy(x) for x in (seen.weight, seen.counts))
+    if bool(ops.any(seen.invalid)):  # first, since they are those of examples, before inputs may be spread
+        check_weights(type(loss).__name__, weight.reshape(-1), weight.shape, mask.reshape(-1))
+    weight, mask = (x[..., None] if seen.averaged else x for x in (weight, mask))
     if not bool(ops.any(seen.invalid)):
         loss._batch(plain, None, mask)
         return

@@ -44,7 +44,7 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
         reduction: in the words of Keras: ``sum_over_batch_size`` or ``mean`` (Σwl/n, the default),
             ``mean_with_sample_weight`` (Σwl/Σw, which the catalogue calls ``mean``), ``sum``, ``none``.
         name: what Keras calls it; by default as the catalogue does.
-        dtype: the type of the result; float16 and bfloat16 are computed in float32.
+        dtype: float64 to compute in that; with any other, costs are computed in float32 and have that type.
     """
 
     def __init__(
