@@ -243,20 +243,6 @@ def test_what_a_graph_cannot_look_at_makes_the_cost_no_number() -> None:
     assert np.isnan(number(cost(np.float32([1, np.nan, 1]))))
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="other backends know all lengths while they trace")
-def test_the_number_of_classes_may_be_known_later() -> None:
-    z, y = X, np.arange(50) % 3
-    for loss, given in (
-        (lk.SparseCategoricalCrossEntropy(class_weight=(1, 2, 3), label_smoothing=0.1, ignore_index=2), y),
-        (lk.LogitAdjusted(prior=(0.2, 0.5, 0.3)), y),
-        (lk.CategoricalCrossEntropy(label_smoothing=0.1), np.eye(3, dtype=np.float32)[y]),
-        (lk.KLDivergence(q_kind="logits"), np.eye(3, dtype=np.float32)[y]),
-    ):
-        specs = [tf.TensorSpec([None] * np.ndim(x), x.dtype) for x in (given, z)]
-        later = tf.function(lambda t, f, loss=loss: loss(t, f), input_signature=specs, autograph=False)
-        np.testing.assert_allclose(later(given, z), loss(given, z), rtol=1e-6)
-
-
 def test_training_meets_what_is_invalid_as_a_number_or_as_an_error_where_steps_are_run_one_by_one() -> None:
     y = np.where(np.arange(50) == 33, np.nan, Y)
     if BACKEND != "torch":
@@ -333,9 +319,8 @@ def test_what_a_mask_leaves_out_may_hold_anything() -> None:
 
 def test_whole_numbers_keep_their_size() -> None:
     large = np.array([2**32 + 5, 1_700_000_000_000])
-    right = lm.SquaredError().cost(large, np.zeros(2))
-    np.testing.assert_allclose(number(lk.SquaredError()(large, np.zeros(2, np.float32))), right, rtol=1e-6)
-    weighed = lk.Huber(reduction="sum")(np.zeros(2, np.float32), np.ones(2, np.float32), large)
+    np.testing.assert_allclose(number(lk.SquaredError()(large, ZEROS[:2])), np.mean(large**2.0), rtol=1e-6)
+    weighed = lk.Huber(reduction="sum")(ZEROS[:2], 1 + ZEROS[:2], large)
     np.testing.assert_allclose(number(weighed), large.sum() / 2, rtol=1e-6)
 
 

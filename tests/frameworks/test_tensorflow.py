@@ -13,6 +13,7 @@ import tensorflow as tf
 import lossmith as lm
 from lossmith import Loss
 from lossmith.engines import tensorflow as engine
+from lossmith.engines.hosts import by_symbol
 from lossmith.frameworks.calls import aligned, settled
 from tests.frameworks import catalogue
 from tests.frameworks.tolerance import ULPS
@@ -171,3 +172,24 @@ def test_lengths_that_nobody_knows_yet_equal_every_other() -> None:
     careless = tf.function(lambda x: losses(lm.Huber(), {"y_pred": x, "y_true": tf.zeros(3)}), autograph=False)
     with pytest.raises(lm.ShapeError, match=r"y_true has shape \(3,\) and y_pred \(None, 1\)"):
         careless.get_concrete_function(tf.TensorSpec([None, 1]))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lm.SparseCategoricalCrossEntropy(class_weight=(1, 2, 3), label_smoothing=0.1, ignore_index=2),
+        lm.LogitAdjusted(prior=(0.2, 0.5, 0.3)),
+        lm.CategoricalCrossEntropy(label_smoothing=0.1),
+    ],
+    ids=name_of,
+)
+def test_the_number_of_classes_may_be_known_later(loss: Loss) -> None:
+    def found(given: Tensors) -> tuple[Any, ...]:
+        own = loss.counting(engine.PLAIN, by_symbol(loss, [given[item.name] for item in loss.inputs]))
+        return losses(loss, given), *(x for x in own if x is not None)
+
+    given = tensors(loss, np.float64)
+    unknown = {name: tf.TensorSpec([None] * len(x.shape), x.dtype) for name, x in given.items()}
+    later = tf.function(found, input_signature=[unknown], autograph=False)
+    for a, b in zip(later(given), found(given), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
