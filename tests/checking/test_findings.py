@@ -115,6 +115,19 @@ def test_a_derivative_that_is_none_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2*abs(f - y)/(abs(f) + abs(y) + 1e-8)", {}),
+        ("(f - y)**2/(f**2 + y**2 + 1e-8)", {}),
+        ("1 - tanh(y*f)", {"target": "{-1, 1}", "task": "binary"}),
+    ],
+)
+def test_rounding_inside_of_a_formula_is_no_wrong_derivative(text: str, words: dict[str, Any]) -> None:
+    found = list(single.derivatives(Ground(lm.formula(text, **words), None, exact=True)))
+    assert all(finding.severity != "error" for finding in found), found
+
+
+@pytest.mark.parametrize(
     ("text", "what", "level"),
     [
         ("(f - y)**2", "mean", math.nan),

@@ -23,7 +23,7 @@ _POINTS = 8  # for each target
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A derivative that is not between the slopes on either side, the worst of those of one target."""
+    """A derivative that is not between the slopes on either side, and whether it is the only one of its target."""
 
     y: float
     f: float
@@ -41,8 +41,10 @@ def derivatives(ground: Ground) -> Iterator[Finding]:
             near = curve.f[curve.near]
             count, wrong = _differences(ground, np.full(near.shape, curve.y), near, order)
             tried += count
-            if wrong is not None and not (wrong.single and _is_rounding(ground, order, wrong)):
-                yield _wrong(ground, order, wrong)
+            # Rounding inside of a formula, which its result does not show, spoils many differences at once.
+            accused = next((each for each in wrong if not _is_rounding(ground, order, each)), None)
+            if accused is not None:
+                yield _wrong(ground, order, accused)
                 return
     yield from _digits(ground, tried)
 
@@ -65,13 +67,13 @@ def _wrong(ground: Ground, order: int, wrong: Mismatch) -> Finding:
     return Finding("derivatives", "error", title, evidence, "Correct the derivative.", facts)
 
 
-def _differences(ground: Ground, y: Array, f: Array, order: int) -> tuple[int, Mismatch | None]:
-    """Return how many derivatives were tried, and the first that is not between the slopes to its left and right."""
+def _differences(ground: Ground, y: Array, f: Array, order: int) -> tuple[int, list[Mismatch]]:
+    """Return how many derivatives were tried, and those not between the slopes to left and right, the worst first."""
     steps = _STEP * np.maximum(ground.unit, np.abs(f))
     inside = np.isin(f - steps, ground.inside(f - steps)) & np.isin(f + steps, ground.inside(f + steps))
     y, f, steps = y[inside], f[inside], steps[inside]
     if not f.size:
-        return 0, None
+        return 0, []
 
     def computed(x: Array) -> tuple[Array, Array]:
         part = ("losses", "gradient", "hessian")
@@ -91,11 +93,12 @@ def _differences(ground: Ground, y: Array, f: Array, order: int) -> tuple[int, M
     steady = (np.abs(left2 - left) + np.abs(right2 - right)) <= slack + 0.5 * (high - low)
     judged = steady & np.isfinite(got) & np.isfinite(low) & np.isfinite(high) & np.isfinite(slack)
     off = judged & ((got < low - slack) | (got > high + slack))
-    if not off.any():
-        return int(judged.sum()), None
-    worst = int(np.argmax(np.where(off, np.maximum(low - got, got - high) / slack, -1)))
-    single = int(off.sum()) == 1
-    return int(judged.sum()), Mismatch(y[worst], f[worst], float(got[worst]), low[worst], high[worst], single)
+    excess = np.where(off, np.maximum(low - got, got - high) / slack, -1)
+    worst = np.argsort(-excess, kind="stable")[: int(off.sum())].tolist()
+    single = len(worst) == 1
+    return int(judged.sum()), [
+        Mismatch(float(y[at]), float(f[at]), float(got[at]), float(low[at]), float(high[at]), single) for at in worst
+    ]
 
 
 def _is_rounding(ground: Ground, order: int, wrong: Mismatch) -> bool:
