@@ -199,6 +199,13 @@ def test_what_is_proved_is_told_from_what_was_tried() -> None:
     assert tried.facts == {"convex": True, "quasiconvex": True, "proved": False}
 
 
+def test_places_without_a_number_tell_nothing_of_the_gradient() -> None:
+    bounded = [*single.robust(Ground(lm.formula("log(2*cosh(f - y))"), None, exact=False))]
+    assert "bounded by 1" in bounded[0].title
+    odd = lm.formula("log(softplus(f)) + y/softplus(f)", target="(0, inf)")
+    assert next(single.robust(Ground(odd, None, exact=False))).title == "The gradient has no bound"
+
+
 def test_nothing_is_said_of_what_a_flat_formula_has_not() -> None:
     topics = {finding.topic for finding in lm.check("(f - y)**2 - (f - y)**2 + 3").findings}
     assert "minimum" in topics

@@ -34,9 +34,11 @@ def robust(ground: Ground) -> Iterator[Finding]:
         near, far = slopes[away <= 1e6], slopes[away > 1e6]
         if math.isfinite(ground.domain.low if way < 0 else ground.domain.high):
             near, far = slopes[:1], slopes[1:]  # the end of the domain is what is far
+        elif not far.size:
+            near, far = near[:-1], near[-1:]  # beyond which nothing is a number
         top, beyond = float(np.max(near, initial=0.0)), float(np.max(far, initial=0.0))
         most = max(most, top)
-        if math.isinf(top) or not beyond <= _GROWS * top:
+        if math.isinf(ground.steepest) and (math.isinf(top) or not beyond <= _GROWS * top):
             grows.append("below" if way < 0 else "above")
         elif far.size and far[-1] < _FADES * top and top > 0:
             fades.append("below" if way < 0 else "above")
@@ -100,17 +102,21 @@ def _slopes(ground: Ground, way: int) -> tuple[Array, Array]:
         f = end - way * room * away if bounded else curve.centre + way * ground.unit * away
         inside = np.isin(f, ground.inside(f))
         value, slope, _ = ground.parts(np.full(f.shape, curve.y), np.where(inside, f, curve.centre))
-        inside &= ~np.isnan(value)  # which is told of elsewhere
-        rows.append(np.where(inside, np.where(np.isnan(slope), np.inf, np.abs(slope)), 0.0))
-    return away, np.max(rows, axis=0)
+        inside &= ~np.isnan(value) & ~np.isnan(slope)  # which is told of elsewhere
+        rows.append(np.where(inside, np.abs(slope), -1.0))
+    most = np.max(rows, axis=0)
+    known = most >= 0  # where nothing is a number, nothing is known to fade
+    return away[known], most[known]
 
 
 def _side(ground: Ground, way: int, away: Array, slopes: Array) -> str:
     if math.isfinite(ground.domain.low if way < 0 else ground.domain.high):
         end = "lower" if way < 0 else "upper"
         return f"beside the {end} end of predictions the gradient's size is {_told(float(slopes[-1]))}"
-    shown = [_told(float(slopes[int(np.argmin(np.abs(away - x)))])) for x in _SHOWN]
-    where = ", ".join(number(x * ground.unit) for x in _SHOWN)
+    shown = [_told(float(slopes[int(np.argmin(np.abs(away - x)))])) for x in _SHOWN if x in away]
+    where = ", ".join(number(x * ground.unit) for x in _SHOWN if x in away)
+    if not shown:
+        return ""
     of = "f = 0" if ground.binary else "the target" if ground.link.name == "identity" else "the target's raw prediction"
     return f"{where} {'below' if way < 0 else 'above'} {of} its size is {', '.join(shown)}"
 
