@@ -51,15 +51,18 @@ def hard(program: Program, parameters: tuple[tuple[str, float], ...]) -> Hard | 
         program: has ``valid``, and may have the choices made that parameters decide.
         parameters: with their numbers.
     """
-    if any(function != "same" for function, _ in crosses(program, ranges(program, tame=True)).values()):
-        return None  # a cross-entropy of logits is one function for both already
-    for place, ends in bounded(program).items():
-        if _is_share(program, place):
-            no, yes = (_plain(_at(program, place, end, parameters), parameters) for end in ends)
-            found = _Both(no, yes, place, sum(ends) / 2).program()
-            pays = found is not None and _steps(found) <= LEAST * _steps(program)
-            return Hard(found, place, ends, program) if found is not None and pays else None
-    return None
+    label = next(((place, ends) for place, ends in bounded(program).items() if _is_share(program, place)), None)
+    if label is None or _is_one_function(program):
+        return None
+    place, ends = label
+    no, yes = (_plain(_at(program, place, end, parameters), parameters) for end in ends)
+    found = _Both(no, yes, place, sum(ends) / 2).program()
+    return Hard(found, place, ends, program) if found and _steps(found) <= LEAST * _steps(program) else None
+
+
+def _is_one_function(program: Program) -> bool:
+    """Return whether a cross-entropy of logits, or its slope, is in a program: that is one function for both labels."""
+    return any(function != "same" for function, _ in crosses(program, ranges(program, tame=True)).values())
 
 
 def _steps(program: Program) -> int:
