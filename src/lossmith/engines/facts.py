@@ -26,7 +26,7 @@ _EXP_LARGE = 80.0
 
 def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
     """Return the bounds of every value that is a finite number, by its number; ``tame`` says that parameters are."""
-    found = dict(_inputs(program))
+    found = dict(_told(program))
     if tame:
         found |= dict.fromkeys(range(len(program.inputs), len(program.inputs) + len(program.parameters)), _ANY)
     fixed = len(program.inputs) + len(program.parameters)
@@ -96,6 +96,25 @@ def conditions(program: Program) -> tuple[list[int], list[int]]:
 
     read(dict(program.outputs)["valid"])
     return inputs, others
+
+
+def told_by_ranges(program: Program, known: Mapping[int, Range]) -> dict[int, int]:
+    """Return the conditions of which ranges make a part sure, by number, with the part that is not.
+
+    What says that inputs are in their domains is never such a part, since ranges hold only where it is true.
+    """
+    sure, found = set[int](), {}
+    for number, step in enumerate(program.steps, start=program.first_step):
+        if step.op in ("lt", "le") and max(step.args) >= program.first_step and known.keys() >= {*step.args}:
+            low, high = (known[arg] for arg in step.args)
+            if low[1] < high[0] or (step.op == "le" and low[1] == high[0]):
+                sure.add(number)
+        elif step.op == "both" and not sure.isdisjoint(step.args):
+            first, second = step.args
+            found[number] = second if first in sure else first
+            if found[number] in sure:
+                sure.add(number)
+    return found
 
 
 def spans(program: Program, conditions: Iterable[int]) -> dict[int, tuple[int, str, float]]:
@@ -257,8 +276,8 @@ def step_of(program: Program, number: int) -> Step | None:
     return program.steps[number - program.first_step] if number >= program.first_step else None
 
 
-def _inputs(program: Program) -> Mapping[int, Range]:
-    """Return the bounds of the inputs that ``valid`` tells of."""
+def _told(program: Program) -> Mapping[int, Range]:
+    """Return the bounds of the inputs that ``valid`` tells of, and which other values it says are finite."""
     fixed = len(program.inputs) + len(program.parameters)
     constants = {fixed + n: c for n, c in enumerate(program.constants)}
     bounds: dict[int, list[float]] = {}
@@ -287,8 +306,9 @@ def _inputs(program: Program) -> Mapping[int, Range]:
     outputs = dict(program.outputs)
     if "valid" in outputs:
         read(outputs["valid"])
-    inputs = range(len(program.inputs))
-    return {n: (bounds[n][0], bounds[n][1]) for n in inputs if finite.get(n) == {0, 1}}
+    told = [number for number, ends in finite.items() if ends == {0, 1}]
+    # Of other values nothing more is taken for known: what says more would seem to follow from itself.
+    return {n: (bounds[n][0], bounds[n][1]) if n < len(program.inputs) else _ANY for n in told}
 
 
 def _hull(a: Range, b: Range) -> Range:

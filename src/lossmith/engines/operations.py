@@ -21,6 +21,7 @@ from lossmith.engines.facts import (
     powers,
     ranges,
     step_of,
+    told_by_ranges,
 )
 from lossmith.program import TABLE, Program
 from lossmith.program.program import Step as WrittenStep
@@ -113,6 +114,7 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
     constants = {fixed + n: constant for n, constant in enumerate(program.constants)}
     finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
     plain, sure, crossed = plain_products(program, known), numbers(program, known), crosses(program, known)
+    told = told_by_ranges(program, known) if watched else {}
     found: list[Step] = []
     for number, step in enumerate(program.steps, start=program.first_step):
         if program.uniform[number]:
@@ -127,8 +129,12 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
             found.append((number, _CROSSES[function], arguments))
         elif step.op == "sloped":  # whose slope is in programs of derivatives by now
             found.append((number, _CROSSES["same"], step.args[:1]))
-        elif watched and step.op in _OF_NUMBERS and sure.issuperset(step.args):
+        elif number in told:
+            found.append((number, _CROSSES["same"], (told[number],)))
+        elif watched and step.op in _OF_NUMBERS and step.args[0] in sure:
             found.append((number, _OF_NUMBERS[step.op], step.args))
+        elif watched and step.op in _BESIDE_NUMBERS and step.args[1] in sure:
+            found.append((number, _BESIDE_NUMBERS[step.op], step.args))
         elif number in plain:
             found.append((number, OPERATIONS["mul"], step.args))
         elif step.op == "mul0" and all(arg in known for arg in step.args):
@@ -200,7 +206,13 @@ _OF_NUMBERS: Mapping[str, Callable[..., Lanes]] = {
     "min": lambda b, a, c: b.select(a < c, a, c),
     "max": lambda b, a, c: b.select(a > c, a, c),
 }
-"""Instructions that need no look for what is no number."""
+"""Instructions that need no look for what is no number, if their first argument is one."""
+
+_BESIDE_NUMBERS: Mapping[str, Callable[..., Lanes]] = {
+    "min": lambda b, a, c: b.select(c <= a, c, a),
+    "max": lambda b, a, c: b.select(a <= c, c, a),
+}
+"""The same where the second argument is one: a first one that is none stays."""
 
 
 _BASES: Mapping[str, Callable[..., Lanes]] = {

@@ -148,8 +148,7 @@ class Rows:
 
     def roots(self, f: Array) -> float:
         """Return the sum of the roots of how far predictions are from the best ones."""
-        distance = np.subtract(f, self._best, dtype=np.float64)
-        return float(np.sqrt(np.abs(distance, out=distance), out=distance).sum())
+        return self.run(_roots(self.apart), f)[0]
 
     def run(self, what: Pass, f: Array, *given: Any, **parameters: float) -> tuple[float, int | None]:
         """Run a pass at predictions, whose arithmetic is as precise as these ask for; see ``Pass.run``."""
@@ -214,6 +213,17 @@ def floored(loss: Loss, *, apart: bool, met: bool = True, summed: bool = True) -
     return Pass(trace(outputs, symbols, (*_parameters(loss), "near")))
 
 
+@lru_cache
+def _roots(apart: bool) -> Pass:
+    """Return the pass that sums the roots of how far predictions are from the best ones."""
+
+    def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+        distance = ops.abs(s["f"] - s["best" if apart else "y"])
+        return {"value": ops.pow(distance, 0.5), "valid": ops.le(0.0, distance)}
+
+    return Pass(trace(outputs, ("best", "f") if apart else ("y", "f")))
+
+
 class _At:
     """A loss at the prediction of each row.
 
@@ -248,9 +258,12 @@ class _At:
         return ops.where(width > 0, rise * by_width, 0.0)
 
     def checked(self, gradient: Value, hessian: Value) -> dict[str, Value]:
-        """Return both derivatives, and whether they are finite in single precision, at a prediction in its domain."""
-        ops = self._ops
-        valid = self._loss.domains["f"].contains(ops, self.f)
+        """Return both derivatives, and whether they are finite in single precision, with all inputs in their domains.
+
+        Targets were looked at before; kernels leave out what no target in its domain needs.
+        """
+        ops, domains = self._ops, self._loss.domains
+        valid = ops.both(domains["y"].contains(ops, self._y), domains["f"].contains(ops, self.f))
         for number in (gradient, hessian):
             valid = ops.both(valid, ops.lt(ops.abs(number), LARGEST))
         return {"gradient": gradient, "hessian": hessian, "valid": valid}
