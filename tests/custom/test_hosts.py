@@ -14,6 +14,7 @@ import lossmith as lm
 import lossmith.jax as lj
 import lossmith.keras as lk
 import lossmith.torch as lt
+from lossmith.certify.hosts import HOSTS
 
 OWN = lm.formula("where(f < y, k*log(1 + exp(y - f)), (y - f)**2)", parameters={"k": (4.0, "(0, inf)")}, name="late")
 Y, F = np.array([0.0, 1.0, 2.0]), np.array([0.5, -1.0, -3.0])
@@ -29,6 +30,18 @@ def test_pytorch_and_jax_say_what_the_core_says() -> None:
         value, slope = jax.value_and_grad(lambda x: lj.cost(OWN, x, Y))(F)
         np.testing.assert_allclose(value, OWN.cost(Y, F), rtol=1e-13)
         np.testing.assert_allclose(slope, OWN.gradient(Y, F) / 3, rtol=1e-13)
+
+
+SOON = [name for name, host in HOSTS.items() if host.pace != "never"]
+
+
+@pytest.mark.parametrize("host", SOON)
+def test_what_a_choice_holds_at_a_root_has_no_slope_on_any_host(host: str) -> None:
+    loss = lm.formula("abs(f - y)**1.5 + sqrt(max(0, f - y))")
+    given = {"y_true": np.zeros(3), "y_pred": np.array([-4.0, 0.0, 4.0])}
+    found = HOSTS[host].ask(loss, given, "float64")
+    np.testing.assert_allclose(found["gradient:f"], [-3.0, 0.0, 3.25], rtol=1e-12)
+    np.testing.assert_allclose(found["hessian:f"], [0.375, 0.0, 0.34375], rtol=1e-12)
 
 
 def test_a_model_of_keras_is_loaded_with_its_formula(tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def _chain0(partial: Callable[[Ops, Value, Value], Value]) -> Tangent:
 
 
 def _tangent_pow(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
-    base, exponent = x
-    by_base = o.mul(o.mul0(exponent, o.pow(base, o.sub(exponent, 1.0))), dx[0])
+    base, exponent = x  # a base that stands still at 0, as abs and max do, does so against the infinite slope of a root
+    by_base = o.mul0(o.mul0(exponent, o.pow(base, o.sub(exponent, 1.0))), dx[0])
     return o.add(by_base, o.mul(o.mul0(result, o.log(base)), dx[1]))
 
 

@@ -193,6 +193,8 @@ class Graph:
         if op in ("mul", "mul0"):
             if 0 in known:
                 return self.constant(0.0)
+            if op == "mul0" and self.differentiating and math.isfinite(known[0]):
+                return self.apply("mul", args)  # up to a zero's sign, which only values keep
             if op == "mul" and -1 in known:
                 return self.apply("neg", (args[1] if left == -1 else args[0],))
             if op == "mul":
