@@ -44,6 +44,15 @@ def test_what_a_choice_holds_at_a_root_has_no_slope_on_any_host(host: str) -> No
     np.testing.assert_allclose(found["hessian:f"], [0.375, 0.0, 0.34375], rtol=1e-12)
 
 
+@pytest.mark.parametrize("host", SOON)
+def test_second_derivatives_of_hypot_keep_their_digits_on_every_host(host: str) -> None:
+    loss, far = lm.formula("hypot(1, f - y)"), np.array([0.0, 5e3, 1e6])
+    for kind, rtol in (("float64", 1e-14), ("float32", 1e-6)):
+        found = HOSTS[host].ask(loss, {"y_true": np.zeros(3), "y_pred": far}, kind)
+        np.testing.assert_allclose(found["gradient:f"], far / np.sqrt(1 + far**2), rtol=rtol)
+        np.testing.assert_allclose(found["hessian:f"], (1 + far**2) ** -1.5, rtol=rtol)
+
+
 def test_a_model_of_keras_is_loaded_with_its_formula(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", loss=lk.loss(OWN.replace(k=2.0)))

@@ -88,6 +88,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "harmonic": lambda a, b: a * b / (a + b),
     "log1p_difference": lambda a, b: _log1p(a) - _log1p(b),
     "hypot": mp.hypot,
+    "hypot_slope": lambda a, b: MEANING["div"](a, mp.hypot(a, b)),
     "log1p_ratio2": lambda a, b: mp.log1p((a / b) ** 2),
     "lgamma_half": lambda a: _lgamma(a + mpf(0.5)) - _lgamma(a),
     "normal_within": lambda a: mp.erf(a / mp.sqrt(2)),

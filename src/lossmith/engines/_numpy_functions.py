@@ -65,6 +65,10 @@ def _sloped(value: Array, slope: Array, of: Array, out: Array | None = None) -> 
     return store(np.array(np.broadcast_to(value, np.broadcast_shapes(value.shape, slope.shape, of.shape))), out)
 
 
+def _hypot_slope(a: Array, b: Array, out: Array | None = None) -> Array:
+    return np.asarray(np.divide(a, np.hypot(a, b), out))
+
+
 def _mul0(a: Array, b: Array, out: Array | None = None) -> Array:
     product = np.asarray(np.multiply(a, b, out))
     np.copyto(product, 0, where=np.logical_not(np.logical_and(a, b)))
@@ -175,6 +179,7 @@ IMPLEMENTATION: dict[str, Callable[..., Array]] = {
     "log1p_difference": bowls.log1p_difference,
     "lgamma": _lgamma,
     "hypot": np.hypot,
+    "hypot_slope": _hypot_slope,
     "log1p_ratio2": _log1p_ratio2,
     "lgamma_half": _lgamma_half,
     "normal_within": _normal_within,

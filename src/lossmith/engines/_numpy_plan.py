@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines._numpy_functions import COMPOSED, IMPLEMENTATION
-from lossmith.engines.facts import finite_tests, plain_products, ranges
+from lossmith.engines.facts import finite_tests, lengths, plain_products, ranges
 from lossmith.program import TABLE, Ops, Program
 from lossmith.program.ops import Value
 
@@ -53,6 +53,7 @@ class Graph:
         self._truths: set[int] = set()
         self._ops = Ops(self._apply)
         self._plain, self._tests = plain_products(program, ranges(program)), finite_tests(program)
+        self._lengths = lengths(program)
         self._of = [self._leaf("input", place) for place in range(len(program.inputs))]
         for number in range(len(program.inputs), len(program.types)):
             if program.uniform[number]:
@@ -99,6 +100,8 @@ class Graph:
             return self._leaf("filled", 0, given[0]) if self.nodes[given[0]][0] == "uniform" else given[0]
         if number in self._plain:
             return self._leaf("mul", *given)
+        if number in self._lengths:
+            return self._leaf("div", given[0], self._of[self._lengths[number]])
         if op in COMPOSED:
             node: int = COMPOSED[op](self._ops, *given)
             return node

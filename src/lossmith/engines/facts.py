@@ -179,8 +179,8 @@ def powers(program: Program) -> dict[int, tuple[int, str, int]]:
 
 
 PASSING = frozenset({
-    "abs", "add", "div", "exp", "expm1", "hold", "log", "log1p", "logcosh", "max", "min", "mul", "neg", "sech2",
-    "sigmoid", "sign", "softplus", "sub", "tanh",
+    "abs", "add", "div", "exp", "expm1", "hold", "hypot_slope", "log", "log1p", "logcosh", "max", "min", "mul", "neg",
+    "sech2", "sigmoid", "sign", "softplus", "sub", "tanh",
 })  # fmt: skip
 """Instructions whose result is no number where one of their arguments is none."""
 _CHOICES = ("where", "alike")
@@ -224,7 +224,7 @@ def told_by(program: Program, output: str) -> frozenset[int]:
         given = [told.get(arg, nobody) for arg in step.args]
         if step.op in _OPEN:
             told[number] = nobody.union(*given)
-        elif step.op in ("div", "sloped"):
+        elif step.op in ("div", "hypot_slope", "sloped"):
             told[number] = given[0]
         elif step.op in _CHOICES:
             told[number] = given[1] & given[2]
@@ -259,6 +259,17 @@ def plain_products(program: Program, known: Mapping[int, Range]) -> set[int]:
         finite = step.op == "mul0" and all(arg in known for arg in step.args)
         if finite and (number not in shown or all(known[arg][0] >= 0 for arg in step.args)):
             found.add(number)
+    return found
+
+
+def lengths(program: Program) -> dict[int, int]:
+    """Return which slopes of ``hypot`` can be divided by its result, which comes before them, and that."""
+    found, sizes = dict[int, int](), dict[frozenset[int], int]()
+    for number, step in enumerate(program.steps, start=program.first_step):
+        if step.op == "hypot":
+            sizes.setdefault(frozenset(step.args), number)
+        elif step.op == "hypot_slope" and (size := sizes.get(frozenset(step.args))):
+            found[number] = size
     return found
 
 

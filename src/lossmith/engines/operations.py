@@ -16,6 +16,7 @@ from lossmith.engines.facts import (
     WHOLE,
     Range,
     finite_tests,
+    lengths,
     numbers,
     plain_products,
     powers,
@@ -81,6 +82,7 @@ OPERATIONS: Mapping[str, Callable[..., Lanes]] = {
     "log1p_excess": lambda b, *given: b.log1p_excess(*given),
     "lgamma": composites.lgamma,
     "hypot": lambda b, *given: b.hypot(*given),
+    "hypot_slope": lambda b, a, c: a / b.hypot(a, c),
     "log1p_ratio2": composites.log1p_ratio2,
     "lgamma_half": composites.lgamma_half,
     "normal_within": lambda b, *given: b.normal_within(*given),
@@ -115,6 +117,7 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
     finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
     plain, sure, crossed = plain_products(program, known), numbers(program, known), crosses(program, known)
     told = told_by_ranges(program, known) if watched else {}
+    sizes = lengths(program)
     found: list[Step] = []
     for number, step in enumerate(program.steps, start=program.first_step):
         if program.uniform[number]:
@@ -127,6 +130,8 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
         elif number in crossed:
             function, arguments = crossed[number]
             found.append((number, _CROSSES[function], arguments))
+        elif number in sizes:
+            found.append((number, OPERATIONS["div"], (step.args[0], sizes[number])))
         elif step.op == "sloped":  # whose slope is in programs of derivatives by now
             found.append((number, _CROSSES["same"], step.args[:1]))
         elif number in told:

@@ -104,6 +104,17 @@ def _tangent_harmonic(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], resul
     return o.mul(o.mul(share, share), dx[0])
 
 
+def _tangent_hypot(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    a, b = x
+    return o.add(o.mul(o.hypot_slope(a, b), dx[0]), o.mul(o.hypot_slope(b, a), dx[1]))
+
+
+def _tangent_hypot_slope(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
+    size = o.hypot(*x)
+    other = o.div(x[1], size)  # by a it is b² over the cube of the size; the rule of quotients has 1 - a²/size² there
+    return o.div(o.mul(other, o.sub(o.mul(other, dx[0]), o.mul(result, dx[1]))), size)
+
+
 def _tangent_log1p_ratio2(o: Ops, x: tuple[Value, ...], dx: tuple[Value, ...], result: Value) -> Value:
     size = o.hypot(x[0], x[1])
     by_a = o.div(o.mul(o.div(x[0], size), dx[0]), size)
@@ -227,9 +238,10 @@ _ROWS = (
     ),
     Instruction("lgamma", 1, "loggamma(a)", r"\log\Gamma({0})", None, domain="a > 0"),
     # No derivative at a = b = 0, nor a convention: no loss comes there.
+    Instruction("hypot", 2, "sqrt(a**2 + b**2)", r"\sqrt{{{0}^2 + {1}^2}}", _tangent_hypot),
     Instruction(
-        "hypot", 2, "sqrt(a**2 + b**2)", r"\sqrt{{{0}^2 + {1}^2}}",
-        lambda o, x, d, r: o.add(o.mul(o.div(x[0], r), d[0]), o.mul(o.div(x[1], r), d[1])),
+        "hypot_slope", 2, "a/sqrt(a**2 + b**2)", r"\frac{{{0}}}{{\sqrt{{{0}^2 + {1}^2}}}}", _tangent_hypot_slope,
+        domain="a != 0 or b != 0",
     ),
     Instruction(
         "log1p_ratio2", 2, "log(1 + (a/b)**2)", r"\log(1 + ({0}/{1})^2)", _tangent_log1p_ratio2, domain="b > 0"

@@ -193,8 +193,9 @@ class _Prover:
             return None, 0
         if op in BOWLS or (op in SQUARES and step.args[0] == step.args[1]):
             return _composed(1, side(inner), a)
-        if op == "hypot" and given[1].fixed:
-            return _composed(1, side(inner), a)
+        if op == "hypot" and (a.fixed or given[1].fixed):
+            of = 1 if a.fixed else 0
+            return _composed(1, side(ranges[of]), given[of])
         if op == "bowl" and ranges[1][0] >= 1:
             return _composed(1, side(inner), a)
         if op == "neg":

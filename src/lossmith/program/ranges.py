@@ -132,6 +132,7 @@ def of(op: str, given: Sequence[Range], *, square: bool = False) -> Range:
         "max": lambda: (max(a[0], b[0]), max(a[1], b[1])),
         "div": lambda: times(a, over(b)),
         "hypot": lambda: _hypot(_sizes(a), _sizes(b)),
+        "hypot_slope": lambda: _slope(1.0, a),
         "mul_exp": lambda: times(a, of("exp", [b])),
         "where": lambda: (min(given[1][0], b[0]), max(given[1][1], b[1])),
         "alike": lambda: given[1],

@@ -14,7 +14,7 @@ from lossmith.errors import ProgramError, plural
 from lossmith.program.ops import TABLE, Ops, Value
 from lossmith.program.program import Program, Step
 
-_COMMUTATIVE = frozenset({"add", "mul", "mul0", "equal", "both", "either"})
+_COMMUTATIVE = frozenset({"add", "mul", "mul0", "hypot", "equal", "both", "either"})
 _FOLD: dict[str, Callable[..., float]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lossmith.custom.export.helpers import EASY, HELPERS
-from lossmith.engines.facts import ranges
+from lossmith.engines.facts import lengths, ranges
 from lossmith.engines.numpy import IMPLEMENTATION
 from lossmith.program import TABLE, Program, Value, derive, trace
 from lossmith.program.trace import Graph, Symbol
@@ -24,14 +24,17 @@ def readable(program: Program, names: Sequence[str]) -> Program:
     what states its own derivative is its value, and derivatives are those of the whole program. What is made of numbers
     alone is a number, since functions of libraries take arrays.
     """
-    known = ranges(program, tame=True)
+    known, sizes = ranges(program, tame=True), lengths(program)
     graph = Graph(program.inputs, program.parameters)
     values: list[Symbol] = [graph.symbols[name] for name in program.inputs + program.parameters]
     values += [graph.constant(constant) for constant in program.constants]
-    for step in program.steps:
+    for number, step in enumerate(program.steps, start=program.first_step):
         args = [values[arg] for arg in step.args]
         if step.op == "mul0" and (all(arg in known for arg in step.args) or any(_counts(graph, arg) for arg in args)):
             values.append(_step(graph, "mul", args))
+        elif step.op == "hypot_slope":
+            size = values[sizes[number]] if number in sizes else graph.apply("hypot", args)
+            values.append(_step(graph, "div", [args[0], size]))
         elif step.op == "div" and args[0].number == args[1].number:
             values.append(graph.constant(1.0))  # as over what is held, which differs to derivatives alone
         else:
