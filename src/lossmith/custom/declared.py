@@ -82,8 +82,8 @@ def declared(
     """
     others = {**predicted, **inputs}
     _refuse_names([*parameters, *predicted, *inputs])
-    domains = {"y": _domain("target", target), "f": _domain("f", prediction)}
-    domains |= {symbol: _domain(symbol, text) for symbol, text in others.items()}
+    domains = {"y": domain_of("target", target), "f": domain_of("f", prediction)}
+    domains |= {symbol: domain_of(symbol, text) for symbol, text in others.items()}
     body |= {
         "inputs": (TARGET, PREDICTION, *(_input(symbol, symbol in predicted, domains[symbol]) for symbol in others)),
         "domains": MappingProxyType(domains),
@@ -115,7 +115,12 @@ def _refuse_names(names: list[str]) -> None:
             raise ParameterError(f"{name!r} is declared twice")
 
 
-def _domain(owner: str, text: str) -> Domain:
+def domain_of(owner: str, text: str) -> Domain:
+    """Return a domain as it was declared.
+
+    Raises:
+        ParameterError: for a text that is none, with whose it is.
+    """
     try:
         return Domain.parse(text)
     except ValueError as error:
@@ -128,7 +133,7 @@ def _input(symbol: str, is_predicted: bool, domain: Domain) -> Input:
 
 
 def _parameter(name: str, default: float, domain: str) -> Parameter:
-    within = _domain(name, domain)
+    within = domain_of(name, domain)
     found = Parameter(
         default,
         domain=domain,

@@ -93,12 +93,12 @@ instructions, where ``lgamma`` has no derivative.
 
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
 
-_LARGEST_POWER = 64  # whole exponents up to here are products, exact for negative numbers too
+LARGEST_POWER = 64  # whole exponents up to here are products, exact for negative numbers too
 
 
 def power(ops: Ops, base: Value, exponent: Value) -> Value:
     """Return a power: of whole exponents by products, of others by the instruction, which is for positive numbers."""
-    if not (isinstance(exponent, float) and exponent.is_integer() and 1 <= abs(exponent) <= _LARGEST_POWER):
+    if not (isinstance(exponent, float) and exponent.is_integer() and 1 <= abs(exponent) <= LARGEST_POWER):
         return ops.pow(base, exponent)
     left, square, factors = int(abs(exponent)), base, []
     while left:

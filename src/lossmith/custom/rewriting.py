@@ -1,20 +1,23 @@
 """Forms that overflow or lose digits, and the stable instructions that they become.
 
 A row says what is recognised and what is computed instead, both as formulas: ``x`` and ``z`` stand for
-any parts, ``k`` for a number above 0; a row with ``y`` is for parts that all differ between examples, no
-mere weights. Sums, products, ``max``, ``min`` and ``hypot`` are recognised in either order. A tree is
-rewritten from the inside out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by three rows.
+any parts, ``k`` for one that is the same for all examples and above 0, ``p`` for one that is the same and, as a
+number, not below 0, ``n`` for an even number; a row with ``y`` is for parts that all differ between examples, no mere
+weights. Sums, products, ``max``, ``min`` and ``hypot`` are recognised in either order. A tree is rewritten from the
+inside out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by three rows.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache, reduce
 
-from lossmith.custom.functions import Node, written
+from lossmith.custom.functions import LARGEST_POWER, Node, written
 from lossmith.custom.grammar import parse
 
-_LETTERS = ("x", "y", "z", "k")
+_LETTERS = ("x", "y", "z", "k", "p", "n")
 _EITHER_WAY = ("add", "mul", "max", "min", "hypot")
 
 SPREAD = (
@@ -40,9 +43,10 @@ ROWS = (
     ("exp(x)/(1 + exp(x))**2", "sigmoid(x)*sigmoid(-x)"),
     ("z*exp(x)/(1 + exp(x))**2", "z*(sigmoid(x)*sigmoid(-x))"),
     ("z/(1 + exp(x))", "z*sigmoid(-x)"),
-    ("1/(1 + exp(x))**k", "sigmoid(-x)**k"),
-    ("z/(1 + exp(x))**k", "z*sigmoid(-x)**k"),
+    ("1/(1 + exp(x))**p", "sigmoid(-x)**p"),
+    ("z/(1 + exp(x))**p", "z*sigmoid(-x)**p"),
     ("(1 + exp(x))**-1", "sigmoid(-x)"),
+    ("(1 + exp(x))**-p", "sigmoid(-x)**p"),
     ("1 - sigmoid(x)", "sigmoid(-x)"),
     ("log(sigmoid(x))", "-softplus(-x)"),
     ("log1p(-sigmoid(x))", "-softplus(x)"),
@@ -80,16 +84,51 @@ def _patterns() -> tuple[tuple[Node, Node], ...]:
     return tuple((parse(before, _LETTERS), parse(after, _LETTERS)) for before, after in ROWS)
 
 
-def stable(tree: Node, text: str, inputs: Collection[str]) -> tuple[Node, tuple[tuple[str, str], ...]]:
+@dataclass(frozen=True)
+class _Names:
+    """What is known of the names in a formula: which differ between examples, and which parameters are above 0."""
+
+    inputs: Collection[str]
+    positive: Collection[str]
+
+    def fits(self, letter: str, node: Node) -> bool:
+        """Return whether a letter of the rows can stand for a part."""
+        if letter == "k":
+            return self._is_positive(node)
+        if letter == "p":
+            return node.value >= 0 if node.op == "number" else not any(self._vary(node))
+        if letter == "n":
+            return node.op == "number" and node.value % 2 == 0 and 0 < abs(node.value) <= LARGEST_POWER
+        return True
+
+    def differ(self, nodes: Iterable[Node]) -> bool:
+        """Return whether all of some parts differ between examples."""
+        return all(any(self._vary(node)) for node in nodes)
+
+    def _vary(self, node: Node) -> Iterator[bool]:
+        return (part.name in self.inputs for part in _parts(node))
+
+    def _is_positive(self, node: Node) -> bool:
+        if node.op in ("number", "name"):
+            return node.value > 0 or node.name in self.positive
+        if node.op == "pow":
+            return self._is_positive(node.args[0]) and not any(self._vary(node.args[1]))
+        return node.op in ("add", "mul", "div", "sqrt") and all(map(self._is_positive, node.args))
+
+
+def stable(
+    tree: Node, text: str, inputs: Collection[str], positive: Collection[str] = ()
+) -> tuple[Node, tuple[tuple[str, str], ...]]:
     """Return a tree with its naive forms replaced, and pairs of what was written and what is computed.
 
     Args:
         tree: a formula.
         text: what it was read from.
         inputs: the names of what differs between examples.
+        positive: the names of parameters that are above 0.
     """
     done: list[tuple[Node, Node]] = []
-    found = _rewritten(tree, done, inputs)
+    found = _rewritten(tree, done, _Names(inputs, positive))
     if not done:
         return found, ()
     kept = set(_parts(found))  # what was rewritten again on the way out is not computed
@@ -97,19 +136,19 @@ def stable(tree: Node, text: str, inputs: Collection[str]) -> tuple[Node, tuple[
     return found, tuple(dict.fromkeys(pairs))
 
 
-def _rewritten(node: Node, done: list[tuple[Node, Node]], inputs: Collection[str]) -> Node:
-    args = tuple(_rewritten(part, done, inputs) for part in node.args)
-    node = Node(node.op, args, node.value, node.name, node.span)
+def _rewritten(node: Node, done: list[tuple[Node, Node]], names: _Names) -> Node:
+    args = tuple(_rewritten(part, done, names) for part in node.args)
+    node = _folded(Node(node.op, args, node.value, node.name, node.span))
     while True:
         for before, after in _patterns():
-            letters = _matched(before, node, {})
-            if letters is not None and ("y" not in letters or _differ(letters.values(), inputs)):
+            letters = _matched(before, node, {}, names)
+            if letters is not None and ("y" not in letters or names.differ(letters.values())):
                 following = _built(after, letters, node.span)
                 done.append((node, following))
                 node = following
                 break
         else:
-            following = _gathered(node)
+            following = _gathered(node, names)
             if following is not node:
                 done.append((node, following))
             return following
@@ -126,7 +165,15 @@ def _signed(node: Node, sign: int = 1) -> Iterator[tuple[int, Node]]:
         yield sign, node
 
 
-def _gathered(node: Node) -> Node:
+def _folded(node: Node) -> Node:
+    """Return a root of a number as a number, and what is turned around twice as it is."""
+    inner = node.args[0] if node.args else node
+    if node.op == "sqrt" and inner.op == "number" and inner.value >= 0:
+        return Node("number", value=math.sqrt(inner.value), span=node.span)
+    return inner.args[0] if node.op == inner.op == "neg" else node
+
+
+def _gathered(node: Node, names: _Names) -> Node:
     """Return a sum in two forms where two of its terms, not side by side, are one of ``SPREAD``; others as they are."""
     if node.op not in ("add", "sub"):
         return node
@@ -140,9 +187,9 @@ def _gathered(node: Node) -> Node:
     terms = list(_signed(row))
     for ((_, first), (sign, second)), after in _spread_patterns():
         for one, left in terms:
-            letters = _matched(first, left, {})
+            letters = _matched(first, left, {}, names)
             for other, right in terms if letters is not None else ():
-                found = _matched(second, right, letters or {}) if other == one * sign else None
+                found = _matched(second, right, letters or {}, names) if other == one * sign else None
                 if found is not None:
                     by, zero = _built(after, found, left.span), Node("equal", (found["x"], Node("number", value=0.0)))
                     where = reduce(lambda a, b: Node("either", (a, b)), [*(term.args[0] for term in inner), zero])
@@ -174,20 +221,20 @@ def _replaced(node: Node, term: Node, by: Node, gone: Node) -> Node | None:
     return Node("neg", kept, span=node.span) if node.op == "sub" and args[0] is None else kept[0]
 
 
-def _matched(pattern: Node, node: Node, letters: dict[str, Node]) -> dict[str, Node] | None:
+def _matched(pattern: Node, node: Node, letters: dict[str, Node], names: _Names) -> dict[str, Node] | None:
     """Return what the letters of a pattern stand for in a node, or nothing where it is of another form."""
     if pattern.op == "name":
         known = letters.get(pattern.name, node)
-        if pattern.name == "k" and not (node.op == "number" and node.value > 0):
-            return None
-        return {**letters, pattern.name: node} if known == node else None
+        return {**letters, pattern.name: node} if known == node and names.fits(pattern.name, node) else None
+    if pattern.op == "neg" and node.op == "number" and node.value < 0:
+        node = Node("neg", (Node("number", value=-node.value),))
     if pattern.op != node.op or pattern.value != node.value or len(pattern.args) != len(node.args):
         return None
     orders = (node.args, node.args[::-1]) if node.op in _EITHER_WAY else (node.args,)
     for order in orders:
         found: dict[str, Node] | None = letters
         for inner, part in zip(pattern.args, order, strict=True):
-            found = None if found is None else _matched(inner, part, found)
+            found = None if found is None else _matched(inner, part, found, names)
         if found is not None:
             return found
     return None
@@ -197,13 +244,7 @@ def _built(pattern: Node, letters: dict[str, Node], span: tuple[int, int]) -> No
     if pattern.op == "name":
         return letters[pattern.name]
     args = tuple(_built(part, letters, span) for part in pattern.args)
-    if pattern.op == "neg" and args[0].op == "neg":
-        return args[0].args[0]
-    return Node(pattern.op, args, pattern.value, pattern.name, span)
-
-
-def _differ(nodes: Iterable[Node], inputs: Collection[str]) -> bool:
-    return all(any(part.name in inputs for part in _parts(node)) for node in nodes)
+    return _folded(Node(pattern.op, args, pattern.value, pattern.name, span))
 
 
 def _parts(node: Node) -> Iterator[Node]:

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import plain
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, settled
+from lossmith.custom.declared import REAL_LINE, LinkName, declared, domain_of, pair, refuse_lists, settled
 from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node, evaluate
 from lossmith.custom.grammar import parse
 from lossmith.custom.rewriting import stable
@@ -167,7 +167,9 @@ def _made(declaration: Declaration) -> type[Text]:
             raise ParameterError(f"{name!r} cannot name an input or parameter, since formulas know it already")
     symbols = ("y", "f", *predicted, *inputs)
     written = parse(declaration.text, (*symbols, *parameters))
-    tree, rewrites = stable(written, declaration.text, symbols)
+    within = {name: domain_of(name, domain) for name, (_, domain) in parameters.items()}
+    positive = [name for name, domain in within.items() if domain.low >= 0 and not domain.includes(0.0)]
+    tree, rewrites = stable(written, declaration.text, symbols, positive)
 
     def formula(self: Text, ops: Ops, *values: Value) -> Value:
         """Return the loss, as the text states it."""
