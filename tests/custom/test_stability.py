@@ -55,6 +55,7 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "sqrt(k + x**2)": [(0, -1e200)],
     "sqrt(x**2 + z**2)": [(3e200, 4e200), (3e-200, 4e-200)],
     "sqrt(x**2)": [(0, 1e200)],
+    "abs(x)**n": [(1, 0)],
     "y*log(x)": [(0, 0)],
     # Whole formulas, by several rows one after the other.
     "log((exp(x) + exp(-x))/2)": [(0, 800)],

@@ -67,6 +67,7 @@ ROWS = (
     ("sqrt(x**2 + z**2)", "hypot(x, z)"),
     ("sqrt(k + x**2)", "hypot(sqrt(k), x)"),
     ("sqrt(x**2)", "abs(x)"),
+    ("abs(x)**n", "x**n"),
     *SPREAD,
     ("y*log(x)", "xlogy(y, x)"),
     ("y*softplus(x)", "mul0(y, softplus(x))"),
