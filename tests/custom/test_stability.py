@@ -37,6 +37,9 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "(1 + exp(x))**-1": [(0, 800)],
     "(1 + exp(x))**-p": [(0, 800)],
     "1 - sigmoid(x)": [(0, 50), (0, 700)],
+    "1 - tanh(x)": [(0, 25)],
+    "1 + tanh(x)": [(0, -25)],
+    "1 - tanh(x)**2": [(0, 25), (0, -300)],
     "log(sigmoid(x))": [(0, -800)],
     "log1p(-sigmoid(x))": [(0, 50)],
     "log(cosh(x))": [(0, 800), (0, 1e-9)],
@@ -59,6 +62,7 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "y*log(x)": [(0, 0)],
     # Whole formulas, by several rows one after the other.
     "log((exp(x) + exp(-x))/2)": [(0, 800)],
+    "log((exp(-2*x) + exp(2*x))/2)": [(0, 800)],
     "log(1 - exp(-x))": [(0, 50), (0, 1e-20)],
     "log(1 - 1/(1 + exp(-x)))": [(0, 800)],
     WRITTEN: [(1, 50), (0, 50), (1, -800), (0, -800), (0.25, 800)],
@@ -179,6 +183,22 @@ def test_several_pairs_of_a_sum_are_found_and_sums_in_each_other_do_not_double()
     for _ in range(20):
         deep = f"max(f, 0) - f*y + 2*({deep}) + softplus(-abs(f))"
     assert stable(parse(deep, ("y", "f")), deep, ("y", "f"))[0].size < 3 * parse(deep, ("y", "f")).size
+
+
+@pytest.mark.parametrize(
+    ("text", "domain", "after"),
+    [
+        ("y/(1 + exp(-f))**k", "(-inf, inf)", "y*sigmoid(f)**k"),
+        ("(1 + exp(-f))**(-1/k)", "(0, inf)", "sigmoid(f)**(1/k)"),
+        ("(1 + exp(-f))**y", "(0, inf)", None),
+        ("sqrt(k**2 + (f - y)**2) - k", "(0, inf)", "k*bowl((f - y)/k, 1)"),
+        ("sqrt((f - y)**2 + 2*k) - sqrt(2*k)", "[1, inf)", "sqrt(2*k)*bowl((f - y)/sqrt(2*k), 1)"),
+        ("hypot(f - y, k) - k", "[0, inf)", None),
+    ],
+)
+def test_parameters_are_powers_and_widths_where_their_domains_allow(text: str, domain: str, after: str | None) -> None:
+    loss = lm.formula(text, parameters={"k": (2.0, domain)})
+    assert loss.rewrites == (((text, after),) if after else ())
 
 
 def test_rewrites_are_listed_as_they_are_computed() -> None:

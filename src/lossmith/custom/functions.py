@@ -81,14 +81,15 @@ FUNCTIONS: Mapping[str, Function] = {
     "cosh": Function(1, lambda ops, x: (ops.exp(x) + ops.exp(-x)) / 2),
     "log1mexp": Function(1, _log1mexp),
     "xlogy": Function(2, lambda ops, x, z: ops.mul0(x, ops.log(z))),
-    **{name: _instruction(name) for name in ("expm1_excess", "log1p_excess", "mul0", "bowl", "lgamma", "hold")},
+    **{name: _instruction(name) for name in ("expm1_excess", "log1p_excess", "sech2", "mul0", "bowl")},
+    **{name: _instruction(name) for name in ("lgamma", "hold")},
 }
 """Every function by the name that formulas call it by.
 
 ``min`` and ``max`` take two numbers or more. ``log1mexp(x)`` is ``log(1 - exp(-x))``; ``mul0`` is a product and 0 where
 a factor is, even against infinity; ``xlogy(x, z)`` is so with ``x*log(z)``; ``expm1_excess(x)`` is ``exp(x) - 1 - x``;
-``log1p_excess(x)`` is ``x - log(1 + x)``; ``bowl(x, 1)`` is ``sqrt(1 + x**2) - 1``. The others are rows of the table of
-instructions, where ``lgamma`` has no derivative.
+``log1p_excess(x)`` is ``x - log(1 + x)``; ``bowl(x, 1)`` is ``sqrt(1 + x**2) - 1``; ``sech2(x)`` is
+``1 - tanh(x)**2``. The others are rows of the table of instructions, where ``lgamma`` has no derivative.
 """
 
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}

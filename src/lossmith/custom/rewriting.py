@@ -48,6 +48,9 @@ ROWS = (
     ("(1 + exp(x))**-1", "sigmoid(-x)"),
     ("(1 + exp(x))**-p", "sigmoid(-x)**p"),
     ("1 - sigmoid(x)", "sigmoid(-x)"),
+    ("1 - tanh(x)", "2*sigmoid(-2*x)"),
+    ("1 + tanh(x)", "2*sigmoid(2*x)"),
+    ("1 - tanh(x)**2", "sech2(x)"),
     ("log(sigmoid(x))", "-softplus(-x)"),
     ("log1p(-sigmoid(x))", "-softplus(x)"),
     ("(exp(x) + exp(-x))/2", "cosh(x)"),
@@ -228,8 +231,8 @@ def _matched(pattern: Node, node: Node, letters: dict[str, Node], names: _Names)
     if pattern.op == "name":
         known = letters.get(pattern.name, node)
         return {**letters, pattern.name: node} if known == node and names.fits(pattern.name, node) else None
-    if pattern.op == "neg" and node.op == "number" and node.value < 0:
-        node = Node("neg", (Node("number", value=-node.value),))
+    if pattern.op == "neg":
+        node = _turned(node)
     if pattern.op != node.op or pattern.value != node.value or len(pattern.args) != len(node.args):
         return None
     orders = (node.args, node.args[::-1]) if node.op in _EITHER_WAY else (node.args,)
@@ -240,6 +243,21 @@ def _matched(pattern: Node, node: Node, letters: dict[str, Node], names: _Names)
         if found is not None:
             return found
     return None
+
+
+def _turned(node: Node) -> Node:
+    """Return a number below 0, or a product or quotient that begins with one, as the negative of what has none."""
+    if node.op == "number" and node.value < 0:
+        return Node("neg", (Node("number", value=-node.value),))
+    if node.op in ("mul", "div") and node.args[0].op == "number" and node.args[0].value < 0:
+        first = Node("number", value=-node.args[0].value)
+        return Node("neg", (_simple(Node(node.op, (first, node.args[1]))),))
+    return node
+
+
+def _simple(node: Node) -> Node:
+    """Return a product with 1 as its other factor."""
+    return node.args[1] if node.op == "mul" and node.args[0] == Node("number", value=1.0) else node
 
 
 def _built(pattern: Node, letters: dict[str, Node], span: tuple[int, int]) -> Node:
