@@ -45,6 +45,15 @@ def test_objectives_are_of_what_can_be_trained() -> None:
     assert without == {"mean_error", "perceptron", "zero_one"}
 
 
+@pytest.mark.parametrize("to", ["lightgbm", "xgboost", "catboost"])
+def test_perfect_predictions_have_slopes_where_the_curvature_has_no_bound(to: str) -> None:
+    names = run(lm.export("abs(f - y)**1.5 + sqrt(max(0, f - y))", to))
+    slope, bend = names["derivatives"](np.array([1.0, 5.0]), np.ones(2), None)
+    np.testing.assert_allclose(slope, [0.0, 3.25], rtol=1e-14)
+    assert names["HESSIAN_FLOOR"] < 1  # of residuals that are ordinary
+    np.testing.assert_allclose(bend, np.maximum([0.0, 0.34375], names["HESSIAN_FLOOR"]), rtol=1e-14)
+
+
 def test_callbacks_say_what_the_loss_says_by_weight() -> None:
     said = []
     for loss in trainable():

@@ -17,6 +17,7 @@ _SOON = {"identity": 50.0, "log": 30.0, "logistic": 30.0}
 """An overflow nearer than this, in units of the prediction, will be met in training; logs of rates seldom reach 30."""
 _REACH = np.geomspace(1e-3, 1e300, 400)
 _TINY, _HUGE = 1e-6, 1e6
+_BESIDE = 1e-6
 _FINITE = "Finite everywhere"
 
 Bad = tuple[int, float, float, float]
@@ -40,12 +41,13 @@ def finite(ground: Ground) -> Iterator[Finding]:
         yield _broken(ground, values or singular)
         return
     if singular:
+        step = "makes an infinite step" if singular[0][0] == 1 else "by Newton steps stands still"
         yield Finding(
             "finite",
             "warning",
             f"The {NAMES[singular[0][0]]} is infinite inside the domain",
             f"{_told(singular[0])}, while the loss itself is finite.",
-            "Training that meets this point makes an infinite step: smooth the corner, as hypot(1, x) smooths abs(x).",
+            f"Training that meets this point {step}: smooth the corner, as hypot(1, x) smooths abs(x).",
             _facts(singular),
         )
         return
@@ -65,7 +67,12 @@ def finite(ground: Ground) -> Iterator[Finding]:
 
 
 def _overflows(ground: Ground, order: int, y: float, f: float, got: float) -> bool:
-    """Return whether the true number is finite, but too large for float64."""
+    """Return whether the true number is finite, but too large for float64, and not for one prediction alone."""
+    beside = f + np.array([-1, 1]) * _BESIDE * max(ground.unit, abs(f))
+    if np.isin(beside, ground.inside(beside)).all():
+        part = ground.parts(np.full(2, y), beside)[order]
+        if np.isfinite(part).all():
+            return False
     if math.isnan(got) and not ground.exact:
         return False
     if not ground.exact:

@@ -81,12 +81,15 @@ def _finding(what: str, places: Mapping[str, Sequence[Corner]]) -> Finding:
     if what == "value":
         advice = "No derivative sees a jump: training walks past it. Make the branches meet where they change."
         return Finding("jumps", "warning", "The loss itself jumps", evidence, advice, facts)
+    steep = any(abs(side) > _INFINITE for corners in places.values() for c in corners for side in (c.left, c.right))
     if what == "gradient":
-        steep = any(abs(side) > _INFINITE for corners in places.values() for c in corners for side in (c.left, c.right))
         if steep:
             advice = "Steps explode near it; smooth the corner, as hypot(1, x) smooths abs(x)."
             return Finding("kinks", "warning", "A corner of infinite slope", evidence, advice, facts)
         return Finding("kinks", "note", f"A kink at {next(iter(places))}", evidence, facts=facts)
+    if steep:
+        evidence = f"The Hessian grows without limit beside {', beside '.join(list(places)[:4])}{more}."
+        return Finding("kinks", "note", f"The curvature has no bound at {next(iter(places))}", evidence, facts=facts)
     return Finding("kinks", "note", f"The curvature jumps at {next(iter(places))}", evidence, facts=facts)
 
 
@@ -146,15 +149,17 @@ def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]
     except _UNKNOWN:
         pass
     # A slope without limit leaves nothing to compare: does it grow on the way?
-    try:
-        away = ground.unit * np.array([1e-6, 1e-12])
-        slopes = [[float(oracle.truth(ground.loss, y, at + side * x, 1)) for x in away] for side in (-1, 1)]
-    except _UNKNOWN:
-        return
-    grows = [math.isfinite(far) and abs(near) > 2 * abs(far) for far, near in slopes]
-    if any(grows):
-        ends = [math.copysign(math.inf, near) if up else near for (_, near), up in zip(slopes, grows, strict=True)]
-        yield Corner(y, at, "gradient", *ends)
+    away = ground.unit * np.array([1e-6, 1e-12])
+    for order in (1, 2):
+        try:
+            slopes = [[float(oracle.truth(ground.loss, y, at + side * x, order)) for x in away] for side in (-1, 1)]
+        except _UNKNOWN:
+            return
+        grows = [math.isfinite(far) and abs(near) > 2 * abs(far) for far, near in slopes]
+        if any(grows):
+            ends = [math.copysign(math.inf, near) if up else near for (_, near), up in zip(slopes, grows, strict=True)]
+            yield Corner(y, at, NAMES[order], *ends)
+            return
 
 
 def _place(ground: Ground, corner: Corner, found: Sequence[Corner]) -> str:

@@ -130,9 +130,14 @@ def _reach(loss: Loss, held: Mapping[str, float], centre: float, kink: float) ->
     for x in (centre - away, centre + away):
         inside = x[(x > loss.domains["f"].low) & (x < loss.domains["f"].high)]
         bend = _along(loss, held, inside, "hessian")
-        if np.all(bend[:1] >= 0):  # what bends down has no bottom that ends there
+        beside = _along(loss, held, centre + (inside[:1] - centre) * _NEARER, "hessian")
+        # What bends down has no bottom that ends there, and what bends without limit has no scale.
+        if np.all(bend[:1] >= 0) and np.all(beside <= 2 * bend[:1]):
             halves += [float(abs(inside[at] - centre)) for at in np.flatnonzero(bend < bend[:1] / 2)[:1]]
     return _rounded_up(_BENDS * max(halves)) if halves else usual
+
+
+_NEARER = 1e-4  # as near as a search comes to where a loss is least
 
 
 def _rounded_up(x: float) -> float:
