@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lossmith as lm
+from lossmith.certify import jumps
 from lossmith.checking import single
 from lossmith.checking.ground import Ground
 from lossmith.program import Ops, Value
@@ -138,6 +139,15 @@ def test_advice_names_no_function_that_the_formula_has() -> None:
     assert found.severity == "warning"
     assert "expm1(x)" in found.advice
     assert "softplus" not in found.advice
+
+
+def test_no_corner_is_sought_where_the_loss_is_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought = list[float]()
+    monkeypatch.setattr(jumps, "jumping", lambda loss, y, place: sought.append(float(place - y)) or "")
+    with np.errstate(all="ignore"):
+        list(single.kinks(Ground(lm.formula("abs(log(1 - exp(-exp(abs(f - y)))))"), None, exact=True)))
+    assert sought
+    assert np.abs(sought).max() < 1e-9
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,21 @@ def _corners(ground: Ground, curve: Curve) -> Iterator[Corner]:
             at = float(place) if abs(place) > _SAME**3 else 0.0
             # A kink on a point of the grid is met from both sides.
             if not any(abs(at - other) <= _SAME * max(ground.unit, abs(at)) for other in seen):
+                if _is_flat(ground, curve, at):
+                    continue
                 seen.append(at)
                 yield from _corner(ground, curve.y, place, at)
         if len(seen) >= most:
             return
+
+
+def _is_flat(ground: Ground, curve: Curve, at: float) -> bool:
+    """Return whether nothing jumps at a place that is anything: far out, choices hang on what no float shows."""
+    beside = at + np.array([-1, 1]) * _SAME * max(ground.unit, abs(at))
+    value, slope, bend = ground.parts(np.full(2, curve.y), beside)
+    most = [float(np.max(np.abs(part), where=curve.near & np.isfinite(part), initial=0.0)) for part in curve.parts]
+    jumps = [value[1] - value[0], slope, bend]
+    return not any(np.any(np.abs(part) > _ROUNDED * top) for part, top in zip(jumps, most, strict=True))
 
 
 def _corner(ground: Ground, y: float, place: Any, at: float) -> Iterator[Corner]:
