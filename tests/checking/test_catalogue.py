@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -99,6 +100,19 @@ def test_a_claim_about_several_inputs_is_held_against_what_is_seen(trait: str) -
 def unsure(ops: Ops, y: Value, f: Value, v: Value) -> Value:
     """A loss of two predicted inputs with a hole."""
     return ops.log(v - 1) + (f - y) ** 2 / v
+
+
+def test_a_chord_above_several_predictions_is_shown_with_its_places_and_digits() -> None:
+    for text in ("(f*g - y)**2", "(f*g - y)**2 + 1e5"):
+        loss = lm.formula(text, predicted={"g": "(-inf, inf)"})
+        found = lm.check(loss)["convex"]
+        (low, middle, high), places = found.facts["losses"], found.facts["places"]
+        np.testing.assert_allclose(loss.losses(**places), [low, middle, high], rtol=1e-12)
+        assert middle - (low + high) / 2 > 0.1
+        shown = [float(x) for x in found.evidence.split(" it is ")[1].split(" at three ")[0].split(", ")]
+        assert shown[1] > (shown[0] + shown[2]) / 2
+        np.testing.assert_allclose(shown, [low, middle, high], rtol=1e-3)
+        assert re.search(r"places of equal distance: y_true = \S+; y_pred = \S+, \S+, \S+; g = ", found.evidence)
 
 
 def test_what_is_not_finite_in_several_inputs_is_an_error() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lossmith.certify.samples import kind_of, sample
 from lossmith.checking.report import Finding, number
@@ -15,6 +16,7 @@ from lossmith.core.loss import Loss
 _ROWS = 24
 _TRUTHS = 3
 _LINES = 8
+_STRIDES = (1, 8, 40, 100, 200)
 _POINTS = 801
 _ULPS = 64.0
 _SLACK = 1e-9
@@ -24,6 +26,7 @@ _MANY = 256
 _SIZES = (1e-4, 1e-2, 1.0, 1e2, 1e4)
 
 Data = dict[str, Any]
+Array = npt.NDArray[np.float64]
 
 
 @np.errstate(all="ignore")
@@ -124,18 +127,46 @@ def _convex(loss: Loss) -> Finding:
                 where = f", at {', '.join(f'{key} = {number(float(array[row]))}' for key, array in data.items())}"
             text = f"The second derivative by {name} is {low} at one of {_MANY} ordinary examples{where}."
             return Finding("convex", "note", title, text, facts={"convex": False})
+    chord = _above_chord(loss)
+    if chord is not None:
+        losses, places = chord
+        single = {name: x if np.ptp(x) else x[:1] for name, x in places.items() if x.ndim == 1}
+        where = "; ".join(f"{name} = {', '.join(map(number, x))}" for name, x in single.items())
+        text = f"On a line through ordinary predictions it is {_bent(losses)} at three places of equal distance"
+        text += f": {where}." if where else "."
+        return Finding("convex", "note", title, text, facts={"convex": False, "losses": losses, "places": places})
+    text = f"No second derivative is negative, and no chord along {_LINES} lines lies below the curve."
+    return Finding("convex", "ok", "Convex in what is predicted, as far as seen", text, facts={"convex": True})
+
+
+def _above_chord(loss: Loss) -> tuple[Array, dict[str, Array]] | None:
+    """Return losses at three places of a line, the middle one above the chord, where it is clearest, and the inputs."""
+    found, most = None, 0.0
     for seed in range(_LINES):
-        values = np.asarray(loss.evaluate(outputs=("losses",), trusted=True, **_line(loss, seed))["losses"])
-        for stride in (1, 40):
+        line = _line(loss, seed)
+        values = np.asarray(loss.evaluate(outputs=("losses",), trusted=True, **line)["losses"])
+        usual = float(np.median(np.abs(values)))
+        for stride in _STRIDES:
             v = values[::stride]
             over = v[1:-1] - (v[:-2] + v[2:]) / 2
             at = int(np.argmax(over))
-            if over[at] > _SLACK * max(1.0, float(np.max(np.abs(v)))):
-                shown = ", ".join(number(float(x)) for x in v[at : at + 3])
-                text = f"On a line through ordinary predictions it is {shown} at three places of equal distance."
-                return Finding("convex", "note", title, text, facts={"convex": False, "losses": v[at : at + 3]})
-    text = f"No second derivative is negative, and no chord along {_LINES} lines lies below the curve."
-    return Finding("convex", "ok", "Convex in what is predicted, as far as seen", text, facts={"convex": True})
+            if not over[at] > _SLACK * max(1.0, float(np.max(np.abs(v)))):
+                continue
+            share = float(over[at]) / (usual + float(over[at]))
+            if share > most:
+                three, most = slice(at * stride, (at + 3) * stride, stride), share
+                found = values[three], {name: x[three] for name, x in line.items()}
+    return found
+
+
+def _bent(losses: Array) -> str:
+    """Return three numbers with as many digits as show that the middle one is above the mean of the others."""
+    for digits in range(4, 17):
+        shown = [f"{x:.{digits}g}" for x in losses.tolist()]
+        low, middle, high = map(float, shown)
+        if middle > (low + high) / 2:
+            break
+    return ", ".join(shown)
 
 
 def _bounded(loss: Loss) -> Finding:

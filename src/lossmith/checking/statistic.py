@@ -25,6 +25,7 @@ _PROBABILITIES = (0.05, 0.2, 0.4, 0.6, 0.7, 0.9)
 _LEVEL = 0.004
 _WIDE = 1e-3
 _CLOSE = 1e-4
+_SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,9 @@ def _of_numbers(ground: Ground, found: Sequence[Sample]) -> Finding:
         return Finding("estimates", "warning", "It estimates nothing: no constant is best", evidence,
                        "A model will run away.", facts | {"what": "nothing"})  # fmt: skip
     what, level = _named(found, ends)
+    # A search among samples is no more exact than these.
+    if what in ("median", "quantile") and abs((exact := _tilt(ground)) - level) <= _LEVEL:
+        what, level = "median" if abs(exact - 0.5) <= _SAME else "quantile", exact
     facts |= {"what": what, "level": level}
     if what in ("mean", "median"):
         return Finding("estimates", "ok", f"It estimates the {what}", evidence, facts=facts)
@@ -234,6 +238,17 @@ def _of_numbers(ground: Ground, found: Sequence[Sample]) -> Finding:
         return Finding("estimates", "warning", "The same constant is best whatever the targets", evidence,
                        "The minimum says nothing about the data.", facts)  # fmt: skip
     return Finding("estimates", "note", f"It estimates {what}", evidence, facts=facts)
+
+
+def _tilt(ground: Ground) -> float:
+    """Return the share of the slope below the target in those below and above, if each is one number; else none."""
+    below, above = (
+        np.concatenate([curve.parts[1][curve.near & (way * (curve.f - curve.centre) > 0)] for curve in ground.curves])
+        for way in (-1, 1)
+    )
+    if not all(side.size and np.ptp(side) <= _SAME * np.max(np.abs(side)) for side in (below, above)):
+        return math.nan
+    return float(-below[0] / (above[0] - below[0]))
 
 
 def _named(found: Sequence[Sample], ends: Sequence[Array]) -> tuple[str, float]:
