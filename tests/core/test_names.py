@@ -161,6 +161,9 @@ def test_a_misspelt_name_still_gets_a_suggestion() -> None:
 def test_what_is_no_text_names_no_loss() -> None:
     with pytest.raises(lm.ParameterError, match="a text that names one, got int"):
         lm.parse(3)
+    for given, what in ((3, "int"), ([], "list"), (lm.Huber, r"a class; make one, as Huber\(\)")):
+        with pytest.raises(lm.KindError, match=f"got by its name, such as lossmith.get\\('huber'\\), got {what}"):
+            lm.get(given)
 
 
 def test_a_value_is_given_once_and_is_a_number() -> None:
@@ -168,6 +171,9 @@ def test_a_value_is_given_once_and_is_a_number() -> None:
         lm.parse("huber(delta=1, delta=2)")
     with pytest.raises(lm.ParameterError, match=r"Huber\(delta=nan\): delta must lie in \(0, inf\)"):
         lm.parse("huber(delta=nan)")
+    with pytest.raises(lm.ParameterError, match=r"levels\[1\] is nan, but must lie in \(0, 1\)"):
+        lm.parse("multi_quantile(levels=(0.1, nan))")
+    assert lm.parse("multi_quantile(levels=[0.1, 0.5])") == lm.MultiQuantile((0.1, 0.5))
 
 
 @pytest.mark.parametrize("text", ["huber(delta=2)", "0.5 * huber + mae", "huber/2", "(f - y)**2"])
@@ -183,6 +189,7 @@ def test_a_number_too_large_for_a_float_is_refused_as_infinite(number: Any) -> N
         lambda: lm.Huber(delta=number),
         lambda: lm.Huber().replace(delta=number),
         lambda: number * lm.Huber(),
+        lambda: lm.Huber() / number,
         lambda: lm.SparseCategoricalCrossEntropy(class_weight=[1, number]),
         lambda: lm.formula("k * (f - y)**2", parameters={"k": number}),
     ):

@@ -20,7 +20,7 @@ from typing import Any
 
 from lossmith.core.elsewhere import counterpart, elsewhere
 from lossmith.core.loss import Loss
-from lossmith.errors import LossmithError, LossNotFoundError, ParameterError, did_you_mean
+from lossmith.errors import KindError, LossmithError, LossNotFoundError, ParameterError, did_you_mean
 
 _ROOT = "lossmith.losses"
 
@@ -95,11 +95,14 @@ def get(name: str | Loss, **values: Any) -> Loss:
         values: its parameters and options.
 
     Raises:
+        KindError: for what is neither a name nor a loss.
         LossNotFoundError: for an unknown name.
         ParameterError: for unknown or impossible parameters.
     """
     if isinstance(name, Loss):
         return name.replace(**values) if values else name
+    if not isinstance(name, str):
+        raise KindError(f"a loss is got by its name, such as lossmith.get('huber'), got {_no_loss(name)}")
     try:
         found = loss_class(name)
     except LossNotFoundError:
@@ -220,6 +223,8 @@ def _literal(node: ast.expr) -> Any:
     # A bare word is a choice: quotes are a nuisance in a shell. Infinity is how it prints; nan is refused as a number.
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _literal(node.operand) == math.inf:
         return -math.inf
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(map(_literal, node.elts))
     if isinstance(node, ast.Name):
         return {"inf": math.inf, "nan": math.nan}.get(node.id, node.id)
     return ast.literal_eval(node)

@@ -9,6 +9,7 @@ import numbers
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lossmith.core.parameter import rounded
 from lossmith.errors import KindError, ParameterError
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ class Summable:
             return NotImplemented
         if isinstance(number, bool) or not isinstance(number, numbers.Real) or not number:
             raise ParameterError(f"{self} / {number!r}: a loss is divided by a number above 0")
-        return self * (1 / number)
+        weight = rounded(1 / number)
+        if not weight:
+            raise ParameterError(
+                f"{self} / {rounded(number):g}: nothing is left of a loss divided by so large a number"
+            )
+        return self * weight
 
     def __neg__(self) -> Loss:
         return -1 * self
