@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import MathTextParser
 
 import lossmith as lm
-from lossmith.custom.export.latex import _width
+from lossmith.custom.export.latex import WIDE, width
 from tests.custom.exported import OWN, WEIGHTS
 
 LOSSES = [
@@ -68,6 +70,20 @@ def test_wide_formulas_are_broken_at_signs_of_sums() -> None:
     assert lm.export(lm.Huber(), "latex").count(r"&\quad") == 0
 
 
+FOCAL = "-(y*(1 - sigmoid(f))**2*log(sigmoid(f)) + (1 - y)*sigmoid(f)**2*log(1 - sigmoid(f)))"
+
+
+@pytest.mark.parametrize("loss", [FOCAL, lm.Focal(alpha=0.25), lm.Asymmetric(), *map(lm.get, lm.names()[::4])], ids=str)
+def test_lines_fit_between_the_margins_of_a_page(loss: lm.Loss | str) -> None:
+    parser, font = MathTextParser("path"), FontProperties(math_fontfamily="cm", size=10)
+    text = lm.export(loss, "latex")
+    lines = text[: text.index(r"\end{align*}")].splitlines()[2:]
+    plain = [re.sub(r"\\\\$", "", line.strip()).replace("&", "") for line in lines if "cases" not in line]
+    assert plain or "cases" in text
+    for line in plain:
+        assert parser.parse(f"${line}$", dpi=72, prop=font).width <= 345, line
+
+
 @pytest.mark.parametrize(
     "text", [r"\frac{a", "a}", r"\left( a", r"\begin{cases} \right)", r"\foo", "σ", r"\left( a \\ b \right)"]
 )
@@ -79,7 +95,7 @@ def test_what_is_too_wide_has_names_for_what_repeats() -> None:
     for loss in (lm.Asymmetric(), lm.SmoothedHinge()):
         text = lm.export(loss, "latex")
         lines = text[: text.index(r"\end{align*}")].splitlines()[2:]
-        assert max(map(_width, lines)) <= 97  # with what stands before the first sign
+        assert max(map(width, lines)) <= WIDE + 4  # with what stands before the first sign
         assert r"\text{with } a = " in text
         names = re.findall(r"\\text\{(?:with|and) \} (\w) = ", text)
         used = re.sub(r"\\[A-Za-z]+", "", text)

@@ -19,8 +19,8 @@ _LETTERS = {
     "ε": r"$\varepsilon$", "–": "--", "→": r"$\to$", "≥": r"$\ge$", "≤": r"$\le$", "≠": r"$\ne$",
 }  # fmt: skip
 _HELD = r"\operatorname{sg}"
-_WIDE = 90
-"""Letters that a line of a formula may have; commands and braces are none."""
+WIDE = 68
+"""Letters that a line may have beside what stands before it, for a page of 345 points in type of ten points."""
 
 
 def export(loss: Loss) -> str:
@@ -75,7 +75,7 @@ def _ascii(text: str) -> str:
 def _broken(loss: Loss, output: str, formula: str) -> str:
     """Return a formula in several lines where it is wide, with names for what repeats where that is not enough."""
     lines = _lines(formula)
-    if max(map(_width, lines)) > _WIDE and loss.card.formula is None:
+    if max(map(width, lines)) > WIDE and loss.card.formula is None:
         main, named = reading.latex_in_parts(loss, output)
         lines = _lines(main)
         for number, (name, meaning) in enumerate(named):
@@ -95,16 +95,33 @@ def _lines(formula: str) -> list[str]:
             start = found.start()
     lines = [""]
     for term in [*terms, formula[start:]]:
-        if lines[-1] and _width(lines[-1] + term) > _WIDE:
+        if lines[-1] and width(lines[-1] + term) > WIDE:
             lines.append("")
         lines[-1] += term
     return [line.strip() for line in lines]
 
 
-def _width(formula: str) -> int:
-    """Return about how many letters of a formula stand beside each other."""
-    shown = re.sub(r"\\(left|right|begin|end|frac|text|operatorname|quad|:)\b|\{cases\}", "", formula)
-    return len(re.sub(r"[{}^_&\s]", "", re.sub(r"\\[a-zA-Z]+", "x", shown)))
+def width(formula: str) -> int:
+    """Return about how many letters of a formula stand beside each other; signs, with room around them, are two."""
+    before, bar, after = formula.partition(r"\frac")
+    if bar:  # what is below a bar stands beside nothing of what is above
+        above, rest = _group(after)
+        below, rest = _group(rest)
+        return width(before) + max(width(above), width(below)) + width(rest)
+    shown = re.sub(r"\\(left|right|begin|end|text|operatorname|quad|:)\b|\{cases\}", "", formula)
+    shown = re.sub(r"\\(log|exp|max|min|tanh|cosh|sinh)\b", r"\1", shown)
+    letters = re.sub(r"[{}^_&\s]", "", re.sub(r"\\[a-zA-Z]+", "x", shown))
+    return len(letters) + len(re.findall(r"[-+=<>]", letters))
+
+
+def _group(formula: str) -> tuple[str, str]:
+    """Return what the braces hold that a formula begins with, and what follows; a single letter needs none."""
+    depth = 0
+    for found in re.finditer(r"\\[{}]|[{}]", formula if formula.startswith("{") else ""):
+        depth += (found[0] == "{") - (found[0] == "}")
+        if depth == 0:
+            return formula[1 : found.start()], formula[found.end() :]
+    return formula[:1], formula[1:]
 
 
 def _number(value: float) -> str:
