@@ -167,6 +167,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "no 'log_predictions'. Say p=targets, q=predictions",
     ),
     (lambda: lj.huber(ZEROS, ZEROS, redaction="sum"), lm.ParameterError, "Did you mean 'reduction'"),
+    (
+        lambda: lj.crammer_singer(ZEROS, ZEROS, foo=1),
+        lm.ParameterError,
+        "takes predictions, targets, prediction, label_smoothing, class_weight, class_axis, ignore_index; it has no",
+    ),
     (lambda: lj.cost("y_pred - y", ZEROS, ZEROS), lm.FormulaError, "y_pred"),
     (lambda: lj.hubber, AttributeError, "Did you mean 'huber'?"),
     (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error() here."),

@@ -139,7 +139,9 @@ def function(name: str) -> Callable[..., Array]:
             named = _in_ours(loss, named)
             where = named.pop("where", None)
             taken = len(order(loss)) or len(given)
-            known = [*in_words(loss, JAX), *declared, *(["where"] if takes_where(loss) else [])]
+            taking = [*in_words(loss, JAX), *declared, *(["where"] if takes_where(loss) else [])]
+            # An input and an option that share a name are one argument to whoever reads of them.
+            known = [*dict.fromkeys(JAX.get(key, key) for key in taking)]
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
             for key in named.keys() - {*known, *JAX, *JAX.values()}:
