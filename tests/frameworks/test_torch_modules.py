@@ -148,6 +148,29 @@ def test_a_module_that_stays_where_it_is_keeps_its_buffers() -> None:
         assert same.invalid is counter
 
 
+def test_an_option_that_is_set_later_leaves_the_buffers_where_they_are() -> None:
+    for there in (weighted(), weighted().to("meta"), weighted().share_memory()):
+        vector = there.class_weight
+        there.label_smoothing = 0.1
+        assert there.class_weight is vector
+        assert there.loss == lm.SparseCategoricalCrossEntropy(
+            class_axis=1, label_smoothing=0.1, class_weight=WEIGHTS.tolist()
+        )
+    away = weighted().to("meta")
+    away.loss = lm.LogitAdjusted(prior=(0.5, 0.25, 0.25), class_weight=WEIGHTS.tolist(), class_axis=1)
+    assert away.class_weight.is_meta
+    assert away.prior.is_meta  # of a name that was not there, beside those that were
+    assert away(Z.to("meta"), Y.to("meta")).is_meta
+    single = weighted()
+    single.class_weight = given = torch.tensor([1.0, 4.0, 0.1])
+    single.label_smoothing = 0.0
+    assert single.class_weight is given
+    stale = weighted()
+    stale.class_weight.data[0] = 7  # without a word
+    stale.loss = weighted().loss
+    assert says(stale, WEIGHTS)
+
+
 def test_a_module_made_without_memory_counts_from_nothing() -> None:
     with torch.device("meta"):
         module = lt.Huber()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import torch
@@ -43,19 +44,30 @@ class Holder(torch.nn.Module):
     @loss.setter
     def loss(self, loss: Loss | str) -> None:
         self._accept(other := parse(loss))
-        for name in self._numbers:
-            self._buffers.pop(name, None)
-        self._hold(other)
+        self._hold(other, {name: x for name in self._numbers if (x := self._buffers.pop(name, None)) is not None})
         self._prepare()
 
     def _accept(self, loss: Loss) -> None:
         """Raise an error where another loss does not fit; a subclass does."""
 
-    def _hold(self, loss: Loss) -> None:
+    def _hold(self, loss: Loss, before: Mapping[str, Tensor] = MappingProxyType({})) -> None:
+        """Hold a loss.
+
+        Args:
+            loss: the loss.
+            before: buffers of the one before. Those that say the same stay, others are made where these are.
+        """
         self._loss = self._template = loss  # equal terms become one, so the loss of the day may have fewer
-        self._numbers: Numbers = {}
+        places = {name: x.device for name, x in before.items()}
+        there = next(iter(places.values()), torch.device("cpu"))
+        made: dict[str, Tensor | None] = {}
         for name, numbers in (vectors := _vectors_of(loss)).items():
-            self.register_buffer(name, None if numbers is None else _tensor(numbers, torch.device("cpu")))
+            made[name] = before.get(name)
+            if name not in before or before[name].requires_grad or self._read(name, before[name]) != numbers:
+                made[name] = None if numbers is None else _tensor(numbers, places.get(name, there))
+        self._numbers: Numbers = {}
+        for name, vector in made.items():
+            self.register_buffer(name, vector)
         self._numbers = vectors
         self._marks = self._now()
 
@@ -118,6 +130,10 @@ class Holder(torch.nn.Module):
             return None
         if vector.requires_grad:
             raise no_gradient(type(self.loss).__name__, name)
+        return self._read(name, vector)
+
+    def _read(self, name: str, vector: Tensor) -> tuple[float, ...] | None:
+        """Return the numbers of a buffer, or where nobody can read them, those that are known."""
         return tuple(vector.tolist()) if _has_numbers(vector) else self._numbers[name]
 
     def _prepare(self) -> None:
