@@ -155,6 +155,27 @@ def test_what_is_written_into_a_weight_or_mask_is_seen(name: str) -> None:
                 torch.autograd.grad(found, x)
 
 
+@pytest.mark.parametrize("traced", [False, True], ids=["memory", "traced"])
+@pytest.mark.parametrize("name", BESIDE)
+def test_an_array_of_numpy_is_taken_as_it_was(name: str, traced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if traced:
+        trace(monkeypatch)
+    module, targets = lt.CategoricalCrossEntropy(), LOGITS.softmax(1).flip(1)
+    for call in (module, lambda *given, **more: module.state(*given, **more).total):
+        for order in (1, 2):
+            found = []
+            for write in (lambda array: None, lambda array: array.fill(0)):
+                x, given = LOGITS.clone().requires_grad_(), BESIDE[name].clone().numpy()
+                total = call(x, targets, **{name: given})
+                write(given)
+                for _ in range(order):
+                    (slope,) = torch.autograd.grad(total, x, create_graph=order > 1, retain_graph=True)
+                    total = slope.pow(2).sum()
+                found.append(slope)
+            assert found[0].any()
+            torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+
+
 NESTED: dict[str, Callable[[Cost], Cost]] = {
     "second": lambda cost: torch.func.jacrev(torch.func.grad(cost)),
     "hessian": torch.func.hessian,

@@ -188,7 +188,7 @@ def cost(
             wanted.append(item.name)
     if any(item.broadcast for item in inputs):
         tensors = _one_each(inputs, tensors)
-    weights, kept = _plain(loss, "weight", weight), _plain(loss, "mask", mask)
+    weights, kept = (_plain(loss, name, x, keeps=bool(wanted)) for name, x in (("weight", weight), ("mask", mask)))
     beside = [x for x in (weight, mask) if isinstance(x, torch.Tensor)]
     call = Call(loss, inputs, weights, kept, reduction, empty, wanted, wide, beside)
     return _apply(Cost, call, *tensors)
@@ -226,9 +226,10 @@ def _spreads(tensor: Tensor, shape: Sequence[int]) -> bool:
     )
 
 
-def _plain(loss: Loss, label: str, value: Any) -> Any:
+def _plain(loss: Loss, label: str, value: Any, *, keeps: bool = False) -> Any:
+    """Return weights or a mask as an array; one that derivatives keep is nobody else's, or autograd watches it."""
     if not isinstance(value, torch.Tensor):
-        return None if value is None else np.asarray(value)
+        return None if value is None else np.array(value, copy=True if keeps else None)
     if not value.is_cpu:
         raise elsewhere(type(loss).__name__, label, value, torch.empty(0))
     if (value.requires_grad and torch.is_grad_enabled()) or _has_tangent(value):

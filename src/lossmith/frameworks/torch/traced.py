@@ -134,7 +134,8 @@ def _mask(loss: Loss, mask: Any, like: Tensor) -> Tensor:
 def _beside(loss: Loss, label: str, value: Any, like: Tensor) -> Tensor:
     """Return weights or a mask over the examples."""
     owner = type(loss).__name__
-    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, device=like.device)
+    # Derivatives keep it, and nobody sees what is written into an array of NumPy.
+    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, device=like.device).clone()
     if tensor.device != like.device:
         raise elsewhere(owner, label, tensor, like)
     if tensor.requires_grad and torch.is_grad_enabled():
