@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
+from typing import Any
 
 import functorch.compile
 import pytest
@@ -14,7 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import lossmith as lm
 import lossmith.torch as lt
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{text}:DeprecationWarning")
+    for text in (".*torch.jit.script.* is deprecated", ".*Function.* should not be instantiated")
+]
 
 Module = Callable[..., torch.Tensor]
 LOGITS = torch.tensor([[0.3, -0.9, 0.5], [2.0, 0.1, -0.4]])
@@ -76,3 +82,64 @@ def test_who_only_looks_on_changes_nothing() -> None:
         assert torch.equal(module(LOGITS, NUMBERS), lt.Huber()(LOGITS, NUMBERS))
         with pytest.raises(lm.DomainError):
             module(wrong, NUMBERS[:1])
+
+
+class Model(torch.nn.Module):
+    """A model whose ``forward`` gives its cost."""
+
+    def __init__(self, criterion: torch.nn.Module, **more: torch.Tensor) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.criterion, self.more = torch.nn.Linear(3, 3), criterion, more
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.criterion(self.first(x), y, **self.more)
+
+
+class Doubled(lt.Huber):
+    """A module that does more than ours."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x, y)
+
+
+def same(found: Module, right: Module, *given: torch.Tensor) -> None:
+    """Compare costs and gradients; there may be a gradient by the input."""
+    x = LOGITS.clone().requires_grad_()
+    costs = [each(x, *given) for each in (found, right)]
+    torch.testing.assert_close(*costs)
+    torch.testing.assert_close(*(torch.autograd.grad(cost.sum(), x) for cost in costs))
+
+
+WRITTEN = {"subclass": (Doubled(), None, NUMBERS), "sum": (lt.module("huber + log_cosh"), None, NUMBERS), **PAIRS}
+
+
+@pytest.mark.parametrize("pair", WRITTEN.values(), ids=WRITTEN)
+def test_a_graph_of_torch_fx_calls_the_module(pair: tuple[Any, Any, torch.Tensor]) -> None:
+    torch.compiler.reset()
+    module, _, y = pair
+    for right in (Model(module), module):
+        written = torch.fx.symbolic_trace(right)
+        written.graph.lint()
+        again = (copy.deepcopy(written), torch.fx.symbolic_trace(written))
+        for found in (written, *again, torch.compile(written, backend="eager", fullgraph=True)):
+            same(found, right, y)
+
+
+def test_a_graph_of_a_module_alone_takes_what_the_module_takes() -> None:
+    module = lt.SparseCategoricalCrossEntropy(class_weight=SPREAD)
+    written = torch.fx.symbolic_trace(module)
+    same(lambda x, y: written(target=y, input=x, weight=SPREAD[:2]), lambda *xy: module(*xy, weight=SPREAD[:2]), LABELS)
+    same(lambda x, y: written(x, y, mask=LABELS > 0), lambda *xy: module(*xy, mask=LABELS > 0), LABELS)
+    assert next(written.buffers()) is module.class_weight
+    same(pickle.loads(pickle.dumps(written)), module, LABELS)
+    of_three = lt.GaussianNLL()
+    same(torch.fx.symbolic_trace(of_three), of_three, NUMBERS, SPREAD[:2, None])
+
+
+def test_a_graph_holds_hooks_and_weights_once() -> None:
+    model = Model(lt.Huber())
+    model.criterion.register_forward_hook(lambda module, given, found: 3 * found)
+    same(torch.fx.symbolic_trace(model), model, NUMBERS)
+    weighted = Model(lt.SparseCategoricalCrossEntropy(), weight=SPREAD[:2])
+    same(torch.fx.symbolic_trace(weighted), weighted, LABELS)

@@ -21,6 +21,7 @@ from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check, spread
 from lossmith.frameworks.torch.states import MEND, State
+from lossmith.frameworks.torch.symbolic import is_writing, node
 from lossmith.frameworks.torch.vectors import Holder, value_of
 
 Tensor = Any
@@ -95,11 +96,21 @@ class LossModule(Holder):
         """
         if self._marks:
             self._keep_up()
-        if weight is None and mask is None and not (torch.compiler.is_compiling() or _is_recorded() or _modes()):
-            plain = self._plain(given, named)
-            if plain is not None:
-                return plain
+        if not torch.compiler.is_compiling():
+            if is_writing():
+                names = [TORCH.get(name, name) for name in self._places]
+                written = node(cost_of, self, names, given, named, (weight, mask))
+                if written is not None:
+                    return written
+            if weight is None and mask is None and not (_is_recorded() or _modes()):
+                plain = self._plain(given, named)
+                if plain is not None:
+                    return plain
         return _in_words(self._cost, given, named, weight, mask)
+
+    @property
+    def _itself(self) -> LossModule:
+        return self  # see ``symbolic.ITSELF``
 
     def _plain(self, given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor | None:
         """Return the cost of a call of all inputs and nothing else, if it is plain; see ``quick``."""
@@ -242,6 +253,11 @@ class LossModule(Holder):
         if _is_recorded() or _is_proxied():
             return True
         return any(type(x) not in costs.IN_MEMORY or not x.is_cpu for x in given)
+
+
+def cost_of(module: LossModule, *given: Tensor, **named: Tensor) -> Tensor:
+    """Return the cost of a call, as graphs of ``torch.fx`` ask for it."""
+    return LossModule.forward(module, *given, **named)
 
 
 def _checked(loss: Loss, reduction: str) -> str:
