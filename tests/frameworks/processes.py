@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 import lossmith.torch as lt
@@ -119,6 +119,57 @@ def spread(rank: int) -> object:
     cost = float(criterion(x, y).full_tensor())
     criterion(bad, y)
     return [cost, int(criterion.invalid)]
+
+
+KINDS = {
+    "indices": CRITERION,
+    "each": lt.LogitAdjusted(prior=(0.2, 0.3, 0.5), reduction="none"),
+    "shares": lt.CategoricalCrossEntropy(label_smoothing=0.1),
+    "numbers": lt.LogCosh(),
+}
+"""Modules whose tensors several processes hold, over rows of classes, and one of single numbers."""
+PLACES: dict[str, tuple[list[Any], list[Any]]] = {
+    "rows": ([Shard(0)], [Shard(0)]),
+    "classes": ([Shard(1)], [Replicate()]),
+    "everywhere": ([Replicate()], [Replicate()]),
+    "mixed": ([Shard(0)], [Replicate()]),
+}
+"""Where the input and the target lie; a weight lies where the target does."""
+
+
+def derived(kind: str, place: Callable[[torch.Tensor, int], torch.Tensor] = lambda tensor, _: tensor) -> list[Any]:
+    """Return the cost of some rows with its first and second derivatives.
+
+    Args:
+        kind: of ``KINDS``.
+        place: puts a tensor on its processes; also told are 0 for an input and 1 for a target.
+    """
+    x, y = data(1)
+    x, y, module = x[:, :CLASSES], y.clamp(min=-100 if kind == "indices" else 0), KINDS[kind]
+    if kind in ("shares", "numbers"):
+        y = x.flip(1).softmax(1)
+    weight = place(torch.linspace(0, 1, 23).double(), 1) if kind == "indices" else None
+    input = place(x, 0).requires_grad_()
+    cost = module(input, place(y, 1), weight=weight)
+    (slope,) = torch.autograd.grad(cost.sum(), input, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.square().sum(), input)
+    return [(each.full_tensor() if hasattr(each, "full_tensor") else each).tolist() for each in (cost, slope, bend)]
+
+
+def rows(rank: int) -> object:
+    """Return costs and derivatives of tensors of which each process holds some rows, some classes, or all."""
+    mesh = init_device_mesh("cpu", (2,))
+    return [
+        derived(kind, lambda tensor, which, places=places: distribute_tensor(tensor, mesh, places[which]))
+        for kind in KINDS
+        for places in PLACES.values()
+    ]
+
+
+def half_placed(rank: int) -> object:
+    """Compare what several processes hold with what one does."""
+    mesh = init_device_mesh("cpu", (2,))
+    return CRITERION(distribute_tensor(torch.zeros(2, CLASSES), mesh, [Shard(0)]), torch.zeros(2).long())
 
 
 def some() -> Any:

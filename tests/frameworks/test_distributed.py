@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecat
 ROOT = Path(__file__).parents[2]
 
 
-TOGETHER = ("parallel", "sharded", "sent", "spread", "groups_of_one", "other_losses")
+TOGETHER = ("parallel", "sharded", "sent", "spread", "rows", "half_placed", "groups_of_one", "other_losses")
 Printed = dict[str, list[list[str]]]
 
 
@@ -77,7 +77,7 @@ def test_a_mean_of_means_is_found() -> None:
 def test_two_processes_train_what_one_does(on_two: Printed) -> None:
     costs, weights = whole()
     for rank, printed in enumerate(on_two[",".join(TOGETHER)]):
-        *trained, _, _, alone, told = printed
+        *trained, _, _, _, _, alone, told = printed
         assert ast.literal_eval(alone) == [2 + rank, 1 / (2 + rank)]
         for line in trained:
             found = ast.literal_eval(line)
@@ -96,6 +96,24 @@ def test_class_weights_that_one_process_sends_are_those_of_the_other(on_two: Pri
 def test_a_tensor_of_several_processes_has_a_cost_and_each_counts_its_share(on_two: Printed) -> None:
     found = [ast.literal_eval(printed[TOGETHER.index("spread")]) for printed in on_two[",".join(TOGETHER)]]
     assert found == [[3.5, 0], [3.5, 1]]
+
+
+@pytest.mark.parametrize("kind", processes.KINDS)
+def test_rows_and_classes_of_several_processes_cost_what_they_do_on_one(kind: str, on_two: Printed) -> None:
+    for printed in on_two[",".join(TOGETHER)]:
+        found = ast.literal_eval(printed[TOGETHER.index("rows")])
+        each = len(processes.PLACES)
+        first = each * [*processes.KINDS].index(kind)
+        for some in found[first : first + each]:
+            close(some, processes.derived(kind))
+
+
+def test_what_one_process_has_beside_what_several_have_is_refused(on_two: Printed) -> None:
+    for printed in on_two[",".join(TOGETHER)]:
+        assert printed[TOGETHER.index("half_placed")] == (
+            "KindError: SparseCategoricalCrossEntropy: target is a plain tensor beside others that several processes "
+            "hold; pass distribute_tensor(target, device_mesh, placements)"
+        )
 
 
 @pytest.mark.parametrize("case", processes.ALONE)

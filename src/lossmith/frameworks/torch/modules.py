@@ -18,6 +18,7 @@ from lossmith.core.words import speaking
 from lossmith.errors import ShapeError
 from lossmith.frameworks.calls import TORCH, bound, compares, instead, order, outside
 from lossmith.frameworks.torch import costs, traced
+from lossmith.frameworks.torch.placed import is_placed
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check, spread
 from lossmith.frameworks.torch.states import MEND, State
@@ -142,11 +143,10 @@ class LossModule(Holder):
         """Count invalid examples, but not where nothing may be changed, nor what is no number yet."""
         if torch._C._are_functorch_transforms_active() or invalid.is_meta:
             return
-        if not torch.compiler.is_compiling():
-            if hasattr(invalid, "to_local"):  # of a tensor that several processes hold, each counts its share
-                invalid = invalid.to_local()
-            if type(invalid) not in costs.IN_MEMORY or _is_proxied():
-                return
+        if is_placed(invalid):  # each process counts its share
+            invalid = invalid.to_local()
+        if not torch.compiler.is_compiling() and (type(invalid) not in costs.IN_MEMORY or _is_proxied()):
+            return
         if self.invalid.device != invalid.device:  # a module without parameters is seldom moved itself
             self.invalid = self.invalid.to(invalid.device)
         self.invalid.add_(invalid)

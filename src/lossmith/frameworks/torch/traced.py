@@ -7,7 +7,7 @@ the cost NaN, and is counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ from lossmith.engines.torch import losses as losses_of
 from lossmith.errors import KindError
 from lossmith.frameworks.calls import aligned
 from lossmith.frameworks.torch.costs import kind_of
+from lossmith.frameworks.torch.placed import placed, whole
 from lossmith.frameworks.torch.refusals import closed, elsewhere, no_gradient
 
 Tensor = Any
@@ -68,11 +69,31 @@ def sums(
         weight, mask: as in ``Loss.cost``.
         vectors: those of the loss that there are tensors of, by name.
     """
-    tensors = _prepared(loss, given)
+    tensors, owner = _prepared(loss, given), type(loss).__name__
+    lead = next(x for item, x in zip(loss.inputs, tensors, strict=True) if item.symbol not in loss.singles)
+    shape = lead.shape if loss.row_axis is None else lead.shape[:-1]
+    beside = {name: x for name, x in (("weight", weight), ("mask", mask)) if x is not None}
+    beside = {name: _beside(owner, name, x, lead, shape) for name, x in beside.items()}
+    names = [*(item.name for item in loss.inputs), *beside]
+    there = placed(owner, names, [*tensors, *beside.values()], len(shape))
+    if there is not None:
+        tensors, beside = [*map(there.here, tensors)], {name: there.here(x) for name, x in beside.items()}
+        vectors = {name: whole(x) for name, x in vectors.items()}
+    found = _each(loss, tensors, beside.get("weight"), beside.get("mask"), vectors)
+    weighted, share, counts, wrong = found if there is None else map(there.together, found)
+    # Not every device has float64.
+    wide = weighted.dtype if weighted.device.type == "mps" else torch.float64
+    return Sums(weighted, weighted.sum(dtype=wide), share.sum(dtype=wide), counts.sum(), wrong.sum())
+
+
+def _each(
+    loss: Loss, tensors: Sequence[Tensor], weight: Tensor | None, mask: Tensor | None, vectors: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the weighted loss of each example, its weight, whether it counts, and whether it is one that is wrong."""
     known = by_symbol(loss, [x.detach() for x in tensors])
     valid = loss.compute(PLAIN, known, ("valid",))["valid"]
     own = loss.counting(PLAIN, known, vectors)
-    counts = torch.ones_like(valid) if mask is None else _mask(loss, mask, valid)
+    counts = torch.ones_like(valid) if mask is None else mask
     counts = counts if own.counted is None else counts & own.counted
     wrong = counts & ~valid
     if loss.row_axis is not None and (mask is not None or own.counted is not None):
@@ -80,16 +101,12 @@ def sums(
     losses = losses_of(loss, *tensors)
     share = counts.to(losses.dtype)
     if weight is not None:
-        weights = _beside(loss, "weight", weight, valid)
-        wrong = wrong | (counts & ~((weights >= 0) & (weights < math.inf)))
-        share = torch.where(counts, weights.to(losses.dtype), 0.0)
+        wrong = wrong | (counts & ~((weight >= 0) & (weight < math.inf)))
+        share = torch.where(counts, weight.to(losses.dtype), 0.0)
     if own.weight is not None:
         share = torch.where(counts, share * own.weight.to(losses.dtype), 0.0)
     losses = torch.where(wrong, math.nan, losses)
-    weighted = times(share, losses)
-    # Not every device has float64.
-    wide = losses.dtype if losses.device.type == "mps" else torch.float64
-    return Sums(weighted, weighted.sum(dtype=wide), share.sum(dtype=wide), counts.sum(), wrong.sum())
+    return times(share, losses), share, counts, wrong
 
 
 def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
@@ -122,23 +139,15 @@ def _index(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype.is_floating_point else tensor.long()
 
 
-def _mask(loss: Loss, mask: Any, like: Tensor) -> Tensor:
-    found = _beside(loss, "mask", mask, like)
-    if found.dtype != torch.bool:
-        raise KindError(
-            f"{type(loss).__name__}: mask must be boolean (True counts), got {found.dtype}; write mask.bool()"
-        )
-    return found
-
-
-def _beside(loss: Loss, label: str, value: Any, like: Tensor) -> Tensor:
+def _beside(owner: str, label: str, value: Any, lead: Tensor, shape: Sequence[int]) -> Tensor:
     """Return weights or a mask over the examples."""
-    owner = type(loss).__name__
     # Derivatives keep it, and nobody sees what is written into an array of NumPy.
-    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, device=like.device).clone()
-    if tensor.device != like.device:
-        raise elsewhere(owner, label, tensor, like)
+    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, device=lead.device).clone()
+    if tensor.device != lead.device:
+        raise elsewhere(owner, label, tensor, lead)
     if tensor.requires_grad and torch.is_grad_enabled():
         raise no_gradient(owner, label)
-    check_spread(owner, label, tensor.shape, like.shape)
-    return torch.broadcast_to(tensor, like.shape)
+    if label == "mask" and tensor.dtype != torch.bool:
+        raise KindError(f"{owner}: mask must be boolean (True counts), got {tensor.dtype}; write mask.bool()")
+    check_spread(owner, label, tensor.shape, shape)
+    return torch.broadcast_to(tensor, shape)
