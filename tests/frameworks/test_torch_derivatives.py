@@ -13,6 +13,7 @@ from torch.autograd import forward_ad, functional
 
 import lossmith as lm
 import lossmith.torch as lt
+from lossmith import Loss
 from tests.frameworks.elsewhere import trace
 from tests.frameworks.test_traced import ONE_EACH, drawn
 
@@ -178,25 +179,46 @@ def test_an_array_of_numpy_is_taken_as_it_was(name: str, traced: bool, monkeypat
 
 NESTED: dict[str, Callable[[Cost], Cost]] = {
     "second": lambda cost: torch.func.jacrev(torch.func.grad(cost)),
-    "hessian": torch.func.hessian,
     "of each": lambda cost: torch.func.vmap(torch.func.grad(lambda row: cost(row.expand(2, 3)))),
+    "hessian": torch.func.hessian,
 }
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler asks for it
 @pytest.mark.parametrize("way", NESTED.values(), ids=NESTED)
-def test_levels_that_no_graph_takes_run_without_one(way: Callable[[Cost], Cost]) -> None:
+def test_levels_of_torch_func_are_taken_into_a_graph_or_run_without_one(way: Callable[[Cost], Cost]) -> None:
     torch.compiler.reset()
     module, theirs = lt.Huber(), PAIRS["huber"][0]
 
     def ours(x: torch.Tensor) -> torch.Tensor:
         return module(x, NUMBERS)
 
-    found = torch.compile(way(ours), backend="aot_eager")(LOGITS)
+    one_graph = way is not torch.func.hessian
+    found = torch.compile(way(ours), backend="aot_eager", fullgraph=one_graph)(LOGITS)
     torch.testing.assert_close(found, way(theirs)(LOGITS))
+    if not one_graph:
+        torch.compiler.reset()
+        with pytest.raises(torch._dynamo.exc.Unsupported, match="no forward derivative of another"):
+            torch.compile(way(ours), backend="aot_eager", fullgraph=True)(LOGITS)
+
+
+@pytest.mark.parametrize("loss", ONE_EACH.values(), ids=ONE_EACH)
+def test_a_compiled_cost_has_second_derivatives_or_says_that_there_are_none(loss: Loss) -> None:
     torch.compiler.reset()
-    with pytest.raises(torch._dynamo.exc.Unsupported, match="graph_break"):
-        torch.compile(way(ours), backend="aot_eager", fullgraph=True)(LOGITS)
+    given, module = drawn(loss), lt.module(loss)
+    along = loss.predicted[0].name
+
+    def penalised(module: Any) -> torch.Tensor:
+        """Return the gradient of a cost that its own gradient is part of."""
+        x = given[along].detach().requires_grad_()
+        cost = module(**given | {along: x})
+        (slope,) = torch.autograd.grad(cost, x, create_graph=True)
+        (cost + slope.square().sum()).backward()
+        return x.grad
+
+    torch.testing.assert_close(penalised(torch.compile(module, backend="eager", fullgraph=True)), penalised(module))
+    with pytest.raises(RuntimeError, match="does not currently support double backward"):
+        penalised(torch.compile(module, backend="aot_eager", fullgraph=True))
 
 
 def test_a_batch_of_another_length_compiles_nothing_again() -> None:

@@ -26,6 +26,7 @@ class Backend(NamedTuple):
         total: the sum of all numbers of a tensor, in double precision on processors.
         known: whether the numbers of a tensor can be looked at.
         replicas: how many copies of a model a cost is added over.
+        in_graphs: lets graphs hold losses of a class, where a backend has to be told.
     """
 
     host: Tracing
@@ -34,6 +35,7 @@ class Backend(NamedTuple):
     total: Callable[[Tensor], Tensor]
     known: Callable[[Tensor], bool]
     replicas: Callable[[], int]
+    in_graphs: Callable[[type], None]
 
 
 @lru_cache(maxsize=1)
@@ -50,4 +52,5 @@ def backend() -> Backend:
             "set the environment variable KERAS_BACKEND before Keras is imported"
         )
     engine = import_module(f"{__package__}.{name}")
-    return Backend(engine.PLAIN, engine.losses, engine.times, engine.total, engine.known, engine.replicas)
+    told = getattr(engine, "in_graphs", lambda cls: None)
+    return Backend(engine.PLAIN, engine.losses, engine.times, engine.total, engine.known, engine.replicas, told)

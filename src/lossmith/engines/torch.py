@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch.autograd import forward_ad
+from torch.utils._pytree import is_constant_class, register_constant
 
 from lossmith.engines.arrays import Arrays, Formula
 from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
@@ -175,60 +177,71 @@ def losses(loss: Any, *inputs: Tensor) -> Tensor:
     """Return the loss of each example over tensors of one type, with the derivatives that the loss says.
 
     Args:
-        loss: made ready; see ``lossmith.core.traceable``.
+        loss: made ready, and ``in_graphs``; see ``lossmith.core.traceable``.
         inputs: in its order, with the numbers of an example along the last axis.
     """
     if not torch.compiler.is_compiling():
-        return _Losses.apply(loss, *inputs)  # type: ignore[no-untyped-call]
-    # The compiler takes functions of autograd only where something is differentiated.
+        return _apply(loss, *inputs)
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-        if _levels() > 1:  # it takes one level, and by more than that derivatives would be 0
-            torch._dynamo.graph_break(msg="losses take one level of torch.func in a graph")
-        return _Compiled.apply(loss, *inputs)  # type: ignore[no-untyped-call]
-    return _Compiled.forward(loss, *inputs)
+        if _is_forward():  # PyTorch would take the directions of two levels for those of one
+            torch._dynamo.graph_break(msg="losses take no forward derivative of another one in a graph")
+        return _in_graph(loss, *inputs)
+    return _plain_losses(loss, inputs)
+
+
+def in_graphs(cls: type) -> None:
+    """Let graphs of ``torch.compile`` hold losses of a class, which never change, as constants."""
+    if not is_constant_class(cls):
+        register_constant(cls)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _levels() -> int:
-    """Return how many levels of ``torch.func`` are at work."""
-    return int(torch._C._functorch.maybe_current_level() or 0)
+def _is_forward() -> bool:
+    """Return whether a level of ``torch.func`` differentiates forward."""
+    levels = torch._C._functorch.get_interpreter_stack() or ()
+    return any(level.key() == torch._C._functorch.TransformType.Jvp for level in levels)
 
 
-class _Compiled(torch.autograd.Function):
-    """Losses as ``torch.compile`` takes them: with first derivatives, and those not forward."""
-
-    @staticmethod
-    def forward(loss: Any, *inputs: Tensor) -> Tensor:
-        """Return the losses."""
-        return loss.compute(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep what derivatives need."""
-        ctx.loss, *tensors = inputs
-        ctx.save_for_backward(*tensors)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the derivatives by the inputs, each times ``g``."""
-        return _slopes(PLAIN, ctx, g)
+def _plain_losses(loss: Any, inputs: Sequence[Tensor]) -> Tensor:
+    found: Tensor = loss.compute(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
+    return found
 
 
-class _Losses(_Compiled):
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """A loss as one argument, where ``torch.func`` would look for the parts of a constant."""
+
+    loss: Any
+
+
+class _Losses(torch.autograd.Function):
     """Losses with derivatives of derivatives, forward too, and for many calls at once."""
 
     generate_vmap_rule = True
 
     @staticmethod
+    def forward(whole: _Whole, *inputs: Tensor) -> Tensor:
+        """Return the losses."""
+        return _plain_losses(whole.loss, inputs)
+
+    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Keep what derivatives need."""
-        _Compiled.setup_context(ctx, inputs, output)
-        ctx.save_for_forward(*inputs[1:])
+        whole, *tensors = inputs
+        ctx.loss = whole.loss
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Return the derivatives by the inputs, each times ``g``."""
-        return _slopes(DIFFERENTIABLE, ctx, g)
+        found = _gradients(DIFFERENTIABLE, ctx.loss, ctx.saved_tensors, ctx.needs_input_grad[1:])
+        spread = g if ctx.loss.row_axis is None else g[..., None]
+        slopes = [None if slope is None else times(spread, slope) for slope in found]
+        if torch.is_grad_enabled():
+            pairs = zip(slopes, ctx.saved_tensors, strict=True)
+            slopes = [None if slope is None else _tied(slope, x) for slope, x in pairs]
+        return None, *slopes
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
@@ -240,6 +253,14 @@ class _Losses(_Compiled):
             return total if ctx.loss.row_axis is None else total.sum(-1)
 
 
+def _apply(loss: Any, *inputs: Tensor) -> Tensor:
+    return _Losses.apply(_Whole(loss), *inputs)  # type: ignore[no-untyped-call]
+
+
+_in_graph = torch._dynamo.nonstrict_trace(_apply)
+"""The same as one call of a graph: as PyTorch takes a function of autograd otherwise, it has no second derivatives."""
+
+
 def _gradients(host: Tracing, loss: Any, inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
     """Return the gradients by the wanted inputs in the places of all."""
     names = [
@@ -248,16 +269,6 @@ def _gradients(host: Tracing, loss: Any, inputs: Sequence[Tensor], wanted: Seque
     ]
     found = loss.compute(host, by_symbol(loss, inputs), [name for name in names if name is not None])
     return [None if name is None else found[name] for name in names]
-
-
-def _slopes(host: Tracing, ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    found = _gradients(host, ctx.loss, ctx.saved_tensors, ctx.needs_input_grad[1:])
-    spread = g if ctx.loss.row_axis is None else g[..., None]
-    slopes = [None if slope is None else times(spread, slope) for slope in found]
-    if torch.is_grad_enabled():
-        pairs = zip(slopes, ctx.saved_tensors, strict=True)
-        slopes = [None if slope is None else _tied(slope, x) for slope, x in pairs]
-    return None, *slopes
 
 
 def _tied(slope: Tensor, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import keras
 from lossmith.core.loss import Loss
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
+from lossmith.engines.keras import backend
 from lossmith.errors import ParameterError, did_you_mean
 from lossmith.frameworks.calls import settled
 from lossmith.frameworks.keras import configs, costs
@@ -64,6 +65,7 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
             )
         super().__init__(name=name or found.name, reduction=reduction, dtype=dtype)
         self.loss = settled(found)
+        backend().in_graphs(type(found))
 
     def __call__(self, y_true: Any = None, y_pred: Any = None, sample_weight: Any = None, **named: Any) -> Tensor:
         """Return the cost.

@@ -15,6 +15,7 @@ from lossmith.core.parameter import Vector
 from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
+from lossmith.engines.torch import in_graphs
 from lossmith.errors import ShapeError
 from lossmith.frameworks.calls import TORCH, bound, compares, instead, order, outside
 from lossmith.frameworks.torch import costs, traced
@@ -191,6 +192,7 @@ class LossModule(Holder):
     def _prepare(self) -> None:
         """Settle what does not depend on tensors, before anything is traced."""
         self.loss.ready()
+        in_graphs(type(self.loss))
         self._order = order(self.loss)
         self._places = self._order or [item.name for item in self.loss.inputs]
         self._lead = self.loss.predicted[0].name
