@@ -14,6 +14,7 @@ from typing import Any
 from lossmith.errors import MissingDependencyError
 
 try:
+    from lossmith.frameworks.torch.inside import anywhere
     from lossmith.frameworks.torch.modules import LossModule, every_name, module_class
 except ModuleNotFoundError as error:
     if error.name != "torch":
@@ -30,7 +31,7 @@ def module(loss: Any, *, reduction: str = "mean", empty: str = "zero") -> LossMo
         loss: any loss, or its text, such as ``"huber(delta=1.35)"``; its own ``class_axis`` holds.
         reduction, empty: see ``LossModule``.
     """
-    return LossModule(loss, reduction=reduction, empty=empty)
+    return anywhere(LossModule, loss, reduction=reduction, empty=empty)
 
 
 def __getattr__(name: str) -> Any:

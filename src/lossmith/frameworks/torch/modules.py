@@ -19,6 +19,7 @@ from lossmith.engines.torch import in_graphs
 from lossmith.errors import ShapeError
 from lossmith.frameworks.calls import TORCH, bound, compares, instead, order, outside
 from lossmith.frameworks.torch import costs, traced
+from lossmith.frameworks.torch.inside import inside
 from lossmith.frameworks.torch.placed import is_placed
 from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check, spread
@@ -49,6 +50,8 @@ class LossModule(Holder):
     Where classes lie along axis 1, a single example may come without an axis of examples, as ``(K,)`` logits do with
     the class index of shape ``()``. What is spread over the examples, as a variance is, may be a number, and may lack
     the last axis of the input.
+
+    Inside of a function under ``torch.compile`` a module may be made of numbers and texts, but not of tensors.
 
     Args:
         loss: the loss, or its text.
@@ -301,7 +304,14 @@ def module_class(name: str) -> type[LossModule]:
     cls = loss_class(name)
     changed = {"class_axis": 1} if "class_axis" in cls.declared() else {}
 
+    def __new__(made: type[LossModule], /, *values: Any, **named: Any) -> Any:
+        if torch.compiler.is_dynamo_compiling() and made.__module__ == HOME:
+            return inside(made, *values, **named)
+        return object.__new__(made)
+
     def __init__(self: LossModule, *values: Any, reduction: str = "mean", empty: str = "zero", **named: Any) -> None:
+        if torch.compiler.is_dynamo_compiling() and hasattr(self, "_loss"):
+            return  # it is made already
         keys = [*cls.declared(), *("a value too many" for _ in values)]
         places = [value_of(name, key, x) for key, x in zip(keys, values, strict=False)]
         plain = {key: value_of(name, key, x) for key, x in named.items()}
@@ -317,7 +327,7 @@ def module_class(name: str) -> type[LossModule]:
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value)
         for key, value in (("reduction", "mean"), ("empty", "zero"))
     ]
-    body: dict[str, Any] = {"__init__": __init__, "__doc__": cls.__doc__, "__module__": HOME}
+    body: dict[str, Any] = {"__new__": __new__, "__init__": __init__, "__doc__": cls.__doc__, "__module__": HOME}
     body |= {key: _option(key) for key, item in cls.declared().items() if not isinstance(item, Vector)}
     made = type(name, (LossModule,), body)
     made.__signature__ = inspect.Signature([*keywords, *last])  # type: ignore[attr-defined]

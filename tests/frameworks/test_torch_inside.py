@@ -1,0 +1,88 @@
+"""Modules that are made inside of a function under ``torch.compile`` are those that are made outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import lossmith as lm
+import lossmith.torch as lt
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{text}:DeprecationWarning")
+    for text in (".*torch.jit.script.* is deprecated", ".*Function.* should not be instantiated")
+]
+
+Step = Callable[..., torch.Tensor]
+LOGITS = torch.tensor([[0.3, -0.9, 0.5], [2.0, 0.1, -0.4]], dtype=torch.float64)
+LABELS, NUMBERS = torch.tensor([2, 0]), torch.zeros_like(LOGITS)
+LOSS = lm.Huber() + 0.5 * lm.LogCosh()
+STEPS: dict[str, tuple[Step, torch.Tensor]] = {
+    "by name": (lambda x, y: lt.Huber(delta=0.5)(x, y), NUMBERS),
+    "by place": (lambda x, y: lt.Huber(0.5, reduction="sum")(x, y), NUMBERS),
+    "two": (lambda x, y: lt.Huber(0.5)(x, y) + lt.Huber(0.25)(x, y) * lt.Huber(0.5)(x, y), NUMBERS),
+    "vectors": (
+        lambda x, y: lt.SparseCategoricalCrossEntropy(class_weight=[1.0, 2.0, 0.5], label_smoothing=0.1)(x, y),
+        LABELS,
+    ),
+    "text": (lambda x, y: lt.module("huber(delta=0.5)", reduction="none")(x, y).square().mean(), NUMBERS),
+    "loss": (lambda x, y: lt.module(LOSS)(x, y), NUMBERS),
+}
+
+
+def agree(compiled: Step, step: Step, *given: Any) -> None:
+    """Compare costs and gradients."""
+    x = LOGITS.clone().requires_grad_()
+    costs = [each(x, *given) for each in (compiled, step)]
+    torch.testing.assert_close(*costs)
+    torch.testing.assert_close(*(torch.autograd.grad(cost, x)[0] for cost in costs))
+
+
+@pytest.mark.parametrize("case", STEPS.values(), ids=STEPS)
+def test_a_module_may_be_made_inside_of_what_is_compiled(case: tuple[Step, torch.Tensor]) -> None:
+    torch.compiler.reset()
+    step, y = case
+    compiled = torch.compile(step, backend="aot_eager", fullgraph=True)
+    for _ in range(2):
+        agree(compiled, step, y)
+
+
+def test_a_number_may_be_another_one_in_the_next_call() -> None:
+    torch.compiler.reset()
+
+    def step(x: torch.Tensor, y: torch.Tensor, delta: float) -> torch.Tensor:
+        return lt.Huber(delta=delta)(x, y)
+
+    compiled = torch.compile(step, backend="aot_eager", fullgraph=True)
+    for delta in (0.5, 0.25, 0.75, 0.5):
+        agree(compiled, step, NUMBERS, delta)
+
+
+def test_a_tensor_is_no_constant_and_ends_the_graph() -> None:
+    torch.compiler.reset()
+
+    def step(x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return lt.SparseCategoricalCrossEntropy(class_weight=weights)(x, y)
+
+    compiled, weights = torch.compile(step, backend="aot_eager"), torch.tensor([1.0, 2.0, 0.5])
+    for given in (weights, weights.flip(0)):
+        agree(compiled, step, LABELS, given)
+    torch.compiler.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="is to be made outside of"):
+        torch.compile(step, backend="aot_eager", fullgraph=True)(LOGITS, LABELS, weights)
+
+
+def test_a_mistake_is_named_as_outside() -> None:
+    torch.compiler.reset()
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return lt.Huber(delta=-1.0)(x, y)
+
+    with pytest.raises(lm.ParameterError, match=r"Huber\(delta=-1\): delta must lie in"):
+        torch.compile(step, backend="aot_eager")(LOGITS, NUMBERS)
+    torch.compiler.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="there is no such module"):
+        torch.compile(step, backend="aot_eager", fullgraph=True)(LOGITS, NUMBERS)
