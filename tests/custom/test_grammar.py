@@ -1,4 +1,4 @@
-"""Texts of formulas: what is read, what is refused and where, and that no text whatever runs or hangs."""
+"""Texts of formulas: what is read, and what is refused and where."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import contextlib
 import inspect
 import pickle
 import sys
-from collections.abc import Callable
-from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import lossmith as lm
-from lossmith.custom.functions import CONSTANTS, FUNCTIONS, written
+from lossmith.custom.functions import written
 from lossmith.custom.grammar import DEEPEST, LONGEST, MOST, parse
 from lossmith.errors import FormulaError
 
@@ -50,6 +46,21 @@ def test_what_a_text_means(text: str, value: float) -> None:
     assert loss.losses([3.0], [2.0])[0] == pytest.approx(value, rel=1e-14)
     tree = parse(text, NAMES)
     assert parse(written(tree), NAMES) == tree  # what is shown reads back
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("log1mexp(2)", np.log1p(-np.exp(-2))),
+        ("log1mexp(log(exp(0.5)))", np.log(-np.expm1(-0.5))),
+        ("log1mexp(-3)", np.nan),
+        ("log(exp(0))**-1", np.inf),
+        ("log(exp(0))**2", 0.0),
+    ],
+)
+def test_functions_of_numbers_are_numbers(text: str, value: float) -> None:
+    found = lm.formula(f"f + {text}").losses([0.0], [2.0])[0]
+    assert found == pytest.approx(2 + value, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +121,8 @@ def test_what_a_text_means(text: str, value: float) -> None:
         ("f + 1/0", 5, "no finite number"),
         ("f + 9**9**9", 5, "no finite number"),
         ("f + (-8)**0.5", 5, "no finite number"),
+        ("f + square(0)**-1", 5, "no finite number"),
+        ("f + square(1e200)", 5, "no finite number"),
         ("f + 1e999", 5, "too large"),
         ("f + 1_000", 6, "an operator is missing"),
         ("f + 0x10", 6, "an operator is missing"),
@@ -172,90 +185,3 @@ def test_a_caller_near_the_limit_of_python_gets_the_same_error() -> None:
 
     with pytest.raises(FormulaError, match="too"):
         deeper(sys.getrecursionlimit() - len(inspect.stack()) - 150)
-
-
-WORDS = [
-    *NAMES, *FUNCTIONS, *CONSTANTS, "1", "0", "2.5", "1e300", ".5", "+", "-", "*", "/", "**", "(", ")", "(", ")", ",",
-     "<", "<=", "==", "!=", " and ", " or ", " not ", " if ", " else ", "__import__", "('os')", ".system", "[0]", "\\",
-     "lambda", "\x00", "\n", "{", "'", '"', "=", ":=", "\u2028", "\uff59", "#", "f'{f}'", "@", "~", "1j", "None",
-]  # fmt: skip
-
-
-def refusal(text: str) -> FormulaError | None:
-    """Return the error of a text, if there is one; any other would go on its way."""
-    try:
-        parse(text, NAMES)
-    except FormulaError as error:
-        return error
-    return None
-
-
-GOOD = ("where(f < y, 4*(y - f)**2, (y - f)**2)", "-(y*log(sigmoid(f)) + (1 - y)*log(1 - sigmoid(f)))")
-
-
-def _words(chance: Random) -> str:
-    return "".join(chance.choices(WORDS, k=chance.randrange(13)))
-
-
-def _characters(chance: Random, most: int = 30) -> str:
-    below = (0x80, 0x500, 0xD800)  # beyond are surrogates, and planes of which more than enough come here
-    return "".join(chr(chance.randrange(chance.choice(below))) for _ in range(chance.randrange(most + 1)))
-
-
-def _spoilt(chance: Random) -> str:
-    text, begin = chance.choice(GOOD), chance.randrange(51)
-    return text[:begin] + _characters(chance, 4) + text[begin + chance.randrange(5) :]
-
-
-# Ten thousand, which is why they do not come from Hypothesis: it takes ten times as long as what is tested.
-@pytest.mark.parametrize("kind", [_words, _characters, _spoilt])
-def test_any_text_is_a_formula_or_a_located_error(kind: Callable[[Random], str]) -> None:
-    chance, read = Random(0), 0
-    for _ in range(3_500):
-        text = kind(chance)
-        error = refusal(text)
-        if error is None:
-            tree, read = parse(text, NAMES), read + 1
-            assert parse(written(tree), NAMES) == tree, text
-        else:
-            assert 1 <= error.column <= len(text) + 1, text
-            assert "^ column" in str(error), text
-    assert 0 < read < 1_000, "some texts are formulas, and most are not"
-
-
-ATOMS = st.sampled_from(["y", "f", "1", "0", "2", "0.5", "pi", "-3"])
-
-
-def _grown(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    pairs = st.tuples(parts, st.sampled_from([" + ", " - ", "*", "/", "**"]), parts)
-    calls = st.tuples(st.sampled_from([name for name, call in FUNCTIONS.items() if call.arity == 1]), parts)
-    chosen = st.tuples(parts, st.sampled_from(["<", "<=", "==", "!=", ">"]), parts, parts)
-    return st.one_of(
-        pairs.map(lambda p: f"({p[0]}){p[1]}({p[2]})"),
-        calls.map(lambda p: f"{p[0]}({p[1]})"),
-        chosen.map(lambda p: f"where({p[0]} {p[1]} {p[2]}, {p[3]}, {p[0]})"),
-    )
-
-
-@settings(max_examples=150)
-@given(st.recursive(ATOMS, _grown, max_leaves=8))
-def test_any_formula_has_numbers_or_says_why_not(text: str) -> None:
-    with contextlib.suppress(FormulaError):
-        assert lm.formula(text).losses([0.0, 1.5], [0.5, -2.0]).shape == (2,)
-
-
-def test_no_text_runs() -> None:
-    ran: list[str] = []
-    watching = True
-
-    def watch(event: str, _: object) -> None:
-        if watching and event in ("exec", "import", "os.system"):
-            ran.append(event)
-
-    sys.addaudithook(watch)  # there is no way to take it away
-    for text in ("__import__('os').system('true')", "__import__(f)", "where(f < y, exp(f), y)", "eval(f)"):
-        refusal(text)
-    assert ran == []
-    eval("1 + 1")  # the watch can see
-    watching = False
-    assert ran == ["exec"]

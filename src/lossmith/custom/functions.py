@@ -57,7 +57,7 @@ class Function:
 
 def _log1mexp(ops: Ops, x: Value) -> Value:
     # Each form has digits where the other has none; they meet at log 2.
-    return ops.where(x < math.log(2), ops.log(-ops.expm1(-x)), ops.log1p(-ops.exp(-x)))
+    return ops.where(ops.lt(x, math.log(2)), ops.log(-ops.expm1(-x)), ops.log1p(-ops.exp(-x)))
 
 
 def _instruction(name: str) -> Function:
@@ -108,7 +108,7 @@ def power(ops: Ops, base: Value, exponent: Value) -> Value:
         left //= 2
         square = square * square if left else square
     found = reduce(lambda a, b: a * b, factors)
-    return found if exponent > 0 else 1 / found
+    return found if exponent > 0 else ops.div(1.0, found)  # by the instruction: numbers that are left here may be 0
 
 
 def evaluate(node: Node, ops: Ops, names: Mapping[str, Value]) -> Value:

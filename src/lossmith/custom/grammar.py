@@ -366,7 +366,7 @@ class _Reader:
             for place, argument in enumerate(source.args)
         )
         if name == "square":  # one form, so that what is recognised need not be written twice
-            return self._node(source, "pow", args[0], Node("number", value=2.0))
+            return self._operation(source, "pow", args[0], Node("number", value=2.0))
         return self._node(source, name, *args)
 
 
