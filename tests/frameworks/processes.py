@@ -87,6 +87,32 @@ def sharded(rank: int) -> object:
     return [costs, [p.full_tensor().tolist() for p in net.parameters()]]
 
 
+REDUCTIONS = ("mean", "count_mean", "sum")
+
+
+def slopes(net: torch.nn.Module) -> list[Any]:
+    """Return the gradients of all parameters."""
+    return [p.grad.tolist() for p in net.parameters() if p.grad is not None]
+
+
+def scaled(rank: int) -> object:
+    """Return gradients of the first step by each reduction, averaged by PyTorch, and accumulated and summed by hand."""
+    (x, y), found = data(0), []
+    for reduction in REDUCTIONS:
+        averaged, cut = DistributedDataParallel(model()), [slice(0, 16), slice(16, None)][rank]
+        state = CRITERION.state(averaged(x[cut]), y[cut])
+        (state.total * distributed.backward_scale(distributed.all_reduce(state), reduction)).backward()
+        summed = model()
+        states = [CRITERION.state(summed(x[cut]), y[cut]) for cut in UNEVEN[rank]]
+        whole = distributed.all_reduce(states[0] + states[1])
+        for state in states:
+            (state.total * distributed.backward_scale(whole, reduction, averaged=False)).backward()
+        for parameter in summed.parameters():
+            dist.all_reduce(parameter.grad)
+        found.append([slopes(averaged), slopes(summed)])
+    return found
+
+
 def other_losses(rank: int) -> object:
     """Reduce states of losses that differ."""
     criterion = lt.Huber(delta=1.0 + rank)

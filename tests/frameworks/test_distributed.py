@@ -24,7 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecat
 ROOT = Path(__file__).parents[2]
 
 
-TOGETHER = ("parallel", "sharded", "sent", "spread", "rows", "half_placed", "groups_of_one", "other_losses")
+TOGETHER = (
+    "parallel", "sharded", "sent", "spread", "scaled", "rows", "half_placed", "groups_of_one", "other_losses",
+)  # fmt: skip
 Printed = dict[str, list[list[str]]]
 
 
@@ -77,7 +79,7 @@ def test_a_mean_of_means_is_found() -> None:
 def test_two_processes_train_what_one_does(on_two: Printed) -> None:
     costs, weights = whole()
     for rank, printed in enumerate(on_two[",".join(TOGETHER)]):
-        *trained, _, _, _, _, alone, told = printed
+        *trained, _, _, _, _, _, alone, told = printed
         assert ast.literal_eval(alone) == [2 + rank, 1 / (2 + rank)]
         for line in trained:
             found = ast.literal_eval(line)
@@ -85,6 +87,17 @@ def test_two_processes_train_what_one_does(on_two: Printed) -> None:
             close(found[1], weights)
         assert told.startswith("MergeError: processes hold states of different losses")
         assert f"Huber(delta={1 + rank})" in told
+
+
+def test_gradients_of_uneven_batches_are_those_of_one_process_for_each_reduction(on_two: Printed) -> None:
+    x, y = processes.data(0)
+    for printed in on_two[",".join(TOGETHER)]:
+        found = ast.literal_eval(printed[TOGETHER.index("scaled")])
+        for reduction, (averaged, summed) in zip(processes.REDUCTIONS, found, strict=True):
+            net = processes.model()
+            processes.CRITERION.state(net(x), y).cost(reduction).backward()
+            close(averaged, processes.slopes(net))
+            close(summed, processes.slopes(net))
 
 
 def test_class_weights_that_one_process_sends_are_those_of_the_other(on_two: Printed) -> None:
