@@ -11,9 +11,10 @@ import pytest
 
 from tests.frameworks.keras_cases import *  # noqa: F403  # on PyTorch, which Keras runs on where all tests run
 from tests.frameworks.keras_cases import BACKEND
+from tests.frameworks.keras_mistakes import *  # noqa: F403
 
-CASES = Path(__file__).with_name("keras_cases.py")
-ROOT = CASES.parents[2]
+CASES = [str(Path(__file__).with_name(name)) for name in ("keras_cases.py", "keras_mistakes.py")]
+ROOT = Path(__file__).parents[2]
 # JAX compiles hundreds of small functions here, which takes the time; what becomes of numbers has tests of its own.
 QUICK = {"jax": {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}}
 OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider")
@@ -23,7 +24,7 @@ OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_losses_are_at_home_in_keras(backend: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *OPTIONS, str(CASES)],
+        [sys.executable, "-m", "pytest", *OPTIONS, *CASES],
         env={**os.environ, **QUICK.get(backend, {}), "KERAS_BACKEND": backend, "KERAS_HOME": str(tmp_path)},
         cwd=ROOT,
         text=True,
