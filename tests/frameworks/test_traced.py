@@ -323,6 +323,15 @@ def test_what_rows_must_be_is_said() -> None:
         module.check()
 
 
+@pytest.mark.parametrize("loss", [lm.Huber(), Right()], ids=str)
+def test_weights_and_masks_come_along_where_a_graph_knows_that_lengths_vary(loss: Loss) -> None:
+    module = lt.module(loss)
+    call = torch.compile(lambda *given, **named: module(*given, **named), backend="aot_eager", fullgraph=True)
+    for length, named in ((2, {}), (3, {}), (3, {"weight": torch.ones(3)}), (4, {"mask": torch.ones(4).bool()})):
+        given = (torch.zeros(length, 3), torch.ones(length).long()) if loss == Right() else (torch.zeros(length),) * 2
+        torch.testing.assert_close(call(*given, **named), module(*given, **named))
+
+
 BAD: list[tuple[Loss, dict[str, tuple[int, ...]], type[Exception], str]] = [
     (Right(), {"y_true": (4, 3), "y_pred": (4, 3)}, lm.ShapeError, "For distributions, one-hot or soft"),
     (Right(class_weight=(1.0, 2.0)), {"y_true": (4,), "y_pred": (4, 3)}, lm.ShapeError, "class_weight has 2 numbers"),

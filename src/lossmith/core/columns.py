@@ -177,7 +177,7 @@ def check_spread(owner: str, label: str, own: Sequence[int], shape: Sequence[int
     Raises:
         ShapeError: when axes differ that are not of size 1.
     """
-    if own and not (len(own) == len(shape) and all(a in (1, b) for a, b in zip(own, shape, strict=True))):
+    if own and not (len(own) == len(shape) and all(a == 1 or a == b for a, b in zip(own, shape, strict=True))):
         given, wanted = tuple(own), tuple(shape)
         mends = ((wanted[:-1], "[..., None]"), (wanted[1:], "[None]"), ((*wanted, 1), "[..., 0]"))
         meant = " or ".join(f"{label}{mend}" for shape_meant, mend in mends if given == shape_meant)

@@ -384,11 +384,9 @@ def domain_error(batch: Batch, domains: Mapping[str, Domain], invalid: Array, fi
         if outside:
             value, column = float(np.atleast_1d(values)[outside[0]]), outside[0] if values.ndim else None
             label = batch.labels[symbol]
-            wanted = "finite" if domain == Domain(hint=domain.hint) else f"in {domain}"
             hint = f"; {domain.hint}" if domain.hint else ""
             if np.isnan(value):
                 hint = "; a missing value: drop the row, or leave it out by mask="
-            return DomainError(
-                f"{batch.owner}: {label} must be {wanted}, but {batch.entry(symbol, row, column)} is {value:g}{hint}"
-            )
+            entry = batch.entry(symbol, row, column)
+            return DomainError(f"{batch.owner}: {label} must be {domain.wanted}, but {entry} is {value:g}{hint}")
     raise AssertionError("a row was reported outside the domains, but lies inside")

@@ -83,6 +83,12 @@ class Domain:
         tried = (0.0, *self.values, self.low, self.high, self.low + 1, self.high - 1, (self.low + self.high) / 2)
         return next(x for x in tried if math.isfinite(x) and self.includes(x))
 
+    @property
+    def wanted(self) -> str:
+        """What a number must be to belong, for error texts."""
+        anywhere = not self.values and self.hole is None and self.low == -math.inf and self.high == math.inf
+        return "finite" if anywhere else f"in {self}"
+
     def __str__(self) -> str:
         if self.values:
             return "{" + ", ".join(f"{value:g}" for value in self.values) + "}"

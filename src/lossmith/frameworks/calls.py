@@ -191,7 +191,7 @@ def _theirs(peer: str, name: str, label: Callable[[type[Loss]], str], words: Wor
 def outside(loss: Loss, found: int, words: Words, mend: str) -> DomainError:
     """Return the error for examples of traced calls that lie outside the domains, when their number is known."""
     names = {item.symbol: words.get(item.name, item.name) for item in loss.inputs}
-    wanted = {symbol: f"{names[symbol]} in {domain}" for symbol, domain in loss.domains.items()}
+    wanted = {symbol: f"{names[symbol]} must be {domain.wanted}" for symbol, domain in loss.domains.items()}
     wanted |= {symbol: f"{names[symbol]}: {demand}" for symbol, demand in loss.demands.items()}
     domains = "; ".join(wanted.values())
     lie = "lies" if found == 1 else "lie"
