@@ -338,3 +338,35 @@ def test_a_warning_points_at_the_caller() -> None:
     with pytest.warns(lm.LossmithWarning, match="input is declared as logits") as caught:
         lt.BinaryCrossEntropy()(torch.rand(50), torch.ones(50))
     assert caught[0].filename == __file__
+
+
+THEIRS: list[tuple[Callable[[], Any], str]] = [
+    (
+        lambda: lt.SparseCategoricalCrossEntropy(weight=torch.ones(3)),
+        "no parameter 'weight'; it takes .* class_weight= weighs classes, and weight= of a call examples.",
+    ),
+    (
+        lambda: lt.BinaryCrossEntropy(pos_weight=torch.ones(3)),
+        "no parameter 'pos_weight'; .* call: w where target is 1, and 1 elsewhere; reduction='count_mean' divides by",
+    ),
+    (lambda: lt.BinaryCrossEntropy(weight=torch.ones(3)), "examples are passed to the call as weight=."),
+    (lambda: lt.KLDivergence(log_target=True), "Say p_kind='probabilities', which is the default, or p_kind='log_"),
+    (lambda: lt.Poisson(log_input=False), "Say prediction='log_rate', which is the default, or prediction='rate'."),
+    (lambda: lt.Triplet(p=1), "Say distance='euclidean', which is the default and p=2, or another."),
+    (lambda: lt.Huber(size_average=False), "Say reduction='mean', 'sum' or 'none'."),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), THEIRS, ids=[text[-24:] for _, text in THEIRS])
+def test_keywords_of_pytorch_are_told_what_they_are_called_here(call: Callable[[], Any], text: str) -> None:
+    with pytest.raises(lm.ParameterError, match=text):
+        call()
+
+
+def test_what_is_said_of_keywords_is_what_pytorch_computes() -> None:
+    z, y, w = torch.randn(8, 3), torch.arange(8) % 3, torch.tensor([1.0, 2.0, 0.5])
+    found = lt.SparseCategoricalCrossEntropy(class_weight=w)(z, y)
+    torch.testing.assert_close(found, torch.nn.CrossEntropyLoss(weight=w)(z, y))
+    f, label = z[:, 0], (y > 0).float()
+    counted = lt.BinaryCrossEntropy(reduction="count_mean")(f, label, weight=torch.where(label == 1, 3.0, 1.0))
+    torch.testing.assert_close(counted, torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0))(f, label))

@@ -78,7 +78,8 @@ _TABLE: Mapping[tuple[str, ...], str] = {
 _BY_KEY = {key: text for keys, text in _TABLE.items() for key in keys}
 
 _WEIGHTS = "Weights of examples are passed to the call as weight=."
-_POSITIVES = "To count positives w times, pass weight= to the call: w where y_true is 1, and 1 elsewhere."
+AS_MANY = "w where y_true is 1, and 1 elsewhere."
+_POSITIVES = f"To count positives w times, pass weight= to the call: {AS_MANY}"
 
 _CALLED: Mapping[str, tuple[str, ...]] = {
     "from_logits": ("prediction", "q_kind"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from lossmith.core.elsewhere import AS_MANY
 from lossmith.core.inputs import FOR_COSTS
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
@@ -34,7 +35,12 @@ BATCH_MEAN = "batchmean"
 """PyTorch's name for the sum of a divergence over the length of the first axis."""
 
 _TABLE = 2  # axes of rows without further axes
-_WORDS = {**TORCH, "mask.astype(bool)": "mask.bool()", FOR_COSTS: "It is said when the module is made."}
+_WORDS = {
+    **TORCH,
+    "mask.astype(bool)": "mask.bool()",
+    FOR_COSTS: "It is said when the module is made.",
+    AS_MANY: "w where target is 1, and 1 elsewhere; reduction='count_mean' divides by their number, as PyTorch does.",
+}
 _OURS = {word: name for name, word in TORCH.items()}
 
 
