@@ -36,6 +36,7 @@ NAMES = ("y", "f", "k")
         ("+f +\n  y", 5.0),
         ("(-f)**3 + (-f)**-1 + square(f)", -4.5),
         ("(0.5 if f < y else 2)*f", 1.0),
+        ("(-3*0)**f", 0.0),
         ("logcosh(0*y) + sqrt(f*2) + hypot(y, 4) + abs(-f) + sign(-f)", 2 + 5 + 2 - 1),
         ("log1mexp(f) + cosh(f) + tanh(f)", np.log(1 - np.exp(-2)) + np.cosh(2) + np.tanh(2)),
         ("xlogy(y, f) + mul0(y, f) + lgamma(y) + hold(f)", 3 * np.log(2) + 6 + np.log(2) + 2),

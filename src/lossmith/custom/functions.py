@@ -141,7 +141,8 @@ def written(node: Node) -> str:
 def _written(node: Node) -> tuple[str, int]:
     if node.op == "number":
         short = f"{node.value:g}"
-        return (short if float(short) == node.value else repr(node.value)), 6 if node.value < 0 else _ATOM
+        text = short if float(short) == node.value else repr(node.value)
+        return text, 6 if text.startswith("-") else _ATOM  # -0, too
     if node.op == "name":
         return node.name, _ATOM
     if node.op == "alike":  # one number in two forms, of which this is the one to read
