@@ -6,6 +6,7 @@ import copy
 import gc
 import json
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import lossmith as lm
 from lossmith import Loss
+from lossmith.core.fill import keeps
 from lossmith.engines import choice
 from lossmith.program import Ops, Value
 
@@ -300,3 +302,14 @@ def test_sums_of_a_thousand_terms_are_read() -> None:
     loss = lm.parse(" + ".join(f"{n}*huber(delta={n})" for n in range(1, 1001)))
     assert len(loss.parts) == 1000
     assert loss.parts[-1] == (1000.0, lm.Huber(delta=1000))
+
+
+def test_classes_of_formulas_go_when_others_have_come() -> None:
+    loss = lm.formula("cosh(f - y) + f")
+    loss([0.0], [1.0])
+    known = weakref.ref(type(loss))
+    del loss
+    for number in range(2, 1_100):
+        keeps(type(lm.formula(f"exp({number}*f) - y*f")), "_run_kernel", ("_stream", "row"))
+    gc.collect()
+    assert known() is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,7 +115,7 @@ def _rows_for_kernel(loss: Loss, batch: Batch, into: Mapping[str, Array]) -> int
     return loss._rows_for_kernel(batch, into) if known else 0
 
 
-@cache
+@lru_cache(maxsize=1024)  # classes of formulas come and go, and a cache of all would keep them
 def keeps(cls: type[Loss], short: str, names: tuple[str, ...]) -> bool:
     """Return whether a short way does what a class does: nothing that it goes past is replaced below its own home."""
     home = next(place for place, base in enumerate(cls.__mro__) if short in vars(base))
