@@ -5,6 +5,7 @@ All arrays lie between pages that nobody may touch, so that a kernel that reads 
 
 from __future__ import annotations
 
+import itertools
 import math
 import signal
 from typing import Any
@@ -28,7 +29,8 @@ from tests.engines.guarded import Rooms
 Array = np.ndarray
 TYPES: dict[Kind, Any] = {"double": np.float64, "float": np.float32}
 INPUTS, PARAMETERS, CONSTANTS = ("x", "y", "z"), ("k",), (0.5, -1.0, 3.0)
-SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 1e-3, 40.0, -40.0, 700.0, 1e15, -1e15, 1e300, 1e-300, 5e-324)
+SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 1e-3, 40.0, -40.0, 700.0, 1e15, -1e15, 1e300, 1e-300, 5e-324,
+           math.inf, -math.inf, math.nan)  # fmt: skip
 
 ULPS = {
     "lgamma": 1e6,
@@ -72,7 +74,12 @@ def programs(draw: st.DrawFn) -> Program:
     return Program(INPUTS, PARAMETERS, CONSTANTS, tuple(steps), tuple(outputs))
 
 
-def numbers(rows: int, seed: int, dtype: Any) -> list[Array]:
+def numbers(rows: int, seed: int | None, dtype: Any) -> list[Array]:
+    """Return random numbers, or without a seed every pair of special ones, with some of them as the third."""
+    if seed is None:
+        first, second = np.array(list(itertools.product(SPECIAL, repeat=2)))[:rows].T
+        with np.errstate(over="ignore", under="ignore"):
+            return [column.astype(dtype) for column in (first, second, np.resize(SPECIAL[:-1], len(first)))]
     rng = np.random.default_rng(seed)
     found = []
     for _ in INPUTS:
@@ -87,8 +94,9 @@ def guarded(arrays: list[Array], where: dict[str, Any]) -> list[Array]:
 
 
 def differences(
-    program: Program, kind: Kind, rows: int, seed: int, k: float = 1.0, kernel: Kernel | None = None, **where: Any
-) -> list[str]:
+    program: Program, kind: Kind, rows: int, seed: int | None, k: float = 1.0, kernel: Kernel | None = None,
+    **where: Any,
+) -> list[str]:  # fmt: skip
     """Return a line for each step that the two engines compute differently from the same arguments."""
     dtype = TYPES[kind]
     ROOMS.empty()
@@ -159,6 +167,7 @@ def test_every_instruction_at_every_length_of_a_tail(op: str, kind: Kind) -> Non
     for rows in range(1, 2 * kernel.width + 2):
         for where in ({"low": False}, {"low": True}):
             assert differences(program, kind, rows, rows, kernel=kernel, **where) == []
+    assert differences(program, kind, len(SPECIAL) ** 2, None, kernel=kernel) == []
 
 
 @settings(max_examples=30)

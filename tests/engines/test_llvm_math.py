@@ -121,10 +121,14 @@ def test_infinities(kind: Kind, bits: int) -> None:
     limits = {
         "exp": (0, np.inf), "expm1": (-1, np.inf), "log": (np.nan, np.inf), "log1p": (np.nan, np.inf), "tanh": (-1, 1),
         "sigmoid": (0, 1), "softplus": (0, np.inf), "logcosh": (np.inf, np.inf), "sech2": (0, 0), "bell": (0, 0),
+        "normal_within": (-1, 1), "log1p_excess": (np.nan, np.inf),
     }  # fmt: skip
     for name, expected in limits.items():
         got = function(getattr(Vector, name), kind, bits=bits)(ends)
         np.testing.assert_array_equal(got, expected, err_msg=name)
+    legs = np.array(list(itertools.product((-np.inf, np.inf, np.nan, 0.0, -0.0, 3.0, 1e30), repeat=2))).T
+    got = function(vector.hypot, kind, 2, bits)(*legs)
+    np.testing.assert_allclose(got, np.hypot(*legs), rtol=3e-7)  # infinite beside infinity, as IEEE 754 has it
 
 
 @pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
@@ -212,6 +216,27 @@ def test_powers_are_exact(kind: Kind) -> None:
                 assert value == nearest
             else:
                 assert abs(mpf(value) - exact) <= 1.5 * unit(nearest), (a, b)
+
+
+@pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
+@pytest.mark.parametrize("kind", TYPES)
+def test_lengths_are_exact_however_long_or_short(kind: Kind, bits: int) -> None:
+    rng, info = np.random.default_rng(6), np.finfo(TYPES[kind])
+    far, near = np.exp(rng.uniform(math.log(float(info.tiny)), math.log(float(info.max)) - 1, (2, 300)))
+    ends = [float(info.max), float(info.tiny), float(info.smallest_subnormal), 1.0, 0.0]
+    corners = np.array(list(itertools.product(ends, repeat=2))).T
+    x, y = np.hstack([rng.normal(size=(2, 300)), [far, near], [far, far * rng.normal(size=300)], corners]).astype(
+        TYPES[kind]
+    )
+    got = function(vector.hypot, kind, 2, bits)(x, y)
+    for a, b, value in zip(x.tolist(), y.tolist(), got.tolist(), strict=True):
+        with mp.workdps(60), np.errstate(over="ignore"):
+            exact = mp.hypot(mpf(a), mpf(b))
+            nearest = TYPES[kind](float(exact))
+            if np.isinf(nearest):
+                assert value == nearest, (a, b)
+            else:
+                assert abs(mpf(value) - exact) <= 2 * unit(nearest), (a, b)
 
 
 @pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])

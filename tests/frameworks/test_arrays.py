@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,14 @@ def test_instructions_that_are_said_to_pass_on_what_is_no_number_do(library: str
         for place in range(count):
             given = [nothing if number == place else others for number in range(count)]
             assert np.isnan(np.asarray(OPERATIONS[name](arithmetic(nothing), *given))).all(), name
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_lengths_of_what_is_infinite_or_no_number_are_those_of_numpy(library: str) -> None:
+    arithmetic, convert = LIBRARIES[library]
+    legs = np.array(list(itertools.product((np.inf, -np.inf, np.nan, 0.0, -0.0, 3.0, 1e30), repeat=2)), np.float32).T
+    one, other = map(convert, legs)
+    np.testing.assert_allclose(np.asarray(arithmetic(one).hypot(one, other)), np.hypot(*legs), rtol=3e-7)
 
 
 def test_a_choice_may_hide_what_is_no_number() -> None:

@@ -226,12 +226,13 @@ class Arrays:
         return composites.lowered(self, a, x, low)
 
     def hypot(self, a: Array, b: Array) -> Array:
-        """Return √(a² + b²), without overflow on the way."""
+        """Return √(a² + b²), without overflow on the way; infinite beside infinity, even where the other is none."""
         one, other = self.abs(a), self.abs(b)
         large = self.select(one > other, one, other)
         small = self.select(one > other, other, one)
-        ratio = self.select(large > 0.0, small / large, 0.0)
-        return self.select(large < math.inf, large * self.sqrt(1.0 + ratio * ratio), large)
+        ratio = self.select(self.equal(large, 0.0), small, small / large)
+        infinite = (one >= math.inf) | (other >= math.inf)
+        return self.select(infinite, math.inf, large * self.sqrt(1.0 + ratio * ratio))
 
     def bell(self, a: Array) -> Array:
         """Return exp(-a² / 2)."""

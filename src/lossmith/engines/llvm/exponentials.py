@@ -110,8 +110,9 @@ def mul_exp(b: Body, a: Lanes, x: Lanes) -> Lanes:
     """
     parts = _reduce(b, _within(b, x))
     product = b.signed_mantissa(a) * (_expm1_near_zero(b, parts.rest) + 1.0)
-    # A zero has an exponent of minus infinity. An infinite factor has the other, so that a small x needs a look.
-    there = b.compare("uge", x, b.number(2 * format_of(b).exp_low))
+    # A zero has an exponent of minus infinity, and wins over no number by a look only. An infinite factor has the other
+    # exponent, so that a small x needs one.
+    there = b.compare("uge", x, b.number(2 * format_of(b).exp_low)) & b.compare("une", a, b.number(0.0))
     return b.scale(product, parts.whole + b.exponent(a), there)
 
 

@@ -277,14 +277,14 @@ def normal_range(b: Body) -> tuple[float, float]:
 
 
 def hypot(b: Body, x: Lanes, y: Lanes) -> Lanes:
-    """Return √(x² + y²), without overflow on the way."""
+    """Return √(x² + y²), without overflow on the way; infinite beside infinity, even where the other is no number."""
     a, c = b.abs(x), b.abs(y)
     large = b.select(a > c, a, c)
 
     def scaled() -> Lanes:
         small = b.select(a > c, c, a)
-        ratio = b.select(large > 0.0, small / large, 0.0)
-        return b.select(large < _INF, large * b.sqrt(b.fma(ratio, ratio, 1.0)), large)
+        ratio = b.select(large.equals(0.0), small, small / large)  # of 0 or of no number where the larger one is 0
+        return b.select((a >= _INF) | (c >= _INF), _INF, large * b.sqrt(b.fma(ratio, ratio, 1.0)))
 
     far = math.sqrt(normal_range(b)[1]) / 2
     plain = (large > 1 / far) & (large < far)
