@@ -26,22 +26,33 @@ class Guarded:
             assert _libc.mprotect(page, ctypes.c_size_t(PAGE), 0) == 0  # no access
         self._open = self._all[PAGE:-PAGE]
 
-    def hold(self, values: Array, *, slack: int = 0, low: bool = False) -> Array:
+    def hold(self, values: Array, *, slack: int = 0, low: bool = False, stride: int = 1) -> Array:
         """Return a copy of an array, ``slack`` bytes before the page behind, or behind the page before.
 
-        The bytes around it say in ``untouched`` whether they were written to.
+        The bytes around it say in ``untouched`` whether they were written to; with a ``stride`` other than 1, of an
+        array of one axis, those between its numbers do, too. A negative one begins at the end.
         """
         self._open[:] = CANARY
-        first = slack if low else self._size - values.nbytes - slack
-        self._used = slice(first, first + values.nbytes)
-        held = self._open[self._used].view(values.dtype).reshape(values.shape)
+        step = abs(stride)
+        span = values.nbytes if step == 1 else ((values.size - 1) * step + 1) * values.itemsize
+        first = slack if low else self._size - span - slack
+        used = slice(first, first + span)
+        self._around = np.ones(self._size, bool)
+        if step == 1:
+            held = self._open[used].view(values.dtype).reshape(values.shape)
+            self._around[used] = False
+        else:
+            held = self._open[used].view(values.dtype)[::step]
+            np.lib.stride_tricks.as_strided(
+                self._around[first:], (values.size, values.itemsize), (step * values.itemsize, 1)
+            )[...] = False
+        held = held if stride > 0 else held[::-1]
         held[...] = values
         return held
 
     def untouched(self) -> bool:
-        """Return whether the bytes around the array are as they were."""
-        around = (self._open[: self._used.start], self._open[self._used.stop :])
-        return all(bool((part == CANARY).all()) for part in around)
+        """Return whether the bytes around the numbers of the array are as they were."""
+        return bool((self._open[self._around] == CANARY).all())
 
 
 class Rooms:

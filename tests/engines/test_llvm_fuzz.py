@@ -54,7 +54,7 @@ DOMAINS: dict[str, Any] = {
 """Where instructions mean something, if not everywhere; elsewhere engines may differ."""
 
 
-ROOMS = Rooms(8 * 400)
+ROOMS = Rooms(8 * 3 * 400)
 
 
 @st.composite
@@ -89,8 +89,8 @@ def numbers(rows: int, seed: int | None, dtype: Any) -> list[Array]:
     return found
 
 
-def guarded(arrays: list[Array], where: dict[str, Any]) -> list[Array]:
-    return [ROOMS.hold(array, **where) for array in arrays]
+def guarded(arrays: list[Array], where: dict[str, Any], **fixed: Any) -> list[Array]:
+    return [ROOMS.hold(array, **(where | fixed)) for array in arrays]
 
 
 def differences(
@@ -102,7 +102,7 @@ def differences(
     ROOMS.empty()
     inputs = guarded(numbers(rows, seed, dtype), where)
     names = [name for name, _ in program.outputs if name.startswith("step")]
-    outputs = guarded([np.empty(rows, dtype) for _ in names], where)
+    outputs = guarded([np.empty(rows, dtype) for _ in names], where, stride=1)
     kernel = kernel or Kernel(program, Form(kind, tuple(names), summed=False))
     Ready(kernel, {"k": k}).run(inputs, outputs)
     assert ROOMS.untouched()
@@ -139,7 +139,13 @@ def differences(
     return found
 
 
-WHERE = st.fixed_dictionaries({"slack": st.sampled_from((0, 0, 1, 3, 8)), "low": st.booleans()})
+WHERE = st.fixed_dictionaries(
+    {
+        "slack": st.sampled_from((0, 0, 1, 3, 8)),
+        "low": st.booleans(),
+        "stride": st.sampled_from((1, 1, 1, 2, 3, -1, -2)),
+    }
+)
 
 
 @settings(max_examples=40)
@@ -186,11 +192,11 @@ def test_weights_masks_sums_and_findings(
     ROOMS.empty()
     inputs = guarded(numbers(rows, seed, dtype), where)
     weight = ROOMS.hold(rng.choice((0.0, 0.5, 3.0), rows), **where) if weighted else None
-    mask = ROOMS.hold(rng.random(rows) < 0.7, **where) if masked else None
+    mask = ROOMS.hold(rng.random(rows) < 0.7, **(where | {"stride": 1})) if masked else None
     plain = [np.empty(rows, dtype) for _ in names]
     Ready(Kernel(program, Form(kind, names, summed=False)), {"k": 0.5}).run(inputs, plain)
     aligned = {"slack": 0, "low": True} if streaming else where
-    outputs = guarded([np.empty(rows, dtype) for _ in names], aligned)
+    outputs = guarded([np.empty(rows, dtype) for _ in names], aligned, stride=1)
     form = Form(kind, names, True, weighted, masked, streaming, large=streaming)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "BLOCK", block)
@@ -236,6 +242,23 @@ def test_a_wrong_instruction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert differences(program, "double", 50, 1) == []
     monkeypatch.setitem(reference.IMPLEMENTATION, "exp", lambda x: np.exp(x) * (1 + 1e-14))
     assert "exp" in differences(program, "double", 50, 1)[0]
+
+
+@pytest.mark.parametrize("stride", [2, -3])
+@pytest.mark.parametrize("kind", TYPES)
+def test_strided_arrays_are_read_up_to_their_ends(kind: Kind, stride: int) -> None:
+    program = Program(
+        INPUTS, PARAMETERS, CONSTANTS, (Step("add", (0, 1)), Step("le", (0, 0))), (("step7", 7), ("valid", 8))
+    )
+    for rows in range(1, 40):
+        assert differences(program, kind, rows, 1, stride=stride) == []
+        assert differences(program, kind, rows, 1, stride=stride, low=True) == []
+    ROOMS.empty()
+    held = ROOMS.hold(np.ones(9), stride=stride)
+    held *= 2
+    assert ROOMS.untouched()
+    np.lib.stride_tricks.as_strided(held, (2,), (8 if stride > 0 else -8,))[1] = 5.0  # beside the first
+    assert not ROOMS.untouched()
 
 
 @pytest.mark.parametrize("short", ["input", "output"])
