@@ -218,3 +218,11 @@ def test_large_results_begin_elsewhere_in_their_pages_than_inputs_and_one_anothe
         assert min((place - other) % 4096, (other - place) % 4096) >= 256
     assert all(place % 64 == 0 for place in places)
     assert set_apart((7, 3), np.dtype(np.float64), "F").flags.f_contiguous
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_of_a_megabyte_begin_at_a_cache_line(dtype: Any) -> None:
+    for rows in (2**20 // np.dtype(dtype).itemsize, 300_001):
+        y, f = np.zeros(rows, dtype), np.ones(rows, dtype)
+        for gradient in (lm.Huber().gradient(y, f), lm.Huber().cost_and_gradient(y, f)[1]):
+            assert gradient.ctypes.data % 64 == 0

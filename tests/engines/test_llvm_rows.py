@@ -101,6 +101,22 @@ def test_every_loss_of_log_probabilities_is_what_the_reference_says(loss: lm.Los
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_engines_agree_over_a_quarter_of_a_million_classes(dtype: Any) -> None:
+    loss, classes = lm.SparseCategoricalCrossEntropy(), 262_144
+    z = (np.random.default_rng(0).normal(size=(3, classes)) * 4).astype(dtype)
+    y = np.array([0, 70_000, classes - 1])
+    with choice.using("numpy"):
+        expected, slopes = loss.cost_and_gradient(y, z)
+    with choice.using("llvm"):
+        assert loss._rows_for_kernel(loss._batch({"y_true": y, "y_pred": z}, None, None, trusted=True), PARTS[:2])
+        cost, gradient = loss.cost_and_gradient(y, z)
+    np.testing.assert_allclose(cost, expected, rtol=1e-12 if dtype == np.float64 else 1e-6)
+    close(gradient, slopes, dtype, "gradient")
+    assert abs(float(gradient.sum(dtype=np.float64))) < 1e-5
+    assert (gradient < 0).nonzero()[1].tolist() == y.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("classes", [131, 256, 1001])
 def test_large_gradients_are_written_whole(classes: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = MIXTURES[1]
