@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ SCRIPTS = {
     "switch": ["--only", "huber"],
     "boosting": ["--speed", "--rows", "4e3", "--trees", "2", "--rounds", "1"],
     "constants": ["--rows", "500", "--rounds", "1"],
+    "hosts": ["--host", "torch", "--length", "1000", "--rounds", "1"],
     "linear": ["--rows", "300", "--rounds", "1"],
     "cpu": [
         "--quick",
@@ -34,14 +36,27 @@ SCRIPTS = {
 }
 
 
+FILES = {"cpu": ("json", "picture", "markdown"), "hosts": ("json",)}
+"""What scripts write their figures into."""
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_prints_its_table(script: str) -> None:
-    given = [sys.executable, "-m", f"benchmarks.{script}", *SCRIPTS[script]]
+def test_a_script_prints_its_table(script: str, tmp_path: Path) -> None:
+    files = {kind: tmp_path / f"{kind}.{'png' if kind == 'picture' else kind}" for kind in FILES.get(script, ())}
+    kept = [part for kind, path in files.items() for part in (f"--{kind}", str(path))]
+    given = [sys.executable, "-m", f"benchmarks.{script}", *SCRIPTS[script], *kept]
     done = subprocess.run(given, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert "huber" in done.stdout.lower()
     assert "| ---" in done.stdout
+    if "json" in files:
+        assert "huber" in files["json"].read_text(encoding="utf-8").lower()
+        json.loads(files["json"].read_text(encoding="utf-8"))
+    if "picture" in files:
+        assert files["picture"].read_bytes().startswith(b"\x89PNG")
+    if "markdown" in files:
+        assert files["markdown"].read_text(encoding="utf-8") in done.stdout
 
 
 def test_a_target_beyond_what_memory_allows_says_so() -> None:
