@@ -9,11 +9,13 @@ calls counts, less what a call of one example takes. This is what the steps in
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import pickle
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 os.environ["LOSSMITH_CACHE_DIR"] = ""  # what is measured is compilation, not reading from the disk
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -110,6 +112,25 @@ def compilations(loss: Loss, name: str, dtype: str, *, cost: bool) -> list[float
     return [min(times) for times in zip(*taken, strict=True)]
 
 
+@contextmanager
+def by_llvm() -> Iterator[dict[str, float]]:
+    """Give milliseconds of the processor that LLVM takes for each module, by its text: the least of several times."""
+    found: dict[str, float] = {}
+    build = compiler.build
+
+    def timed(text: str) -> bytes:
+        start = time.process_time()
+        code = build(text)
+        found[text] = min(found.get(text, math.inf), (time.process_time() - start) * 1e3)
+        return code
+
+    compiler.build = timed
+    try:
+        yield found
+    finally:
+        compiler.build = build
+
+
 def report(compiled: Collection[float], what: str = "kernels") -> str:
     """Return a line about how long compilations took, of those that something was compiled in."""
     taken = [took for took in compiled if took > NOTHING]
@@ -126,13 +147,15 @@ def compile_all(only: Collection[str], *, cost: bool) -> None:
     """Print what compilations take, and how many take long."""
     print("| loss | shape | float32, ms | float64, ms |\n| --- | --- | ---: | ---: |")
     compiled: dict[bool, list[float]] = {True: [], False: []}
-    for name, loss in losses(only):
-        found = [compilations(loss, name, dtype, cost=cost) for dtype in DTYPES]
-        for shape, *times in zip(shapes(loss), *found, strict=True):
-            compiled[isinstance(loss, Pointwise)] += times
-            size = " x ".join(f"{size:,}" for size in shape)
-            print(f"| {name} | {size} | {times[0]:.0f} | {times[1]:.0f} |", flush=True)
+    with by_llvm() as modules:
+        for name, loss in losses(only):
+            found = [compilations(loss, name, dtype, cost=cost) for dtype in DTYPES]
+            for shape, *times in zip(shapes(loss), *found, strict=True):
+                compiled[isinstance(loss, Pointwise)] += times
+                size = " x ".join(f"{size:,}" for size in shape)
+                print(f"| {name} | {size} | {times[0]:.0f} | {times[1]:.0f} |", flush=True)
     print(f"\n{report(compiled[True], 'kernels of numbers')}\n{report(compiled[False], 'kernels of rows')}\n{shared()}")
+    print(f"What LLVM takes of that. {report(modules.values(), 'modules')}")
 
 
 def shared() -> str:
