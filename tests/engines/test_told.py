@@ -9,10 +9,12 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+import lossmith as lm
 from lossmith.core.domain import REAL
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import kernel
 from lossmith.engines.operations import OPERATIONS, recipe
+from lossmith.frameworks.boosting import fused
 from lossmith.program import Ops, Program, Value, trace
 
 
@@ -79,3 +81,10 @@ def test_beside_a_number_what_is_none_stays(op: str, first: bool) -> None:
     kernel.run(program, [y, f], {}, found, kind="double", summed=False)
     expected = reference.run(program, [y, f], {})["value"]
     assert found["value"].tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+def test_callbacks_of_boosters_test_no_derivative_that_is_a_product_of_probabilities() -> None:
+    program = fused.exact(lm.BinaryCrossEntropy()).program
+    label = program.inputs.index("y")
+    assert [label in sides for sides in compared(program)] == [True, True]  # its two ends
+    assert len(compared(fused.exact(lm.Huber()).program)) == 2  # the choice, and a gradient as large as a parameter

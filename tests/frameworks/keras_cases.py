@@ -90,7 +90,7 @@ def test_a_model_trains_and_is_evaluated_as_it_was() -> None:
     np.testing.assert_allclose(one.evaluate(X, Y, verbose=0), other.evaluate(X, Y, verbose=0), rtol=1e-5)
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles for ten seconds, and no graph of Keras")
+@pytest.mark.filterwarnings("default")  # PyTorch's compiler warns of what it does itself
 def test_a_compiled_step_trains_as_that_of_keras() -> None:
     one, other = (model(kind(0.7), jit_compile=True) for kind in (keras.losses.Huber, lambda d: lk.Huber(delta=d)))
     assert one.jit_compile is other.jit_compile is True
