@@ -4,6 +4,8 @@
 threads count beside halves of them, and of outputs just behind the inputs in their pages beside those that lie apart,
 written past the caches all the same. ``--blocks`` prints microseconds of calls of a few blocks, cost and gradient: by
 functions that read arrays by themselves, beside the short way of Python, which such calls would go otherwise.
+``--lines`` prints the same of gradients of a caller that begin at a cache line, beside 16 bytes behind one, where those
+of NumPy often do, and at last what it takes to make an array of either kind.
 """
 
 from __future__ import annotations
@@ -16,17 +18,19 @@ from collections.abc import Callable
 import numpy as np
 
 import lossmith as lm
+from lossmith.core.outputs import made
 from lossmith.engines.llvm import kernel, threads
 
 LOSSES = ("squared_error", "huber", "binary_cross_entropy")
 PAGE, BEHIND = 4096, 48
 
 
-def array(size: int, begin: int) -> np.ndarray:
-    """Return float32 numbers that begin so many bytes into a page."""
-    raw = np.zeros(4 * size + 2 * PAGE, np.uint8)
+def array(size: int, begin: int, dtype: str = "float32") -> np.ndarray:
+    """Return numbers that begin so many bytes into a page."""
+    length = size * np.dtype(dtype).itemsize
+    raw = np.zeros(length + 2 * PAGE, np.uint8)
     start = -raw.ctypes.data % PAGE + begin
-    return raw[start : start + 4 * size].view(np.float32)
+    return raw[start : start + length].view(dtype)
 
 
 def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -84,13 +88,43 @@ def of_blocks(name: str, shape: tuple[int, ...]) -> dict[str, Callable[[], objec
 
 def blocks(rounds: int) -> None:
     """Print the table of calls of a few blocks."""
-    print("| cost and gradient, float32, us | function | Python | ratio |\n| --- | ---: | ---: | ---: |")
     cases = [(name, (size,)) for size in (1 << 15, 1 << 16) for name in LOSSES]
     rows = "sparse_categorical_cross_entropy"
+    head("cost and gradient, float32", "function", "Python")
     for name, shape in [*cases, (rows, (3_200, 10)), (rows, (32, 1_000)), (rows, (64, 1_000))]:
-        found = [1e3 * ms for ms in in_turns(of_blocks(name, shape), 100 * rounds).values()]
-        what = " x ".join(f"{length:,}" for length in shape)
-        print(f"| {name}, {what} | {found[0]:.1f} | {found[1]:.1f} | {found[0] / found[1]:.2f} |", flush=True)
+        line(f"{name}, {' x '.join(f'{length:,}' for length in shape)}", of_blocks(name, shape), 100 * rounds)
+
+
+def at_lines(name: str, size: int, dtype: str) -> dict[str, Callable[[], object]]:
+    """Return calls whose gradients begin at a line, and behind one."""
+    loss, draw = lm.get(name), np.random.default_rng(0)
+    y, f = draw.integers(0, 2, size).astype(dtype), draw.normal(size=size).astype(dtype)
+    at, behind = (array(size, 2048 + begin, dtype) for begin in (0, 16))
+    return {
+        "at a line": lambda: loss.cost_and_gradient(y, f, out=at),
+        "16 bytes behind": lambda: loss.cost_and_gradient(y, f, out=behind),
+    }
+
+
+def lines(rounds: int) -> None:
+    """Print the table of places of gradients."""
+    head("cost and gradient", "at a line", "16 bytes behind")
+    for name in LOSSES:
+        for dtype in ("float32", "float64"):
+            for size in (1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16, 131_000):
+                line(f"{name}, {size:,} {dtype}", at_lines(name, size, dtype), 100 * rounds)
+    shape, dtype = (1 << 14,), np.dtype("float32")
+    kinds = {"at a line": lambda: made(shape, dtype, 1 << 16), "anywhere": lambda: np.empty(shape, dtype)}
+    line("an array of 16,384 float32 to be filled", kinds, 1_000 * rounds)
+
+
+def head(what: str, *names: str) -> None:
+    print(f"| {what}, us | {' | '.join(names)} | ratio |\n| --- | ---: | ---: | ---: |")
+
+
+def line(what: str, runs: dict[str, Callable[[], object]], rounds: int) -> None:
+    first, second = (1e3 * ms for ms in in_turns(runs, rounds).values())
+    print(f"| {what} | {first:.2f} | {second:.2f} | {first / second:.2f} |", flush=True)
 
 
 def main() -> None:
@@ -98,9 +132,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, action="append", help="numbers; by default 262,144, 1 and 8 million")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--blocks", action="store_true", help="calls of a few blocks")
+    parser.add_argument("--lines", action="store_true", help="where gradients begin")
     options = parser.parse_args()
-    if options.blocks:
-        blocks(options.rounds)
+    if options.blocks or options.lines:
+        (blocks if options.blocks else lines)(options.rounds)
         return
     names = list(ways(LOSSES[0], 1))
     print(f"| gradient and Hessian, float32, {lm.get_num_threads()} threads, ms | {' | '.join(names)} |")
