@@ -292,6 +292,8 @@ def test_what_is_at_most_one_and_not_negative_is_a_share() -> None:
     assert bounds(lambda ops, s: ops.where(ops.lt(s["a"], 0), ops.exp(s["a"]), ops.exp(-s["a"]))) == (0.0, 1.0)
     assert bounds(lambda ops, s: ops.exp(2 * -ops.softplus(s["a"]))) == (0.0, 1.0)
     assert bounds(lambda ops, s: ops.exp(2 * -ops.softplus(s["a"] / s["k"]))) is None
+    assert bounds(lambda ops, s: ops.log1p(ops.sigmoid(s["a"]))) == (0.0, 1.0)
+    assert bounds(lambda ops, s: ops.log1p(ops.sigmoid(s["a"]) - 1)) is None  # which may be infinite
     assert bounds(lambda ops, s: s["k"] * s["a"]) is None
     assert bounds(lambda ops, s: ops.exp(s["a"] / s["k"])) is None  # which may be no number
     assert bounds(lambda ops, s: ops.where(ops.lt(s["a"], 0), ops.exp(s["a"]), s["k"] * s["a"])) is None

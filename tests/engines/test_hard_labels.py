@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,8 @@ from lossmith.engines import choice, facts, hard_labels
 from lossmith.engines import numpy as reference
 from lossmith.engines.facts import ARITHMETIC
 from lossmith.engines.hard_labels import Hard, hard
-from lossmith.engines.llvm import kernel, threads
+from lossmith.engines.llvm import kernel, loops, threads
+from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.frame import NOWHERE
 from lossmith.engines.regimes import decided
 from lossmith.program import TABLE, Program
@@ -181,6 +183,14 @@ def test_a_program_of_its_own_has_to_pay(monkeypatch: pytest.MonkeyPatch) -> Non
     assert hard(*given) is None
     monkeypatch.setattr(hard_labels, "LEAST", 1)
     assert hard.__wrapped__(*given) is not None
+
+
+def test_a_label_is_compared_with_its_ends_and_no_more() -> None:
+    program = found(lm.Focal(), ("value", "gradient:f"))
+    text = loops.pointwise(program.program, Form("float", ("gradient:f",), summed=True), 16, BLOCK, hard=program)
+    label = re.search(r"(%\w+) = load <16 x float>, ptr %v0,", text)
+    assert label is not None
+    assert len(re.findall(rf"fcmp .*{label[1]}\b", text)) == 2
 
 
 def test_both_ends_have_to_be_in() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -289,6 +290,22 @@ def test_an_exact_zero_wins_over_exponentials(kind: Kind, bits: int) -> None:
     np.testing.assert_array_equal(function(Vector.mul_exp, kind, 2, bits)(factor, rate), expected)
 
 
+@pytest.mark.parametrize("bits", [*OTHER_BITS, compiler.host().bits])
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_is_known_of_factors_spares_looks_and_changes_nothing(kind: Kind, bits: int) -> None:
+    info = np.finfo(TYPES[kind])
+    factors = [0.0, 1.0, -2.5, float(info.smallest_subnormal), float(info.max), -float(info.tiny), np.inf, np.nan]
+    rates = [0.0, 1.0, -3.0, 500.0, -500.0, 1e30, -1e30, np.inf, -np.inf, np.nan]
+    factor, rate = np.array(list(itertools.product(factors, rates)), TYPES[kind]).T
+    expected = function(Vector.mul_exp, kind, 2, bits)(factor, rate)
+    for finite, number in itertools.product((False, True), repeat=2):
+        got = function(partial(Vector.mul_exp, finite=finite, number=number), kind, 2, bits)(factor, rate)
+        right = (np.isfinite(factor) | (not finite)) & (~np.isnan(rate) | (not number))
+        np.testing.assert_array_equal(got[right], expected[right])
+        if bits == 512 and (finite or number):  # the looks are needed elsewhere
+            assert not np.array_equal(got, expected, equal_nan=True)
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_special_powers_are_those_of_numpy(kind: Kind) -> None:
     numbers = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 3.0, -3.0, 1e30, np.inf, -np.inf, np.nan]
@@ -307,6 +324,7 @@ def test_what_two_formulas_share_is_computed_once() -> None:
     vector.softplus(body, -x)
     vector.sigmoid(body, -x)
     assert len(body.lines) - before < 20  # no further exponential
+    assert sum("icmp slt" in line for line in body.lines) == 1  # nor another look at a sign
 
 
 def test_exponentials_share_where_machines_scale_by_instructions() -> None:

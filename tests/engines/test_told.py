@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import lossmith as lm
 from lossmith.core.domain import REAL
 from lossmith.engines import numpy as reference
 from lossmith.engines.llvm import kernel
-from lossmith.engines.operations import OPERATIONS, recipe
+from lossmith.engines.operations import MUL_EXP, OPERATIONS, recipe
 from lossmith.frameworks.boosting import fused
 from lossmith.program import Ops, Program, Value, trace
 
@@ -81,6 +81,44 @@ def test_beside_a_number_what_is_none_stays(op: str, first: bool) -> None:
     kernel.run(program, [y, f], {}, found, kind="double", summed=False)
     expected = reference.run(program, [y, f], {})["value"]
     assert found["value"].tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+def test_a_product_with_the_logarithm_of_one_more_is_a_plain_one() -> None:
+    def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+        inside = ops.both(REAL.contains(ops, s["y"]), REAL.contains(ops, s["f"]))
+        known, open_ = ops.log1p(ops.abs(s["f"])), ops.log1p(s["f"])
+        return {"value": ops.mul0(ops.abs(s["y"]), known), "other": ops.mul0(s["y"], open_), "valid": inside}
+
+    program = trace(outputs, ("y", "f"))
+    makes = {name: [make for _, make, _ in recipe(program.select([name, "valid"]))] for name in ("value", "other")}
+    assert (OPERATIONS["mul"] in makes["value"], OPERATIONS["mul0"] in makes["value"]) == (True, False)
+    assert (OPERATIONS["mul"] in makes["other"], OPERATIONS["mul0"] in makes["other"]) == (False, True)
+
+
+def test_products_with_exponentials_look_at_nothing_that_is_known() -> None:
+    def made(rate: Callable[[Ops, Value], Value], factor: Callable[[Ops, Value], Value], name: str) -> object:
+        def outputs(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            inside = ops.both(REAL.contains(ops, s["y"]), REAL.contains(ops, s["f"]))
+            return {name: ops.mul_exp(factor(ops, s["y"]), rate(ops, s["f"])), "valid": inside}
+
+        steps = recipe(trace(outputs, ("y", "f")), tame=True, watched=True)
+        kinds = {make: known for known, make in MUL_EXP.items()}
+        return next((kinds[make] for _, make, _ in steps if make in kinds), None)
+
+    def same(ops: Ops, x: Value) -> Value:
+        return x
+
+    def size(ops: Ops, x: Value) -> Value:
+        return ops.abs(x)
+
+    def exp(ops: Ops, x: Value) -> Value:
+        return ops.exp(x)
+
+    assert made(same, same, "gradient:f") == (True, True)
+    assert made(same, size, "value") == (True, True)
+    assert made(same, same, "value") is None  # a negative zero of a loss would be printed
+    assert made(same, exp, "gradient:f") == (False, True)  # which may be infinite
+    assert made(lambda ops, x: ops.log(x), same, "gradient:f") == (True, False)  # which may be no number
 
 
 def test_callbacks_of_boosters_test_no_derivative_that_is_a_product_of_probabilities() -> None:

@@ -67,8 +67,11 @@ class Arithmetic(Protocol):
     def expm1(self, a: Lanes) -> Lanes:
         """Return exp(a) - 1."""
 
-    def mul_exp(self, a: Lanes, b: Lanes) -> Lanes:
-        """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins."""
+    def mul_exp(self, a: Lanes, b: Lanes, *, finite: bool = False, number: bool = False) -> Lanes:
+        """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins.
+
+        ``finite`` says that a is, ``number`` that b is one, or infinite.
+        """
 
     def lowered(self, a: Lanes, x: Lanes, low: Lanes) -> Lanes:
         """Return a exp(x + low) of x at most 0, where exp(x) alone may have no digits left; low is tiny beside x."""

@@ -217,7 +217,7 @@ class Arrays:
         e = self.xp.exp(-2.0 * self.abs(a))
         return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
-    def mul_exp(self, a: Array, b: Array) -> Array:
+    def mul_exp(self, a: Array, b: Array, *, finite: bool = False, number: bool = False) -> Array:
         """Return a exp(b), where exp(b) alone may overflow or have no digits left; an exact zero wins."""
         return composites.mul_exp(self, a, b)
 

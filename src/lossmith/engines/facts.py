@@ -367,5 +367,6 @@ _RULES: Mapping[str, Callable[..., Range | None]] = {
     "sech2": lambda a: (0.0, 1.0),
     "bell": lambda a: (0.0, 1.0),
     "softplus": lambda a: (0.0, max(a[1], 0.0) + 1.0),
+    "log1p": lambda a: (0.0, a[1]) if a[0] >= 0 else None,
     "logcosh": lambda a: (0.0, _abs(a)[1]),
 }

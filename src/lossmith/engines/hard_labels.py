@@ -56,7 +56,7 @@ def hard(program: Program, parameters: tuple[tuple[str, float], ...]) -> Hard | 
         return None
     place, ends = label
     no, yes = (_plain(_at(program, place, end, parameters), parameters) for end in ends)
-    found = _Both(no, yes, place, sum(ends) / 2).program()
+    found = _Both(no, yes, place, ends[1]).program()
     return Hard(found, place, ends, program) if found and _steps(found) <= LEAST * _steps(program) else None
 
 
@@ -128,10 +128,10 @@ class _Both:
     Args:
         no, yes: the programs.
         place: the input that tells which of them counts.
-        middle: above it, that is the second.
+        end: of that input, where the second counts.
     """
 
-    def __init__(self, no: Program, yes: Program, place: int, middle: float) -> None:
+    def __init__(self, no: Program, yes: Program, place: int, end: float) -> None:
         self._of = no
         self._nodes, self._number = list[tuple[str, tuple[float, ...]]](), dict[tuple[str, tuple[float, ...]], int]()
         self._types, self._varies = list[str](), list[bool]()
@@ -139,7 +139,7 @@ class _Both:
         self._joined = dict[tuple[int, int], int | None]()
         for number in range(len(no.inputs) + len(no.parameters)):
             self._node("given", number)
-        self._is_yes = self._node("lt", self._constant(middle), place)
+        self._is_yes = self._node("equal", place, self._constant(end))
         turned = {n: self._chosen(self._node("neg", n), n) for n in range(len(no.inputs)) if n != place}
         back = {number: self._node("neg", value) for number, value in turned.items()}
         plain = [self._load(each.select(["valid"]), {}) for each in (no, yes)]

@@ -15,6 +15,7 @@ from lossmith.engines.crosses import crosses
 from lossmith.engines.facts import (
     WHOLE,
     Range,
+    below,
     finite_tests,
     lengths,
     numbers,
@@ -117,7 +118,7 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
     finite, known, raised = finite_tests(program), ranges(program, tame=tame), powers(program)
     plain, sure, crossed = plain_products(program, known), numbers(program, known), crosses(program, known)
     told = told_by_ranges(program, known) if watched else {}
-    sizes = lengths(program)
+    sizes, shown = lengths(program), below(program, "value")
     found: list[Step] = []
     for number, step in enumerate(program.steps, start=program.first_step):
         if program.uniform[number]:
@@ -138,6 +139,8 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
             found.append((number, _CROSSES["same"], (told[number],)))
         elif watched and step.op in _OF_NUMBERS and step.args[0] in sure:
             found.append((number, _OF_NUMBERS[step.op], step.args))
+        elif watched and step.op == "mul_exp" and (number not in shown or known.get(step.args[0], (-1.0,))[0] >= 0):
+            found.append((number, MUL_EXP[step.args[0] in known, step.args[1] in sure], step.args))
         elif watched and step.op in _BESIDE_NUMBERS and step.args[1] in sure:
             found.append((number, _BESIDE_NUMBERS[step.op], step.args))
         elif number in plain:
@@ -218,6 +221,14 @@ _BESIDE_NUMBERS: Mapping[str, Callable[..., Lanes]] = {
     "max": lambda b, a, c: b.select(a <= c, c, a),
 }
 """The same where the second argument is one: a first one that is none stays."""
+
+
+MUL_EXP: Mapping[tuple[bool, bool], Callable[..., Lanes]] = {
+    (finite, number): lambda b, a, c, finite=finite, number=number: b.mul_exp(a, c, finite=finite, number=number)
+    for finite in (False, True)
+    for number in (False, True)
+}
+"""Products with exponentials by what is known: that the factor is finite, and that the exponent is a number."""
 
 
 _BASES: Mapping[str, Callable[..., Lanes]] = {

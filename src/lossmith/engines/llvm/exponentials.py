@@ -103,16 +103,20 @@ def _expm1_near_zero(b: Body, r: Lanes) -> Lanes:
     return b.fma(r * r, polynomial(b, r, table(b, "EXP")), r)
 
 
-def mul_exp(b: Body, a: Lanes, x: Lanes) -> Lanes:
+def mul_exp(b: Body, a: Lanes, x: Lanes, *, finite: bool = False, number: bool = False) -> Lanes:
     """Return a exp(x), where exp(x) alone may overflow or have no digits left; an exact zero wins.
 
     Only where machines scale by instructions: then both are mantissas, and one power of two is added to the other.
+    ``finite`` says that a is, ``number`` that x is one, or infinite; a zero keeps its sign where both are said.
     """
     parts = _reduce(b, _within(b, x))
     product = b.signed_mantissa(a) * (_expm1_near_zero(b, parts.rest) + 1.0)
     # A zero has an exponent of minus infinity, and wins over no number by a look only. An infinite factor has the other
     # exponent, so that a small x needs one.
-    there = b.compare("uge", x, b.number(2 * format_of(b).exp_low)) & b.compare("une", a, b.number(0.0))
+    there = None if finite else b.compare("uge", x, b.number(2 * format_of(b).exp_low))
+    if not number:
+        look = b.compare("une", a, b.number(0.0))
+        there = there & look if there else look
     return b.scale(product, parts.whole + b.exponent(a), there)
 
 

@@ -189,6 +189,10 @@ class Body:
             self._known[key] = name
         return Lanes(self, type_, self._known[key])
 
+    def known(self, type_: str, text: str) -> Lanes | None:
+        """Return the result of an instruction, if it is written already."""
+        return Lanes(self, type_, self._known[type_, text]) if (type_, text) in self._known else None
+
     def apply(self, op: str, a: Lanes, b: Lanes) -> Lanes:
         """Return an operation of two vectors."""
         if op in ("fmul", "fdiv") and self.constant(b) == 1:

@@ -186,7 +186,15 @@ def sigmoid(b: Body, x: Lanes) -> Lanes:
     lower = e * upper
     lower = b.fma(b.fma(-lower, e, e - lower), upper, lower)  # by the exact 1 + e: the difference is exact
     # By the sign, which machines choose by without a comparison; where it makes no difference, both are a half.
-    return b.select(b.compare_whole("slt", b.bits(x), b.whole(0)), lower, upper)
+    minus = b.opposite(x)
+    if minus and (told := b.known(*_has_sign(b, minus))):  # as when the other side was asked for
+        return b.select(told, upper, lower)
+    return b.select(b.write(*_has_sign(b, x)), lower, upper)
+
+
+def _has_sign(b: Body, x: Lanes) -> tuple[str, str]:
+    """Return the type and the text of what tells where the sign is a minus."""
+    return b.truth, f"icmp slt {b.integer} {b.bits(x).name}, zeroinitializer"
 
 
 def softplus(b: Body, x: Lanes) -> Lanes:

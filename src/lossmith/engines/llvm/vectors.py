@@ -34,9 +34,12 @@ class Vector(Body):
         found = self._powers.get(a.name) if low is None else None
         return found() if found else exponentials.exp(self, a, low)
 
-    def mul_exp(self, a: Lanes, x: Lanes) -> Lanes:
+    def mul_exp(self, a: Lanes, x: Lanes, *, finite: bool = False, number: bool = False) -> Lanes:
         """Return a exp(x); see the functions of that name."""
-        return exponentials.mul_exp(self, a, x) if self.scales else composites.mul_exp(self, a, x)
+        if self.scales:
+            return exponentials.mul_exp(self, a, x, finite=finite, number=number)
+        found: Lanes = composites.mul_exp(self, a, x)
+        return found
 
     def lowered(self, a: Lanes, x: Lanes, low: Lanes) -> Lanes:
         """Return a exp(x + low) of x at most 0; see the functions of that name."""
