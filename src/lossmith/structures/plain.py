@@ -137,7 +137,7 @@ class Plain(ABC):
     ) -> tuple[float, Any] | None:
         """Return the same of arrays that no entry took, whose outputs may be new."""
         columns = self.columns(given, f) if f.dtype in COMPUTED else None
-        if columns is None or not all(takes(array, f) for array in outs):
+        if columns is None or not (new or all(takes(array, f) for array in outs)):
             return None
         at_once = new or are_apart(outs, columns)
         if not at_once and (f.size > engine.BLOCK or len(outs) > 1):

@@ -116,15 +116,16 @@ class PlainNumbers(Plain):
             return self._by_kernel(columns, into, summed, divisor)
         if size - rows > engine.TILE:
             return None
-        found: Sequence[float] | None = ()
+        sums: list[float] = []
         if rows:
             head = {part: array[:rows] for part, array in into.items()}
             found = self._by_kernel([column[:rows] for column in columns], head, summed, divisor)
-        if found is None:
-            return None
-        rest = {part: array[rows:] for part, array in into.items()}
-        columns, sums = [column[rows:] for column in columns], [*found]
-        return sums if self._by_reference(columns, rest, sums if summed else None, divisor) else None
+            if found is None:
+                return None
+            sums += found
+            into = {part: array[rows:] for part, array in into.items()}
+            columns = [column[rows:] for column in columns]
+        return sums if self._by_reference(columns, into, sums if summed else None, divisor) else None
 
     @np.errstate(all="ignore")
     def _by_reference(
