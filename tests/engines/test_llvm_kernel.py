@@ -13,12 +13,14 @@ import pytest
 
 import lossmith as lm
 from lossmith.engines import numpy as reference
+from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import threads
 from lossmith.engines.llvm.form import Form
 from lossmith.engines.llvm.frame import NOWHERE
 from lossmith.engines.llvm.kernel import Kernel, Ready, kernel
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.program import Program, trace
+from lossmith.structures.pointwise import Pointwise
 
 Array = np.ndarray
 TYPES: dict[Kind, Any] = {"double": np.float64, "float": np.float32}
@@ -181,10 +183,12 @@ def test_sums_are_the_same_bits_for_any_threads_and_any_split_at_blocks(kind: Ki
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 32, 48, 63, 2 * reference.BLOCK + 24])
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("way", ["apart", "summed", "weighted", "masked"])
-def test_arrays_that_are_large_have_the_same_bits(kind: Kind, rows: int, way: str) -> None:
-    loss, names = lm.LogCosh(), ("gradient:f",)
-    rng, found = np.random.default_rng(rows), []
-    inputs = [(rng.normal(size=rows) * 10 ** rng.uniform(-9, 6, rows)).astype(TYPES[kind]) for _ in range(2)]
+@pytest.mark.parametrize("loss", [lm.LogCosh(), lm.Focal()], ids=str)
+def test_arrays_that_are_large_have_the_same_bits(loss: Pointwise, kind: Kind, rows: int, way: str) -> None:
+    names, widths, found = ("gradient:f",), [], []
+    rng = np.random.default_rng(rows)
+    y, f = ((rng.normal(size=rows) * 10 ** rng.uniform(-9, 6, rows)).astype(TYPES[kind]) for _ in range(2))
+    inputs = [y if isinstance(loss, lm.LogCosh) else (y > 0).astype(y.dtype), f]
     weight = rng.random(rows) if way == "weighted" else None
     mask = rng.random(rows) < 0.7 if way == "masked" else None
     form = Form(kind, names, way != "apart", weighted=weight is not None, masked=mask is not None, tame=True)
@@ -194,7 +198,10 @@ def test_arrays_that_are_large_have_the_same_bits(kind: Kind, rows: int, way: st
         made = kernel(program, replace(form, large=large))
         left = Ready(made, loss.free_parameters).run(inputs, outputs, weight, mask)
         found.append((left.tolist(), [array.tolist() for array in outputs]))
+        widths.append(made.width)
     assert found[0] == found[1]
+    wider = isinstance(loss, lm.Focal) if compiler.host().bits > 256 else kind == "float"
+    assert widths[1] == (2 if wider else 1) * widths[0]
 
 
 @pytest.mark.parametrize("kind", TYPES)

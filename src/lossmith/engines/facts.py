@@ -274,8 +274,13 @@ def lengths(program: Program) -> dict[int, int]:
 
 
 def below(program: Program, output: str) -> set[int]:
-    """Return the numbers of all that an output is made of."""
-    found = {number for name, number in program.outputs if name == output}
+    """Return the numbers of all that an output is made of, and its own."""
+    return made_of(program, (number for name, number in program.outputs if name == output))
+
+
+def made_of(program: Program, values: Iterable[int]) -> set[int]:
+    """Return the numbers of all that some values are made of, and theirs."""
+    found = {*values}
     for number in range(len(program.types) - 1, program.first_step - 1, -1):
         if number in found:
             found.update(program.steps[number - program.first_step].args)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lossmith.engines import numpy as reference
 from lossmith.engines.choice import SMALLEST, Findings
-from lossmith.engines.facts import is_arithmetic
+from lossmith.engines.facts import is_arithmetic, made_of
 from lossmith.engines.hard_labels import Hard, hard
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import records, shares, threads
@@ -82,18 +82,27 @@ def _registers(program: Program, form: Form, bits: int) -> int:
     """Return how many registers a vector takes.
 
     While a chain of products waits in one, others go on. Four take longer to compile, which pays where many numbers
-    come; doubles gain little by them. Where registers have 512 bits, only functions of one logit or log mean gain, and
-    lose where doubles come in.
+    come. Where registers have 512 bits, only functions of logits or log means gain, of one where numbers are doubles,
+    and floats lose where doubles come in; where they have fewer, doubles gain little.
     """
     if is_arithmetic(program):  # and doubles stored as floats would be half cache lines, which are streamed slowly
         return 2 if form.kind == "double" and set(form.taken) == {"float"} else 1
-    gaining = len(program.inputs) <= 2 and any(step.op in _GAINING for step in program.steps)
-    four = bits <= 256 or (gaining and "double" not in form.given)
-    return 4 if form.large and form.kind == "float" and four else 2
+    logits = _logits(program) if len(program.inputs) <= 2 else ()
+    if form.kind == "double":
+        four = bits > 256 and len(logits) == 1
+    else:
+        four = bits <= 256 or (len(logits) > 0 and "double" not in form.given)
+    return 4 if form.large and four else 2
 
 
 _GAINING = ("mul_exp", "sigmoid", "softplus")
 """Functions of which several wait for the same exponential."""
+
+
+def _logits(program: Program) -> set[int]:
+    """Return the inputs that these functions take exponentials of."""
+    exponents = (step.args[-1] for step in program.steps if step.op in _GAINING)
+    return {number for number in made_of(program, exponents) if number < len(program.inputs)}
 
 
 class Ready:
