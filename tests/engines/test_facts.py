@@ -353,14 +353,23 @@ def test_values_tell_of_inputs_that_are_no_numbers(monkeypatch: pytest.MonkeyPat
         told(lm.Hinge())
 
 
-@pytest.mark.parametrize("loss", [lm.SquaredError(), lm.Huber(), lm.Quantile(), lm.GaussianNLL()], ids=str)
-def test_infinite_inputs_that_the_loss_tells_of_are_refused(loss: Pointwise) -> None:
-    given = {item.name: np.full(9000, 0.5) for item in loss.inputs}
+def test_all_is_told_where_finite_inputs_are_all_that_is_asked_for() -> None:
+    def tells(loss: Pointwise) -> bool:
+        return facts.tells_all(loss.part("value", "valid"))
+
+    assert all(map(tells, (lm.SquaredError(), lm.Huber(), lm.IntervalScore())))
+    assert not any(map(tells, (lm.Hinge(), lm.Poisson(), lm.EpsilonInsensitive())))
+
+
+@pytest.mark.parametrize("rows", [36, 9000])  # by the reference, and by a kernel
+@pytest.mark.parametrize("loss", [lm.SquaredError(), lm.Huber(), lm.Quantile(), lm.GaussianNLL(), lm.Hinge()], ids=str)
+def test_infinite_inputs_that_the_loss_tells_of_are_refused(loss: Pointwise, rows: int) -> None:
+    given = {item.name: np.full(rows, 1.0) for item in loss.inputs}
     for name, array in given.items():
-        for wrong in (math.inf, -math.inf):
-            array[8000] = wrong
+        for wrong in (math.inf, -math.inf, math.nan):
+            array[rows - 9] = wrong
             for ask in (loss.cost, loss.cost_and_gradient):
-                with pytest.raises(lm.DomainError, match=rf"{name}\[8000\]"):
+                with pytest.raises(lm.DomainError, match=rf"{name}\[{rows - 9}\]"):
                     ask(**given)
-        array[8000] = 0.5
+        array[rows - 9] = 1.0
     assert math.isfinite(loss.cost(**given))

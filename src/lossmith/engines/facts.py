@@ -231,6 +231,12 @@ def told_by(program: Program, output: str) -> frozenset[int]:
     return told.get(dict(program.outputs)[output], nobody)
 
 
+def tells_all(program: Program) -> bool:
+    """Return whether the loss is infinite or no number, for certain, wherever ``valid`` does not hold."""
+    finite, others = conditions(program)
+    return not others and told_by(program, "value") >= {*finite}
+
+
 def shown_by_residual(program: Program, f: int, y: int) -> frozenset[str]:
     """Return the outputs that are infinite or no number, for certain, wherever the difference of two inputs is.
 

@@ -15,7 +15,7 @@ from lossmith.core.outputs import fresh, of_program
 from lossmith.engines import choice
 from lossmith.engines import numpy as engine
 from lossmith.engines.choice import MANY, SMALLEST, NoKernel, compiled_is_available, compiled_rows
-from lossmith.engines.facts import is_arithmetic
+from lossmith.engines.facts import is_arithmetic, tells_all
 from lossmith.structures.plain import COMPUTED, LARGEST, Plain, are_apart, is_straight, takes
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ class PlainNumbers(Plain):
         self, columns: Sequence[Array], into: Mapping[str, Array], sums: list[float] | None, divisor: int
     ) -> bool:
         """Write parts of a tile, add the sum of its losses, if they are asked for, and return whether all is right."""
-        parts = (*into, "losses") if sums is not None else tuple(into)
-        *found, valid = self._loss._runner(parts, columns[self.lead].dtype).whole(columns)
-        if np.count_nonzero(valid) < valid.size:
+        parts, looked_at = ((*into, "losses"), not self._tells_all) if sums is not None else (tuple(into), True)
+        found = self._loss._runner(parts, columns[self.lead].dtype, valid=looked_at).whole(columns)
+        if looked_at and np.count_nonzero(valid := found.pop()) < valid.size:
             return False
         if sums is not None:
             total = float(np.add.reduce(found.pop(), dtype=np.float64))
@@ -182,6 +182,10 @@ class PlainNumbers(Plain):
         """Count a call of few numbers; return whether they are many and a kernel gives the bits of the reference."""
         self._called += 1
         return self._called > OFTEN and choice._forced == "auto" and self._has_twin
+
+    @cached_property
+    def _tells_all(self) -> bool:
+        return tells_all(self._loss.part("value", "valid"))
 
     @cached_property
     def _has_twin(self) -> bool:

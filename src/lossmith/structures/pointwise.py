@@ -169,12 +169,12 @@ class Pointwise(Written):
         columns = list(map(batch.inputs.__getitem__, self.symbols))
         return self._runner(tuple(outputs), batch.dtype).stream(columns, batch.block, first)
 
-    def _runner(self, outputs: tuple[str, ...], dtype: np.dtype[Any]) -> engine.Runner:
-        """Return the program of some outputs and ``valid``, ready for the reference engine."""
-        key = (outputs, dtype.char)
+    def _runner(self, outputs: tuple[str, ...], dtype: np.dtype[Any], *, valid: bool = True) -> engine.Runner:
+        """Return the program of some outputs, and of ``valid``, ready for the reference engine."""
+        key = (outputs, dtype.char, valid)
         found = self._runners.get(key)
         if found is None:
-            names = {part: of_program(part) for part in (*outputs, "valid")}
+            names = {part: of_program(part) for part in ((*outputs, "valid") if valid else outputs)}
             program = decided(self.part(*dict.fromkeys(names.values())), tuple(self.free_parameters.items()))
             found = self._runners[key] = engine.ready(program, self.free_parameters, dtype, names)
         return found
