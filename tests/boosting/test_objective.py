@@ -309,6 +309,20 @@ def test_a_loss_of_an_own_function_is_asked_for() -> None:
         Head.from_json(json.dumps({"format": 1}))
 
 
+def test_start_scores_of_several_columns_are_where_each_has_its_least_cost() -> None:
+    low, high = Objective("interval_score(level=0.8)", NUMBERS, WEIGHT).start
+    for start, level in ((low, 0.1), (high, 0.9)):
+        below = np.average(start > NUMBERS, weights=WEIGHT)
+        assert below == pytest.approx(level, abs=2 / ROWS)
+    y = np.where(np.arange(ROWS) % 2, 0.0, np.round(NUMBERS))  # beginning at a target, where powers have no curvature
+    text = "abs(f - y)**1.5 + 3*max(y - g, 0) + max(g - y, 0)"
+    near, above = Objective(lm.formula(text, predicted={"g": "(-inf, inf)"}), y).start
+    assert near == pytest.approx(lm.formula("abs(f - y)**1.5").optimal_constant(y), rel=1e-4)
+    assert above == np.quantile(y, 0.75)
+    alone = Objective(lm.formula("abs(f - y) + abs(g - y)", predicted={"g": "(-inf, inf)"}), np.full(9, 3.0)).start
+    np.testing.assert_allclose(alone, 3, rtol=1e-9)
+
+
 def test_predictions_of_several_outputs() -> None:
     quantiles = Objective("multi_quantile", NUMBERS)
     crossed = np.array([[1.0, 3.0, 2.0]])
