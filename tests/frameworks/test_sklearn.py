@@ -216,6 +216,16 @@ def test_a_formula_may_be_defined_on_a_part_of_the_line() -> None:
     is_least_around(model, X, y, 0.0)
 
 
+@pytest.mark.parametrize("text", ["where(f < y, 2*(y - f)**p, (f - y)**p)", "abs(f - y)**p"])
+def test_a_curvature_without_a_bound_is_no_wall(text: str) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    y = np.where(np.arange(400) < 200, 0.0, np.round(3 * X[:, 0]))  # half of them met where the fit begins
+    loss = lm.formula(text, parameters={"p": (1.5, "(1, 2)")})
+    model = LinearModel(loss, fit_intercept=False).fit(X, y)
+    np.testing.assert_allclose(X.T @ loss.gradient(y, model.predict(X)) / len(y), 0, atol=1e-8)
+
+
 # --- classes --------------------------------------------------------------------------------------------
 
 

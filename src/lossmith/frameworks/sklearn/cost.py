@@ -148,10 +148,14 @@ class RowLosses:
         raw = place if couples else place[:, 0]
         found = self.loss.evaluate(self.y, raw, ("losses", "gradient", "hessian"), trusted=True)
         value = float(self.weight @ found["losses"])
-        if not (np.isfinite(value) and np.isfinite(found["gradient"]).all() and np.isfinite(found["hessian"]).all()):
+        bends = found["hessian"]
+        endless = bends == np.inf  # as where a power between 1 and 2 is 0, which no step need take for a wall
+        if endless.any():
+            bends = np.where(endless, np.max(bends, where=~endless, initial=0.0) or 1.0, bends)
+        if not (np.isfinite(value) and np.isfinite(found["gradient"]).all() and np.isfinite(bends).all()):
             return Bends(np.inf, nothing, nothing)
         w = self.weight[:, None]
-        slopes, curvature = (w * found[name].reshape(place.shape) for name in ("gradient", "hessian"))
+        slopes, curvature = (w * part.reshape(place.shape) for part in (found["gradient"], bends))
         if not couples:
             return Bends(value, slopes, curvature)
 
