@@ -220,6 +220,26 @@ def test_a_row_without_finite_derivatives_is_named() -> None:
         objective.gradient_and_hessian(raw)
 
 
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+@pytest.mark.parametrize("text", ["abs(f - y)**1.5", "max(f - y, 0)**1.5 + max(y - f, 0)**1.5"])
+def test_a_floor_stands_for_an_infinite_hessian_at_a_perfect_prediction(text: str, engine: choice.Name) -> None:
+    y = np.where(np.arange(ROWS) < ROWS / 2, 0.0, np.round(NUMBERS))
+    with choice.using(engine):
+        objective = Objective(lm.formula(text), y)
+        met, beside = (objective.gradient_and_hessian(np.full(ROWS, f)) for f in (0.0, 1e-3))
+    assert np.isfinite(met).all()
+    near = 0.5 * np.sqrt(np.abs(y)).mean() ** 2
+    far = np.abs(y) >= near
+    secant = np.where(far, 1.5 / np.sqrt(np.maximum(np.abs(y), near)), 1.5 / np.sqrt(near))
+    np.testing.assert_allclose(met[1] / met[1][0], secant / secant[0], rtol=1e-5)
+    assert beside[1][0] > 10 * beside[1][far].max()  # which is exact again
+    several = Objective(lm.formula(f"{text} + abs(g - y)", predicted={"g": "(-inf, inf)"}), y)
+    assert np.isfinite(several.gradient_and_hessian(np.zeros((ROWS, 2)))).all()
+    for kind in ("exact", "gauss_newton"):
+        with pytest.raises(lm.DomainError, match=r"Hessian.* inf, which must be.*hessian='floor'"):
+            quietly(lm.formula(text), y, hessian=kind).gradient_and_hessian(np.zeros(ROWS))
+
+
 def test_classes_whose_weights_single_precision_cannot_hold_are_named() -> None:
     y, raw = np.repeat([0.0, 1.0, 2.0], 20), np.zeros((60, 3), np.float32)
     with pytest.raises(lm.DomainError, match="at row 0 the gradient is"):

@@ -41,7 +41,28 @@ def test_what_a_choice_holds_at_a_root_has_no_slope_on_any_host(host: str) -> No
     given = {"y_true": np.zeros(3), "y_pred": np.array([-4.0, 0.0, 4.0])}
     found = HOSTS[host].ask(loss, given, "float64")
     np.testing.assert_allclose(found["gradient:f"], [-3.0, 0.0, 3.25], rtol=1e-12)
-    np.testing.assert_allclose(found["hessian:f"], [0.375, 0.0, 0.34375], rtol=1e-12)
+    np.testing.assert_allclose(found["hessian:f"], [0.375, np.inf, 0.34375], rtol=1e-12)
+
+
+@pytest.mark.parametrize("host", SOON)
+@pytest.mark.parametrize("text", ["abs(f - y)**p", "max(f - y, 0)**p + (abs(y - f)/k)**p", "exp(abs(f - y)**p)"])
+def test_powers_by_parameters_have_their_derivatives_at_perfect_predictions(host: str, text: str) -> None:
+    off = np.array([-2.0, -1e-3, -1e-5, 0.0, 1e-5, 1e-3, 2.0])
+    given = {"y_true": np.zeros(len(off)), "y_pred": off}
+    for p in (1.5, 2.0, 2.5, 3.0, 4.0):
+        loss = lm.formula(text, parameters={"p": (p, "(1, inf)"), "k": (1.0, "(0, inf)")})
+        with np.errstate(divide="ignore"):
+            slope = p * np.sign(off) * np.abs(off) ** (p - 1)
+            curve = p * (p - 1) * np.abs(off) ** (p - 2)
+        if "max" in text:  # of a tie it is the first that counts
+            above = off >= 0
+            slope, curve = slope + above * slope, curve + np.where(above, curve, 0)
+        if "exp" in text:
+            rise = np.exp(np.abs(off) ** p)
+            slope, curve = rise * slope, rise * (curve + slope**2)
+        found = HOSTS[host].ask(loss, given, "float64")
+        np.testing.assert_allclose(found["gradient:f"], slope, rtol=1e-11)
+        np.testing.assert_allclose(found["hessian:f"], curve, rtol=1e-11)
 
 
 @pytest.mark.parametrize("host", SOON)

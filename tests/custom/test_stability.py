@@ -58,7 +58,6 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "sqrt(k + x**2)": [(0, -1e200)],
     "sqrt(x**2 + z**2)": [(3e200, 4e200), (3e-200, 4e-200)],
     "sqrt(x**2)": [(0, 1e200)],
-    "abs(x)**n": [(1, 0)],
     "y*log(x)": [(0, 0)],
     # Whole formulas, by several rows one after the other.
     "log((exp(x) + exp(-x))/2)": [(0, 800)],
@@ -69,11 +68,12 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "sqrt(1 + ((x - z)/2)**2) - 1": [(1e-9, 3e-9)],
     "sqrt(4 + (x - z)**2) - 2": [(1e-9, 3e-9)],
     "sqrt(2 + x**2) - sqrt(2)": [(0, 1e-9)],
+    "sqrt(1 + abs(x)**2) - 1": [(0, 1e-9)],
     "exp(2*(x - z)) - 2*(x - z) - 1": [(0, 1e-9)],
     "log(1 + e**x)": [(0, 800), (0, -50)],
     "100/(e**(-x) + 1)": [(0, -800)],
 }
-STEPS = {"(exp(x) + exp(-x))/2", "e**x"}  # no gain of its own
+STEPS = {"(exp(x) + exp(-x))/2", "e**x", "abs(x)**n"}  # no gain of its own
 AT_INFINITY = {"y*softplus(x)": 0.0, "y*-softplus(x)": 0.0}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from lossmith.errors import ProgramError
 from lossmith.program.ops import TABLE
 from lossmith.program.program import Program
+from lossmith.program.signs import Signs
 from lossmith.program.trace import Graph, Symbol
 
 
@@ -43,17 +44,18 @@ def derive(program: Program, wrt: Sequence[str], order: int = 1) -> Program:
         ).items()
     }
     graph.differentiating = True
+    signs = Signs(graph)
     if order >= 1:
         for name in wrt:
-            outputs[f"gradient:{name}"] = tangent(graph, outputs["value"], name)
+            outputs[f"gradient:{name}"] = tangent(graph, signs, outputs["value"], name)
     if order == 2:
         for place, first in enumerate(wrt):
             for second in wrt[place:]:
-                outputs[f"hessian:{first},{second}"] = tangent(graph, outputs[f"gradient:{first}"], second)
+                outputs[f"hessian:{first},{second}"] = tangent(graph, signs, outputs[f"gradient:{first}"], second)
     return graph.program(outputs)
 
 
-def tangent(graph: Graph, value: Symbol, wrt: str) -> Symbol:
+def tangent(graph: Graph, signs: Signs, value: Symbol, wrt: str) -> Symbol:
     """Return the derivative of one value of the graph with respect to an input."""
     zero, seed = graph.constant(0.0), graph.symbols[wrt].number
     needed = _ancestors(graph, value.number)
@@ -74,13 +76,11 @@ def tangent(graph: Graph, value: Symbol, wrt: str) -> Symbol:
         rule = TABLE[op].tangent
         if rule is None:
             raise ProgramError(f"instruction {op!r} has no derivative rule, and {wrt!r} reaches it")
-        result = rule(
-            graph.ops,
-            tuple(Symbol(graph, arg) for arg in args),
-            tuple(tangents[arg] for arg in args),
-            Symbol(graph, number),
+        here = Symbol(graph, number)
+        result = graph.lift(
+            rule(graph.ops, tuple(Symbol(graph, arg) for arg in args), tuple(tangents[arg] for arg in args), here)
         )
-        tangents[number] = graph.lift(result)
+        tangents[number] = signs.settled(here, result) if op in ("mul", "mul0") else result
     return tangents[value.number]
 
 

@@ -7,7 +7,8 @@ else in Lossmith lists instructions.
 Conventions at kinks hold on every engine: ``abs'(0) = 0``, ``sign'(x) = 0``, ``min`` and
 ``max`` take the derivative of their first argument at a tie, and ``where`` that of the branch
 it takes. The branch not taken never reaches a result, whatever it computes. What a choice holds has a slope
-of 0 through roots and other powers too, whose own slope may be infinite there.
+of 0 through roots and other powers too, whose own slope may be infinite there. Where slopes with a ``sign`` in them
+meet without a jump, the second derivative is that of both sides, as 2 is of ``abs(a) * abs(a)``; see ``signs.py``.
 """
 
 from __future__ import annotations

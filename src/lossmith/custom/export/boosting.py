@@ -16,6 +16,9 @@ from lossmith.custom.export.sheet import PointSheet, Sheet, point_sheet_of
 from lossmith.custom.export.words import about, called
 from lossmith.errors import ParameterError
 
+_PLAIN = "np.maximum(hessian(y_true, raw), HESSIAN_FLOOR)"
+_FINITE = """hessian(y_true, raw)
+    bend = np.maximum(np.where(bend == np.inf, 0.0, bend), HESSIAN_FLOOR)"""
 _TINY = 1e-16
 _REACH = 37.0
 
@@ -58,7 +61,7 @@ def export(loss: Loss, to: str) -> str:
             )
         names = called(points, NUMPY.reserved, {"y_pred": "raw"})
         functions = [*derivatives(points, names, helpers), _start_score(points), _prediction(points)]
-    filled = {"name": sheet.name, "title": sheet.class_name}
+    filled = {"name": sheet.name, "title": sheet.class_name, "bend": _FINITE if _is_endless(sheet) else _PLAIN}
     blocks = [
         *constants(sheet),
         *definitions(NUMPY, helpers),
@@ -94,19 +97,23 @@ def _is_zero(sheet: PointSheet, output: str) -> bool:
     return 0 <= number < len(program.constants) and program.constants[number] == 0
 
 
+def _is_endless(sheet: Sheet) -> bool:
+    """Return whether a second derivative is infinite, as where ``abs(f - y)**1.5`` is 0."""
+    return bool(np.any(sheet.loss.section(points=201).hessian == np.inf))
+
+
 def _floor(sheet: Sheet) -> tuple[float, str]:
     """Return the least second derivative that trees are given, and why."""
     line = sheet.loss.section(points=201)
     bends = line.hessian[np.isfinite(line.hessian)]
     if not np.any(bends > 0):
         return 1.0, "The second derivative is never positive: this stands for it, so leaves are mean gradients."
-    if np.all(bends > 0):
+    if np.all(bends > 0) and not _is_endless(sheet):
         return _TINY, "The least second derivative that trees are given: the true one may round to 0."
     usual = float(f"{np.median(bends[bends > 0]):.2g}")
-    return (
-        usual,
-        "Stands for all that is less, since the second derivative is 0 or negative at places.",
-    )
+    if _is_endless(sheet):
+        return usual, "Stands for all that is less, and for the second derivative where that is infinite."
+    return usual, "Stands for all that is less, since the second derivative is 0 or negative at places."
 
 
 def _start_score(sheet: Sheet) -> list[str]:
@@ -146,7 +153,7 @@ _DERIVATIVES = '''
 def derivatives(raw, y_true, weight):
     """Return gradient and Hessian, by weight where there is one: the library leaves that to an objective."""
     slope = gradient(y_true, raw)
-    bend = np.maximum(hessian(y_true, raw), HESSIAN_FLOOR)
+    bend = <bend>
     if weight is None:
         return slope, bend
     return weight * slope, weight * bend

@@ -98,7 +98,7 @@ class Curvature:
         self._total = float(len(y)) if weight is None else float(weight.sum())
         if self._fuses:
             self._rows = fused.Rows(form.loss, y, self._best, often=often)
-            self._met = False
+            self._met = 0
             self._some = _some(len(y), weight) if kind == "floor" else None
             if self._some is not None:
                 self._few = self._rows.at(self._some.of)
@@ -151,14 +151,17 @@ class Curvature:
     ) -> tuple[float, int | None]:
         """Run the pass of a floor; without a scale the Hessian is summed.
 
-        Where labels are certain, no row comes near to its best prediction, and one gradient is enough.
+        Where labels are certain, no row comes near to its best prediction, and one gradient is enough. Few losses have
+        an infinite Hessian there, which is looked for last.
         """
-        for met in (self._met, True):
-            what = fused.floored(self.form.loss, apart=self._rows.apart, met=met, summed=not scale)
+        first, tried = self._met, ((False, False), (True, False), (True, True))
+        for place in range(first, len(tried)):
+            met, endless = tried[place]
+            what = fused.floored(self.form.loss, apart=self._rows.apart, met=met, endless=endless, summed=not scale)
             sums, wrong = rows.run(what, f, into, weight, scale or 1.0, near=near)
             if wrong is None:
+                self._met = place  # rows that are not near do not notice
                 break
-            self._met = True  # rows that are not near do not notice
         return sums, wrong
 
     @staticmethod
@@ -240,11 +243,19 @@ class Curvature:
         if self.kind == "upper_bound":
             return gradient, self.form.bound(self._y, raw, exact)
         inner = self.form.inner(raw)
-        floor = self._secant(raw, gradient) if inner is None else self._carried(*inner)
-        return gradient, np.maximum(self.form.base(exact), np.maximum(floor, fused.TINY))
+        base = self.form.base(exact)
+        if inner is None:
+            floor, met = self._secant(raw, gradient)
+            base = np.where(met & (base >= fused.LARGEST), 0.0, base)
+        else:
+            floor = self._carried(*inner)
+        return gradient, np.maximum(base, np.maximum(floor, fused.TINY))
 
-    def _secant(self, raw: Array, gradient: Array) -> Array:
-        """Return slopes of secants to the best predictions; where those are not known they count as 1 away."""
+    def _secant(self, raw: Array, gradient: Array) -> tuple[Array, Array]:
+        """Return slopes of secants to the best predictions, and which rows are near to theirs.
+
+        Where best predictions are not known they count as 1 away.
+        """
         best = np.nan if self._best is None else self._best
         distance = np.abs(raw - best)
         known = np.isfinite(distance)
@@ -256,7 +267,7 @@ class Curvature:
         if met.any():
             above, below = (self.form.derivatives(self._y, raw + step * known)[0] for step in (near, -near))
             floor = np.where(met, np.maximum(floor, (above - below) / (2 * near)), floor)
-        return floor
+        return floor, met
 
     def _carried(self, form: Form, raw: Array, slopes: Array) -> Array:
         """Return the floor of what raw predictions stand for, carried back by slopes and bounded by rows."""
@@ -287,12 +298,16 @@ class Curvature:
                     f"{loss}: the raw prediction of row {at + row} is {f[row]:g}, outside {domain}; {domain.hint}"
                 )
         with np.errstate(all="ignore"):
-            gradient, hessian = (array.astype(np.float32) for array in self.form.derivatives(y, f))
+            gradient, hessian = self.form.derivatives(y, f)
+            second = "the Hessian"
+            if self.kind == "gauss_newton":
+                second, hessian = "the Hessian for a target that is the prediction", self.form.expected(f)[1]
+            gradient, hessian = gradient.astype(np.float32), hessian.astype(np.float32)
         good = (np.isfinite(gradient) & np.isfinite(hessian)).reshape(len(f), -1).all(axis=1)
         row = int(np.argmin(good))
         safer = "" if self.kind == "floor" else "; hessian='floor' (the default) takes steps that overshoot no target"
         raise DomainError(
-            f"{loss}: at row {at + row} the gradient is {gradient[row]} and the Hessian {hessian[row]}, which must be "
+            f"{loss}: at row {at + row} the gradient is {gradient[row]} and {second} {hessian[row]}, which must be "
             f"finite in single precision; the target is {y[row]} and the raw prediction {f[row]}{safer}"
         )
 

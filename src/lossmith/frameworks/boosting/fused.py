@@ -185,7 +185,7 @@ def bounded(loss: Loss) -> Pass:
 
 
 @lru_cache(maxsize=256)
-def floored(loss: Loss, *, apart: bool, met: bool = True, summed: bool = True) -> Pass:
+def floored(loss: Loss, *, apart: bool, met: bool = True, endless: bool = False, summed: bool = True) -> Pass:
     """Return the pass of gradient and Hessian with a floor; see ``lossmith.frameworks.boosting.curvature``.
 
     Its inputs are ``y`` and ``f``, and ``best``, unless that is ``y``; ``near`` is a parameter.
@@ -194,6 +194,8 @@ def floored(loss: Loss, *, apart: bool, met: bool = True, summed: bool = True) -
         loss: the loss.
         apart: whether best predictions are an input of their own.
         met: whether some rows are nearer to theirs than ``near``; if none is to be, rows that are count as invalid.
+        endless: whether exact Hessians may be infinite nearer than ``near``, as that of ``abs(f - y)**1.5`` is at
+            ``f = y``; the difference of gradients stands for them.
         summed: whether the Hessian is summed.
     """
 
@@ -203,7 +205,10 @@ def floored(loss: Loss, *, apart: bool, met: bool = True, summed: bool = True) -
         floor = ops.max(ops.abs(at.gradient) / ops.max(distance, near), TINY)
         if met:
             floor = ops.max(floor, ops.where(distance < near, at.across(near), 0.0))
-        hessian = ops.max(at.hessian, floor)
+        exact = at.hessian
+        if endless:
+            exact = ops.where(ops.both(distance < near, ops.le(LARGEST, exact)), 0.0, exact)
+        hessian = ops.max(exact, floor)
         checked = at.checked(at.gradient, hessian)
         if not met:
             checked["valid"] = ops.both(checked["valid"], ops.le(near, distance))
