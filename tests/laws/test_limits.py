@@ -43,6 +43,28 @@ def test_tweedie_at_whole_powers_is_the_named_loss() -> None:
     np.testing.assert_allclose(lm.Tweedie(power=0).losses(y, f), half, rtol=1e-11, atol=1e-11)
 
 
+FAR_OUT = (1.5, 1e3, 1e7, 1e9, 1e10, 1e11, 9e11, 1.1e12, 4e18, 1e19, 2e19, 1e30)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lm.GemanMcClure(),
+        lm.GemanMcClure(scale=3),
+        lm.Barron(alpha=-2),
+        lm.Barron(alpha=-1.5),
+        lm.Cauchy(),
+        lm.Welsch(),
+    ],
+    ids=repr,
+)
+def test_what_bends_back_far_out_keeps_its_digits_while_float32_has_them(loss: Loss) -> None:
+    f = np.array([sign * x for x in FAR_OUT for sign in (-1, 1)], np.float32)
+    y = np.zeros_like(f)
+    for order, output in enumerate(OUTPUTS):
+        assert misses(loss, order, y, f, loss.evaluate(y, f)[output]) == []
+
+
 @pytest.mark.parametrize(("power", "loss"), [(1, lm.Poisson()), (2, lm.Gamma())], ids=["poisson", "gamma"])
 def test_tweedie_has_the_very_values_of_poisson_and_gamma(power: float, loss: Loss) -> None:
     y, f = crossed()

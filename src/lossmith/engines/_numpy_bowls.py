@@ -48,7 +48,8 @@ def bowl_slope(x: Array, shape: Array, out: Array | None = None) -> Array:
     if np.ndim(shape) == 0 and abs(shape) < _FLAT and _is_near(np.abs(x)):
         return _quotient(x, 1 + x * x, out)
     size, square, power = _bowl_parts(x, shape)
-    far = np.where(size < _FAR, size * (power / (1 + square)), _lowered(size, power, shape, 1))
+    root = np.sqrt(1 + square)  # by the square the quotient might be too small for a number
+    far = np.where(size < _FAR, (size / root) * (power / root), _lowered(size, power, shape, 1))
     slope = np.where(size < 1, size * np.exp((shape / 2 - 1) * np.log1p(square)), far)
     return store(np.copysign(slope, x), out)
 

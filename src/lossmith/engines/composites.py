@@ -73,7 +73,8 @@ def bowl_slope(b: Arithmetic, x: Lanes, shape: Lanes) -> Lanes:
         return closed
     size, square, power = _bowl_parts(b, x, shape)
     near = size * b.exp((shape * 0.5 - 1.0) * b.log1p(square))
-    found = b.select(size < 1.0, near, size * (power / (square + 1.0)))
+    root = b.sqrt(square + 1.0)
+    found = b.select(size < 1.0, near, (size / root) * (power / root))  # its square may be too large for a quotient
     found = b.rarely((size < _FAR) ^ b.always, lambda: _lowered(b, size, power, shape, 1), found)
     return b.copysign(found, x)
 
