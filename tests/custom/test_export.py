@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 import lossmith as lm
 from lossmith.custom.export import BOOSTING, TARGETS
@@ -157,6 +158,22 @@ def test_onnx_runs_and_says_what_the_loss_says() -> None:
                  if name != "losses"}  # fmt: skip
         said += apart(loss, {"losses": found["losses"], **named}, right(loss, arrays), double=False)
     assert said == []
+
+
+def test_lengths_are_those_of_c_where_sides_are_infinite_or_no_number() -> None:
+    inf, nan = np.inf, np.nan
+    pairs = [(inf, inf), (inf, nan), (nan, -inf), (nan, 1), (1, nan), (nan, 0), (0, nan), (-inf, 5), (0, 0), (-3, 4)]
+    y, f = np.array([*pairs, (1e30, 1e30), (3e-30, 4e-30)], np.float32).T.copy()
+    wanted = np.hypot(y.astype(float), f)
+    session = onnxruntime.InferenceSession(lm.export("hypot(y, f)", "onnx"), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(["losses"], {"y_true": y, "y_pred": f})[0], wanted, rtol=1e-6)
+    for target in ("numpy", "torch", "jax", "keras"):
+        names = run(lm.export("hypot(y, f)", target))
+        first, second = (f, y) if target in ("torch", "jax") else (y, f)
+        if target == "torch":
+            first, second = torch.tensor(first), torch.tensor(second)
+        found = (names["loss"] if target == "numpy" else names["losses"])(first, second)
+        np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-6, err_msg=target)
 
 
 def test_json_holds_the_loss() -> None:

@@ -37,9 +37,12 @@ def _sech2(o: Ops, a: Value) -> Value:
 
 
 def _hypot(o: Ops, a: Value, b: Value) -> Value:
-    large, small = o.max(o.abs(a), o.abs(b)), o.min(o.abs(a), o.abs(b))
-    ratio = small / large
-    return o.where(large > 0, large * o.pow(1 + ratio * ratio, 0.5), 0.0)
+    one, other = o.abs(a), o.abs(b)
+    less = one < other
+    large, small = o.where(less, other, one), o.where(less, one, other)  # one of them is no number if a or b is none
+    ratio = o.where(o.equal(large, 0), small, small / large)
+    infinite = o.equal(one, math.inf) | o.equal(other, math.inf)  # even beside what is no number, as in C
+    return o.where(infinite, math.inf, large * o.pow(1 + ratio * ratio, 0.5))
 
 
 def _log1p_square(o: Ops, a: Value) -> Value:

@@ -193,8 +193,7 @@ class _Builder:
 
     def finish(self, value: str, name: str, like: str) -> None:
         """Give an output its name and the shape of the examples, also where it is the same for all of them."""
-        zero = self._value("mul", [self.constant(0.0), like])
-        self.nodes.append(self.onnx.helper.make_node("Add", [value, zero], [name]))
+        self.nodes.append(self.onnx.helper.make_node("Expand", [value, self._node("Shape", [like])], [name]))
 
     def _value(self, op: str, args: Sequence[str]) -> str:
         if op == "normal_within":
