@@ -70,7 +70,7 @@ def compare(losses: Sequence[Loss], y_true: float | None = None) -> Figure:
         for number, (loss, line, curve) in enumerate(zip(losses, lines, curves, strict=True)):
             style = {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
             text = f"{loss}" if together else f"{loss} {line.case}"
-            axes.plot(line.x, broken(curve), label="\n".join(folded(text, _LETTERS)), linewidth=2, **style)
+            axes.plot(*broken(line.x, curve), label="\n".join(folded(text, _LETTERS)), linewidth=2, **style)
         low, high = heights([calm(line, name) for line in lines])
         room = _ROOM * (high - low) or 1.0
         axes.set_ylim(low - room, high + room)

@@ -51,7 +51,7 @@ def plot(loss: Loss, y_true: float | None = None, *, ax: Axes | None = None) -> 
         ax = _new_axes()
     line = loss.section(y_true)
     for name, label, colour, dashes in _STYLES:
-        ax.plot(line.x, broken(visible(line, name)), dashes, color=colour, linewidth=2, label=label)
+        ax.plot(*broken(line.x, visible(line, name)), dashes, color=colour, linewidth=2, label=label)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     if line.best is not None and line.x[0] <= line.best <= line.x[-1]:
         ax.axvline(line.best, color="0.7", linewidth=0.8, zorder=0)
@@ -91,16 +91,21 @@ def folded(text: str, letters: int) -> list[str]:
     return wrap(text, letters, break_long_words=False, break_on_hyphens=False)
 
 
-def broken(values: Array) -> Array:
-    """Return the values with a gap at a jump, so that it is not drawn as a steep line."""
-    broken = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+def broken(x: Array, values: Array) -> tuple[Array, Array]:
+    """Return a curve with a gap inside of each jump, so that it is not drawn as a steep line and both ends are.
+
+    A point between two gaps is no line, and left out, or axes would be made for it; but the ends of a curve stay.
+    """
+    shown = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     with np.errstate(over="ignore"):
-        steps = np.abs(np.diff(broken))
+        steps = np.abs(np.diff(shown))
         usual = float(np.median(finite(steps))) if finite(steps).size else 0.0
         span = float(np.ptp(finite(values))) if finite(values).size else 0.0
-    jumps = steps > max(50 * usual, 0.05 * span + 1e-12)
-    broken[1:][jumps] = np.nan
-    return broken
+    jumps = np.flatnonzero(steps > max(50 * usual, 0.05 * span + 1e-12)) + 1
+    drawn = np.insert(shown, jumps, np.nan)
+    gaps = np.isnan(drawn)
+    drawn[1:-1][gaps[:-2] & gaps[2:]] = np.nan
+    return np.insert(x, jumps, x[jumps]), drawn
 
 
 def finite(values: Array) -> Array:
