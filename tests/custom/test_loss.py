@@ -205,6 +205,12 @@ def test_declarations_that_are_none_are_refused(words: dict[str, Any], says: str
         lm.formula("(f - y)**2", **words)
 
 
+def test_a_name_that_cannot_be_is_refused_before_the_text_that_uses_it() -> None:
+    for name in ("lambda", "k ", "weight"):
+        with pytest.raises(lm.ParameterError, match=f"'{name}' cannot name an input or parameter"):
+            lm.formula(f"{name}*f", parameters={name: 1.0})
+
+
 def test_a_predicted_input_that_decides_nothing_is_refused() -> None:
     with pytest.raises(lm.FormulaError, match="does not depend on the prediction v"):
         lm.formula("(f - y)**2", predicted={"v": "(0, inf)"})

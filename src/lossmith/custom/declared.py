@@ -81,7 +81,7 @@ def declared(
         ParameterError: for names that mean something else, and domains that are none.
     """
     others = {**predicted, **inputs}
-    _refuse_names([*parameters, *predicted, *inputs])
+    refuse_names([*parameters, *predicted, *inputs])
     domains = {"y": domain_of("target", target), "f": domain_of("f", prediction)}
     domains |= {symbol: domain_of(symbol, text) for symbol, text in others.items()}
     body |= {
@@ -105,7 +105,12 @@ def _taken() -> frozenset[str]:
     return frozenset(words | {name for name in dir(Pointwise) if not name.startswith("_")} | {"ops", "y", "f"})
 
 
-def _refuse_names(names: list[str]) -> None:
+def refuse_names(names: list[str]) -> None:
+    """Refuse what cannot name an input or parameter.
+
+    Raises:
+        ParameterError: with the reason.
+    """
     for name in names:
         if not (isinstance(name, str) and name.isidentifier() and name.isascii()) or name[0] == "_":
             raise ParameterError(f"{name!r} cannot name an input or parameter: take letters, digits and _")

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
+from lossmith.engines.numpy import IMPLEMENTATION
 from lossmith.program import TABLE, Ops, Value
 
 
@@ -123,6 +126,13 @@ def evaluate(node: Node, ops: Ops, names: Mapping[str, Value]) -> Value:
     if node.op in FUNCTIONS:
         return FUNCTIONS[node.op].apply(ops, *arguments)
     return getattr(ops, node.op)(*arguments)
+
+
+def number_of(node: Node) -> float:
+    """Return what a tree of numbers alone means, which may be infinite or no number."""
+    ops = Ops(lambda name, arguments: IMPLEMENTATION[name](*map(np.asarray, arguments)))
+    with np.errstate(all="ignore"):
+        return float(evaluate(node, ops, {}))
 
 
 _SIGNS = {

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import NoReturn
 
-from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node
+from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node, number_of
 from lossmith.errors import FormulaError, did_you_mean
 
 LONGEST = 40_000
@@ -156,6 +156,8 @@ class _Reader:
             if self.text.startswith("//", place):
                 self.fail("there is no division without a remainder; a quotient is written a/b", place)
             starts = kind == "number" or (kind == "word" and token not in _WORDS) or (token == "(" and ended != "word")
+            if ended == "number" and token.startswith("_"):
+                self.fail("digits of a number stand without _ between them", place)
             if ended and starts:
                 self.fail("an operator is missing before this; a product is written with *, as 2*f", place)
             if token == "(":
@@ -297,6 +299,8 @@ class _Reader:
             if not math.isfinite(value):
                 self.fail("this is no finite number", source.col_offset - 1)
             return self._node(source, "number", value=value)
+        if op == "div" and right.op == "number" and right.value == 0:
+            self.fail("nothing is divided by 0", right.span[0])
         if op == "pow" and right.op == "number" and right.value == 0.5:
             return self._node(source, "sqrt", left)
         if op == "mul" and left == right:
@@ -367,7 +371,10 @@ class _Reader:
         )
         if name == "square":  # one form, so that what is recognised need not be written twice
             return self._operation(source, "pow", args[0], Node("number", value=2.0))
-        return self._node(source, name, *args)
+        found = self._node(source, name, *args)
+        if all(part.op == "number" for part in args) and not math.isfinite(number_of(found)):
+            self.fail("this is no finite number", at)
+        return found
 
 
 def _terms(source: ast.expr) -> list[tuple[int, ast.expr]]:

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import plain
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, domain_of, pair, refuse_lists, settled
+from lossmith.custom.declared import REAL_LINE, LinkName, declared, domain_of, pair, refuse_lists, refuse_names, settled
 from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node, evaluate
 from lossmith.custom.grammar import parse
 from lossmith.custom.rewriting import stable
@@ -162,6 +162,7 @@ def _class_of(declaration: Declaration) -> type[Text]:
 
 def _made(declaration: Declaration) -> type[Text]:
     parameters, inputs, predicted = dict(declaration.parameters), dict(declaration.inputs), dict(declaration.predicted)
+    refuse_names([*parameters, *predicted, *inputs])  # before the text says that it does not know them
     for name in (*parameters, *inputs, *predicted):
         if name in FUNCTIONS or name in CONSTANTS:
             raise ParameterError(f"{name!r} cannot name an input or parameter, since formulas know it already")
