@@ -43,6 +43,7 @@ WRONG = [
     ("max(abs(f - 2*y) - 1, 0)", {}, "kinks", "note", "A kink at f = 2*y - 1"),
     ("max(f - 1, 0) + (f - y)**2", {}, "kinks", "note", "A kink at f = 1"),
     ("sqrt(abs(f - y))", {}, "kinks", "warning", "A corner of infinite slope"),
+    ("abs(f - y)**1.5", {}, "finite", "note", "The Hessian is infinite inside the domain"),
     ("abs(f - y)**1.5", {}, "kinks", "note", "The curvature has no bound at f = y"),
     ("((f - y)**2 - 1)**2", {}, "convex", "warning", "Not convex, with a hill between valleys"),
     ("log(1 + (f - y)**2)", {}, "convex", "note", "Not convex, but with one valley"),

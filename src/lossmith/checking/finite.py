@@ -41,13 +41,22 @@ def finite(ground: Ground) -> Iterator[Finding]:
         yield _broken(ground, values or singular)
         return
     if singular:
-        step = "makes an infinite step" if singular[0][0] == 1 else "by Newton steps stands still"
+        order = singular[0][0]
+        severity: Severity = "warning" if order == 1 else "note"
+        advice = (
+            "Training that meets this point makes an infinite step: smooth the corner, as hypot(1, x) smooths abs(x)."
+        )
+        if order == 2:
+            advice = (
+                "Newton's steps stand still where they meet this point. Those of Lossmith's boosters and linear models "
+                "do not: they take a finite number in its place."
+            )
         yield Finding(
             "finite",
-            "warning",
-            f"The {NAMES[singular[0][0]]} is infinite inside the domain",
+            severity,
+            f"The {NAMES[order]} is infinite inside the domain",
             f"{_told(singular[0])}, while the loss itself is finite.",
-            f"Training that meets this point {step}: smooth the corner, as hypot(1, x) smooths abs(x).",
+            advice,
             _facts(singular),
         )
         return
