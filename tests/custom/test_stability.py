@@ -40,24 +40,45 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "1 - tanh(x)": [(0, 25)],
     "1 + tanh(x)": [(0, -25)],
     "1 - tanh(x)**2": [(0, 25), (0, -300)],
+    "1/cosh(x)**2": [(0, 800)],
+    "z/cosh(x)**2": [(2, -800)],
+    "(exp(x) - exp(-x))/(exp(x) + exp(-x))": [(0, 800), (0, -800)],
     "log(sigmoid(x))": [(0, -800)],
+    "log(k*sigmoid(x))": [(0, -800)],
+    "log(sech2(x))": [(0, 800), (0, -800)],
     "log1p(-sigmoid(x))": [(0, 50)],
     "log(cosh(x))": [(0, 800), (0, 1e-9)],
+    "log(exp(x) + exp(-x))": [(0, 800), (0, -1e3)],
     "log(exp(x))": [(0, 800)],
+    "log(z*exp(x))": [(2, 800)],
+    "exp(x)*exp(z)": [(-800, 800)],
+    "exp(x)/exp(z)": [(800, 799)],
+    "z/exp(x)": [(2, 800)],
+    "log(exp(x)/z)": [(2, -800)],
+    "log(k + exp(x))": [(0, 800), (0, 40)],
+    "log1p(k*exp(x))": [(0, 800)],
+    "log1p(exp(x)/k)": [(0, 800)],
     "exp(x) - x - 1": [(0, 1e-9)],
     "expm1(x) - x": [(0, -1e-9)],
+    "1 + x - exp(x)": [(0, 1e-9)],
+    "x - expm1(x)": [(0, -1e-9)],
     "exp(x) - 1": [(0, 1e-18)],
     "1 - exp(x)": [(0, -1e-18)],
     "log(-expm1(x))": [(0, -50)],
     "log1p(-exp(x))": [(0, -1e-20)],
     "x - log1p(x)": [(0, 1e-9)],
+    "log1p(x) - x": [(0, 1e-9)],
     "log(1 + x)": [(0, 1e-18)],
     "log(1 - x)": [(0, -1e-18)],
     "hypot(1, x) - 1": [(0, 1e-9)],
     "hypot(k, x) - k": [(0, 1e-9)],
     "sqrt(k + x**2)": [(0, -1e200)],
     "sqrt(x**2 + z**2)": [(3e200, 4e200), (3e-200, 4e-200)],
+    "sqrt(k + m*x**2)": [(0, -1e200)],
+    "sqrt(k + x**2/m)": [(0, 1e200)],
     "sqrt(x**2)": [(0, 1e200)],
+    "x + softplus(-x)": [(0, -50)],
+    "softplus(x) - x": [(0, 50)],
     "y*log(x)": [(0, 0)],
     # Whole formulas, by several rows one after the other.
     "log((exp(x) + exp(-x))/2)": [(0, 800)],
@@ -67,13 +88,22 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     WRITTEN: [(1, 50), (0, 50), (1, -800), (0, -800), (0.25, 800)],
     "sqrt(1 + ((x - z)/2)**2) - 1": [(1e-9, 3e-9)],
     "sqrt(4 + (x - z)**2) - 2": [(1e-9, 3e-9)],
+    "2*(sqrt(1 + (x - z)**2/2) - 1)": [(1e-9, 3e-9)],
+    "(sqrt(1 + 4*(x - z)**2) - 1)/2": [(1e-9, 3e-9)],
+    "log((exp(x - z) + exp(z - x))/2)": [(1, 800), (1, -800)],
+    "log((1 + tanh(x))/2)": [(0, -400)],
+    "log((1 - tanh(x))/2)": [(0, 400)],
+    "log(1 - tanh(x)**2)": [(0, 800)],
+    "z/exp(x) - log(z/exp(x)) - 1": [(2, 800)],
+    "((x - z)**2)**0.75": [(1, 1e200)],
+    "log(1 + exp(x)) - x": [(0, 50)],
     "sqrt(2 + x**2) - sqrt(2)": [(0, 1e-9)],
     "sqrt(1 + abs(x)**2) - 1": [(0, 1e-9)],
     "exp(2*(x - z)) - 2*(x - z) - 1": [(0, 1e-9)],
     "log(1 + e**x)": [(0, 800), (0, -50)],
     "100/(e**(-x) + 1)": [(0, -800)],
 }
-STEPS = {"(exp(x) + exp(-x))/2", "e**x", "abs(x)**n"}  # no gain of its own
+STEPS = {"(exp(x) + exp(-x))/2", "e**x", "abs(x)**n", "(x**2)**p"}  # no gain of its own
 AT_INFINITY = {"y*softplus(x)": 0.0, "y*-softplus(x)": 0.0}
 
 
@@ -82,7 +112,7 @@ def test_every_row_has_places() -> None:
 
 
 def in_f(text: str) -> str:
-    for letter, part in (("x", "f"), ("z", "y"), ("k", "2"), ("p", "2"), ("n", "2")):
+    for letter, part in (("x", "f"), ("z", "y"), ("k", "2"), ("p", "2"), ("n", "2"), ("m", "3")):
         text = re.sub(rf"\b{letter}\b", part, text)
     return text
 
@@ -194,6 +224,11 @@ def test_several_pairs_of_a_sum_are_found_and_sums_in_each_other_do_not_double()
         ("sqrt(k**2 + (f - y)**2) - k", "(0, inf)", "k*bowl((f - y)/k, 1)"),
         ("sqrt((f - y)**2 + 2*k) - sqrt(2*k)", "[1, inf)", "sqrt(2*k)*bowl((f - y)/sqrt(2*k), 1)"),
         ("hypot(f - y, k) - k", "[0, inf)", None),
+        ("1/exp(f)", "(0, inf)", "exp(-f)"),
+        ("((f - y)**2)**k", "(-inf, inf)", "abs(f - y)**(2*k)"),
+        ("((f - y)**2)**(k/2)", "(0, inf)", "abs(f - y)**(2*(k/2))"),
+        ("((f - y)**2)**f", "(0, inf)", None),
+        ("log(k + exp(f))", "(-1, inf)", None),
     ],
 )
 def test_parameters_are_powers_and_widths_where_their_domains_allow(text: str, domain: str, after: str | None) -> None:
@@ -220,8 +255,8 @@ def apart(before: str, after: str) -> float:
     """Return how far two formulas are from each other at two points, where they have numbers."""
     most = 0.0
     points = (
-        {"x": 0.7, "y": 0.3, "z": 0.9, "k": 3.0, "p": 1.5, "n": 4.0},
-        {**{"x": -0.6, "y": 2.0, "z": 0.2, "k": 0.5, "p": 2.0, "n": -2.0}},
+        {"x": 0.7, "y": 0.3, "z": 0.9, "k": 3.0, "m": 0.7, "p": 1.5, "n": 4.0},
+        {**{"x": -0.6, "y": 2.0, "z": 0.2, "k": 0.5, "m": 3.0, "p": 2.0, "n": -2.0}},
     )
     for point in points:
         with mp.workdps(60):

@@ -1,10 +1,11 @@
 """Forms that overflow or lose digits, and the stable instructions that they become.
 
-A row says what is recognised and what is computed instead, both as formulas: ``x`` and ``z`` stand for
-any parts, ``k`` for one that is the same for all examples and above 0, ``p`` for one that is the same and, as a
-number, not below 0, ``n`` for an even number; a row with ``y`` is for parts that all differ between examples, no mere
-weights. Sums, products, ``max``, ``min`` and ``hypot`` are recognised in either order. A tree is rewritten from the
-inside out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by three rows.
+A row says what is recognised and what is computed instead, both as formulas: ``x`` and ``z`` stand for any parts, ``k``
+and ``m`` for ones that are the same for all examples and above 0, ``p`` for one that is the same and, as a number, not
+below 0, ``n`` for an even number; a row with ``y`` is for parts that all differ between examples, no mere weights.
+Sums, products, ``max``, ``min`` and ``hypot`` are recognised in either order, and a difference as the negative of the
+other one. A tree is rewritten from the inside out, so that ``log(1 - 1/(1 + exp(-f)))`` becomes ``-softplus(f)`` by
+three rows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import lru_cache, reduce
 from lossmith.custom.functions import LARGEST_POWER, Node, written
 from lossmith.custom.grammar import parse
 
-_LETTERS = ("x", "y", "z", "k", "p", "n")
+_LETTERS = ("x", "y", "z", "k", "m", "p", "n")
 _EITHER_WAY = ("add", "mul", "max", "min", "hypot")
 
 SPREAD = (
@@ -33,6 +34,9 @@ written, and by the row where ``x`` is 0.
 
 ROWS = (
     ("e**x", "exp(x)"),
+    ("exp(x)*exp(z)", "exp(x + z)"),
+    ("exp(x)/exp(z)", "exp(x - z)"),
+    ("z/exp(x)", "z*exp(-x)"),
     ("log(1 + exp(x))", "softplus(x)"),
     ("log1p(exp(x))", "softplus(x)"),
     ("1/(1 + exp(x))", "sigmoid(-x)"),
@@ -51,27 +55,46 @@ ROWS = (
     ("1 - tanh(x)", "2*sigmoid(-2*x)"),
     ("1 + tanh(x)", "2*sigmoid(2*x)"),
     ("1 - tanh(x)**2", "sech2(x)"),
+    ("1/cosh(x)**2", "sech2(x)"),
+    ("z/cosh(x)**2", "z*sech2(x)"),
+    ("(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)"),
     ("log(sigmoid(x))", "-softplus(-x)"),
+    ("log(k*sigmoid(x))", "log(k) - softplus(-x)"),
+    ("log(sech2(x))", "-2*logcosh(x)"),
     ("log1p(-sigmoid(x))", "-softplus(x)"),
     ("(exp(x) + exp(-x))/2", "cosh(x)"),
     ("log(cosh(x))", "logcosh(x)"),
+    ("log(exp(x) + exp(-x))", "logcosh(x) + log(2)"),
     ("log(exp(x))", "x"),
+    ("log(z*exp(x))", "log(z) + x"),
+    ("log(exp(x)/z)", "x - log(z)"),
+    ("log(k + exp(x))", "log(k) + softplus(x - log(k))"),
+    ("log1p(k*exp(x))", "softplus(x + log(k))"),
+    ("log1p(exp(x)/k)", "softplus(x - log(k))"),
     ("exp(x) - x - 1", "expm1_excess(x)"),
     ("expm1(x) - x", "expm1_excess(x)"),
+    ("1 + x - exp(x)", "-expm1_excess(x)"),
+    ("x - expm1(x)", "-expm1_excess(x)"),
     ("exp(x) - 1", "expm1(x)"),
     ("1 - exp(x)", "-expm1(x)"),
     ("log(-expm1(x))", "log1mexp(-x)"),
     ("log1p(-exp(x))", "log1mexp(-x)"),
     ("x - log1p(x)", "log1p_excess(x)"),
+    ("log1p(x) - x", "-log1p_excess(x)"),
     ("log(1 + x)", "log1p(x)"),
     ("log(1 - x)", "log1p(-x)"),
     ("hypot(1, x) - 1", "bowl(x, 1)"),
     ("hypot(k, x) - k", "k*bowl(x/k, 1)"),
     ("sqrt(x**2 + z**2)", "hypot(x, z)"),
     ("sqrt(k + x**2)", "hypot(sqrt(k), x)"),
+    ("sqrt(k + m*x**2)", "hypot(sqrt(k), sqrt(m)*x)"),
+    ("sqrt(k + x**2/m)", "hypot(sqrt(k), x/sqrt(m))"),
     ("sqrt(x**2)", "abs(x)"),
+    ("(x**2)**p", "abs(x)**(2*p)"),
     ("abs(x)**n", "x**n"),
     *SPREAD,
+    ("x + softplus(-x)", "softplus(x)"),
+    ("softplus(x) - x", "softplus(-x)"),
     ("y*log(x)", "xlogy(y, x)"),
     ("y*softplus(x)", "mul0(y, softplus(x))"),
     ("y*-softplus(x)", "-mul0(y, softplus(x))"),
@@ -98,7 +121,7 @@ class _Names:
 
     def fits(self, letter: str, node: Node) -> bool:
         """Return whether a letter of the rows can stand for a part."""
-        if letter == "k":
+        if letter in ("k", "m"):
             return self._is_positive(node)
         if letter == "p":
             return node.value >= 0 if node.op == "number" else not any(self._vary(node))
@@ -171,11 +194,34 @@ def _signed(node: Node, sign: int = 1) -> Iterator[tuple[int, Node]]:
 
 
 def _folded(node: Node) -> Node:
-    """Return a root of a number as a number, and what is turned around twice as it is."""
-    inner = node.args[0] if node.args else node
-    if node.op == "sqrt" and inner.op == "number" and inner.value >= 0:
-        return Node("number", value=math.sqrt(inner.value), span=node.span)
-    return inner.args[0] if node.op == inner.op == "neg" else node
+    """Return a root or product of numbers as a number, and without what does nothing: signs twice, a factor of 1."""
+    op, args, span = node.op, node.args, node.span
+    if op == "sqrt" and args[0].op == "number" and args[0].value >= 0:
+        return Node("number", value=math.sqrt(args[0].value), span=span)
+    if op == "neg":
+        return _negative(args[0], node)
+    if op == "div" and args[0].op == "mul" and _is_exact(args[1]) and args[0].args[0].op == "number":
+        op, args = "mul", (Node("number", value=1 / args[1].value), args[0])
+    if op != "mul" or args[0].op != "number":
+        return node
+    (first, rest), inner = args, args[1].args
+    if rest.op == "number" and math.isfinite(first.value * rest.value):
+        return Node("number", value=first.value * rest.value, span=span)
+    if rest.op == "mul" and inner[0].op == "number" and (_is_exact(first) or _is_exact(inner[0])):
+        return _folded(Node("mul", (Node("number", value=first.value * inner[0].value), inner[1]), span=span))
+    return rest if first.value == 1 else node
+
+
+def _negative(inner: Node, node: Node) -> Node:
+    if inner.op in ("mul", "div") and inner.args[0].op == "number":
+        first = Node("number", value=-inner.args[0].value, span=inner.args[0].span)
+        return Node(inner.op, (first, inner.args[1]), span=node.span)
+    return inner.args[0] if inner.op == "neg" else node
+
+
+def _is_exact(node: Node) -> bool:
+    """Return whether a product with a part rounds nothing, as one with a power of two does."""
+    return node.op == "number" and abs(math.frexp(node.value)[0]) == 0.5 and 2.0**-64 <= abs(node.value) <= 2.0**64
 
 
 def _gathered(node: Node, names: _Names) -> Node:
@@ -246,7 +292,9 @@ def _matched(pattern: Node, node: Node, letters: dict[str, Node], names: _Names)
 
 
 def _turned(node: Node) -> Node:
-    """Return a number below 0, or a product or quotient that begins with one, as the negative of what has none."""
+    """Return what begins with a number below 0, or is a difference, as the negative of another."""
+    if node.op == "sub":
+        return Node("neg", (Node("sub", node.args[::-1], span=node.span),), span=node.span)
     if node.op == "number" and node.value < 0:
         return Node("neg", (Node("number", value=-node.value),))
     if node.op in ("mul", "div") and node.args[0].op == "number" and node.args[0].value < 0:
