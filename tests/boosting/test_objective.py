@@ -240,6 +240,12 @@ def test_a_floor_stands_for_an_infinite_hessian_at_a_perfect_prediction(text: st
             quietly(lm.formula(text), y, hessian=kind).gradient_and_hessian(np.zeros(ROWS))
 
 
+@pytest.mark.parametrize("text", ["log(-1 - f**2)", "y/f + log(f)"])
+def test_a_loss_that_is_no_number_is_refused_though_its_gradient_is_one(text: str) -> None:
+    with pytest.raises(lm.DomainError, match=r"the loss is no number at a raw prediction of -?\d.*as with exp\(f\)"):
+        Objective(lm.formula(text), np.where(NUMBERS > 2, 0.9, 0.1))
+
+
 def test_classes_whose_weights_single_precision_cannot_hold_are_named() -> None:
     y, raw = np.repeat([0.0, 1.0, 2.0], 20), np.zeros((60, 3), np.float32)
     with pytest.raises(lm.DomainError, match="at row 0 the gradient is"):

@@ -68,7 +68,7 @@ def examine(
         strict: whether gradients are to be the slopes, up to one factor; a loss of ours may state others.
 
     Raises:
-        DomainError: for a derivative that is no finite number.
+        DomainError: for a derivative that is no finite number, and a loss that is none.
         ParameterError: for a gradient of the wrong sign, of another size, or of other weights, that vanishes
             everywhere, and for a Hessian that is nowhere positive.
     """
@@ -77,6 +77,7 @@ def examine(
         looked.append(raw)
         gradient, hessian = (np.asarray(array, np.float64) for array in derivatives(raw))
         _refuse_no_numbers(owner, gradient, hessian)
+        _refuse_no_loss(owner, losses, raw)
         found.append((_slopes(losses, raw), gradient, hessian))
     slopes, gradients, hessians = (np.concatenate([one[part] for one in found]) for part in range(3))
     heavy = np.ones(len(slopes)) if weight is None else np.tile(weight, len(found))
@@ -120,6 +121,17 @@ def _refuse_no_numbers(owner: str, gradient: Array, hessian: Array) -> None:
                 f"{owner}: the {name} must be finite, but that of row {row} of the examined ones is {array[row]} "
                 f"({int(bad.sum())} such of {len(bad)})"
             )
+
+
+def _refuse_no_loss(owner: str, losses: Callable[[Array], Array], raw: Array) -> None:
+    with np.errstate(all="ignore"):
+        bad = np.isnan(losses(raw))  # whose gradient may be a number all the same: log(f) has 1/f below 0 too
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DomainError(
+            f"{owner}: the loss is no number at a raw prediction of {raw[row]}, for row {row} of the examined ones "
+            f"({int(bad.sum())} such of {len(bad)}); write it so that predictions may be any number, as with exp(f)"
+        )
 
 
 def _refuse_signs(owner: str, expected: Array, gradients: Array, clear: npt.NDArray[np.bool_]) -> None:
