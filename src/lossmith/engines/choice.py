@@ -8,7 +8,6 @@ and the size of a block alone, so a block has the same bits in whatever call it 
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,10 @@ SMALLEST = 4096
 
 MANY = 15
 """Calls of NumPy from which on it is worth that for a block of any size."""
+
+MOST, TOO_MANY = 1_000, 10_000
+"""Calls above which it is worth that for as large blocks alone as where they are few, since compilation takes seconds;
+and above which it is never, since that takes minutes."""
 
 _log = logging.getLogger("lossmith")
 
@@ -108,17 +111,24 @@ class Findings(NamedTuple):
     left: Sequence[int] = ()
 
 
-def compiled_rows(rows: int, block: int, width: int = 1, *, calls: float = math.inf) -> int:
+def smallest_block(calls: int | None) -> int:
+    """Return how many numbers a block has at least that a kernel takes, given about how many calls NumPy would take."""
+    return SMALLEST if calls is not None and not MANY <= calls <= MOST else 1
+
+
+def compiled_rows(rows: int, block: int, width: int = 1, *, calls: int | None = None) -> int:
     """Return how many of the rows, from the first on, the compiled engine takes.
 
     Args:
         rows: how many there are.
         block: rows in a block.
         width: numbers in a row.
-        calls: about how many calls NumPy would take; always many for rows of several numbers.
+        calls: about how many calls NumPy would take; not said of rows of several numbers, where they are many.
     """
-    smallest = SMALLEST if calls < MANY and _forced != "llvm" else 1
+    smallest = 1 if _forced == "llvm" else smallest_block(calls)
     if _forced == "numpy" or rows * width < smallest:
+        return 0
+    if calls is not None and calls > TOO_MANY and _forced != "llvm":
         return 0
     if not compiled_is_available():
         if _forced == "llvm":

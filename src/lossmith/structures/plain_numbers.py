@@ -14,7 +14,7 @@ from lossmith.core.mistakes import FEW_LOGITS
 from lossmith.core.outputs import fresh, of_program
 from lossmith.engines import choice
 from lossmith.engines import numpy as engine
-from lossmith.engines.choice import MANY, SMALLEST, NoKernel, compiled_is_available, compiled_rows
+from lossmith.engines.choice import SMALLEST, NoKernel, compiled_is_available, compiled_rows, smallest_block
 from lossmith.engines.facts import is_arithmetic, tells_all
 from lossmith.structures.plain import COMPUTED, LARGEST, Plain, are_apart, is_straight, takes
 
@@ -41,7 +41,7 @@ class PlainNumbers(Plain):
     def __init__(self, loss: Pointwise, clear: Callable[[Array], bool] | None = None) -> None:
         super().__init__(loss)
         self._loss, self._clear = loss, clear
-        self.tail = SMALLEST if loss._calls < MANY else 1
+        self.tail = smallest_block(loss._calls)
         self._kernels: dict[tuple[Any, ...], Ready] = {}
         self._called = 0
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lossmith.core.loss import Loss
 from lossmith.engines import numpy as reference
-from lossmith.engines.choice import SMALLEST, NoKernel, compiled_rows, fall_back
+from lossmith.engines.choice import MOST, SMALLEST, NoKernel, compiled_rows, fall_back
 from lossmith.program import Ops, Program, Value, trace
 
 Array = npt.NDArray[Any]
@@ -49,6 +49,8 @@ class Pass:
         self.program = program
         self._stored = [name for name, _ in program.outputs if name in ("gradient", "hessian")]
         self._summed = any(name == "value" for name, _ in program.outputs)
+        calls = reference.calls(program)
+        self._calls = calls if calls > MOST else None  # of fewer, ``often`` decides
 
     def run(
         self,
@@ -75,7 +77,8 @@ class Pass:
         columns = [inputs[name] for name in self.program.inputs]
         free = {name: parameters[name] for name in self.program.parameters}
         # An examination of a few rows is no reason to compile.
-        if (often or len(columns[0]) >= SMALLEST) and compiled_rows(len(columns[0]), reference.BLOCK):
+        rows = len(columns[0])
+        if (often or rows >= SMALLEST) and compiled_rows(rows, reference.BLOCK, calls=self._calls):
             from lossmith.engines.llvm import kernel
 
             try:
