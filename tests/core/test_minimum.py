@@ -63,3 +63,14 @@ def test_order_of_the_rows_does_not_matter() -> None:
     y = clusters(30_000)
     for loss in LOSSES[:2]:
         assert loss.optimal_constant(y) == pytest.approx(loss.optimal_constant(np.sort(y)), rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["min(abs(f - y), 2)", "min(abs(f - y), 2) - 1", "min(abs(f - y)**1.5, 1)"])
+def test_a_kink_among_rows_too_far_to_count_is_no_flat_stretch(text: str) -> None:
+    loss = lm.formula(text)
+    for y in (np.repeat([0.0, 7.0], [60, 50]), np.repeat([0.0, 7.0, 9.5], [60, 50, 40]), np.array([0.0, 7, 14, 100])):
+        found = loss.optimal_constant(y)
+        costs = [loss.cost(y, np.full(len(y), place)) for place in (found, *y)]
+        assert costs[0] == min(costs)
+    even = lm.formula("min(max(abs(f - y) - 1, 0), 2)")
+    assert even.optimal_constant([0.0, 0.5, 60.0]) == pytest.approx(0.5)  # of those between targets, from 0 to 1

@@ -35,6 +35,7 @@ _LAST = 3  # of those, on all the data
 _STEPS = 200
 _PRECISION = 1e-15
 _ROUNDING = 4e-16
+_LEVEL, _WIDE = 1e-12, 1e-9
 
 
 class _Cost:
@@ -77,9 +78,16 @@ def minimise(loss: Loss, y: Array, w: Array) -> float:
     root, flat = root_of(cost.slope, low, high) if loss.card.traits.convex else _deepest(cost, low, high)
     if not flat:
         return root
-    left = _edge(cost.slope, low, root, lambda value: value < 0)
-    right = _edge(cost.slope, root, high, lambda value: value <= 0)
-    return left + (right - left) / 2
+    if loss.card.traits.convex:
+        left = _edge(low, root, lambda place: cost.slope(place)[0] < 0)
+        right = _edge(root, high, lambda place: cost.slope(place)[0] <= 0)
+        return left + (right - left) / 2
+    # A kink has a slope of 0 too: where all other rows are too far to count, costs alone tell it from a flat stretch.
+    level = cost(root)
+    level += _LEVEL * abs(level)
+    left, right = _edge(low, root, lambda x: cost(x) > level), _edge(root, high, lambda x: cost(x) <= level)
+    middle = left + (right - left) / 2
+    return middle if right - left > _WIDE * (high - low) and cost(middle) <= level else root
 
 
 def _distinct(y: Array, w: Array) -> tuple[Array, Array]:
@@ -115,12 +123,10 @@ def root_of(slope: Callable[[float], tuple[float, float]], low: float, high: flo
     return here, False
 
 
-def _edge(
-    slope: Callable[[float], tuple[float, float]], low: float, high: float, before: Callable[[float], bool]
-) -> float:
-    """Return the point up to which ``before(slope)`` holds, by halving."""
+def _edge(low: float, high: float, before: Callable[[float], bool]) -> float:
+    """Return the point up to which something holds, by halving."""
     while low < (middle := low + (high - low) / 2) < high:
-        if before(slope(middle)[0]):
+        if before(middle):
             low = middle
         else:
             high = middle
