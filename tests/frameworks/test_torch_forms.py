@@ -11,6 +11,7 @@ from torch.nn import functional
 
 import lossmith as lm
 import lossmith.torch as lt
+from tests.mistakes import Mistake, is_named
 
 Z = torch.linspace(-2, 2, 5).double().cos()
 INDEX, P = torch.tensor(3), torch.softmax(torch.linspace(0, 3, 5).double().sin(), -1)
@@ -85,9 +86,7 @@ def test_one_example_may_be_left_out() -> None:
     ],
 )
 def test_what_is_no_single_example_is_refused(module: lt.LossModule, target: torch.Tensor, text: str) -> None:
-    with pytest.raises(lm.ShapeError) as caught:
-        module(Z, target)
-    assert text in str(caught.value)
+    is_named(lambda: module(Z, target), lm.ShapeError, text)
 
 
 # --- variances --------------------------------------------------------------------------------------
@@ -193,7 +192,7 @@ def test_a_recorded_call_keeps_no_number_that_was_looked_at(module: lt.LossModul
 
 
 ONES = torch.ones(2, 2) / 2
-SAID: list[tuple[Callable[[], Any], type[Exception], str]] = [
+SAID: list[Mistake] = [
     (lambda: lt.BinaryCrossEntropy(pos_weight=Z), lm.ParameterError, "to the call: w where target is 1, and 1 else"),
     (lambda: lt.Huber()(X, Y, reduction="sum"), lm.ParameterError, "It is said when the module is made."),
     (lambda: lt.Huber()(X, Y, sample_weight=Y), lm.ParameterError, "passed to the call as weight=."),
@@ -207,11 +206,8 @@ SAID: list[tuple[Callable[[], Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize("case", SAID, ids=lambda case: case[2])
-def test_words_of_pytorch_are_answered_with_ours(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
-    call, error, text = case
-    with pytest.raises(error) as raised:
-        call()
-    assert text in str(raised.value)
+def test_words_of_pytorch_are_answered_with_ours(case: Mistake) -> None:
+    is_named(*case)
 
 
 def test_modules_show_their_loss_once() -> None:

@@ -17,6 +17,7 @@ from lossmith import Loss
 from lossmith.structures.composite import Sum
 from tests.frameworks.elsewhere import trace
 from tests.frameworks.test_traced import ONE_EACH, drawn, learning
+from tests.mistakes import Mistake, is_named
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore:{text}:DeprecationWarning")
@@ -281,7 +282,7 @@ def compiled(*given: Any, **options: Any) -> Any:
     return torch.compile(lt.Huber(), backend="aot_eager")(*given, **options)
 
 
-BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+BAD: dict[str, Mistake] = {
     "devices": (lambda: lt.Huber()(FAR, ZEROS), lm.KindError, "target is on cpu"),
     "weight elsewhere": (lambda: lt.Huber()(ZEROS, ZEROS, weight=FAR), lm.KindError, "weight on meta"),
     "weight here": (lambda: lt.Huber()(FAR, FAR, weight=ZEROS), lm.KindError, "weight on cpu; bring both"),
@@ -316,12 +317,9 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD.values(), ids=BAD)
-def test_mistakes_are_named(case: tuple[Callable[[], Any], type[Exception], str]) -> None:
+def test_mistakes_are_named(case: Mistake) -> None:
     torch.compiler.reset()
-    call, error, text = case
-    with pytest.raises(error) as caught:
-        call()
-    assert text in str(caught.value)
+    is_named(*case)
 
 
 def test_weights_that_are_none_are_counted_where_nobody_can_look() -> None:
