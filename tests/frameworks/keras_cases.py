@@ -14,6 +14,7 @@ from keras import ops
 
 import lossmith as lm
 import lossmith.keras as lk
+from lossmith.engines import keras as engine
 from lossmith.engines.keras import backend
 from tests.parity import relation
 from tests.parity.arrays import draw
@@ -90,7 +91,8 @@ def test_a_model_trains_and_is_evaluated_as_it_was() -> None:
     np.testing.assert_allclose(one.evaluate(X, Y, verbose=0), other.evaluate(X, Y, verbose=0), rtol=1e-5)
 
 
-@pytest.mark.filterwarnings("default")  # PyTorch's compiler warns of what it does itself
+# PyTorch's compiler warns of what it does itself, and would of a cache in what it follows.
+@pytest.mark.filterwarnings("default", "error:Dynamo detected a call")
 def test_a_compiled_step_trains_as_that_of_keras() -> None:
     one, other = (model(kind(0.7), jit_compile=True) for kind in (keras.losses.Huber, lambda d: lk.Huber(delta=d)))
     assert one.jit_compile is other.jit_compile is True
@@ -344,6 +346,6 @@ def test_probabilities_in_the_place_of_logits_are_warned_of_where_values_are_kno
 def test_the_backend_is_that_of_keras_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend().losses.__module__ == f"lossmith.engines.{BACKEND}"
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
-    backend.cache_clear()
+    monkeypatch.setattr(engine, "_backend", None)
     with pytest.raises(lm.MissingDependencyError, match="runs on the backends tensorflow, torch, jax, and Keras has"):
         backend()

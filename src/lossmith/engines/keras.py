@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -38,13 +37,23 @@ class Backend(NamedTuple):
     in_graphs: Callable[[type], None]
 
 
-@lru_cache(maxsize=1)
+_backend: Backend | None = None
+"""It, when it was asked for; PyTorch's compiler takes a function for what is kept, and warns of a cache around it."""
+
+
 def backend() -> Backend:
     """Return the backend that Keras was imported with.
 
     Raises:
         MissingDependencyError: for one that nothing can be trained with.
     """
+    global _backend
+    if _backend is None:
+        _backend = _found()
+    return _backend
+
+
+def _found() -> Backend:
     name = keras.backend.backend()
     if name not in _BACKENDS:
         raise MissingDependencyError(
