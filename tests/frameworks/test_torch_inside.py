@@ -30,6 +30,10 @@ STEPS: dict[str, tuple[Step, torch.Tensor]] = {
     ),
     "text": (lambda x, y: lt.module("huber(delta=0.5)", reduction="none")(x, y).square().mean(), NUMBERS),
     "loss": (lambda x, y: lt.module(LOSS)(x, y), NUMBERS),
+    "losses that graphs hear of one after the other": (
+        lambda x, y: lt.Huber()(x, y) + lt.module("abs(y - f)**5")(x, y) + lt.module("3*(y - f)**4")(x, y),
+        NUMBERS,
+    ),
 }
 
 

@@ -189,10 +189,16 @@ def losses(loss: Any, *inputs: Tensor) -> Tensor:
     return _plain_losses(loss, inputs)
 
 
+CONSTANTS: set[type] = set()
+"""Classes of losses that graphs may hold."""
+
+
 def in_graphs(cls: type) -> None:
     """Let graphs of ``torch.compile`` hold losses of a class, which never change, as constants."""
-    if not is_constant_class(cls):
-        register_constant(cls)
+    if cls not in CONSTANTS:
+        CONSTANTS.add(cls)
+        if not is_constant_class(cls):
+            register_constant(cls)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

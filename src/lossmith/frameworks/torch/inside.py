@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from torch._dynamo.exc import RestartAnalysis
 from torch.fx.experimental.symbolic_shapes import guard_scalar
 
 from lossmith.core.loss import Loss
+from lossmith.engines.torch import CONSTANTS
 from lossmith.errors import LossmithError
 
 M = TypeVar("M", bound=torch.nn.Module)
@@ -68,6 +70,7 @@ def _number(value: Any) -> Any:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _name_of(make: Callable[..., Any], *values: Any, **named: Any) -> str:
     # A loss that came in is known as an object whose parts PyTorch follows; one of our own as the constant that it is.
+    known = len(CONSTANTS)
     try:
         module = make(*(x.replace() if isinstance(x, Loss) else x for x in values), **named)
     except LossmithError:
@@ -75,4 +78,6 @@ def _name_of(make: Callable[..., Any], *values: Any, **named: Any) -> str:
     name = _names.setdefault((type(module), module.loss, module.reduction, module.empty), f"made_{len(_names)}")
     if not hasattr(MADE, name):
         setattr(MADE, name, module)
+    if len(CONSTANTS) > known:  # what is being compiled may have read which classes there are: it has to read again
+        raise RestartAnalysis(restart_reason=f"the class {type(module.loss).__name__} is new to graphs")
     return name

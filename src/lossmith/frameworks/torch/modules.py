@@ -357,3 +357,7 @@ def _option(key: str) -> property:
 def every_name() -> tuple[str, ...]:
     """Return the class names of all losses."""
     return tuple(sorted(loss_class(name).__name__ for name in names()))
+
+
+for _name in names():  # at once, since a function that makes modules has to be read again for each class that is new
+    in_graphs(loss_class(_name))
