@@ -90,3 +90,27 @@ def test_a_mistake_is_named_as_outside() -> None:
     torch.compiler.reset()
     with pytest.raises(torch._dynamo.exc.Unsupported, match="there is no such module"):
         torch.compile(step, backend="aot_eager", fullgraph=True)(LOGITS, NUMBERS)
+
+
+def test_what_such_modules_met_outside_the_domains_is_told_when_somebody_asks() -> None:
+    torch.compiler.reset()
+    lt.check()
+    steps = [lambda x, y: lt.SparseCategoricalCrossEntropy()(x, y), lambda x, y: lt.Huber()(x[:, 0], y.double())]
+    classes, single = (torch.compile(step, backend="aot_eager", fullgraph=True) for step in steps)
+    assert classes(LOGITS, torch.tensor([3, 0])).isnan()
+    module = lt.SparseCategoricalCrossEntropy()
+    torch.compile(module, backend="aot_eager")(LOGITS, torch.tensor([3, 0]))
+    told = []
+    for ask in (lt.check, module.check):
+        with pytest.raises(lm.DomainError, match=r"1 example of .*target: class indices must be whole") as caught:
+            ask()
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+    lt.check()
+    assert single(LOGITS * torch.inf, LABELS).isnan()
+    for _ in range(2):
+        classes(LOGITS, torch.tensor([3, -1]))
+    with pytest.raises(lm.DomainError, match=r"CrossEntropy: 4 examples of") as caught:
+        lt.check()
+    assert "Huber: 2 examples of traced calls lie outside the domains (target must be finite;" in str(caught.value)
+    lt.check()

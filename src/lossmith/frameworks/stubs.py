@@ -36,6 +36,7 @@ def torch_stub() -> str:
         "from collections.abc import Sequence",
         "from typing import Any, Literal",
         "",
+        "from lossmith.frameworks.torch.inside import check as check",
         "from lossmith.frameworks.torch.modules import LossModule as LossModule",
         "",
         f"def module(loss: Any, *, {_REDUCED}) -> LossModule: ...",

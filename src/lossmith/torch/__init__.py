@@ -4,7 +4,8 @@
     criterion(input, target).backward()
 
 ``module(loss)`` makes one of any loss, sums and your own included. Classes lie along axis 1, as everywhere in PyTorch,
-unless ``class_axis=`` says otherwise.
+unless ``class_axis=`` says otherwise. ``check()`` raises an error of what compiled functions met outside the domains in
+modules that they make themselves.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import Any
 from lossmith.errors import MissingDependencyError
 
 try:
-    from lossmith.frameworks.torch.inside import anywhere
+    from lossmith.frameworks.torch.inside import anywhere, check
     from lossmith.frameworks.torch.modules import LossModule, every_name, module_class
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
     raise MissingDependencyError("lossmith.torch needs PyTorch: pip install 'lossmith[torch]'") from None
 
-__all__ = ["LossModule", "module", *every_name()]
+__all__ = ["LossModule", "check", "module", *every_name()]
 
 
 def module(loss: Any, *, reduction: str = "mean", empty: str = "zero") -> LossModule:

@@ -16,7 +16,7 @@ from torch.fx.experimental.symbolic_shapes import guard_scalar
 
 from lossmith.core.loss import Loss
 from lossmith.engines.torch import CONSTANTS
-from lossmith.errors import LossmithError
+from lossmith.errors import DomainError, LossmithError
 
 M = TypeVar("M", bound=torch.nn.Module)
 
@@ -50,6 +50,25 @@ def inside(make: Callable[..., Any], *values: Any, **named: Any) -> Any:
     places, keywords = [_number(x) for x in values], {key: _number(x) for key, x in named.items()}
     name = _name_of(make, *places, **keywords)
     return getattr(MADE, name) if name else _mistaken(make, *values, **named)
+
+
+def check() -> None:
+    """Raise an error if compiled functions met examples outside the domains, in modules that they make themselves.
+
+    Such a module has no name that its own ``check`` could be called by. Equal ones are one module, whichever function
+    makes it, and each counts from one check to the next.
+
+    Raises:
+        DomainError: as ``check`` of the module raises it, of each that met some.
+    """
+    told = []
+    for module in list(vars(MADE).values()):
+        try:
+            module.check()
+        except DomainError as error:
+            told.append(error)
+    if told:
+        raise told[0] if len(told) == 1 else DomainError("\n".join(map(str, told)))
 
 
 def _made(make: Callable[..., Any], *values: Any, **named: Any) -> Any:
