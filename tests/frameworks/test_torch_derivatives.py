@@ -221,6 +221,44 @@ def test_a_compiled_cost_has_second_derivatives_or_says_that_there_are_none(loss
         penalised(torch.compile(module, backend="aot_eager", fullgraph=True))
 
 
+def penalised(cost: Cost) -> Cost:
+    """Return a cost with a penalty on its own gradient."""
+
+    def both(x: torch.Tensor) -> torch.Tensor:
+        found = cost(x)
+        (slope,) = torch.autograd.grad(found, x, create_graph=True)
+        return found + slope.square().sum()
+
+    return both
+
+
+def slope_of(cost: Cost) -> torch.Tensor:
+    x = LOGITS.clone().requires_grad_()
+    return torch.autograd.grad(cost(x), x)[0]
+
+
+@pytest.mark.parametrize("loss", ONE_EACH.values(), ids=ONE_EACH)
+def test_a_penalty_on_a_gradient_is_compiled_where_pytorch_follows_what_takes_it(loss: Loss) -> None:
+    torch.compiler.reset()
+    given, module, along = drawn(loss), lt.module(loss), loss.predicted[0].name
+    both = penalised(lambda x: module(**given | {along: x}))
+    x = given[along].clone().requires_grad_()
+    with torch._dynamo.config.patch(trace_autograd_ops=True):
+        cost = torch.compile(both, backend="aot_eager", fullgraph=True)(x)
+    torch.testing.assert_close(torch.autograd.grad(cost, x), torch.autograd.grad(both(x), x))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler asks for it
+@pytest.mark.parametrize("which", [0, 1], ids=["theirs", "ours"])
+def test_elsewhere_pytorch_leaves_it_out_of_a_gradient_that_is_asked_for_alone(which: int) -> None:
+    # Where this fails, PyTorch has learned it, and the README need not tell of a setting.
+    torch.compiler.reset()
+    cost = PAIRS["classes"][which]
+    found = slope_of(torch.compile(penalised(cost), backend="aot_eager"))
+    torch.testing.assert_close(found, slope_of(cost))
+    assert not torch.allclose(found, slope_of(penalised(cost)))
+
+
 def test_a_batch_of_another_length_compiles_nothing_again() -> None:
     torch.compiler.reset()
     counter, loss = torch._dynamo.testing.CompileCounter(), ONE_EACH["softmax"]
