@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import lossmith as lm
 from lossmith.certify.samples import sample
@@ -99,3 +100,14 @@ def test_formulas_of_jax_compile() -> None:
     y, f = jnp.zeros(5), jnp.linspace(-2, 2, 5)
     value = jax.jit(lambda y, f: formula.evaluate(JaxArrays(f), "value", [y, f]))(y, f)
     np.testing.assert_allclose(value, loss.losses(np.asarray(y), np.asarray(f)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_instruction_stays_short_where_values_are_written_out_at_each_use(name: str) -> None:
+    # So PyTorch's compiler does on processors: steps that use the one before twice took it minutes, and gigabytes.
+    x = torch.ones(2)
+    given = [x > 0 if of == "bool" else x for of in TABLE[name].argument_types]
+    length: dict[Any, int] = {}
+    for node in make_fx(lambda *given: OPERATIONS[name](Tensors(x), *given))(*given).graph.nodes:
+        length[node] = 1 + sum(length[each] for each in node.all_input_nodes)
+    assert max(length.values()) < 4000

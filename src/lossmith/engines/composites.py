@@ -247,12 +247,14 @@ def lgamma_half(b: Arithmetic, x: Lanes) -> Lanes:
     """Return log Γ(x + 1/2) - log Γ(x)."""
     below = x < 1.0
     first = b.select(below, b.log(x + 0.5) - b.log(x), 0.0)
-    moved = b.select(below, x + 1.0, x)
-    product = b.number(1.0)
-    for _ in range(10):
-        small = moved < 10.0
-        product = b.select(small, product * (1.0 + 0.5 / moved), product)
-        moved = b.select(small, moved + 1.0, moved)
+    least = b.select(below, x + 1.0, x)
+    product, steps = b.number(1.0), b.number(0.0)
+    for n in range(10):  # each from the start: compilers that repeat a value where it is used double it with each step
+        there = least + float(n)
+        small = there < 10.0
+        product = product * b.select(small, 1.0 + 0.5 / there, 1.0)
+        steps = steps + b.select(small, 1.0, 0.0)
+    moved = least + steps
     inverse = 1.0 / moved
     series = inverse * b.polynomial(inverse * inverse, _HALF_STEP)
     found = b.log(moved) * 0.5 - series - b.log(product) - first
@@ -299,11 +301,13 @@ def log_factorial_excess(b: Arithmetic, x: Lanes) -> Lanes:
     small = b.smallest(x, 0.25)
     inner = 1.0 - b.log(small) + ONE_MINUS_EULER + small * b.polynomial(small, signed)
     close = small * inner - b.log1p(small)
-    rest, moved = b.number(0.0), x
-    for _ in range(8):
-        below = moved < 8.0
-        rest = b.select(below, rest + (moved * b.log1p(1.0 / moved) - 1.0), rest)
-        moved = b.select(below, moved + 1.0, moved)
+    rest, steps = b.number(0.0), b.number(0.0)
+    for n in range(8):  # as in ``lgamma_half``
+        there = x + float(n)
+        below = there < 8.0
+        rest = rest + b.select(below, there * b.log1p(1.0 / there) - 1.0, 0.0)
+        steps = steps + b.select(below, 1.0, 0.0)
+    moved = x + steps
     inverse = 1.0 / moved
     series = inverse * b.polynomial(inverse * inverse, STIRLING)
     far = rest + series + b.log(moved) * 0.5 + HALF_LOG_2_PI
