@@ -100,6 +100,22 @@ def test_a_compiled_step_trains_as_that_of_keras() -> None:
     np.testing.assert_allclose(trained(one, **weights), trained(other, **weights), rtol=1e-5)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="it rewrites what its functions call")
+def test_functions_of_tensorflow_take_losses_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    cost, counter = lk.SparseCategoricalCrossEntropy(), lk.Invalid(lk.SparseCategoricalCrossEntropy())
+
+    @tf.function
+    def step(y: Any, x: Any) -> Any:
+        counter.update_state(y, x)
+        return cost(y, x)
+
+    np.testing.assert_allclose(number(step(np.arange(50) % 3, X)), number(cost(np.arange(50) % 3, X)), rtol=1e-6)
+    logger.removeHandler(caplog.handler)
+    assert caplog.text == ""
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="its strategies add costs over devices")
 def test_a_model_on_two_devices_trains_as_one_of_keras_does_on_one() -> None:
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():

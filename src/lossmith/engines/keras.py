@@ -26,6 +26,7 @@ class Backend(NamedTuple):
         known: whether the numbers of a tensor can be looked at.
         replicas: how many copies of a model a cost is added over.
         in_graphs: lets graphs hold losses of a class, where a backend has to be told.
+        as_is: lets a function run as it is written, where a backend would rewrite it.
     """
 
     host: Tracing
@@ -35,6 +36,7 @@ class Backend(NamedTuple):
     known: Callable[[Tensor], bool]
     replicas: Callable[[], int]
     in_graphs: Callable[[type], None]
+    as_is: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
 
 
 _backend: Backend | None = None
@@ -62,4 +64,5 @@ def _found() -> Backend:
         )
     engine = import_module(f"{__package__}.{name}")
     told = getattr(engine, "in_graphs", lambda cls: None)
-    return Backend(engine.PLAIN, engine.losses, engine.times, engine.total, engine.known, engine.replicas, told)
+    as_is = getattr(engine, "as_is", lambda function: function)
+    return Backend(engine.PLAIN, engine.losses, engine.times, engine.total, engine.known, engine.replicas, told, as_is)

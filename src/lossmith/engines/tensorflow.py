@@ -315,3 +315,7 @@ def replicas() -> int:
     """Return how many copies of a model a cost is added over."""
     count: int = tf.distribute.get_strategy().num_replicas_in_sync
     return count
+
+
+as_is = tf.autograph.experimental.do_not_convert
+"""Lets a function run as it is written. TensorFlow rewrites what a ``tf.function`` calls, and cannot all of it."""

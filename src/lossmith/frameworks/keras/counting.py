@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from lossmith.core.loss import Loss
+from lossmith.engines.keras import backend
 from lossmith.errors import ParameterError
 from lossmith.frameworks.calls import outside, settled
 from lossmith.frameworks.keras import configs, costs
@@ -39,7 +40,8 @@ class Invalid(keras.metrics.Metric):  # type: ignore[misc]
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the examples of a batch; what a mask of Keras leaves out does not count."""
         inputs = inputs_of(self.loss, y_true, y_pred, {})
-        self.count.assign(self.count + costs.invalid(self.loss, inputs, sample_weight, mask_of(y_pred)))
+        found = backend().as_is(costs.invalid)(self.loss, inputs, sample_weight, mask_of(y_pred))
+        self.count.assign(self.count + found)
 
     def result(self) -> Tensor:
         """Return how many there were since the last ``reset_state``, which Keras calls before each epoch."""

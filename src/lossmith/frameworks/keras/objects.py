@@ -92,7 +92,8 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
     def _cost(self, y_true: Any, y_pred: Any, weight: Any, named: Mapping[str, Any], reduction: str | None) -> Tensor:
         inputs = inputs_of(self.loss, y_true, y_pred, named)
         with speaking({**_WORDS, **words(self.loss)}), keras.name_scope(self.name):
-            return costs.cost(self.loss, inputs, weight, mask_of(y_pred), reduction, double=self.dtype == "float64")
+            cost, double = backend().as_is(costs.cost), self.dtype == "float64"
+            return cost(self.loss, inputs, weight, mask_of(y_pred), reduction, double=double)
 
     def get_config(self) -> dict[str, Any]:
         """Return this as plain data, from which Keras makes it again."""
