@@ -8,7 +8,7 @@ import pytest
 
 import lossmith as lm
 import lossmith.keras as lk
-from tests.frameworks.keras_cases import ZEROS, X, Y, model
+from tests.frameworks.keras_cases import BACKEND, ZEROS, X, Y, model
 from tests.mistakes import Mistake, is_named
 
 BAD: list[Mistake] = [
@@ -62,6 +62,22 @@ BAD: list[Mistake] = [
     (lambda: lk.CategoricalFocalCrossentropy, AttributeError, "='distributions') here, and is 0.25 times as large."),
     (lambda: lk.Hubber, AttributeError, "Did you mean 'Huber'?"),
 ]
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    BAD += [
+        (
+            lambda: lk.Huber()(tf.ragged.constant([[1.0], []]), ZEROS),
+            lm.KindError,
+            "y_true is a RaggedTensor; pass .to_",
+        ),
+        (
+            lambda: lk.Huber()(ZEROS, tf.sparse.eye(3)),
+            lm.KindError,
+            "y_pred is a SparseTensor; pass tf.sparse.to_dense",
+        ),
+    ]
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case[2])

@@ -109,7 +109,16 @@ def real(owner: str, name: str, value: Any, kind: str | None) -> tuple[Tensor, s
         raise KindError(f"{owner}: {name} must be an array of numbers, got {type(value).__name__}") from error
     if "complex" in found or "string" in found:
         raise KindError(f"{owner}: {name} must hold real numbers, got {found}")
+    if (mend := _DENSE.get(type(tensor).__name__)) is not None:
+        raise KindError(f"{owner}: {name} is a {type(tensor).__name__}; {mend}")
     return tensor, found
+
+
+_DENSE = {
+    "RaggedTensor": "pass .to_tensor() of it, and a sample_weight that leaves out what this fills in",
+    "SparseTensor": "pass tf.sparse.to_dense of it",
+}
+"""What to pass instead of tensors of TensorFlow whose numbers lie otherwise."""
 
 
 def _indices(tensor: Tensor, kind: str) -> Tensor:
