@@ -257,6 +257,29 @@ def test_derivatives_are_those_of_the_catalogue() -> None:
         np.testing.assert_allclose(number(second), loss.hessian(**arrays), rtol=1e-5, atol=1e-7)
 
 
+def test_nothing_is_differentiated_by_targets() -> None:
+    """What both come from is differentiated by predictions alone; where that would be missed, it is refused."""
+    made, x = lk.Huber(reduction="sum"), X[:, 0]
+    if BACKEND == "jax":
+        import jax
+
+        with pytest.raises(lm.KindError, match=r"Huber has no derivative by y_true; pass jax\.lax\.stop_gradient"):
+            jax.grad(lambda shift: made(x + shift, 2 * x + shift))(0.0)
+        return
+    expected = lm.Huber().gradient(x, 2 * x).sum()
+    if BACKEND == "torch":
+        import torch
+
+        shift = torch.zeros((), requires_grad=True)
+        made(torch.tensor(x) + shift, 2 * torch.tensor(x) + shift).backward()
+        assert float(shift.grad) == pytest.approx(expected, rel=1e-5)
+    else:
+        shift = tf.Variable(0.0)
+        with tf.GradientTape() as tape:
+            cost = made(x + shift, 2 * x + shift)
+        assert float(tape.gradient(cost, shift)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_text_is_a_loss() -> None:
     assert lk.loss("huber(delta=2)").loss == lm.Huber(delta=2)
     assert lk.loss("(y - f)**2").loss == lm.formula("(y - f)**2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax.interpreters import ad, batching, mlir
 
 from lossmith.engines.arrays import Arrays, Formula, log1p_by_halves
 from lossmith.engines.hosts import Rule, Tracing, by_symbol, differentiable, functions
+from lossmith.errors import KindError
 
 Array = Any
 
@@ -259,16 +260,25 @@ def losses(loss: Any, *inputs: Array) -> Array:
     return loss.marked(PLAIN, by_symbol(loss, inputs), ("losses",))["losses"]
 
 
+def refuse_derivative(owner: str, name: str) -> NoReturn:
+    """Say that nothing is differentiated by an input.
+
+    Raises:
+        KindError: always.
+    """
+    raise KindError(f"{owner} has no derivative by {name}; pass jax.lax.stop_gradient({name})")
+
+
 def _losses_changes(
     loss: Any, inputs: Sequence[Array], tangents: Sequence[Array | SymbolicZero]
 ) -> tuple[Array, Array]:
     """Return losses, and how they change along tangents of the inputs."""
-    found = losses(loss, *inputs)
-    changed = {
-        f"gradient:{item.symbol}": tangent
-        for item, tangent in zip(loss.inputs, tangents, strict=True)
-        if item.predicted and not isinstance(tangent, SymbolicZero)
-    }
+    found, changed = losses(loss, *inputs), {}
+    for item, tangent in zip(loss.inputs, tangents, strict=True):
+        if not isinstance(tangent, SymbolicZero):
+            if not item.predicted:
+                refuse_derivative(type(loss).__name__, item.name)
+            changed[f"gradient:{item.symbol}"] = tangent
     slopes = loss.marked(DIFFERENTIABLE, by_symbol(loss, inputs), list(changed))
     change = jnp.zeros_like(found)
     for name, tangent in changed.items():

@@ -15,6 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from lossmith.core.columns import check_spread
 from lossmith.core.contract import NO_NUMBERS, check_mask, no_numbers
 from lossmith.core.loss import Loss
+from lossmith.engines.jax import refuse_derivative
 from lossmith.errors import KindError, ParameterError, ShapeError
 from lossmith.frameworks.calls import JAX, takes_where
 from lossmith.frameworks.labels import in_32_bits
@@ -149,8 +150,7 @@ def held(owner: str, label: str, array: Array) -> Array:
 
 def _held_changes(owner: str, label: str, primals: tuple[Array], tangents: tuple[Any]) -> tuple[Array, Array]:
     if not isinstance(tangents[0], SymbolicZero):
-        word = JAX.get(label, label)
-        raise KindError(f"{owner} has no derivative by {word}; pass jax.lax.stop_gradient({word})")
+        refuse_derivative(owner, JAX.get(label, label))
     return primals[0], jnp.zeros_like(primals[0])
 
 

@@ -40,6 +40,9 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
     ``y_pred``. Losses of other inputs take them by name, for training loops of your own:
     ``loss(y_true, y_pred, variance=v)``.
 
+    Targets are constants, also where they come from a model: nothing is differentiated by them. JAX tells what is, and
+    so that is refused there; take ``keras.ops.stop_gradient(y_true)``.
+
     Args:
         loss: the loss, or its text.
         reduction: in the words of Keras: ``sum_over_batch_size`` or ``mean`` (Σwl/n, the default),
