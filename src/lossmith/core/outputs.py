@@ -6,7 +6,6 @@ couple, ``full_hessian:x,z``; ``x`` and ``z`` are symbols of predicted inputs, i
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from lossmith.core.inputs import Input
 from lossmith.core.memory import bytes_for
+from lossmith.engines.addresses import address
 from lossmith.errors import ParameterError
 
 Array = npt.NDArray[Any]
@@ -144,11 +144,7 @@ def made(shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> Array:
     if size >= _LARGE:
         return set_apart(shape, dtype)
     raw = np.empty(size + _LINE, np.uint8)
-    return np.ndarray(shape, dtype, raw, -_address(raw) % _LINE)
-
-
-def _address(raw: Array) -> int:
-    return ctypes.addressof(ctypes.c_byte.from_buffer(raw))  # type: ignore[arg-type]  # NumPy does not say so
+    return np.ndarray(shape, dtype, raw, -address(raw) % _LINE)
 
 
 def set_apart(shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C") -> Array:
@@ -159,5 +155,5 @@ def set_apart(shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", 
     """
     size = math.prod(shape) * dtype.itemsize
     raw = bytes_for(size + 2 * _PAGE)
-    start = -_address(raw) % _PAGE + (1 + next(_TURNS) % _PLACES) * (_PAGE // (1 + _PLACES))
+    start = -address(raw) % _PAGE + (1 + next(_TURNS) % _PLACES) * (_PAGE // (1 + _PLACES))
     return raw[start : start + size].view(dtype).reshape(shape, order=order)

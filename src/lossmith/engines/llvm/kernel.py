@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.engines import numpy as reference
+from lossmith.engines.addresses import address
 from lossmith.engines.choice import SMALLEST, Findings
 from lossmith.engines.facts import is_arithmetic, made_of
 from lossmith.engines.hard_labels import Hard, hard
@@ -240,17 +241,6 @@ _ELEMENTS = {
     "float16": "half", "bfloat16": "bfloat", "float32": "float", "float64": "double", "bool": "u8",
     **{f"{sign}int{bits}": f"{sign or 'i'}{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }  # fmt: skip
-
-
-_addressof, _byte_of = ctypes.addressof, ctypes.c_char.from_buffer
-
-
-def address(array: Array) -> int:
-    """Return where an array begins."""
-    try:
-        return _addressof(_byte_of(array))  # type: ignore[arg-type]  # NumPy does not say so
-    except (TypeError, ValueError, BufferError):  # for read-only, strided and empty ones by the slower way
-        return int(array.ctypes.data)
 
 
 def pointers(arrays: Sequence[Array]) -> Any:

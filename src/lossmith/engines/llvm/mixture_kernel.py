@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines.addresses import address
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm import row_tiles
 from lossmith.engines.llvm.frame import NAME
 from lossmith.engines.llvm.hand_over import SIGNATURE
-from lossmith.engines.llvm.kernel import address, element_type, of_examples, uniform
+from lossmith.engines.llvm.kernel import element_type, of_examples, uniform
 from lossmith.engines.llvm.mixture_looks import MixtureForm, MixtureLooks
 from lossmith.engines.llvm.row_by_row import (
     BY_LANE,

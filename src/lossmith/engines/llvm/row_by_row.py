@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines.addresses import address
 from lossmith.engines.llvm import added
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.frame import ALIGNED, CARRIED, FENCE, NAME, begin_blocks, end_blocks, noticed, onward
-from lossmith.engines.llvm.kernel import LINE, STREAMING, address
+from lossmith.engines.llvm.kernel import LINE, STREAMING
 from lossmith.engines.llvm.lanes import Kind, Lanes
 from lossmith.engines.llvm.row_by_lane import LaneText
 from lossmith.engines.llvm.row_text import Text, number_at, single

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines.addresses import address
 from lossmith.engines.choice import Findings
 from lossmith.engines.llvm import records, shares, threads
 from lossmith.engines.llvm.entry import Target, most
 from lossmith.engines.llvm.hand_over import Later
-from lossmith.engines.llvm.kernel import address
 from lossmith.engines.llvm.one_block import OneBlock
 from lossmith.engines.llvm.row_places import Places
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.engines.addresses import address
 from lossmith.engines.llvm import added, row_tiles, threads
 from lossmith.engines.llvm import compile as compiler
 from lossmith.engines.llvm.frame import NAME
-from lossmith.engines.llvm.kernel import LINE, address, element_type, of_examples, uniform
+from lossmith.engines.llvm.kernel import LINE, element_type, of_examples, uniform
 from lossmith.engines.llvm.lanes import Kind
 from lossmith.engines.llvm.row_by_row import ends
 from lossmith.engines.llvm.row_call import Prepared, RowCall

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.engines.llvm.kernel import address, element_type
+from lossmith.engines.addresses import address
+from lossmith.engines.llvm.kernel import element_type
 
 Array = npt.NDArray[Any]
 Call = Callable[[int, int, Mapping[str, int]], None]
