@@ -211,7 +211,9 @@ def test_a_name_that_cannot_be_is_refused_before_the_text_that_uses_it() -> None
             lm.formula(f"{name}*f", parameters={name: 1.0})
 
 
-def test_a_predicted_input_that_decides_nothing_is_refused() -> None:
+def test_what_is_declared_and_decides_nothing_is_refused() -> None:
+    with pytest.raises(lm.FormulaError, match="does not take what is declared: j, w"):
+        lm.formula("k*f**2", parameters={"k": 1.0, "j": 2.0}, inputs={"w": "[0, inf)"})
     with pytest.raises(lm.FormulaError, match="does not depend on the prediction v"):
         lm.formula("(f - y)**2", predicted={"v": "(0, inf)"})
     with pytest.raises(lm.ParameterError, match="describes no formula"):

@@ -220,14 +220,14 @@ def test_several_pairs_of_a_sum_are_found_and_sums_in_each_other_do_not_double()
     [
         ("y/(1 + exp(-f))**k", "(-inf, inf)", "y*sigmoid(f)**k"),
         ("(1 + exp(-f))**(-1/k)", "(0, inf)", "sigmoid(f)**(1/k)"),
-        ("(1 + exp(-f))**y", "(0, inf)", None),
+        ("k*(1 + exp(-f))**y", "(0, inf)", None),
         ("sqrt(k**2 + (f - y)**2) - k", "(0, inf)", "k*bowl((f - y)/k, 1)"),
         ("sqrt((f - y)**2 + 2*k) - sqrt(2*k)", "[1, inf)", "sqrt(2*k)*bowl((f - y)/sqrt(2*k), 1)"),
         ("hypot(f - y, k) - k", "[0, inf)", None),
-        ("1/exp(f)", "(0, inf)", "exp(-f)"),
+        ("k/exp(f)", "(0, inf)", "k*exp(-f)"),
         ("((f - y)**2)**k", "(-inf, inf)", "abs(f - y)**(2*k)"),
         ("((f - y)**2)**(k/2)", "(0, inf)", "abs(f - y)**(2*(k/2))"),
-        ("((f - y)**2)**f", "(0, inf)", None),
+        ("k + ((f - y)**2)**f", "(0, inf)", None),
         ("log(k + exp(f))", "(-1, inf)", None),
     ],
 )

@@ -108,7 +108,8 @@ def formula(
         name: what messages and pictures call the loss.
 
     Raises:
-        FormulaError: for a text that is no formula, or whose value does not depend on ``f``, with the place.
+        FormulaError: for a text that is no formula, whose value does not depend on ``f``, or that does not take what
+            is declared, with the place.
         ParameterError: for a declaration that is none.
     """
     if not isinstance(text, str):
@@ -206,9 +207,13 @@ def _refuse_useless(loss: Text, tree: Node) -> None:
     except ProgramError as error:
         place = next((node.span[0] for node in _walk(tree) if node.op in TABLE and TABLE[node.op].tangent is None), 0)
         raise FormulaError(f"this cannot be differentiated: {error}", loss.text, place + 1) from None
+    taken = {node.name for node in _walk(tree)}
     for symbol in loss.wrt:
-        if not any(node.name == symbol for node in _walk(tree)):
+        if symbol not in taken:
             raise FormulaError(f"the formula does not depend on the prediction {symbol}", loss.text, 1)
+    declared = (*loss.declaration.parameters, *loss.declaration.inputs)
+    if unused := [name for name, _ in declared if name not in taken]:
+        raise FormulaError(f"the formula does not take what is declared: {', '.join(unused)}", loss.text, 1)
     slopes = [program.output(f"gradient:{symbol}") for symbol in loss.wrt]
     first = len(program.inputs) + len(program.parameters)
     flat = [first <= slope < program.first_step and program.constants[slope - first] == 0 for slope in slopes]
