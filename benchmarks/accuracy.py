@@ -145,7 +145,7 @@ def _compiled(b: Vector, pointers: Sequence[str], lines: Sequence[str]) -> Calla
             "  br i1 %more, label %loop, label %done\ndone:\n  ret void\n}",
         ]
     )
-    loaded = compiler.Loaded(compiler.build(text))
+    loaded = compiler.Loaded(compiler.build(text), ["f"])
     types = [ctypes.c_void_p] * len(pointers) + [ctypes.c_int64] * 2
     call = ctypes.CFUNCTYPE(None, *types)(loaded.address("f"))
 

@@ -86,7 +86,7 @@ def _loop(dtype: str, reads: int, writes: int, past: bool) -> ctypes._CFuncPtr:
     """Return the loop in machine code: ``loop(sources, targets, where sums go, first turn, last turn)``."""
     from lossmith.engines.llvm import compile as compiler
 
-    loaded = compiler.Loaded(compiler.build(_text(dtype, reads, writes, past)))
+    loaded = compiler.Loaded(compiler.build(_text(dtype, reads, writes, past)), ["stream"])
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)
     loop = prototype(loaded.address("stream"))
     loop.keeps = loaded  # type: ignore[attr-defined]  # the code lives as long as this

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import stat
 import threading
@@ -190,6 +191,20 @@ define i64 @number() {{
     assert len(list(home.iterdir())) == 3
     call(1, f"; another release\n{seven}")  # whose functions may want to be called in another way
     assert len(list(home.iterdir())) == 4
+
+
+def test_modules_do_not_know_of_each_others_functions(home: Path) -> None:
+    def number(value: int) -> compiler.Loaded:
+        return compiler.loaded(f"define i64 @number() {{\n  ret i64 {value}\n}}")
+
+    signature, made = ctypes.CFUNCTYPE(ctypes.c_int64), [number(1), number(2)]
+    assert [signature(code.address("number"))() for code in made] == [1, 2]
+    with pytest.raises(RuntimeError, match="other"):
+        compiler.loaded("declare i64 @number()\ndefine i64 @other() {\n  %n = call i64 @number()\n  ret i64 %n\n}")
+    del made[0]
+    gc.collect()
+    compiler._unused.clear()
+    assert signature(made[0].address("number"))() == 2
 
 
 def test_the_folder_is_gone_through_now_and_then_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
