@@ -279,6 +279,20 @@ def test_logarithms_of_shares_and_of_either_are_seen() -> None:
     assert "_log_of_either" not in makers(lm.Asymmetric(shift=0.0))
 
 
+def test_excesses_of_what_is_small_where_it_counts_need_no_exponential() -> None:
+    def chosen(most: float, *, at: str = "d", other: float = 0.0) -> list[str]:
+        def written(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            near = ops.lt(ops.abs(s[at]), most)
+            return {"v": ops.expm1_excess(-ops.where(near, s["d"], other))}
+
+        return [make.__name__ for _, make, _ in recipe(trace(written, ("d", "e"), ()), watched=True)]
+
+    assert "expm1_excess_near" in chosen(1.0)
+    assert "expm1_excess_near" not in chosen(1.5)
+    assert "expm1_excess_near" not in chosen(1.0, other=2.0)
+    assert "expm1_excess_near" not in chosen(1.0, at="e")  # which says nothing of the other
+
+
 def test_what_is_at_most_one_and_not_negative_is_a_share() -> None:
     def bounds(make: Callable[[Ops, Mapping[str, Value]], Value]) -> facts.Range | None:
         def written(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:

@@ -289,10 +289,14 @@ def mul_exp(b: Arithmetic, a: Lanes, c: Lanes) -> Lanes:
 
 def expm1_excess(b: Arithmetic, x: Lanes) -> Lanes:
     """Return exp(x) - 1 - x."""
-    near = b.smallest(b.largest(x, -1.0), 1.0)
-    close = near * near * b.polynomial(near, EXP_TERMS)
+    close = expm1_excess_near(b, b.smallest(b.largest(x, -1.0), 1.0))
     far = b.select(x < _INF, b.expm1(x) - x, x)
     return b.select(b.abs(x) < 1.0, close, far)
+
+
+def expm1_excess_near(b: Arithmetic, x: Lanes) -> Lanes:
+    """Return the same of a number from -1 to 1."""
+    return x * x * b.polynomial(x, EXP_TERMS)
 
 
 def log_factorial_excess(b: Arithmetic, x: Lanes) -> Lanes:

@@ -37,8 +37,8 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
         rule = _RULES.get(step.op)
         given = [found.get(arg) for arg in step.args]
         known = [bounds for bounds in given if bounds is not None]
-        if step.op == "where" and given[1] and given[2]:
-            found[number] = _hull(given[1], given[2])
+        if step.op == "where" and given[2] and (first := given[1] or _guarded(program, step, found)):
+            found[number] = _hull(first, given[2])
         elif rule is not None and len(known) == len(given) and (result := rule(*known)) is not None:
             found[number] = result
         elif _is_probability(raised.get(number), found):
@@ -48,6 +48,16 @@ def ranges(program: Program, *, tame: bool = False) -> dict[int, Range]:
         elif step.op == "min" and len(known) == 1 and not risen.isdisjoint(step.args):
             found[number] = min(known[0][0], 0.0), known[0][1]
     return found
+
+
+def _guarded(program: Program, choice: Step, known: Mapping[int, Range]) -> Range | None:
+    """Return the bounds of a value where its size is below a number, if a choice takes it there alone."""
+    guard = step_of(program, choice.args[0])
+    size = step_of(program, guard.args[0]) if guard and guard.op == "lt" else None
+    if guard is None or size is None or size.op != "abs" or size.args != choice.args[1:2]:
+        return None
+    most = known.get(guard.args[1])
+    return (-most[1], most[1]) if most else None
 
 
 def _is_probability(power: tuple[int, str, int] | None, known: Mapping[int, Range]) -> bool:

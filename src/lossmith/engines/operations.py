@@ -151,6 +151,8 @@ def recipe(program: Program, *, tame: bool = False, watched: bool = False) -> tu
             found.append((number, _log_of_either, logs))
         elif step.op == "log1p" and _is_share(known.get(step.args[0])):
             found.append((number, _log1p_of_share, step.args))
+        elif step.op == "expm1_excess" and _is_near(known.get(step.args[0])):
+            found.append((number, composites.expm1_excess_near, step.args))
         else:
             found.append((number, OPERATIONS[step.op], step.args))
     return needed(found, [number for _, number in program.outputs])
@@ -189,6 +191,10 @@ def _log_of_either(b: Arithmetic, condition: Lanes, a: Lanes, x: Lanes) -> Lanes
 
 def _is_share(bounds: Range | None) -> bool:
     return bounds is not None and bounds[0] >= 0 and bounds[1] <= 1
+
+
+def _is_near(bounds: Range | None) -> bool:
+    return bounds is not None and bounds[0] >= -1 and bounds[1] <= 1
 
 
 def _log1p_of_share(b: Arithmetic, a: Lanes) -> Lanes:

@@ -13,15 +13,8 @@ from collections.abc import Sequence
 
 from lossmith.program import Ops, Value
 
-_SERIES, _MEAN_SERIES = 18, 27
+_MEAN_SERIES = 27
 LOG_2 = math.log(2)
-
-
-def exp_rest(ops: Ops, x: Value) -> Value:
-    """Return exp(x) - 1 - x, also where that is the small difference of larger numbers."""
-    small = ops.where(ops.lt(ops.abs(x), 1.0), x, 0.0)
-    series = _by_halves(small, [1 / math.factorial(n) for n in range(2, _SERIES + 1)])
-    return ops.where(ops.lt(ops.abs(x), 1.0), series * small * small, ops.expm1(x) - x)
 
 
 def _by_halves(x: Value, coefficients: Sequence[float]) -> Value:
@@ -37,7 +30,8 @@ def _by_halves(x: Value, coefficients: Sequence[float]) -> Value:
 
 def entropy_terms(ops: Ops, p: Value, q: Value, d: Value) -> Value:
     """Return p log(p/q) - p + q, the generalised Kullback-Leibler divergence of a class."""
-    return ops.where(ops.lt(ops.abs(d), 1.0), p * exp_rest(ops, -d), q + ops.mul0(p, d - 1))
+    near = ops.lt(ops.abs(d), 1.0)
+    return ops.where(near, p * ops.expm1_excess(-ops.where(near, d, 0.0)), q + ops.mul0(p, d - 1))
 
 
 def entropy_pulls(ops: Ops, p: Value, q: Value, d: Value) -> tuple[Value, Value]:
@@ -51,9 +45,10 @@ def power_terms(ops: Ops, p: Value, q: Value, d: Value, alpha: Value) -> Value:
     swap = ops.lt(0.5, alpha)
     a = ops.where(swap, 1 - alpha, alpha)
     p, q, d = ops.where(swap, q, p), ops.where(swap, p, q), ops.where(swap, -d, d)
-    bend = ops.where(ops.equal(a, 0), 0.0, exp_rest(ops, a * d) / a) - exp_rest(ops, d)
+    near = ops.lt(ops.abs(d), 1.0)
+    bend = ops.where(ops.equal(a, 0), 0.0, ops.expm1_excess(a * d) / a) - ops.expm1_excess(ops.where(near, d, 0.0))
     rise = ops.mul0(q, _power(ops, a, d)) - (p - q)
-    return ops.where(ops.lt(ops.abs(d), 1.0), q * bend, rise) / (a - 1)
+    return ops.where(near, q * bend, rise) / (a - 1)
 
 
 def power_pulls(ops: Ops, p: Value, q: Value, d: Value, alpha: Value) -> tuple[Value, Value]:
