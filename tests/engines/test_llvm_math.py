@@ -336,3 +336,28 @@ def test_exponentials_share_where_machines_scale_by_instructions() -> None:
     exponentials.mul_exp(body, x, -x)
     exponentials.expm1(body, x)
     assert len(body.lines) - before < 40  # where each alone takes about as many
+
+
+def test_a_size_of_a_size_and_a_half_twice_are_what_they_are_of() -> None:
+    body = Vector("double", 8)
+    x = Lanes(body, body.real, "%x")
+    size, half, quarter = body.abs(x), x * 0.5, x * 0.25
+    assert body.abs(size).name == body.abs(-size).name == size.name
+    assert (half + half).name == x.name != (quarter + quarter).name
+    vector.logcosh(body, half)
+    before = len(body.lines)
+    exponentials.exp_of_size(body, size)
+    assert len(body.lines) == before  # log cosh of a half has it
+
+
+def test_what_a_rare_branch_computed_is_computed_again_outside() -> None:
+    body = Vector("double", 8, label="begin")
+    x = Lanes(body, body.real, "%x")
+    body.rarely(x > 1.0, lambda: vector.log(body, x), x)
+    before = len(body.lines)
+    first = vector.log(body, x)
+    assert len(body.lines) > before
+    before = len(body.lines)
+    assert vector.log(body, x).name == first.name
+    assert vector.log1p(body, x).name != first.name
+    assert len(body.lines) > before

@@ -16,9 +16,9 @@ from lossmith.engines.llvm.memory import SIZES
 OFTEN = 2
 """Times that a block of the text may take a number that is read: more often, it is better kept, which LLVM sees to."""
 
-_PRODUCT = re.compile(r"@llvm\.fma\.v(\d+)f")
-_NUMBER = re.compile(r"splat \((float|double) (0x\w+)\)")
-_ZERO = "0x0000000000000000"
+_PRODUCT = "@llvm.fma."
+_NUMBER = re.compile(r"<(\d+) x (float|double)> (splat \(\w+ 0x\w+\))")
+_ZERO = " 0x0000000000000000)"
 _BEGIN = "\nentry:\n"
 
 
@@ -63,18 +63,17 @@ def in_memory(text: str) -> str:
 
 def _read(block: Sequence[str], table: _Table, number: int) -> Sequence[str]:
     """Return the lines of a block, with those that read numbers before the first product that takes them."""
-    taken = Counter(_NUMBER.findall("\n".join(line for line in block if "@llvm.fma." in line)))
-    if not taken:
+    products = [_NUMBER.findall(line) if _PRODUCT in line else () for line in block]
+    if not any(products):
         return block
+    taken = Counter(value for numbers in products for *_, value in numbers)
     lines: list[str] = []
     known: dict[tuple[str, str], str] = {}
-    for line in block:
-        products = _PRODUCT.findall(line)
-        for kind, bits in _NUMBER.findall(line) if products else ():
-            if taken[kind, bits] > OFTEN or bits == _ZERO:
+    for line, numbers in zip(block, products, strict=True):
+        for lanes, kind, value in numbers:
+            if taken[value] > OFTEN or value.endswith(_ZERO):
                 continue
-            (lanes,) = products
-            type_, value, size = f"<{lanes} x {kind}>", f"splat ({kind} {bits})", int(lanes) * SIZES[kind]
+            type_, size = f"<{lanes} x {kind}>", int(lanes) * SIZES[kind]
             if (type_, value) not in known:
                 name = known[type_, value] = f"%added_{number + len(lines)}"
                 at = f"getelementptr i8, ptr %added, i64 {table.place(type_, value, size)}"

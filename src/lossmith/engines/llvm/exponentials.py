@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lossmith.engines.llvm.formats import LN2, format_of
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes, once
 from lossmith.engines.llvm.polynomials import polynomial, table
 
 
@@ -130,6 +130,7 @@ def lowered(b: Body, a: Lanes, x: Lanes, low: Lanes) -> Lanes:
     return b.scale(a, parts.whole) * b.fma(low, near, near)
 
 
+@once
 def expm1(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) - 1."""
     form = format_of(b)
@@ -147,6 +148,7 @@ def expm1(b: Body, x: Lanes) -> Lanes:
     return b.select(b.abs(x) > form.least * 4, found + found, x)
 
 
+@once
 def exp_of_negative(b: Body, x: Lanes) -> Lanes:
     """Return exp(x) of a number that is at most 0."""
     parts = _reduce(b, b.at_least(x, format_of(b).exp_low))

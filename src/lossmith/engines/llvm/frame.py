@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from lossmith.engines.llvm.lanes import Body, Kind, element_of
+from lossmith.engines.llvm.lanes import Body, Kind
+from lossmith.engines.llvm.spelling import element_of
 
 T = TypeVar("T")
 

@@ -7,19 +7,16 @@ exponential, is computed once without either knowing of the other.
 from __future__ import annotations
 
 import copy
-import ctypes
 import itertools
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal
 
 from lossmith.engines.llvm import avx512
+from lossmith.engines.llvm.spelling import element_of, intrinsic, literal, splat
 
 Kind = Literal["float", "double"]
-
-SHORT = {"half": "f16", "float": "f32", "double": "f64", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64"}
-"""What the names of intrinsics call a type."""
 
 _COMMUTATIVE = ("fadd", "fmul", "and", "or", "xor", "add", "mul")
 
@@ -116,6 +113,8 @@ class Body:
         self.label = [label] if label else []
         self._known: dict[tuple[str, str], str] = {}
         self._opposite: dict[str, str] = {}
+        self._half: dict[str, str] = {}
+        self._sizes: set[str] = set()
         self._numbers: dict[str, float] = {}
         self._count = itertools.count()
 
@@ -145,7 +144,7 @@ class Body:
     def number(self, value: float, kind: Kind | None = None) -> Lanes:
         """Return the same number in every lane, rounded to the type."""
         kind = kind or self.kind
-        name = f"splat ({kind} {literal(value, kind)})"
+        name = splat(value, kind)
         self._numbers[name] = value
         return Lanes(self, self.vector(kind), name)
 
@@ -182,12 +181,19 @@ class Body:
 
     def write(self, type_: str, text: str) -> Lanes:
         """Write an instruction and return its result; the same text again is the same value."""
-        key = (type_, text)
-        if key not in self._known:
-            name = f"%{self.prefix}{next(self._count)}"
+        name = self._known.get((type_, text))
+        if name is None:
+            name = self._known[type_, text] = f"%{self.prefix}{next(self._count)}"
             self.lines.append(f"  {name} = {text}")
-            self._known[key] = name
-        return Lanes(self, type_, self._known[key])
+        return Lanes(self, type_, name)
+
+    def once(self, write: Callable[..., Lanes], given: Sequence[Lanes], known: Mapping[str, Any]) -> Lanes:
+        """Return what a function of numbers gives, whose lines are not gone through again for the same ones."""
+        key = f"{write.__name__} {known}", " ".join(x.name for x in given)
+        name = self._known.get(key)
+        if name is None:
+            name = self._known[key] = write(self, *given, **known).name
+        return Lanes(self, given[0].type, name)
 
     def known(self, type_: str, text: str) -> Lanes | None:
         """Return the result of an instruction, if it is written already."""
@@ -197,11 +203,16 @@ class Body:
         """Return an operation of two vectors."""
         if op in ("fmul", "fdiv") and self.constant(b) == 1:
             return a
+        if op == "fadd" and a.name == b.name and a.name in self._half:
+            return replace(a, name=self._half[a.name])
         if op == "fmul" and (one := self.opposite(a)) and (other := self.opposite(b)):
             a, b = one, other
         if op in _COMMUTATIVE and a.name > b.name:
             a, b = b, a
-        return self.write(a.type, f"{op} {a.type} {a.name}, {b.name}")
+        found = self.write(a.type, f"{op} {a.type} {a.name}, {b.name}")
+        if op == "fmul" and self.constant(b) == 0.5:
+            self._half[found.name] = a.name
+        return found
 
     def unary(self, op: str, a: Lanes) -> Lanes:
         """Return an operation of one vector."""
@@ -234,12 +245,9 @@ class Body:
         """
         if not self.label:
             return self.select(where, rare(), common)
-        number, before = next(self._count), self.label[0]
-        some, branch, join = (f"{self.prefix}{what}{number}" for what in ("some", "rare", "join"))
-        reduce = f"llvm.vector.reduce.or.v{self.width}i1"
-        self.declared.add(f"declare i1 @{reduce}({self.truth})")
-        self.lines.append(f"  %{some} = call i1 @{reduce}({where.type} {where.name})")
-        self.lines.append(f"  br i1 %{some}, label %{branch}, label %{join}\n{branch}:")
+        some, number, before = self.anywhere(where), next(self._count), self.label[0]
+        branch, join = (f"{self.prefix}{what}{number}" for what in ("rare", "join"))
+        self.lines.append(f"  br i1 {some}, label %{branch}, label %{join}\n{branch}:")
         known, opposite = self._known.copy(), self._opposite.copy()
         self.label[0] = branch
         found = self.select(where, rare(), common)
@@ -253,6 +261,12 @@ class Body:
         self.label[0] = join
         return self.write(common.type, f"phi {common.type} {ends}")
 
+    def anywhere(self, where: Lanes) -> str:
+        """Return the name of what says whether a condition holds in some lane."""
+        reduce = f"llvm.vector.reduce.or.v{self.width}i1"
+        self.declared.add(f"declare i1 @{reduce}({self.truth})")
+        return self.write("i1", f"call i1 @{reduce}({where.type} {where.name})").name
+
     def constant(self, a: Lanes) -> float | None:
         """Return the number that a value is in every lane, where the text itself says so."""
         return self._numbers.get(a.name)
@@ -263,12 +277,11 @@ class Body:
 
     def call(self, name: str, *arguments: Lanes, extra: Sequence[str] = ()) -> Lanes:
         """Return what an intrinsic of LLVM gives, such as ``fma`` or ``sqrt``; ``extra`` are further arguments."""
-        first = arguments[0].type
-        suffix = f"v{self.width}{SHORT[element_of(first)]}"
-        types = [argument.type for argument in arguments] + [item.partition(" ")[0] for item in extra]
-        self.declared.add(f"declare {first} @llvm.{name}.{suffix}({', '.join(types)})")
-        given = ", ".join([*(f"{argument.type} {argument.name}" for argument in arguments), *extra])
-        return self.write(first, f"call {first} @llvm.{name}.{suffix}({given})")
+        types = (*[argument.type for argument in arguments], *[item.partition(" ")[0] for item in extra])
+        called, declared = intrinsic(name, self.width, types)
+        self.declared.add(declared)
+        given = ", ".join([*[f"{argument.type} {argument.name}" for argument in arguments], *extra])
+        return self.write(arguments[0].type, f"{called}({given})")
 
     def fma(self, a: Lanes, b: Number, c: Number) -> Lanes:
         """Return ``a * b + c``, rounded once."""
@@ -288,7 +301,11 @@ class Body:
 
     def abs(self, a: Lanes) -> Lanes:
         """Return the absolute value, which a number and its negative share."""
-        return self.call("fabs", self.opposite(a) or a)
+        a = self.opposite(a) or a
+        if a.name not in self._sizes:
+            a = self.call("fabs", a)
+            self._sizes.add(a.name)
+        return a
 
     def copysign(self, a: Lanes, sign: Lanes) -> Lanes:
         """Return ``a`` with the sign of ``sign``."""
@@ -320,21 +337,6 @@ class Body:
         """Return ``a``, or the nearer end where it lies outside; a NaN stays."""
         a = self.at_least(a, low)
         return self.select(self.like(a, high) < a, high, a)
-
-    def one_by_one(self, name: str, a: Lanes) -> Lanes:
-        """Return what a function of the standard library of C gives for each lane, in double precision."""
-        self.declared.add(f"declare double @{name}(double)")
-        element = element_of(a.type)
-        found = "zeroinitializer"
-        for lane in range(self.width):
-            one = self.write(element, f"extractelement {a.type} {a.name}, i32 {lane}")
-            if element == "float":
-                one = self.write("double", f"fpext float {one.name} to double")
-            one = self.write("double", f"call double @{name}(double {one.name})")
-            if element == "float":
-                one = self.write("float", f"fptrunc double {one.name} to float")
-            found = self.write(a.type, f"insertelement {a.type} {found}, {element} {one.name}, i32 {lane}").name
-        return Lanes(self, a.type, found)
 
     @property
     def scales(self) -> bool:
@@ -388,13 +390,11 @@ class Body:
         return self.apply("ashr", a, self.whole(places))
 
 
-def element_of(vector: str) -> str:
-    """Return the type of the elements of a vector type."""
-    return vector.partition(" x ")[2][:-1]
+def once(write: Callable[..., Lanes]) -> Callable[..., Lanes]:
+    """Return a function of numbers of a text that costs no time for the same numbers again; see ``Body.once``."""
 
+    @wraps(write)
+    def written(b: Body, *given: Lanes, **known: bool) -> Lanes:
+        return b.once(write, given, known)
 
-def literal(value: float, kind: Kind) -> str:
-    """Return a number as LLVM writes it: the bits of the nearest double, of a float that it is."""
-    if kind == "float":
-        value = ctypes.c_float(value).value
-    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    return written

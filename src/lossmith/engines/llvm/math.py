@@ -11,7 +11,7 @@ import math
 from lossmith.engines.llvm.coefficients import COEFFICIENTS
 from lossmith.engines.llvm.exponentials import exp, exp_of_size, scale_down
 from lossmith.engines.llvm.formats import LN2, format_of
-from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes, once
 from lossmith.engines.llvm.polynomials import horner, polynomial, stretches, table
 
 _INF = math.inf
@@ -71,6 +71,7 @@ def _log_near_one(b: Body, n: Lanes, f: Lanes) -> Lanes:
     return b.fma(n, -format_of(b).ln2[0], f - (half - share))
 
 
+@once
 def log(b: Body, x: Lanes, *, normal: bool = False, ordinary: bool = False) -> Lanes:
     """Return the natural logarithm; of 0 it is minus infinity, of less no number. For what is known see ``split``."""
     n, m = split(b, x, normal=normal, ordinary=ordinary)
@@ -142,6 +143,7 @@ def _rest_of_one_more(b: Body, x: Lanes, n: Lanes) -> Lanes:
     return b.fma(x, unit, -(1.0 - unit))  # so signed that -0.0 stays
 
 
+@once
 def log1p(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + x)."""
     n, m = split(b, x + 1.0, normal=True)
@@ -167,6 +169,7 @@ def log1p_of_sum(b: Body, x: Lanes) -> Lanes:
     return b.select(x < _INF, _log_near_one(b, n, b.fma(x, unit, -(1.0 - unit))), x)
 
 
+@once
 def tanh(b: Body, x: Lanes) -> Lanes:
     """Return the hyperbolic tangent."""
     size = b.abs(x)
@@ -177,6 +180,7 @@ def tanh(b: Body, x: Lanes) -> Lanes:
     return b.copysign(b.select(size < 0.6, near, far), x)
 
 
+@once
 def sigmoid(b: Body, x: Lanes) -> Lanes:
     """Return 1 / (1 + exp(-x))."""
     e = exp_of_size(b, x)
@@ -197,6 +201,7 @@ def _has_sign(b: Body, x: Lanes) -> tuple[str, str]:
     return b.truth, f"icmp slt {b.integer} {b.bits(x).name}, zeroinitializer"
 
 
+@once
 def softplus(b: Body, x: Lanes) -> Lanes:
     """Return log(1 + exp(x))."""
     return b.largest(x, 0.0) + log1p_of_share(b, exp_of_size(b, x))
@@ -213,6 +218,7 @@ def softplus_below(b: Body, x: Lanes) -> Lanes:
     return log1p_of_share(b, exp_of_size(b, x))
 
 
+@once
 def log1p_of_share(b: Body, e: Lanes) -> Lanes:
     """Return log(1 + e) of a number from 0 to 1."""
     return _log1p_by(b, e, "LOG1P")
@@ -222,6 +228,7 @@ def _log1p_by(b: Body, e: Lanes, name: str) -> Lanes:
     return b.fma(e * e, stretches(b, e, table(b, name)), e)  # what is added to e is rounded where it is small
 
 
+@once
 def logcosh(b: Body, x: Lanes) -> Lanes:
     """Return log(cosh(x))."""
     size = b.abs(x)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes
+from lossmith.engines.llvm.spelling import SHORT
 
 SIZES = {
     "half": 2, "bfloat": 2, "float": 4, "double": 8,

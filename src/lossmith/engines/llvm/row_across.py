@@ -8,9 +8,10 @@ begins, but no further: a stretch is no shorter than a vector.
 from __future__ import annotations
 
 from lossmith.engines.llvm.frame import lane_numbers, splat
-from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, widen
 from lossmith.engines.llvm.row_frame import ACROSS, RowForm
+from lossmith.engines.llvm.spelling import SHORT
 
 AHEAD = 256
 """Bytes ahead of what is read that are asked for: nothing foresees the lines of so many classes, far apart."""

@@ -7,10 +7,11 @@ import math
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.frame import cast, pointer, uniform_lines
-from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_frame import ARGUMENTS, RowForm, slot_at
 from lossmith.engines.llvm.row_text import single
+from lossmith.engines.llvm.spelling import SHORT
 from lossmith.engines.llvm.vectors import Vector
 from lossmith.engines.operations import evaluate, taken
 from lossmith.program import Program

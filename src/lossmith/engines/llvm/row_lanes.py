@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 
 from lossmith.engines.llvm import exponentials, row_across
 from lossmith.engines.llvm.frame import onward
-from lossmith.engines.llvm.lanes import SHORT, Body, Lanes
+from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole
 from lossmith.engines.llvm.row_frame import RowForm, slot_at
 from lossmith.engines.llvm.row_text import single
 from lossmith.engines.llvm.row_tiles import turn_rows
+from lossmith.engines.llvm.spelling import SHORT
 
 
 class Turn:

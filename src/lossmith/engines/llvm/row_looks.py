@@ -15,9 +15,10 @@ from functools import partial
 
 from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm.frame import LINE, onward, phis, side_by_side
-from lossmith.engines.llvm.lanes import Body, Lanes, element_of
+from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, widen
 from lossmith.engines.llvm.row_frame import BY_LANE, RowForm
+from lossmith.engines.llvm.spelling import element_of
 
 UNROLLED = 4
 """Vectors at most that one turn of a loop over classes takes."""

@@ -10,9 +10,10 @@ import re
 from functools import cache
 
 from lossmith.engines.llvm.frame import ALIGNED, lane_numbers, onward
-from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES, masked
 from lossmith.engines.llvm.row_text import single
+from lossmith.engines.llvm.spelling import SHORT
 
 
 def turn_rows(

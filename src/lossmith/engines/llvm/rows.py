@@ -24,11 +24,12 @@ from lossmith.engines.llvm.frame import (
     splat,
     tree,
 )
-from lossmith.engines.llvm.lanes import SHORT, Body, element_of
+from lossmith.engines.llvm.lanes import Body
 from lossmith.engines.llvm.memory import SIZES, in_memory, widen
 from lossmith.engines.llvm.row_formula import Rows
 from lossmith.engines.llvm.row_frame import ARGUMENTS, REGIONS, RowForm, class_of, slot_at
 from lossmith.engines.llvm.row_looks import find_top, sum_exponentials, sweep, write_derivatives
+from lossmith.engines.llvm.spelling import SHORT, element_of
 from lossmith.program import Program
 
 

@@ -8,6 +8,7 @@ from lossmith.engines import composites
 from lossmith.engines.llvm import exponentials, polynomials, powers
 from lossmith.engines.llvm import math as vector
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes, Number
+from lossmith.engines.llvm.spelling import element_of
 
 
 class Vector(Body):
@@ -59,4 +60,19 @@ class Vector(Body):
 
     def lgamma(self, a: Lanes) -> Lanes:
         """Return the logarithm of the gamma function, by the library of C."""
-        return self.one_by_one("lgamma", a)
+        return self._one_by_one("lgamma", a)
+
+    def _one_by_one(self, name: str, a: Lanes) -> Lanes:
+        """Return what a function of the standard library of C gives for each lane, in double precision."""
+        self.declared.add(f"declare double @{name}(double)")
+        element = element_of(a.type)
+        found = "zeroinitializer"
+        for lane in range(self.width):
+            one = self.write(element, f"extractelement {a.type} {a.name}, i32 {lane}")
+            if element == "float":
+                one = self.write("double", f"fpext float {one.name} to double")
+            one = self.write("double", f"call double @{name}(double {one.name})")
+            if element == "float":
+                one = self.write("float", f"fptrunc double {one.name} to float")
+            found = self.write(a.type, f"insertelement {a.type} {found}, {element} {one.name}, i32 {lane}").name
+        return Lanes(self, a.type, found)
