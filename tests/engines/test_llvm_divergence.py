@@ -14,6 +14,7 @@ from lossmith.core.fill import fill
 from lossmith.engines import choice
 from lossmith.engines.limits import SUM_TOLERANCE
 from lossmith.engines.llvm import divergence_kernel, divergence_quick, row_by_row, threads
+from lossmith.program import Ops, Program, Value, trace
 from lossmith.structures.divergence import KINDS, Divergence
 
 Array = np.ndarray
@@ -337,3 +338,16 @@ def test_what_kernels_do_not_do_the_reference_does() -> None:
         assert loss._rows_for_kernel(batch, ("full_hessian:q,q",)) == 0
         full = loss.hessian(**given, kind="full")
     assert full["q", "q"].shape == (6, 5, 5)
+
+
+def test_what_programs_compute_alike_of_parameters_is_one_value() -> None:
+    def program(more: float, outer: str) -> Program:
+        def written(ops: Ops, s: Mapping[str, Value]) -> dict[str, Value]:
+            return {"value": getattr(ops, outer)(s["d"]) * (s["k"] + more)}
+
+        return trace(written, ("d",), ("k",))
+
+    first, second, third = program(1.0, "exp"), program(1.0, "log"), program(2.0, "log")
+    kinds = row_by_row._alike([first, second, third])
+    one, same, other = (kinds[x][x.steps[-1].args[1]] for x in (first, second, third))
+    assert one == same != other

@@ -53,7 +53,7 @@ ARGUMENTS = (
 QUICK_BY_LANE = 48
 """Classes up to which lanes are rows in a quicker way: from there on a row has whole vectors enough."""
 
-_SCRATCH = (*(f"{name}_{symbol}" for symbol in "pq" for name in ("powers", "beta", "curve")), "ratio")
+_SCRATCH = (*(f"{name}_{symbol}" for symbol in "pq" for name in ("powers", "slope", "beta", "curve")), "ratio")
 
 _PLAIN: Mapping[str, Given] = {
     "probabilities": "probabilities", "log_probabilities": "log_probabilities", "logits": "logits",
@@ -106,8 +106,8 @@ def _look(text: Text, form: DivergenceForm, formulas: Formulas, values: Uniform)
         looks.sums()
         if form.both_logits:
             looks.growth()
-        looks.slopes()
     found = looks.terms()
+    found |= looks.sums_of_slopes(found)
     looks.derivatives(found)
     b = text.row("j")
     limit = replace(b.always, name="zeroinitializer")

@@ -86,7 +86,7 @@ class InLanes(Quick):
         self.text.lines += self.others.take(unknown)
         self.text.declared |= {DECLARED["rows_wait"], DECLARED["rows_serve"]}
 
-    def _loop(self, name: str, write: Write, summed: Sequence[str]) -> dict[str, Lanes]:
+    def _loop(self, name: str, write: Write, summed: Sequence[str], turn: int = 1) -> dict[str, Lanes]:
         """Add a loop over strips of classes, whose sums are of single precision; see ``Quick``."""
         b, end = Body("float", self.width, f"{name}v"), Body("float", self.width, f"{name}e")
         none = "zeroinitializer"

@@ -1,8 +1,8 @@
 """What kernels over pairs of rows compute, as ``lossmith.structures.divergence`` and ``simplex_math`` define it.
 
-A row is looked at up to five times while it stays in the caches: for the largest logits; for the sums of
-exponentials; for how far the log-sums of two rows of logits are apart; for the terms and what their derivatives need
-of the whole row; and to write derivatives by logits.
+A row is looked at up to six times while it stays in the caches: for the largest logits; for the sums of
+exponentials; for how far the log-sums of two rows of logits are apart; for the terms and their slopes; for what
+derivatives by logits need of the whole row; and to write these.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lossmith.engines.limits import LARGEST_LOG, SUM_TOLERANCES
 from lossmith.engines.llvm import exponentials
@@ -69,7 +70,6 @@ class Looks(LogitLooks):
     def __init__(self, text: Text, form: DivergenceForm, formulas: Formulas, uniform: Uniform) -> None:
         super().__init__(text, form.logits(), form.element)
         self.form, self.formulas, self.uniform = form, formulas, uniform
-        self.references: dict[str, Lanes] = {}  # slopes of the likeliest classes
         self.apart: _Apart | None = None
 
     # --- a vector of classes -----------------------------------------------------------------------
@@ -91,7 +91,7 @@ class Looks(LogitLooks):
         below = top - given
         if powers is None:
             powers = exponentials.exp_of_negative(b, -below)
-        return _View(given, powers * inverse, lambda: -(below + log_others))
+        return _View(given, inverse * powers, lambda: -(below + log_others))
 
     def _views(self, look: Look) -> tuple[_View, _View]:
         left, right = (
@@ -156,26 +156,15 @@ class Looks(LogitLooks):
         found = super().number(b, symbol, place)
         return found * Lanes(b, b.real, "%first_all") if self.form.scaled else found
 
-    def slopes(self) -> None:
-        """Write the slopes of the likeliest classes, which are taken from all others."""
-        b = self.text.row("r")
-        for symbol in self.form.logits():
-            if self.form.derived(symbol):
-                place = self.softmax[symbol].place
-                left, right = (self._view(b, x, self.number(b, x, place)) for x in "pq")
-                program = self.formulas.slopes["pq".index(symbol)]
-                self.references[symbol] = self._emit(b, program, self._log_ratio(b, left, right))["value"]
-        self.text.close(b)
-
     # --- the fourth: terms ---------------------------------------------------------------------------
 
     def terms(self) -> dict[str, Lanes]:
-        """Write the look that sums terms, writes what needs no sum, and sums what derivatives by logits need.
+        """Write the look that sums terms, writes what needs no sum, and keeps what derivatives by logits need.
 
         Returns:
             Of the row: ``value``; ``wrong`` where what is not given as logits is no distribution; and for each of p
-            and q that is given as logits, by ``_p`` or ``_q``, the sum of the pulls as ``beta`` and the largest
-            curvature, the sum of all others and the place of the largest as ``best``, ``rest`` and ``place``.
+            and q that derivatives by logits are written of, by ``_p`` or ``_q``, the slope of the likeliest class as
+            ``top``, which is taken from all others.
         """
         form, nothing = self.form, "zeroinitializer"
         real, truth = (f"<{self.width} x {x}>" for x in ("double", "i1"))
@@ -185,11 +174,7 @@ class Looks(LogitLooks):
         plain = [symbol for symbol in "pq" if symbol not in self.softmax]
         if not form.amounts:
             carried |= {f"mass_{symbol}": (real, nothing) for symbol in plain}
-        derived = [symbol for symbol in self.softmax if form.derived(symbol)]
-        for symbol in derived:
-            carried |= {f"beta_{symbol}": (real, nothing)}
-            if form.hessian(symbol):
-                carried |= largest(symbol, self.width)
+        carried |= {f"top_{symbol}": (real, nothing) for symbol in self._derived}
         after = self.text.loop("term", self._terms, carried, form.streaming)
         b = self.text.row("e")
         wrong = self.text.anywhere(b, after["odd"])
@@ -198,14 +183,16 @@ class Looks(LogitLooks):
             wrong = wrong | ((off <= SUM_TOLERANCES[form.kind(symbol)]) ^ b.always)
         found = {"value": self.text.total(b, after["value"]), "wrong": wrong}
         fits = found["value"] > self.text.total(b, after["size"]) * SMALL[form.element] if self._crossed else b.always
-        for symbol in derived:
-            found[f"beta_{symbol}"] = self.text.total(b, after[f"beta_{symbol}"])
-            if form.hessian(symbol):
-                found |= without_largest(self.text, b, after, symbol)
+        found |= {name: self.text.total(b, value) for name, value in after.items() if name.startswith("top")}
         self.text.close(b)
         if self._crossed:
             found["value"] = self._with_care(found["value"], fits)
         return found
+
+    @property
+    def _derived(self) -> list[str]:
+        """Which of p and q derivatives by logits are written of."""
+        return [symbol for symbol in self.softmax if self.form.derived(symbol)]
 
     @property
     def _crossed(self) -> bool:
@@ -216,12 +203,8 @@ class Looks(LogitLooks):
         """Write the look that sums terms which lose no digits, for rows that need it; return the losses of all."""
         b = self.text.row("h")
         direct = replace(sums, body=b) * Lanes(b, b.real, "%second_all")
-        reduce = f"llvm.vector.reduce.or.v{self.width}i1"
-        b.declared.add(f"declare i1 @{reduce}({b.truth})")
-        b.lines += [
-            f"  %need_care = call i1 @{reduce}({b.truth} {(replace(fits, body=b) ^ b.always).name})",
-            "  br label %summed\nsummed:\n  br i1 %need_care, label %careful, label %settled\ncareful:",
-        ]
+        some = b.anywhere(replace(fits, body=b) ^ b.always)
+        b.lines.append(f"  br label %summed\nsummed:\n  br i1 {some}, label %careful, label %settled\ncareful:")
         self.text.close(b)
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
@@ -284,34 +267,39 @@ class Looks(LogitLooks):
         """Write derivatives by p or by q, or keep and carry along what they need."""
         b, form, place = look.body, self.form, "pq".index(symbol)
         side, kind = (1.0, -1.0)[place], form.kind(symbol)
-        slopes = self._emit(b, self.formulas.slopes[place], at[2])
-        pulls = self._emit(b, self.formulas.pulls[place], *at)
-        curve = bend = b.number(0.0)
-        if form.hessian(symbol):
-            bend = slopes["gradient:d"] * side
-            direct = b.select(own.equals(0.0), 0.0, own * pulls[f"gradient:{symbol}"])
-            curve = direct + pulls["gradient:d"] * side
+
+        def slopes() -> Mapping[str, Lanes]:
+            return self._emit(b, self.formulas.slopes[place], at[2])
+
+        def pulls() -> Mapping[str, Lanes]:
+            return self._emit(b, self.formulas.pulls[place], *at)
+
+        def curve() -> Lanes:
+            found = pulls()
+            direct = b.select(own.equals(0.0), 0.0, own * found[f"gradient:{symbol}"])
+            return direct + found["gradient:d"] * side
+
         if kind != "logits":
-            first = slopes["value"] if kind == "probabilities" else pulls["value"]
-            second = b.select(bend.equals(0.0), 0.0, bend / own) if kind == "probabilities" else curve
-            for part, value, wanted in (
-                (f"gradient_{symbol}", first, form.gradient(symbol)),
-                (f"hessian_{symbol}", second, form.hessian(symbol)),
-            ):
-                if wanted:
-                    self._write(look, part, value)
+            by_share = kind == "probabilities"
+            if form.gradient(symbol):
+                self._write(look, f"gradient_{symbol}", (slopes() if by_share else pulls())["value"])
+            if form.hessian(symbol):
+                bend = slopes()["gradient:d"] * side if by_share else curve()
+                second = b.select(bend.equals(0.0), 0.0, bend / own) if by_share else bend
+                self._write(look, f"hessian_{symbol}", second)
             return {}
-        reference = look.of(self.references[symbol])
-        share = own * reference
-        huge = (b.abs(slopes["value"]) < _HUGE) ^ b.always
-        beta = b.rarely(huge, lambda: pulls["value"] - share, own * (slopes["value"] - reference))
-        look.keep(beta, f"beta_{symbol}")
-        found = {f"beta_{symbol}": before[f"beta_{symbol}"] + look.counted(beta)}
+        slope = slopes()["value"]
+        look.keep(slope, f"slope_{symbol}")
+
+        def keep_pull() -> Lanes:
+            look.keep(pulls()["value"], f"beta_{symbol}")
+            return slope
+
+        b.rarely(_huge(b, slope), keep_pull, slope)
         if form.hessian(symbol):
-            h = look.counted(curve - share)
-            look.keep(h, f"curve_{symbol}")
-            found |= with_largest(look, before, symbol, h)
-        return found
+            look.keep(curve(), f"curve_{symbol}")
+        top = b.compare_whole("eq", look.places, look.of(self.softmax[symbol].place))
+        return {f"top_{symbol}": b.select(top, slope, before[f"top_{symbol}"])}
 
     def _write(self, look: Look, part: str, value: Lanes) -> None:
         """Write derivatives; a row of factor 0 has none, whatever came out."""
@@ -319,15 +307,56 @@ class Looks(LogitLooks):
         live = look.body.select(factor > 0.0, value * factor, 0.0)
         look.store(live, part, self.form.element)
 
-    # --- the fifth: derivatives by logits --------------------------------------------------------------
+    # --- the fifth: sums of slopes ---------------------------------------------------------------------
 
-    def derivatives(self, found: Mapping[str, Lanes]) -> None:
-        """Write the look that writes derivatives by logits, given what the fourth found."""
-        form = self.form
-        symbols = [symbol for symbol in self.softmax if form.derived(symbol)]
+    def sums_of_slopes(self, found: Mapping[str, Lanes]) -> dict[str, Lanes]:
+        """Write the look that sums what derivatives by logits need, given what the fourth found.
+
+        Returns:
+            For each of p and q that they are written of, by ``_p`` or ``_q``, the sum of the pulls as ``beta`` and
+            the largest curvature, the sum of all others and the place of the largest as ``best``, ``rest`` and
+            ``place``.
+        """
+        carried: dict[str, tuple[str, str]] = {}
+        for symbol in self._derived:
+            carried[f"beta_{symbol}"] = (f"<{self.width} x double>", "zeroinitializer")
+            if self.form.hessian(symbol):
+                carried |= largest(symbol, self.width)
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
-            for symbol in symbols:
+            b, sums = look.body, {}
+            for symbol in self._derived:
+                own = look.kept(f"powers_{symbol}") * look.of(self.softmax[symbol].inverse)
+                slope, top = look.kept(f"slope_{symbol}"), look.of(found[f"top_{symbol}"])
+                share = own * top
+                beta = b.rarely(_huge(b, slope), partial(_less, look, f"beta_{symbol}", share), own * (slope - top))
+                look.keep(beta, f"beta_{symbol}")
+                sums[f"beta_{symbol}"] = before[f"beta_{symbol}"] + look.counted(beta)
+                if self.form.hessian(symbol):
+                    h = look.counted(look.kept(f"curve_{symbol}") - share)
+                    look.keep(h, f"curve_{symbol}")
+                    sums |= with_largest(look, before, symbol, h)
+            return sums
+
+        if not carried:
+            return {}
+        after = self.text.loop("beta", write, carried)
+        b, sums = self.text.row("r"), {}
+        for symbol in self._derived:
+            sums[f"beta_{symbol}"] = self.text.total(b, after[f"beta_{symbol}"])
+            if self.form.hessian(symbol):
+                sums |= without_largest(self.text, b, after, symbol)
+        self.text.close(b)
+        return sums
+
+    # --- the sixth: derivatives by logits --------------------------------------------------------------
+
+    def derivatives(self, found: Mapping[str, Lanes]) -> None:
+        """Write the look that writes derivatives by logits, given what the fifth found."""
+        form = self.form
+
+        def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
+            for symbol in self._derived:
                 s, beta_all = self.softmax[symbol], look.of(found[f"beta_{symbol}"])
                 inverse = look.of(s.inverse)
                 p = look.kept(f"powers_{symbol}") * inverse
@@ -341,5 +370,15 @@ class Looks(LogitLooks):
                     self._write(look, f"hessian_{symbol}", value)
             return {}
 
-        if symbols:
+        if self._derived:
             self.text.loop("write", write, {}, form.streaming)
+
+
+def _less(look: Look, name: str, share: Lanes) -> Lanes:
+    """Return what scratch holds, less a share."""
+    return look.kept(name) - share
+
+
+def _huge(b: Vector, slope: Lanes) -> Lanes:
+    """Return where a slope is too large to be multiplied by a share that is nothing, or no number."""
+    return (b.abs(slope) < _HUGE) ^ b.always

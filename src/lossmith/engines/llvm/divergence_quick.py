@@ -21,13 +21,13 @@ from lossmith.engines.llvm.frame import first_lanes, onward, side_by_side
 from lossmith.engines.llvm.hand_over import Others
 from lossmith.engines.llvm.hand_over_text import DECLARED
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
-from lossmith.engines.llvm.row_text import Text, first_lane, halved, single, swapped, total
+from lossmith.engines.llvm.row_text import Text, first_lane, halved, single, total
 
 STRIP = 8
 """Vectors whose sums are taken in single precision before they are added in double."""
 
 UNROLLED = 2
-"""Whole vectors in a turn."""
+"""Whole vectors in a turn, as a rule."""
 
 SMALL = 0.05
 """Share of its parts that a loss must be to have its digits."""
@@ -134,7 +134,8 @@ class Quick:
         found = self._loop("pass", self._sums, self._summed)
         self._decide(found)
         if self.form.gradient("p") or self.form.gradient("q"):
-            self._loop("slope", self._gradients, ())
+            # Slopes by p are in double precision, so that a vector is work enough for a turn.
+            self._loop("slope", self._gradients, (), 1 if self.form.gradient("p") else UNROLLED)
 
     def _first(self, b: Body, symbol: str) -> Lanes:
         """Return the first number of the row."""
@@ -239,11 +240,8 @@ class Quick:
 
     def settle(self, b: Body, loss: Lanes, fits: Lanes) -> None:
         """Write the loss of a row, and go the other way where it does not fit."""
-        for distance in [b.width >> step for step in range(1, b.width.bit_length())]:
-            fits = fits & swapped(b, fits, distance)
         first_lane(b, loss, "quick_value")
-        first_lane(b, fits, "quick_fits")
-        b.lines.append("  br i1 %quick_fits, label %quick_fit, label %slow_row\nquick_fit:")
+        b.lines.append(f"  br i1 {b.anywhere(fits ^ b.always)}, label %slow_row, label %quick_fit\nquick_fit:")
         self.text.close(b)
 
     # --- the gradient -------------------------------------------------------------------------------
@@ -270,13 +268,14 @@ class Quick:
 
     # --- loops ----------------------------------------------------------------------------------------
 
-    def _loop(self, name: str, write: Write, summed: Sequence[str]) -> dict[str, Lanes]:
+    def _loop(self, name: str, write: Write, summed: Sequence[str], turn: int = UNROLLED) -> dict[str, Lanes]:
         """Add a loop over strips of whole vectors, and one over what is left of the row, a vector at a time.
 
         Args:
             name: of the loop.
             write: writes a vector.
             summed: what is summed.
+            turn: whole vectors in a turn.
 
         Returns:
             The sums in double precision, and the greatest bits.
@@ -288,16 +287,17 @@ class Quick:
 
         # Some whole vectors, whose sums are those of the strip so far.
         vectors = {key: Lanes(whole, type_, f"%{name}_s_{key}") for key, type_ in short.items()}
-        places = [f"%{name}_k{place}" for place in range(UNROLLED)]
+        places = [f"%{name}_k{place}" for place in range(turn)]
         whole.lines += [f"  {k} = add i64 %{name}_k, {place * width}" for place, k in enumerate(places)]
         for more in side_by_side(whole, [partial(write, Chunk(whole, k)) for k in places]):
             vectors |= {key: add(vectors[key]) for key, add in more.items()}
-        # One that may not be whole, whose sums are its own. Less than a strip is left.
+        # One that may not be whole. Less than a strip is left.
         part.lines.append(f"  %{name}_left = sub i64 %classes, %{name}_j")
         part.lines += first_lanes(f"{name}_inside", f"{name}_left", part)
-        nothing = {key: Lanes(part, type_, "zeroinitializer") for key, type_ in short.items()}
+        before = {key: Lanes(part, type_, f"%{name}_p_{key}") for key, type_ in short.items()}
         more = write(Chunk(part, f"%{name}_j", f"%{name}_inside"))
-        last = nothing | {key: add(nothing[key]) for key, add in more.items()}
+        parts = {key: add(before[key]).name for key, add in more.items()}
+        last = {key: Lanes(part, type_, f"%{name}_e_{key}") for key, type_ in short.items()}
 
         def added(prefix: str, sums: Mapping[str, Lanes]) -> tuple[list[str], dict[str, str]]:
             """Return the lines that add sums to those before, and the names of the new ones."""
@@ -316,8 +316,7 @@ class Quick:
                 for key, type_ in kinds.items()
             ]
 
-        (after, strip_sums), (rest, part_sums) = added(f"{name}_w", vectors), added(f"{name}_p", last)
-        middle = {key: f"%{name}_m_{key}" for key in types}
+        (after, strip_sums), (rest, sums) = added(f"{name}_w", vectors), added(f"{name}_m", last)
         self.text.lines += [
             f"  br label %{name}_begin\n{name}_begin:",
             f"  %{name}_whole = and i64 %classes, -{strip}",
@@ -331,7 +330,7 @@ class Quick:
             *phis(f"{name}_s", short, ({}, f"{name}_strips"),
                   ({key: value.name for key, value in vectors.items()}, f"{name}_vectors")),
             *whole.lines,
-            onward(f"%{name}_next", f"%{name}_k", width * UNROLLED),
+            onward(f"%{name}_next", f"%{name}_k", width * turn),
             f"  %{name}_on = icmp ult i64 %{name}_next, %{name}_stop",
             f"  br i1 %{name}_on, label %{name}_vectors, label %{name}_strip\n{name}_strip:",
             *after,
@@ -341,13 +340,13 @@ class Quick:
             f"  %{name}_rest = icmp ult i64 %{name}_whole, %classes",
             f"  br i1 %{name}_rest, label %{name}_parts, label %{name}_end\n{name}_parts:",
             f"  %{name}_j = phi i64 [ %{name}_whole, %{name}_middle ], [ %{name}_j_next, %{name}_parts ]",
-            *phis(f"{name}_p", types, (middle, f"{name}_middle"), (part_sums, f"{name}_parts")),
+            *phis(f"{name}_p", short, ({}, f"{name}_middle"), (parts, f"{name}_parts")),
             *part.lines,
-            *rest,
             onward(f"%{name}_j_next", f"%{name}_j", width),
             f"  %{name}_j_more = icmp ult i64 %{name}_j_next, %classes",
             f"  br i1 %{name}_j_more, label %{name}_parts, label %{name}_end\n{name}_end:",
-            *phis(f"{name}_e", types, (middle, f"{name}_middle"), (part_sums, f"{name}_parts")),
+            *phis(f"{name}_e", short, ({}, f"{name}_middle"), (parts, f"{name}_parts")),
+            *rest,
         ]  # fmt: skip
         self.text.declared |= whole.declared | part.declared
-        return {key: Lanes(whole, type_, f"%{name}_e_{key}") for key, type_ in types.items()}
+        return {key: Lanes(whole, type_, sums[key]) for key, type_ in types.items()}

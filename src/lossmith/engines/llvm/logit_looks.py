@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
@@ -97,8 +98,11 @@ class LogitLooks(ABC):
 
         after = self.text.loop("sum", write, dict.fromkeys(names, (real, "zeroinitializer")))
         b = self.text.row("b")
-        for symbol in self.symbols:
-            others = self.text.total(b, after[f"others_{symbol}"]) + (self.text.total(b, after[f"ties_{symbol}"]) - 1.0)
-            inverse, log_others = 1.0 / (others + 1.0), vector.log1p_of_sum(b, others)
-            self.softmax[symbol] = Softmax(*self.tops[symbol], others, inverse, log_others)
+        others = [
+            self.text.total(b, after[f"others_{symbol}"]) + (self.text.total(b, after[f"ties_{symbol}"]) - 1.0)
+            for symbol in self.symbols
+        ]
+        logs = self.text.together(b, partial(vector.log1p_of_sum, b), others)
+        for symbol, rest, log in zip(self.symbols, others, logs, strict=True):
+            self.softmax[symbol] = Softmax(*self.tops[symbol], rest, 1.0 / (rest + 1.0), log)
         self.text.close(b)

@@ -6,14 +6,15 @@ computed once a row is computed for all of them at once. Rows are brought into l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lossmith.engines.llvm.frame import first_lanes, lane_numbers, tree
-from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
 from lossmith.engines.llvm.row_text import Look, Text, number_at, single
 from lossmith.engines.llvm.row_tiles import turn_rows
+from lossmith.engines.llvm.spelling import SHORT
 
 
 class LaneLook(Look):
@@ -80,6 +81,10 @@ class LaneText(Text):
     def total(self, b: Body, a: Lanes) -> Lanes:
         """Return the sum over all classes, given what a loop carried along."""
         return replace(a, body=b)
+
+    def together(self, b: Body, function: Callable[[Lanes], Lanes], numbers: Sequence[Lanes]) -> Sequence[Lanes]:
+        """Return a function of several numbers of the row."""
+        return [function(a) for a in numbers]
 
     def anywhere(self, b: Body, a: Lanes) -> Lanes:
         """Return whether something holds at some class."""

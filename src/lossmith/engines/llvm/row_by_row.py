@@ -103,12 +103,28 @@ def enter(text: Text, arguments: Sequence[str], scratch: Sequence[str], programs
         b.lines.append(f"  %{name}_all = fadd {b.real} {single(b, 'double', f'%{name}_one').name}, splat (double -0.0)")
     values: dict[Program, dict[int, Lanes]] = {program: {} for program in programs}
     every = [(program, number) for program in programs for number, same in enumerate(program.uniform) if same]
+    kinds, first = _alike(programs), dict[int, int]()
     for place, (program, number) in enumerate(every):
         if number in taken(program):
-            value = number_at(b, "%uniforms", "double", str(place))
+            value = number_at(b, "%uniforms", "double", str(first.setdefault(kinds[program][number], place)))
             values[program][number] = value if program.types[number] == "real" else value.equals(0.0) ^ b.always
     text.close(b)
     return values
+
+
+def _alike(programs: Sequence[Program]) -> dict[Program, dict[int, int]]:
+    """Return numbers for the values that are the same for all classes: those that programs compute alike have one."""
+    found: dict[Program, dict[int, int]] = {}
+    known: dict[tuple[object, ...], int] = {}
+    for program in programs:
+        own = found[program] = {}
+        given = (*program.inputs, *program.parameters, *map(repr, program.constants))
+        for number, same in enumerate(program.uniform):
+            if same:
+                step = None if number < program.first_step else program.steps[number - program.first_step]
+                key = (step.op, *(own[arg] for arg in step.args)) if step else (given[number],)
+                own[number] = known.setdefault(key, len(known))
+    return found
 
 
 def begin_rows(text: Text, form: Form, given: Sequence[str], written: Sequence[str], flags: Sequence[str]) -> None:

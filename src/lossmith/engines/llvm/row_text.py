@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lossmith.engines.llvm.frame import onward, phis
-from lossmith.engines.llvm.lanes import SHORT, Body, Kind, Lanes, element_of
+from lossmith.engines.llvm.lanes import Body, Kind, Lanes
 from lossmith.engines.llvm.memory import SIZES
+from lossmith.engines.llvm.spelling import SHORT, element_of
 from lossmith.engines.llvm.vectors import Vector
 
 
@@ -171,12 +172,22 @@ class Text:
         """Return the sum over all classes, given what a loop carried along."""
         return total(b, a)
 
+    def together(self, b: Body, function: Callable[[Lanes], Lanes], numbers: Sequence[Lanes]) -> Sequence[Lanes]:
+        """Return a function of several numbers of the row, which is computed once where lanes are free."""
+        if len(numbers) == 1:
+            return [function(a) for a in numbers]
+        first, second = numbers
+        half = b.width // 2
+        lanes = ", ".join(f"i32 {lane if lane < half else lane + half}" for lane in range(b.width))
+        lower, upper = (f"<{b.width} x i32> <{', '.join([f'i32 {lane}'] * b.width)}>" for lane in (0, half))
+        text = f"{first.type} {first.name}, {first.type} {second.name}, <{b.width} x i32> <{lanes}>"
+        both = function(b.write(first.type, f"shufflevector {text}"))
+        texts = (f"shufflevector {both.type} {both.name}, {both.type} zeroinitializer, {to}" for to in (lower, upper))
+        return [b.write(both.type, text) for text in texts]
+
     def anywhere(self, b: Body, a: Lanes) -> Lanes:
         """Return whether something holds at some class."""
-        a = replace(a, body=b)
-        for distance in _distances(b):
-            a = a | swapped(b, a, distance)
-        return a
+        return single(b, "i1", b.anywhere(a))
 
     def first_largest(self, b: Body, a: Lanes, place: Lanes) -> tuple[Lanes, Lanes]:
         """Return the largest number of all classes and its place, the first where there are several."""
