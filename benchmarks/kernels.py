@@ -94,34 +94,55 @@ def measure(
     return (whole - one) / (np.prod(shape) * (1 - 1 / shape[0])) * 1e9, (first - whole) * 1e3
 
 
-def compilations(loss: Loss, name: str, dtype: str, *, cost: bool) -> list[float]:
-    """Return milliseconds of the processor that the first call of each shape takes beyond a later one: the least."""
+def compilations(loss: Loss, name: str, dtype: str, made: Callable[[], int], *, cost: bool) -> list[tuple[float, int]]:
+    """Return how long the first call of each shape takes, and how many kernels it makes.
+
+    Args:
+        loss, name, dtype, cost: what is called.
+        made: returns how many modules were compiled so far.
+
+    Returns:
+        Milliseconds of the processor beyond those of a later call, the least of several times; and how many modules
+        were compiled when nothing was left to share.
+    """
     taken = []
     for _ in range(TIMES):
         forget()
         times = []
         for shape in shapes(loss):
+            before = made()
             with choice.using("llvm"):
                 run = call(pickle.loads(pickle.dumps(loss)), name, shape, dtype, cost=cost)  # one that knows no kernel
                 start = time.process_time()
                 run()
                 first = time.process_time()
                 run()
-            times.append((2 * first - start - time.process_time()) * 1e3)
+            times.append(((2 * first - start - time.process_time()) * 1e3, made() - before))
         taken.append(times)
-    return [min(times) for times in zip(*taken, strict=True)]
+    return [(min(took for took, _ in times), times[-1][1]) for times in zip(*taken, strict=True)]
+
+
+class Modules(dict[str, float]):
+    """Milliseconds of the processor that LLVM takes for each module, by its text: the least of several times.
+
+    Attributes:
+        made: how often any was compiled.
+    """
+
+    made = 0
 
 
 @contextmanager
-def by_llvm() -> Iterator[dict[str, float]]:
-    """Give milliseconds of the processor that LLVM takes for each module, by its text: the least of several times."""
-    found: dict[str, float] = {}
+def by_llvm() -> Iterator[Modules]:
+    """Give what LLVM compiles meanwhile."""
+    found = Modules()
     build = compiler.build
 
     def timed(text: str) -> bytes:
         start = time.process_time()
         code = build(text)
         found[text] = min(found.get(text, math.inf), (time.process_time() - start) * 1e3)
+        found.made += 1
         return code
 
     compiler.build = timed
@@ -149,13 +170,18 @@ def compile_all(only: Collection[str], *, cost: bool) -> None:
     compiled: dict[bool, list[float]] = {True: [], False: []}
     with by_llvm() as modules:
         for name, loss in losses(only):
-            found = [compilations(loss, name, dtype, cost=cost) for dtype in DTYPES]
+            found = [compilations(loss, name, dtype, lambda: modules.made, cost=cost) for dtype in DTYPES]
             for shape, *times in zip(shapes(loss), *found, strict=True):
-                compiled[isinstance(loss, Pointwise)] += times
+                compiled[isinstance(loss, Pointwise)] += [took / made for took, made in times for _ in range(made)]
                 size = " x ".join(f"{size:,}" for size in shape)
-                print(f"| {name} | {size} | {times[0]:.0f} | {times[1]:.0f} |", flush=True)
+                print(f"| {name} | {size} | {' | '.join(_told(*each) for each in times)} |", flush=True)
     print(f"\n{report(compiled[True], 'kernels of numbers')}\n{report(compiled[False], 'kernels of rows')}\n{shared()}")
     print(f"What LLVM takes of that. {report(modules.values(), 'modules')}")
+
+
+def _told(took: float, made: int) -> str:
+    """Return what a first call took, and for how many kernels where these are several."""
+    return f"{took:.0f}" if made < 2 else f"{took:.0f} for {made}"
 
 
 def shared() -> str:
