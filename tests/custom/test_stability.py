@@ -49,6 +49,7 @@ PLACES: dict[str, list[tuple[float, float]]] = {
     "log1p(-sigmoid(x))": [(0, 50)],
     "log(cosh(x))": [(0, 800), (0, 1e-9)],
     "log(exp(x) + exp(-x))": [(0, 800), (0, -1e3)],
+    "log(exp(x) + exp(z))": [(800, 799), (-800, -801), (-800, 800)],
     "log(exp(x))": [(0, 800)],
     "log(z*exp(x))": [(2, 800)],
     "exp(x)*exp(z)": [(-800, 800)],

@@ -65,6 +65,7 @@ ROWS = (
     ("(exp(x) + exp(-x))/2", "cosh(x)"),
     ("log(cosh(x))", "logcosh(x)"),
     ("log(exp(x) + exp(-x))", "logcosh(x) + log(2)"),
+    ("log(exp(x) + exp(z))", "x + softplus(z - x)"),
     ("log(exp(x))", "x"),
     ("log(z*exp(x))", "log(z) + x"),
     ("log(exp(x)/z)", "x - log(z)"),
