@@ -61,6 +61,17 @@ class DivergenceForm(Form):
         """Return whether any derivative by p or q is written."""
         return self.gradient(symbol) or self.hessian(symbol)
 
+    def kept(self) -> tuple[str, ...]:
+        """Return what the looks in double precision keep of each class."""
+        names = []
+        for symbol in self.logits():
+            names.append(f"powers_{symbol}")
+            if self.derived(symbol):
+                names += [f"slope_{symbol}", f"beta_{symbol}"]
+            if self.hessian(symbol):
+                names.append(f"curve_{symbol}")
+        return (*names, "ratio") if self.crossed and self.valued else (*names,)
+
 
 @dataclass(frozen=True)
 class Formulas:

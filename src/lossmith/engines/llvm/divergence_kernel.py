@@ -53,8 +53,6 @@ ARGUMENTS = (
 QUICK_BY_LANE = 48
 """Classes up to which lanes are rows in a quicker way: from there on a row has whole vectors enough."""
 
-_SCRATCH = (*(f"{name}_{symbol}" for symbol in "pq" for name in ("powers", "slope", "beta", "curve")), "ratio")
-
 _PLAIN: Mapping[str, Given] = {
     "probabilities": "probabilities", "log_probabilities": "log_probabilities", "logits": "logits",
     "values": "probabilities", "log_values": "log_probabilities",
@@ -132,14 +130,15 @@ def _filled(part: str) -> str:
 
 def _kept(form: DivergenceForm) -> tuple[str, ...]:
     """Return what scratch holds of each class."""
+    looks = form.kept()
     if not form.by_lane:
-        return _SCRATCH
+        return looks
     rows = ("p", "q", *_rows(form))
     if not form.quick:
-        return (*_SCRATCH, *rows)
+        return (*looks, *rows)
     kept = (*rows, *(f"short_{symbol}" for symbol in form.logits()))
     # The other kernel has the same scratch, and half as many rows.
-    return (*kept, *_SCRATCH[: max(0, (len(_SCRATCH) + len(rows) + 1) // 2 - len(kept))])
+    return (*kept, *(f"more_{n}" for n in range(len(kept), (len(looks) + len(rows) + 1) // 2)))
 
 
 def _way(form: DivergenceForm) -> type[Quick] | None:

@@ -86,7 +86,8 @@ class Quick:
 
     def _places(self) -> list[str]:
         """Return the lines that say where exponentials are kept."""
-        return [f"  %short_{symbol} = getelementptr i8, ptr %scratch_powers_{symbol}, i64 0" for symbol in "pq"]
+        powers = {symbol: f"%scratch_powers_{symbol}" for symbol in self.form.logits()}
+        return [f"  %short_{symbol} = getelementptr i8, ptr {at}, i64 0" for symbol, at in powers.items()]
 
     def write(self, counts: Lanes) -> None:
         """Write the way through a row, or hand it over: up to ``%row_value``, its loss, ``%row_wrong`` and ``_limit``.

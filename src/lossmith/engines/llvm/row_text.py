@@ -191,12 +191,14 @@ class Text:
 
     def first_largest(self, b: Body, a: Lanes, place: Lanes) -> tuple[Lanes, Lanes]:
         """Return the largest number of all classes and its place, the first where there are several."""
-        a, place = replace(a, body=b), replace(place, body=b)
+        top, place = replace(a, body=b), replace(place, body=b)
         for distance in _distances(b):
-            other, there = swapped(b, a, distance), swapped(b, place, distance)
-            better = (other > a) | (other.equals(a) & b.compare_whole("ult", there, place))
-            a, place = b.select(better, other, a), b.select(better, there, place)
-        return a, place
+            top = b.largest(top, swapped(b, top, distance))
+        nowhere = Lanes(b, place.type, "splat (i64 -1)")
+        place = b.select(top.equals(replace(a, body=b)), place, nowhere)
+        for distance in _distances(b):
+            place = b.call("umin", place, swapped(b, place, distance))
+        return top, place
 
     def all_but_largest(self, b: Body, best: Lanes, rest: Lanes, place: Lanes) -> tuple[Lanes, Lanes, Lanes]:
         """Return the largest number by size, the sum of all others, and the place of the largest.
