@@ -217,7 +217,7 @@ class Quick:
 
     def row(self) -> Body:
         """Return a text for numbers of the row, half as many lanes as loops have: one register."""
-        return Body("float", self.width // 2, "qb").widened()
+        return Body("double", self.width // 2, "qb")
 
     def total(self, b: Body, a: Lanes) -> Lanes:
         """Return the sum over all classes, given what the loop carried along."""
