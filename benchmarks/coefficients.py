@@ -66,6 +66,7 @@ def _place(x: str) -> Any:
 FITS: dict[str, tuple[Callable[[Any], Any], Any, Any, int, int]] = {
     # name: function, from, to, coefficients in double (if there is such a table) and in float
     "EXP": (_exp_rest, -HALF_LN2, HALF_LN2, 11, 5),
+    "EXP_REST": (_exp_rest, mpf(-1), mpf(1), 14, 8),
     "LOG": (_log_rest, mpf(0), LOG_Z, 8, 3),
     "LOG_BETWEEN": (_log1p_rest, mpf("-0.0345"), mpf("0.0626"), 0, 4),
     "LOG2": (_log_rest2, mpf(0), LOG_Z, 8, 3),

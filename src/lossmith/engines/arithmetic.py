@@ -43,6 +43,9 @@ class Arithmetic(Protocol):
     def finite_product(self, a: Lanes, b: Lanes) -> Lanes:
         """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
 
+    def exp_rest(self, x: Lanes) -> Lanes:
+        """Return (exp(x) - 1 - x) / x² of a number from -1 to 1."""
+
     def polynomial(self, x: Lanes, coefficients: Sequence[float]) -> Lanes:
         """Return a polynomial, from the constant coefficient up."""
 

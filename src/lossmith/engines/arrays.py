@@ -16,6 +16,7 @@ import numpy as np
 from lossmith.engines import composites
 from lossmith.engines import numpy as reference
 from lossmith.engines._numpy_bowls import ATANH_TERMS
+from lossmith.engines._numpy_counts import EXP_TERMS
 from lossmith.engines.operations import OPERATIONS, Step, needed, recipe
 from lossmith.engines.regimes import decided
 from lossmith.errors import ProgramError
@@ -143,6 +144,10 @@ class Arrays:
     def finite_product(self, a: Array, b: Array) -> Array:
         """Return a b of finite factors, which is 0.0 and never -0.0 where one of them is zero."""
         return a * b + 0.0
+
+    def exp_rest(self, x: Array) -> Array:
+        """Return (exp(x) - 1 - x) / x² of numbers from -1 to 1."""
+        return self.polynomial(x, EXP_TERMS)
 
     def polynomial(self, x: Array, coefficients: Sequence[float]) -> Array:
         """Return a polynomial, from the constant coefficient up."""

@@ -46,6 +46,10 @@ class Vector(Body):
         """Return a exp(x + low) of x at most 0; see the functions of that name."""
         return exponentials.lowered(self, a, x, low) if self.scales else composites.lowered(self, a, x, low)
 
+    def exp_rest(self, x: Lanes) -> Lanes:
+        """Return (exp(x) - 1 - x) / x² of a number from -1 to 1."""
+        return polynomials.polynomial(self, x, polynomials.table(self, "EXP_REST"))
+
     def is_exp(self, x: Lanes, make: Callable[[], Lanes]) -> None:
         """Say how the exponential of ``x`` is made without one."""
         self._powers[x.name] = make
