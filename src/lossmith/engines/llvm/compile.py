@@ -68,6 +68,11 @@ def host() -> Host:
 RARELY = "; rarely run\n"
 """What a text begins with whose code is compiled as quickly as can be, and runs slower."""
 
+LONG = "; long\n"
+"""What a text begins with whose code is compiled more quickly, by a twelfth, and runs hardly slower, if at all."""
+
+_LEVELS = {RARELY: 0, LONG: 1}
+
 
 def _machine(level: int = 3) -> Any:
     here = host()
@@ -85,11 +90,12 @@ def build(text: str) -> bytes:
     """
     module = llvm.parse_assembly(text)
     module.verify()
+    level = next((level for head, level in _LEVELS.items() if text.startswith(head)), 3)
     # What is written is vectors in straight lines already, each value once: no pass before code generation pays.
-    return bytes(_builder(host(), 0 if text.startswith(RARELY) else 3).emit_object(module))
+    return bytes(_builder(host(), level).emit_object(module))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1 + len(_LEVELS))
 def _builder(here: Host, level: int) -> Any:
     """Return the machine that object code is made for, which takes as long to describe as a small module to compile."""
     return _machine(level)

@@ -93,7 +93,7 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
     # Rows of lanes that the quicker way is for are neither wrong nor at a limit.
     flags = _FLAGS[:1] if form.quick and form.by_lane else _FLAGS
     end_row(text, form, counts, weight, flags, () if quick is None else quick.served())
-    return whole(text, form, _FLAGS, "limit", on_x86=on_x86)
+    return compiler.LONG + whole(text, form, _FLAGS, "limit", on_x86=on_x86)
 
 
 def _look(text: Text, form: DivergenceForm, formulas: Formulas, values: Uniform) -> None:
