@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _part(body: Body, kind: str, text: str, first: int, lanes: int) -> str:
     return body.write(kind.replace(str(body.width), str(lanes), 1), part).name
 
 
+@cache
 def _places(first: int, count: int) -> str:
     """Return lanes one after another, as ``shufflevector`` takes them."""
     return f"<{count} x i32> <{', '.join(f'i32 {first + lane}' for lane in range(count))}>"

@@ -53,6 +53,9 @@ ARGUMENTS = (
 QUICK_BY_LANE = 48
 """Classes up to which lanes are rows in a quicker way: from there on a row has whole vectors enough."""
 
+LONG = 55_000
+"""Characters of a text from which on it is compiled as a long one."""
+
 _PLAIN: Mapping[str, Given] = {
     "probabilities": "probabilities", "log_probabilities": "log_probabilities", "logits": "logits",
     "values": "probabilities", "log_values": "log_probabilities",
@@ -93,7 +96,8 @@ def module(formulas: Formulas, form: DivergenceForm, width: int, *, on_x86: bool
     # Rows of lanes that the quicker way is for are neither wrong nor at a limit.
     flags = _FLAGS[:1] if form.quick and form.by_lane else _FLAGS
     end_row(text, form, counts, weight, flags, () if quick is None else quick.served())
-    return compiler.LONG + whole(text, form, _FLAGS, "limit", on_x86=on_x86)
+    found = whole(text, form, _FLAGS, "limit", on_x86=on_x86)
+    return compiler.LONG + found if len(found) > LONG else found
 
 
 def _look(text: Text, form: DivergenceForm, formulas: Formulas, values: Uniform) -> None:

@@ -35,8 +35,6 @@ SMALL = {"float": 1e-3, "double": 0.25}
 """Share of its parts that a loss must be to have its digits as their sum, by what arrays hold."""
 
 _HUGE = 1e100
-_ORDINARY = 1e290
-_FAR = 600.0
 _PADDING = {"probabilities": 0.0, "log_probabilities": -math.inf, "logits": -math.inf}
 
 
@@ -128,21 +126,20 @@ class Looks(LogitLooks):
     def growth(self) -> None:
         """Write the look that compares the log-sums of two rows of logits."""
         b = self.text.row("c")
-        p, q = (self.number(b, symbol, self.softmax["q"].place) for symbol in "pq")
+        of_q = self.softmax["q"]
+        p, q = (self.number(b, symbol, of_q.place) for symbol in "pq")
         first = p - q
+        # What exponentials of p are multiplied by for those of log q + e.
+        factor = replace(of_q.inverse, body=b) / self.text.kept_at(b, "powers_p", of_q.place)
         self.text.close(b)
 
         def write(look: Look, before: Mapping[str, Lanes]) -> dict[str, Lanes]:
             b = look.body
             left, right = self._views(look)
-            e, q, log_q = (left.given - right.given) - look.of(first), right.p, right.log_p()
-            wide = b.abs(e) > 1.0
-            grown = b.rarely(
-                wide & ((e > _FAR) | (q < 1 / _ORDINARY)),
-                lambda: b.select(wide, exponentials.exp(b, log_q + e) - q, q * exponentials.expm1(b, e)),
-                q * exponentials.expm1(b, e),
-            )
-            both = left.log_p().equals(-math.inf) & log_q.equals(-math.inf)
+            e, q = (left.given - right.given) - look.of(first), right.p
+            far = look.kept("powers_p") * look.of(factor) - q
+            grown = b.select(b.abs(e) > 1.0, far, q * exponentials.expm1(b, e))
+            both = left.given.equals(-math.inf) & right.given.equals(-math.inf)
             return {"grown": before["grown"] + b.select(both, 0.0, grown)}
 
         after = self.text.loop("grow", write, {"grown": (f"<{self.width} x double>", "zeroinitializer")})
@@ -168,16 +165,18 @@ class Looks(LogitLooks):
         """
         form, nothing = self.form, "zeroinitializer"
         real, truth = (f"<{self.width} x {x}>" for x in ("double", "i1"))
-        carried: dict[str, tuple[str, str]] = {"value": (real, nothing), "odd": (truth, nothing)}
+        carried: dict[str, tuple[str, str]] = {"value": (real, nothing)}
         if self._crossed:
             carried["size"] = (real, nothing)
         plain = [symbol for symbol in "pq" if symbol not in self.softmax]
+        if plain:
+            carried["odd"] = (truth, nothing)
         if not form.amounts:
             carried |= {f"mass_{symbol}": (real, nothing) for symbol in plain}
         carried |= {f"top_{symbol}": (real, nothing) for symbol in self._derived}
         after = self.text.loop("term", self._terms, carried, form.streaming)
         b = self.text.row("e")
-        wrong = self.text.anywhere(b, after["odd"])
+        wrong = self.text.anywhere(b, after["odd"]) if plain else Lanes(b, b.truth, nothing)
         for symbol in plain if not form.amounts else ():
             off = b.abs(self.text.total(b, after[f"mass_{symbol}"]) - 1.0)
             wrong = wrong | ((off <= SUM_TOLERANCES[form.kind(symbol)]) ^ b.always)

@@ -100,14 +100,25 @@ class LaneText(Text):
 
     def at_class(self, b: Body, array: str, element: Kind, place: Lanes) -> Lanes:
         """Return what each row holds at one of its classes."""
-        long, type_ = b.vector("i64"), b.vector(element)
+        long = b.vector("i64")
         zero = "zeroinitializer"  # lanes beyond the last row read of the first one
         step = b.write(long, f"mul {long} {lane_numbers(self.width)}, {single(b, 'i64', '%classes').name}").name
         here = b.write(long, f"select {b.truth} {self.present}, {long} {step}, {long} {zero}").name
         number = b.write(long, f"add {long} {here}, {place.name}").name
         begin = b.write("i64", "mul i64 %group, %classes").name
         rows = b.write("ptr", f"getelementptr {element}, ptr %{array}, i64 {begin}").name
-        at = b.write(b.vector("ptr"), f"getelementptr {element}, ptr {rows}, {long} {number}").name
+        return self._gathered(b, rows, element, number)
+
+    def kept_at(self, b: Body, name: str, place: Lanes) -> Lanes:
+        """Return what scratch holds of each row at one of its classes."""
+        long = b.vector("i64")
+        first = b.write(long, f"mul {long} {place.name}, splat (i64 {self.width})").name
+        number = b.write(long, f"add {long} {first}, {lane_numbers(self.width)}").name
+        return self._gathered(b, f"%lanes_{name}", "double", number)
+
+    def _gathered(self, b: Body, begin: str, element: Kind, numbers: str) -> Lanes:
+        long, type_ = b.vector("i64"), b.vector(element)
+        at = b.write(b.vector("ptr"), f"getelementptr {element}, ptr {begin}, {long} {numbers}").name
         name = f"llvm.masked.gather.v{self.width}{SHORT[element]}.v{self.width}p0"
         b.declared.add(f"declare {type_} @{name}({b.vector('ptr')}, i32, {b.truth}, {type_})")
         given = f"{b.vector('ptr')} {at}, i32 {SIZES[element]}, {b.truth} {b.always.name}, {type_} zeroinitializer"

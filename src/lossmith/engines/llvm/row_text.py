@@ -223,6 +223,11 @@ class Text:
         at = b.write("i64", f"extractelement {place.type} {place.name}, i32 0").name
         return number_at(b, f"%row_{array}", element, at)
 
+    def kept_at(self, b: Body, name: str, place: Lanes) -> Lanes:
+        """Return what scratch holds of a row at one of its classes."""
+        at = b.write("i64", f"extractelement {place.type} {place.name}, i32 0").name
+        return number_at(b, f"%scratch_{name}", "double", at)
+
     def of_row(self, b: Body, array: str, element: str) -> Lanes:
         """Return what an array of one number for each row holds, as it lies there."""
         return number_at(b, f"%{array}", element, "%row")
