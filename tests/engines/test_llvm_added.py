@@ -5,7 +5,12 @@ from __future__ import annotations
 import ctypes
 import re
 
-from lossmith.engines.llvm import added
+import numpy as np
+import pytest
+
+import lossmith as lm
+from lossmith.engines import choice
+from lossmith.engines.llvm import added, divergence_kernel
 from lossmith.engines.llvm import compile as compiler
 
 HEAD = """
@@ -63,9 +68,33 @@ def test_those_that_are_taken_often_are_left_and_so_is_nothing() -> None:
 
 def test_results_are_the_same() -> None:
     signature = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_float)
-    for text in (TEXT, added.in_memory(TEXT), compiler.RARELY + TEXT):
+    for text in (TEXT, added.in_memory(TEXT), compiler.RARELY + TEXT, compiler.LONG + TEXT):
         assert compiler.function(text, "kernel", signature)(1.25) == 9.96875
 
 
 def test_what_runs_rarely_is_compiled_by_other_means() -> None:
     assert compiler.build(TEXT) != compiler.build(compiler.RARELY + TEXT)
+
+
+def test_what_is_long_is_compiled_by_a_lower_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[int] = []
+    builder = compiler._builder
+    monkeypatch.setattr(compiler, "_builder", lambda here, level: levels.append(level) or builder(here, level))
+    for head in ("", compiler.LONG, compiler.RARELY):
+        compiler.build(head + TEXT)
+    assert levels == [3, 1, 0]
+
+
+def test_divergences_are_long_where_their_texts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    loaded = compiler.loaded
+    monkeypatch.setattr(compiler, "loaded", lambda text, *shared: texts.append(text) or loaded(text, *shared))
+    for loss, q in (
+        (lm.AlphaDivergence(q_kind="logits"), np.ones((3, 200))),
+        (lm.TotalVariation(), np.full((3, 200), 0.005)),
+    ):
+        divergence_kernel.divergence_kernel.clear()
+        with choice.using("llvm"):
+            loss.cost_and_gradient(p=np.full((3, 200), 0.005), q=q)
+        assert texts[-1].startswith(compiler.LONG) == (len(texts[-1]) > divergence_kernel.LONG)
+    assert {text.startswith(compiler.LONG) for text in texts} == {True, False}
