@@ -100,6 +100,22 @@ def test_every_loss_of_log_probabilities_is_what_the_reference_says(loss: lm.Los
         close(got[name], expected[name], dtype, name)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("classes", range(1, 9))
+def test_groups_of_few_classes_are_turned_over_whole_and_in_part(classes: int, dtype: Any) -> None:
+    loss = lm.CategoricalCrossEntropy()
+    for rows in (1, 8, 16, 17, 37):
+        y, z = _sample(loss, rows, classes, dtype)
+        around = np.full((rows + 2, classes), 7, np.promote_types(dtype, np.float32))
+        found = {}
+        for engine in ("numpy", "llvm"):
+            with choice.using(engine):  # type: ignore[arg-type]  # one of its names
+                found[engine] = loss.cost_and_gradient(y, z, out=around[1:-1])[1].copy()
+        slack = 1e-12 if dtype == np.float64 else 1e-6
+        np.testing.assert_allclose(found["llvm"], found["numpy"], rtol=slack, atol=slack, err_msg=str(rows))
+        assert np.all(around[[0, -1]] == 7)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_engines_agree_over_a_quarter_of_a_million_classes(dtype: Any) -> None:
     loss, classes = lm.SparseCategoricalCrossEntropy(), 262_144

@@ -7,11 +7,12 @@ vector for each class of a group, in a region for each array.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from lossmith.engines.llvm.frame import ALIGNED, lane_numbers, onward
 from lossmith.engines.llvm.lanes import Body, Kind, Lanes
-from lossmith.engines.llvm.memory import SIZES, masked
+from lossmith.engines.llvm.memory import SIZES, in_memory, masked, widen
 from lossmith.engines.llvm.row_text import single
 from lossmith.engines.llvm.spelling import SHORT
 
@@ -53,8 +54,10 @@ def _module(name: str, kind: Kind, width: int, element: str, *, out: bool) -> st
     """Return the module of such a function.
 
     The last square of a row of at least one vector ends where the row does, and has some classes a second time: so
-    only rows of fewer classes need masks, which some machines take long to write through.
+    only rows of fewer classes need masks, which some machines take long to write through. A whole group of rows of very
+    few classes is no square, but as many vectors as there are classes; see ``_few``.
     """
+    few = {classes: _of_few(classes, kind, width, element, out=out) for classes in _few(width)}
     b, step, suffix = Body(kind, width, "t"), f"[{SIZES[element]} x i8]", f"v{width}{SHORT[kind]}.p0"
     small, size = b.vector("i32"), SIZES[kind] * width
     lefts = single(b, "i32", "%left").name
@@ -87,13 +90,19 @@ def _module(name: str, kind: Kind, width: int, element: str, *, out: bool) -> st
     text = f"""
 define void @{name}(ptr %array, ptr %lanes, i64 %group, i64 %count, i64 %classes) {ALIGNED} {{
 entry:
+  %full = icmp eq i64 %count, {width}
+  br i1 %full, label %few, label %squares
+few:
+  switch i64 %classes, label %squares [ {" ".join(f"i64 {n}, label %of_{n}" for n in few)} ]
+{chr(10).join(chr(10).join([f"of_{n}:", *each.lines]) for n, each in few.items())}
+squares:
 {chr(10).join(rows_of.lines)}
   %vectors = icmp uge i64 %classes, {width}
   %most = sub i64 %classes, {width}
   %last = select i1 %vectors, i64 %most, i64 0
   br label %loop
 loop:
-  %first = phi i64 [ 0, %entry ], [ %next, %{"stored" if out else "loop"} ]
+  %first = phi i64 [ 0, %squares ], [ %next, %{"stored" if out else "loop"} ]
   %left_long = sub i64 %classes, %first
   %left = trunc i64 %left_long to i32
 {chr(10).join(b.lines)}
@@ -106,7 +115,51 @@ done:
   ret void
 }}
 """
-    return "\n".join(sorted(b.declared | rows_of.declared)) + text
+    return "\n".join(sorted(set[str]().union(*(body.declared for body in (b, rows_of, *few.values()))))) + text
+
+
+def _few(width: int) -> range:
+    """Return the numbers of classes that are no squares.
+
+    For these, vectors are exchanged two by two, which is less to do than in squares while there are no more pairs of
+    classes than exchanges of lanes in a square.
+    """
+    exchanges = width // 2 * (width.bit_length() - 1)
+    return range(2, next(n for n in range(2, width + 2) if n * (n - 1) > exchanges))
+
+
+def _of_few(classes: int, kind: Kind, width: int, element: str, *, out: bool) -> Body:
+    """Return the lines for a whole group of rows of so few classes, as vectors that lie one after the other."""
+    b, size, step = Body(kind, width, f"of{classes}_"), SIZES[kind] * width, SIZES[element]
+    first = b.write("i64", f"mul i64 %group, {classes}").name
+    begin = b.write("ptr", f"getelementptr [{step} x i8], ptr %array, i64 {first}").name
+    there = [b.write("ptr", f"getelementptr i8, ptr {begin}, i64 {n * step * width}").name for n in range(classes)]
+    kept = [b.write("ptr", f"getelementptr {b.real}, ptr %lanes, i64 {n}").name for n in range(classes)]
+    type_ = b.vector(in_memory(element))
+    if out:
+        vectors = [b.write(b.real, f"load {b.real}, ptr {at}, align {size}") for at in kept]
+    else:
+        vectors = [widen(b, b.write(type_, f"load {type_}, ptr {at}, align {step}"), element) for at in there]
+    for n in range(classes):
+        # Of each lane the vector and the lane in it that it comes from: a class and a row, or a place in memory.
+        if out:
+            picks = [divmod(n * width + lane, classes)[::-1] for lane in range(width)]
+        else:
+            picks = [divmod(lane * classes + n, width) for lane in range(width)]
+        to, align = (there[n], step) if out else (kept[n], size)
+        b.lines.append(f"  store {b.real} {_picked(b, vectors, picks).name}, ptr {to}, align {align}")
+    b.lines.append("  ret void")
+    return b
+
+
+def _picked(b: Body, vectors: Sequence[Lanes], picks: Sequence[tuple[int, int]]) -> Lanes:
+    """Return lanes picked from vectors, by the vector and the lane of each."""
+    found, places = vectors[0], [lane for _, lane in picks]
+    for number, other in enumerate(vectors[1:], start=1):
+        found = found if number == 1 else _fenced(b, found)
+        places = [b.width + lane if vector == number else at for (vector, lane), at in zip(picks, places, strict=True)]
+        found, places = _shuffled(b, found, other, places), list(range(b.width))
+    return found
 
 
 def _rows(width: int) -> Body:
@@ -126,8 +179,6 @@ def _rows(width: int) -> Body:
 def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
     """Return the columns of a square of as many vectors as they have lanes."""
     width, half = len(vectors), len(vectors) // 2
-    fence = f"{b.real} @llvm.arithmetic.fence.v{width}{SHORT[b.kind]}"
-    b.declared.add(f"declare {fence}({b.real})")
     while half:  # blocks of this size change places across the diagonal
         lower = [lane if not lane & half else (lane ^ half) + width for lane in range(width)]
         upper = [lane ^ half if not lane & half else lane + width for lane in range(width)]
@@ -135,9 +186,18 @@ def turned_over(b: Body, vectors: list[Lanes]) -> list[Lanes]:
             a, c = vectors[low], vectors[low + half]
             vectors[low], vectors[low + half] = (_shuffled(b, a, c, picks) for picks in (lower, upper))
         half //= 2
-        # Without fences LLVM looks at every chain of shuffles for a shorter one, which takes most of its time.
-        vectors = [b.write(v.type, f"call {fence}({v.type} {v.name})") for v in vectors] if half else vectors
+        vectors = [_fenced(b, v) for v in vectors] if half else vectors
     return vectors
+
+
+def _fenced(b: Body, a: Lanes) -> Lanes:
+    """Return a vector that LLVM does not see through.
+
+    It looks at every chain of shuffles for a shorter one otherwise, which takes most of its time.
+    """
+    fence = f"{b.real} @llvm.arithmetic.fence.v{b.width}{SHORT[b.kind]}"
+    b.declared.add(f"declare {fence}({b.real})")
+    return b.write(a.type, f"call {fence}({a.type} {a.name})")
 
 
 def _shuffled(b: Body, a: Lanes, c: Lanes, picks: list[int]) -> Lanes:
