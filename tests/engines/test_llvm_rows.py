@@ -116,6 +116,27 @@ def test_groups_of_few_classes_are_turned_over_whole_and_in_part(classes: int, d
         assert np.all(around[[0, -1]] == 7)
 
 
+@pytest.mark.parametrize("classes", [3, 40, 300])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lm.CategoricalCrossEntropy(),
+        lm.CategoricalCrossEntropy(label_smoothing=0.1, z_loss=1e-2),
+        lm.SoftmaxFocal(targets="distributions"),
+    ],
+    ids=str,
+)
+def test_shares_that_sum_to_nearly_one_are_taken_as_they_are(loss: lm.Loss, classes: int) -> None:
+    y, z = _sample(loss, 40, classes, np.float64)
+    y *= np.linspace(0.99, 1.01, 40)[:, None]
+    found = {}
+    for engine in ("numpy", "llvm"):
+        with choice.using(engine):  # type: ignore[arg-type]  # one of its names
+            found[engine] = loss.evaluate(y, z, PARTS)
+    for name in PARTS:
+        close(found["llvm"][name], found["numpy"][name], np.float64, name)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_engines_agree_over_a_quarter_of_a_million_classes(dtype: Any) -> None:
     loss, classes = lm.SparseCategoricalCrossEntropy(), 262_144

@@ -50,7 +50,7 @@ class Rows:
         if form.targets == "soft":
             mass = self._slot("mass", double=True)
             right = right & (wide.abs(mass - 1.0) <= SUM_TOLERANCE)
-            whole = b.give(mass)
+            whole = slope = b.give(mass)  # which is what slopes of all classes are multiplied by
             if form.spread:
                 whole = whole * (1.0 - self._named("spread")) + self._named("spread")
             value = b.give(self._slot("apart", double=True)) + log_others * whole

@@ -77,7 +77,7 @@ class RowForm:
             "factor": True, "scale": indices and self.gradient,
             "fixed": indices or (self.targets == "smoothed" and self.gradient), "target": hessian and not soft,
             "inverse": hessian or not indices, "rest": hessian or not indices,
-            "slope": hessian and indices, "bend": hessian and indices, "pull": self.penalised,
+            "slope": soft or (hessian and indices), "bend": hessian and indices, "pull": self.penalised,
         }  # fmt: skip
         return tuple(name for name, there in wanted.items() if there)
 

@@ -70,9 +70,16 @@ class Turn:
         return t * (1.0 - spread) + even if self.form.spread else t
 
     def apart(self, t: Lanes) -> Lanes:
-        """Return what the shares that are trained for lack to 1, with its own digits."""
+        """Return what the shares that are trained for lack to all of a row, with its own digits."""
         spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
-        return (1.0 - t) * (1.0 - spread) + (spread - even) if self.form.spread else 1.0 - t
+        others = self.slot("slope") - t
+        return others * (1.0 - spread) + (spread - even) if self.form.spread else others
+
+    @property
+    def whole(self) -> Lanes:
+        """What the shares that are trained for sum to."""
+        spread, mass = Lanes(self.body, self.body.real, "%spread"), self.slot("slope")
+        return mass * (1.0 - spread) + spread if self.form.spread else mass
 
     @property
     def is_target(self) -> Lanes:
@@ -176,6 +183,8 @@ def derive(output: str) -> Write:
                 if form.targets == "indices":
                     # A share of 0 wins over a second derivative that is infinite there.
                     found = b.select(p.equals(0.0), 0.0, turn.slot("bend") * p) * p + turn.slot("slope") * found
+                elif form.targets == "soft":
+                    found = turn.whole * found
                 if form.penalised:
                     found = found + (strength * 2.0 * p + turn.slot("pull") * q) * p
             else:

@@ -91,11 +91,16 @@ class Look:
         return t * (1.0 - self.named("spread")) + self.named("even") if self.form.spread else t
 
     def apart(self, t: Lanes) -> Lanes:
-        """Return what the shares that are trained for lack to 1, with its own digits."""
-        if not self.form.spread:
-            return 1.0 - t
+        """Return what the shares that are trained for lack to all of a row, with its own digits."""
+        others = self.named("slope_all") - t
         spread, even = self.named("spread"), self.named("even")
-        return (1.0 - t) * (1.0 - spread) + (spread - even)
+        return others * (1.0 - spread) + (spread - even) if self.form.spread else others
+
+    @property
+    def whole(self) -> Lanes:
+        """What the shares that are trained for sum to."""
+        spread, mass = self.named("spread"), self.named("slope_all")
+        return mass * (1.0 - spread) + spread if self.form.spread else mass
 
     def kept(self, place: int) -> Lanes:
         """Return what scratch holds for these classes."""
@@ -192,6 +197,8 @@ def write_derivatives(look: Look, before: Mapping[str, str]) -> dict[str, str]:
             if form.targets == "indices":
                 # A share of 0 wins over a second derivative that is infinite there.
                 second = b.select(p.equals(0.0), 0.0, bend * p) * p + slope * second
+            elif form.targets == "soft":
+                second = look.whole * second
             if form.penalised:
                 second = second + (look.named("strength") * 2.0 * p + look.named("pull_all") * q) * p
             look.store(b.select(live, second * factor, 0.0), "hessian", place)
