@@ -185,8 +185,9 @@ class Curvature:
             logits = np.empty_like(gradient)
             logits[...] = raw
         self.form.fill(self._targets, logits, gradient, hessian)
+        plain = self.form.twice  # then the diagonal is p (1 - p), and where that is finite so is the gradient
         if self.kind != "exact":
-            np.multiply(np.abs(hessian, out=hessian), 2, out=hessian)
+            np.multiply(hessian if plain else np.abs(hessian, out=hessian), 2, out=hessian)
         if self.kind == "floor":
             # The best logit is 37 of the true class and -37 of others.
             distance = logits + np.float32(CERTAIN)
@@ -199,7 +200,7 @@ class Curvature:
             np.divide(gradient, distance, out=distance)
             np.maximum(hessian, np.abs(distance, out=distance), out=hessian)
             np.maximum(hessian, np.float32(fused.TINY), out=hessian)
-        if not (_are_finite(hessian) and _are_finite(gradient)):
+        if not (_are_finite(hessian) and (plain or _are_finite(gradient))):
             self._refuse(raw, 0)
         factor = np.float32(1.0 if self.scale is None else 1 / self.scale)
         if self.kind == "floor" and self.scale is None:

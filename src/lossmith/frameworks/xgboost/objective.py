@@ -18,6 +18,7 @@ from lossmith.core.mistakes import warn
 from lossmith.errors import ParameterError, ShapeError
 from lossmith.frameworks import boosting
 from lossmith.frameworks.boosting import handwritten
+from lossmith.frameworks.xgboost.labels import are as labels_are
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 
 Array = npt.NDArray[Any]
@@ -120,6 +121,8 @@ class Objective(boosting.Objective):
             ParameterError: where the matrix brings weights that the objective was not made with.
             ShapeError, DomainError: as in ``gradient_and_hessian``.
         """
+        if isinstance(second, xgboost.DMatrix) and labels_are(self._label, second):
+            return self._answer(self._with(second.get_weight()), first, len(self.y))
         labels, raw, weight = _rows(first, second, sample_weight)
         return self._answer(self._of(labels, weight), raw, len(labels))
 
@@ -143,15 +146,19 @@ class Objective(boosting.Objective):
     def _of(self, labels: Array, weight: Array) -> Objective:
         """Return the objective of such rows: this one for its own, else one with the same start."""
         if self._is_of(labels):
-            if weight.size and not np.array_equal(weight, self._weight):
-                raise ParameterError(
-                    f"{self.loss}: the matrix has weights that the objective was not made with, so its start score is "
-                    "another; pass them to Objective as well"
-                )
-            return self
+            return self._with(weight)
         if self._other is None or not (self._other._is_of(labels) and np.array_equal(weight, self._other._weight)):
             self._other = self.on(labels, weight if weight.size else None)
         return self._other
+
+    def _with(self, weight: Array) -> Objective:
+        """Return this, unless its rows came with other weights."""
+        if weight.size and not np.array_equal(weight, self._weight):
+            raise ParameterError(
+                f"{self.loss}: the matrix has weights that the objective was not made with, so its start score is "
+                "another; pass them to Objective as well"
+            )
+        return self
 
     def _is_of(self, labels: Array) -> bool:
         return labels.shape == self._label.shape and np.array_equal(labels, self._label)
