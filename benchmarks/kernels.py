@@ -43,7 +43,7 @@ TIMES = 3
 
 DTYPES = ("float32", "float64")
 ROWS = 16_384
-SHAPES = ((1600, 10), (32, 1_000), (8, 16_000))
+SHAPES = ((5_333, 3), (1600, 10), (32, 1_000), (8, 16_000))
 
 
 def shapes(loss: Loss) -> Iterator[tuple[int, ...]]:
