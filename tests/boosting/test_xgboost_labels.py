@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xgboost
 
+import lossmith as lm
 from lossmith.frameworks.xgboost import labels
 from lossmith.xgboost import Objective
 
@@ -37,4 +38,7 @@ def test_labels_that_are_known_are_not_copied_and_none_are_none(monkeypatch: pyt
     objective = Objective("half_squared_error", Y, hessian="exact")
     np.testing.assert_array_equal(objective(RAW, xgboost.DMatrix(X, Y))[0], RAW - Y)
     assert not labels.are(Y, bare)
+    monkeypatch.undo()
+    with pytest.raises(lm.ParameterError, match=r"the matrix has no labels; make it by objective\.matrix"):
+        objective(RAW, bare)
     assert labels.are(Y[:0], bare)

@@ -118,12 +118,16 @@ class Objective(boosting.Objective):
             sample_weight: weights, where ``second`` is no matrix.
 
         Raises:
-            ParameterError: where the matrix brings weights that the objective was not made with.
+            ParameterError: where the matrix brings no labels, or weights that the objective was not made with.
             ShapeError, DomainError: as in ``gradient_and_hessian``.
         """
         if isinstance(second, xgboost.DMatrix) and labels_are(self._label, second):
             return self._answer(self._with(second.get_weight()), first, len(self.y))
         labels, raw, weight = _rows(first, second, sample_weight)
+        if not len(labels) and len(raw):
+            raise ParameterError(
+                f"{self.loss}: the matrix has no labels; make it by objective.matrix(X), or by DMatrix(X, label=y)"
+            )
         return self._answer(self._of(labels, weight), raw, len(labels))
 
     def of_own_rows(self, raw: Array, matrix: xgboost.DMatrix) -> tuple[Array, Array]:
