@@ -15,12 +15,13 @@ from lossmith.engines.llvm.frame import onward
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, in_memory, whole
 from lossmith.engines.llvm.row_frame import RowForm, slot_at
+from lossmith.engines.llvm.row_mixing import Mixing
 from lossmith.engines.llvm.row_text import single
 from lossmith.engines.llvm.row_tiles import turn_rows
 from lossmith.engines.llvm.spelling import SHORT
 
 
-class Turn:
+class Turn(Mixing):
     """The text of one turn of a loop over classes."""
 
     def __init__(self, form: RowForm, width: int, prefix: str) -> None:
@@ -64,22 +65,10 @@ class Turn:
         else:
             self.keep(value, "turned")
 
-    def mixed(self, t: Lanes) -> Lanes:
-        """Return the shares of a class that are trained for: some of each is spread evenly, if that is asked for."""
-        spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
-        return t * (1.0 - spread) + even if self.form.spread else t
-
-    def apart(self, t: Lanes) -> Lanes:
-        """Return what the shares that are trained for lack to all of a row, with its own digits."""
-        spread, even = (Lanes(self.body, self.body.real, f"%{name}") for name in ("spread", "even"))
-        others = self.slot("slope") - t
-        return others * (1.0 - spread) + (spread - even) if self.form.spread else others
-
     @property
-    def whole(self) -> Lanes:
-        """What the shares that are trained for sum to."""
-        spread, mass = Lanes(self.body, self.body.real, "%spread"), self.slot("slope")
-        return mass * (1.0 - spread) + spread if self.form.spread else mass
+    def mass(self) -> Lanes:
+        """What the targets of a row sum to."""
+        return self.slot("slope")
 
     @property
     def is_target(self) -> Lanes:

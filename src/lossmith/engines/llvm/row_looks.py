@@ -18,13 +18,14 @@ from lossmith.engines.llvm.frame import LINE, onward, phis, side_by_side
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.memory import SIZES, ask_for, in_memory, widen
 from lossmith.engines.llvm.row_frame import BY_LANE, RowForm
+from lossmith.engines.llvm.row_mixing import Mixing
 from lossmith.engines.llvm.spelling import element_of
 
 UNROLLED = 4
 """Vectors at most that one turn of a loop over classes takes."""
 
 
-class Look:
+class Look(Mixing):
     """The text of one turn of a look: some whole vectors of classes.
 
     Args:
@@ -86,21 +87,10 @@ class Look:
         mask = b.write(b.integer, f"load {b.integer}, ptr {at}, align {size}")
         return value & mask if value.type == b.integer else b.from_bits(b.bits(value) & mask)
 
-    def mixed(self, t: Lanes) -> Lanes:
-        """Return the shares of classes that are trained for: some of each is spread evenly, if that is asked for."""
-        return t * (1.0 - self.named("spread")) + self.named("even") if self.form.spread else t
-
-    def apart(self, t: Lanes) -> Lanes:
-        """Return what the shares that are trained for lack to all of a row, with its own digits."""
-        others = self.named("slope_all") - t
-        spread, even = self.named("spread"), self.named("even")
-        return others * (1.0 - spread) + (spread - even) if self.form.spread else others
-
     @property
-    def whole(self) -> Lanes:
-        """What the shares that are trained for sum to."""
-        spread, mass = self.named("spread"), self.named("slope_all")
-        return mass * (1.0 - spread) + spread if self.form.spread else mass
+    def mass(self) -> Lanes:
+        """What the targets of a row sum to."""
+        return self.named("slope_all")
 
     def kept(self, place: int) -> Lanes:
         """Return what scratch holds for these classes."""
