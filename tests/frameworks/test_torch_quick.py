@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
 
 import lossmith as lm
 import lossmith.torch as lt
@@ -272,6 +273,21 @@ def test_nothing_is_kept_alive() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("options", [{}, {"weight": torch.rand(30) + 0.5}], ids=["short way", "long way"])
+def test_a_checkpoint_keeps_nothing_as_large_as_the_scores(options: dict[str, torch.Tensor]) -> None:
+    head, criterion = torch.nn.Linear(4, 50), lt.SparseCategoricalCrossEntropy()
+    f, y = torch.randn(30, 4, requires_grad=True), torch.arange(30)
+
+    def cost_of(features: torch.Tensor) -> torch.Tensor:
+        return criterion(head(features), y, **options)
+
+    cost = checkpoint(cost_of, f, use_reentrant=False)
+    kept = [x for x in gc.get_objects() if type(x) is torch.Tensor and x.shape == (30, 50)]
+    assert not kept
+    (found,) = torch.autograd.grad(cost, f)
+    assert torch.equal(found, *torch.autograd.grad(cost_of(f), f))
 
 
 def test_tensors_that_nobody_tells_of_go_by_arrays(monkeypatch: pytest.MonkeyPatch) -> None:

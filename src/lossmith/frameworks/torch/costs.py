@@ -243,7 +243,8 @@ class Cost(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Call, *tensors: Tensor) -> Tensor:
         """Return the cost, and keep what derivatives need."""
-        found, ctx.slopes = _computed(call, tensors)
+        found, slopes = _computed(call, tensors)
+        ctx.slopes = [] if is_kept_elsewhere() else slopes
         call.keep(ctx, tensors)
         return found
 
@@ -265,6 +266,14 @@ class Cost(torch.autograd.Function):
         """Return how the cost changes along tangents of its tensors."""
         call = ctx.call
         return call.along(weighted(call, call.kept(ctx)), tangents, whole=call.reduction != "none")
+
+
+def is_kept_elsewhere() -> bool:
+    """Return whether hooks take what is kept for backward passes, as those of ``torch.utils.checkpoint`` do.
+
+    They know of tensors that autograd keeps, so nothing as large may be kept beside these.
+    """
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
 
 def _computed(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:

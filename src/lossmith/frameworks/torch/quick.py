@@ -20,7 +20,7 @@ from lossmith.engines.llvm.exchange import exports
 from lossmith.engines.numpy import BLOCK
 from lossmith.engines.torch import times
 from lossmith.errors import LossmithError
-from lossmith.frameworks.torch.costs import IN_MEMORY, Call, kind_of, scaled, weighted
+from lossmith.frameworks.torch.costs import IN_MEMORY, Call, is_kept_elsewhere, kind_of, scaled, weighted
 from lossmith.structures.plain import LARGEST
 
 Tensor = Any
@@ -183,6 +183,8 @@ class Known(torch.autograd.Function):
             tensors: the inputs.
         """
         ctx.known = known
+        if is_kept_elsewhere():
+            known[1].clear()  # the backward pass computes them again
         ctx.save_for_backward(*tensors)
         return torch.scalar_tensor(known[0], dtype=known[2], device=_CPU)
 
