@@ -172,6 +172,19 @@ def test_an_option_that_is_set_later_leaves_the_buffers_where_they_are() -> None
     assert says(stale, WEIGHTS)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("beside", [{}, {"weight": torch.ones(6), "mask": Y > 0}], ids=["alone", "beside"])
+def test_what_is_in_memory_stays_there_whatever_the_default_device_is(beside: dict[str, Any], reduction: str) -> None:
+    module, z = lt.SparseCategoricalCrossEntropy(reduction=reduction), Z.clone().requires_grad_()
+    with torch.device("meta"):
+        cost = module(z, Y, **beside)
+        state = module.state(z, Y, **beside)
+        (slope,) = torch.autograd.grad(cost.sum(), z, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.square().sum(), z)
+    assert all(x.is_cpu for x in (cost, slope, bend, *state.sums))
+    assert bend.any()
+
+
 def test_a_module_made_without_memory_counts_from_nothing() -> None:
     with torch.device("meta"):
         module = lt.Huber()

@@ -30,6 +30,8 @@ Tensor = Any
 
 IN_MEMORY = (torch.Tensor, torch.nn.Parameter)
 """Types of tensors that hold numbers and nothing else."""
+CPU = torch.device("cpu")
+"""Where they are, and so what comes of them; PyTorch would take its default device (``torch.set_default_device``)."""
 _OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
@@ -132,11 +134,11 @@ class Call:
         weight = np.asarray(1.0 if self.weight is None else self.weight, np.float64)
         if self.weight is not None and self.mask is not None:
             weight = np.where(self.mask, weight, 0.0)  # elsewhere it may be no number
-        return torch.as_tensor(weight / below if below else 0 * weight)
+        return torch.as_tensor(weight / below if below else 0 * weight, device=CPU)
 
 
 def _tensor_of(array: Any, kind: Any) -> Tensor:
-    found = torch.from_numpy(array) if isinstance(array, np.ndarray) else torch.as_tensor(array)
+    found = torch.from_numpy(array) if isinstance(array, np.ndarray) else torch.as_tensor(array, device=CPU)
     return found if found.dtype == kind else found.to(kind)
 
 
@@ -181,7 +183,7 @@ def cost(
     wanted = []
     for place, (item, tensor) in enumerate(zip(inputs, tensors, strict=True)):
         if not isinstance(tensor, torch.Tensor):
-            tensors[place] = torch.as_tensor(tensor)
+            tensors[place] = torch.as_tensor(tensor, device=CPU)
         elif (learning and tensor.requires_grad) or _has_tangent(tensor):
             if not item.predicted:
                 raise no_gradient(type(loss).__name__, item.name)
@@ -204,7 +206,7 @@ def sums(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any) -> tuple[
     total = cost(loss, given, weight, mask, "sum", "zero", wide=True)
     weights, kept = _plain(loss, "weight", weight), _plain(loss, "mask", mask)
     whole, count = extent(loss, {name: array_of(x) for name, x in given.items()}, weights, kept)
-    return total, torch.tensor(whole, dtype=torch.float64), torch.tensor(count)
+    return total, torch.tensor(whole, dtype=torch.float64, device=CPU), torch.tensor(count, device=CPU)
 
 
 def _one_each(inputs: Sequence[Input], tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -231,7 +233,7 @@ def _plain(loss: Loss, label: str, value: Any, *, keeps: bool = False) -> Any:
     if not isinstance(value, torch.Tensor):
         return None if value is None else np.array(value, copy=True if keeps else None)
     if not value.is_cpu:
-        raise elsewhere(type(loss).__name__, label, value, torch.empty(0))
+        raise elsewhere(type(loss).__name__, label, value, torch.empty(0, device=CPU))
     if (value.requires_grad and torch.is_grad_enabled()) or _has_tangent(value):
         raise no_gradient(type(loss).__name__, label)
     return array_of(value)
@@ -285,8 +287,8 @@ def _computed(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tenso
         given: dict[str, Any] = {**call.arguments(tensors), "weight": call.weight, "mask": call.mask}
         found = call.loss.cost(**given, reduction=call.reduction, empty=call.empty)
     kind = torch.float64 if call.wide else kind_of(call.loss, tensors)
-    cost = torch.scalar_tensor(found, dtype=kind) if isinstance(found, float) else torch.as_tensor(found, dtype=kind)
-    return cost, slopes
+    make = torch.scalar_tensor if isinstance(found, float) else torch.as_tensor
+    return make(found, dtype=kind, device=CPU), slopes
 
 
 class Slopes(torch.autograd.Function):
@@ -343,7 +345,7 @@ class Bends(torch.autograd.Function):
         """Return them in the order of ``_pairs``."""
         found = call.loss.hessian(**call.filled(tensors), kind="full" if call.loss._couples else "diagonal")
         blocks = [found[pair] for pair in _pairs(call.loss)] if isinstance(found, dict) else [found]
-        return tuple(torch.as_tensor(block) for block in blocks)
+        return tuple(torch.as_tensor(block, device=CPU) for block in blocks)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

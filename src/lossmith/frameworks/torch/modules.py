@@ -178,7 +178,7 @@ class LossModule(Holder):
         loss = self._of(arguments)
         if self._is_traced(arguments.values()):
             return traced.sums(loss, arguments, weight, mask, vectors)[1:]
-        return [*costs.sums(loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64)]
+        return [*costs.sums(loss, arguments, weight, mask), torch.zeros((), dtype=torch.int64, device=costs.CPU)]
 
     def check(self) -> None:
         """Raise an error if traced calls met examples outside the domains since the last check.

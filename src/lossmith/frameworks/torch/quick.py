@@ -20,7 +20,7 @@ from lossmith.engines.llvm.exchange import exports
 from lossmith.engines.numpy import BLOCK
 from lossmith.engines.torch import times
 from lossmith.errors import LossmithError
-from lossmith.frameworks.torch.costs import IN_MEMORY, Call, is_kept_elsewhere, kind_of, scaled, weighted
+from lossmith.frameworks.torch.costs import CPU, IN_MEMORY, Call, is_kept_elsewhere, kind_of, scaled, weighted
 from lossmith.structures.plain import LARGEST
 
 Tensor = Any
@@ -39,7 +39,6 @@ TRIED = 4
 # Each is one step of the interpreter, and these are most of what a small call takes.
 _facts = attrgetter("__class__", "requires_grad")
 _is_negated, _empty_like = torch.Tensor.is_neg, torch.empty_like
-_CPU = torch.device("cpu")
 _EXPORT = exports(torch.Tensor)
 
 
@@ -108,7 +107,7 @@ class Quick:
         (cost, slopes), kind = found
         if slopes:
             return _apply((cost, slopes, kind, ways, self), *tensors)
-        return torch.scalar_tensor(cost, dtype=kind, device=_CPU)
+        return torch.scalar_tensor(cost, dtype=kind, device=CPU)
 
     def computed(self, ways: Ways, tensors: Sequence[Tensor]) -> tuple[Computed, Any] | None:
         """Return what comes of a call, and the type of its cost, or nothing where there is more to say."""
@@ -186,7 +185,7 @@ class Known(torch.autograd.Function):
         if is_kept_elsewhere():
             known[1].clear()  # the backward pass computes them again
         ctx.save_for_backward(*tensors)
-        return torch.scalar_tensor(known[0], dtype=known[2], device=_CPU)
+        return torch.scalar_tensor(known[0], dtype=known[2], device=CPU)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
