@@ -46,6 +46,33 @@ def test_make_fx_records_the_cost_and_its_gradient(pair: tuple[Module, Module, t
         torch.testing.assert_close(recorded(other, y), function(theirs)(other, y))
 
 
+class Headed(torch.nn.Module):
+    """A model with its loss, as who trains an exported program wants it."""
+
+    def __init__(self, criterion: Module) -> None:
+        super().__init__()
+        self.head, self.criterion = torch.nn.Linear(3, 3), criterion
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.criterion(self.head(x), y)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_a_model_is_exported_with_its_loss(pair: tuple[Module, Module, torch.Tensor], strict: bool) -> None:
+    ours, theirs, y = pair
+    model = Headed(ours)
+    exported = torch.export.export(model, (LOGITS, y), strict=strict).module()
+    model.criterion = theirs
+    costs = [found(LOGITS, y) for found in (exported, model)]
+    torch.testing.assert_close(*costs)
+    slopes = [
+        torch.autograd.grad(cost.sum(), list(found.parameters()))
+        for cost, found in zip(costs, (exported, model), strict=True)
+    ]
+    torch.testing.assert_close(*slopes)
+
+
 def test_make_fx_reads_class_weights_where_they_lie() -> None:
     module = lt.SparseCategoricalCrossEntropy(class_weight=SPREAD)
     recorded = make_fx(module)(LOGITS, LABELS)

@@ -182,7 +182,9 @@ def losses(loss: Any, *inputs: Tensor) -> Tensor:
     """
     if not torch.compiler.is_compiling():
         return _apply(loss, *inputs)
-    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+    # What torch.export(strict=True) records may hold no call that its compiler does not look into.
+    recorded = torch.compiler.is_exporting() and torch.compiler.is_dynamo_compiling()
+    if not recorded and torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
         if _is_forward():  # PyTorch would take the directions of two levels for those of one
             torch._dynamo.graph_break(msg="losses take no forward derivative of another one in a graph")
         return _in_graph(loss, *inputs)
