@@ -21,6 +21,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
+import lossmith as lm
 import lossmith.torch as lt
 from lossmith.torch import distributed
 
@@ -124,6 +125,17 @@ def groups_of_one(rank: int) -> object:
     own = [dist.new_group([each]) for each in range(2)][rank]
     state = distributed.all_reduce(CRITERION.state(torch.zeros(2 + rank, CLASSES), torch.zeros(2 + rank).long()), own)
     return [int(state.count), float(distributed.backward_scale(state, group=own))]
+
+
+def others_group(rank: int) -> object:
+    """Reduce a state, and scale gradients, over a group that only the first process is in."""
+    own, state, told = dist.new_group([0]), some(), []
+    for call in (lambda: distributed.all_reduce(state, own), lambda: distributed.backward_scale(state, group=own)):
+        try:
+            told.append(type(call()).__name__)
+        except lm.ParameterError as error:
+            told.append(str(error))
+    return told
 
 
 def sent(rank: int) -> object:

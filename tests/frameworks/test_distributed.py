@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 
 TOGETHER = (
-    "parallel", "sharded", "sent", "spread", "scaled", "rows", "half_placed", "groups_of_one", "other_losses",
+    "parallel", "sharded", "sent", "spread", "scaled", "rows", "half_placed", "others_group",
+    "groups_of_one", "other_losses",
 )  # fmt: skip
 Printed = dict[str, list[list[str]]]
 
@@ -79,7 +81,7 @@ def test_a_mean_of_means_is_found() -> None:
 def test_two_processes_train_what_one_does(on_two: Printed) -> None:
     costs, weights = whole()
     for rank, printed in enumerate(on_two[",".join(TOGETHER)]):
-        *trained, _, _, _, _, _, alone, told = printed
+        *trained, _, _, _, _, _, _, alone, told = printed
         assert ast.literal_eval(alone) == [2 + rank, 1 / (2 + rank)]
         for line in trained:
             found = ast.literal_eval(line)
@@ -129,6 +131,12 @@ def test_what_one_process_has_beside_what_several_have_is_refused(on_two: Printe
         )
 
 
+def test_a_group_of_others_is_refused(on_two: Printed) -> None:
+    there, outside = (ast.literal_eval(x[TOGETHER.index("others_group")]) for x in on_two[",".join(TOGETHER)])
+    assert there == ["State", "Tensor"]
+    assert [text[:36] for text in outside] == 2 * ["process 1 is not in the group that w"]
+
+
 @pytest.mark.parametrize("case", processes.ALONE)
 def test_nobody_waits_for_ever(case: str, on_two: Printed) -> None:
     (printed,) = on_two[case][0]
@@ -176,8 +184,21 @@ def test_states_that_do_not_belong_together() -> None:
     for call in (distributed.all_reduce, distributed.backward_scale):
         with pytest.raises(lm.KindError, match=r"a state is wanted, got int; .* a batch without rows"):
             call(0)
-    with pytest.raises(lm.ParameterError, match="positive number of seconds"):
-        distributed.all_reduce(state, timeout=0)
+    for timeout in (0, float("nan"), "60", None, timedelta(seconds=60)):
+        with pytest.raises(lm.ParameterError, match="positive number of seconds"):
+            distributed.all_reduce(state, timeout=timeout)  # type: ignore[arg-type]
+
+
+def test_what_holds_no_parameters_is_refused_before_any_is_scaled() -> None:
+    layer, state = torch.nn.Linear(2, 1), lt.Huber().state(torch.zeros(4), torch.ones(4))
+    for parameter in layer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    weight, bias = layer.parameters()
+    for given, kind in ((layer, "Linear"), (layer.named_parameters(), "tuple"), ([weight, {"params": []}], "dict")):
+        with pytest.raises(lm.KindError, match=rf"got {kind}; pass model\.parameters\(\)"):
+            distributed.scale_gradients(given, state)
+    distributed.scale_gradients(bias, state)  # as torch.nn.utils.clip_grad_norm_ takes one
+    assert (weight.grad.tolist(), bias.grad.tolist()) == ([[1, 1]], [0.25])
 
 
 def test_traced_states_count_what_nobody_could_look_at() -> None:

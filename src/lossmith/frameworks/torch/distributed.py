@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import zlib
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,6 +19,8 @@ Tensor = Any
 
 _MARKS = 2**20
 """What tells losses apart is a number below this, so that its squares add up without rounding."""
+_LONGEST = 10**9
+"""Seconds that PyTorch can wait; of more its clock makes no number."""
 
 
 def all_reduce(state: State, group: Any = None, *, timeout: float = 60.0) -> State:
@@ -32,27 +35,28 @@ def all_reduce(state: State, group: Any = None, *, timeout: float = 60.0) -> Sta
         DistributedError: when another process is gone or does not answer in time.
         MergeError: when processes hold states of different losses.
         KindError: for what is no state.
-        ParameterError: for a timeout that is not positive.
+        ParameterError: for a timeout that is no positive number, and for a group without this process.
     """
-    if not timeout > 0:
+    if not isinstance(timeout, numbers.Real) or not timeout > 0:
         raise ParameterError(f"all_reduce(timeout={timeout!r}): it must be a positive number of seconds")
     alone = _checked(state).detach()
     if not _is_distributed():
         return alone
+    world = _world(group)
     wide = alone.total.dtype
     mark = zlib.crc32(repr(state.loss).encode()) % _MARKS
     marks = torch.tensor([mark, mark**2], dtype=wide, device=alone.total.device)
     told = torch.cat([torch.stack([x.to(wide) for x in alone.sums]), marks])
     try:
-        dist.all_reduce(told, group=group, async_op=True).wait(timedelta(seconds=timeout))
+        dist.all_reduce(told, group=group, async_op=True).wait(timedelta(seconds=min(float(timeout), _LONGEST)))
     except RuntimeError as error:
-        place = f"process {dist.get_rank(group)} of {dist.get_world_size(group)}"
+        place = f"process {dist.get_rank(group)} of {world}"
         raise DistributedError(
             f"all_reduce of {state.loss}, {place}: another process is gone, or did not answer within {timeout:g} s; "
             "every process must call it as often as the others, without examples with the state of a batch without rows"
         ) from error
     total, weight, count, invalid, all_marks, squares = told.unbind()
-    if all_marks * all_marks != squares * dist.get_world_size(group):  # equal only where all marks are
+    if all_marks * all_marks != squares * world:  # equal only where all marks are
         raise MergeError(f"processes hold states of different losses; this one belongs to {state.loss}")
     count, invalid = (x.round().to(torch.int64) for x in (count, invalid))
     return replace(alone, total=total, weight=weight, count=count, invalid=invalid)
@@ -70,26 +74,48 @@ def backward_scale(state: State, reduction: str = "mean", group: Any = None, *, 
 
     Returns:
         A tensor without axes; 0 where nothing counts.
+
+    Raises:
+        ParameterError: for another reduction, and for a group without this process.
+        KindError: for what is no state.
     """
     below = _checked(state).divisor(reduction)
-    world = dist.get_world_size(group) if averaged and _is_distributed() else 1
+    world = _world(group) if averaged and _is_distributed() else 1
     return torch.where(below == 0, 0.0, world / torch.where(below == 0, 1.0, below))
 
 
 def scale_gradients(
-    parameters: Iterable[Tensor], state: State, reduction: str = "mean", group: Any = None, *, averaged: bool = True
+    parameters: Tensor | Iterable[Tensor],
+    state: State,
+    reduction: str = "mean",
+    group: Any = None,
+    *,
+    averaged: bool = True,
 ) -> None:
     """Turn gradients of sums of losses into those of the cost over all processes, before they are clipped or used.
 
     Args:
-        parameters: whose ``.grad`` is multiplied in place; those without one are left alone.
+        parameters: a parameter, or some, whose ``.grad`` is multiplied in place; those without one are left alone.
         state, reduction, group, averaged: see ``backward_scale``.
+
+    Raises:
+        ParameterError, KindError: see ``backward_scale``; also a ``KindError`` for what holds other than parameters.
     """
     factor = backward_scale(state, reduction, group, averaged=averaged)
+    given = [parameters] if isinstance(parameters, torch.Tensor) else _listed(parameters)
     with torch.no_grad():
-        for parameter in parameters:
+        for parameter in given:
             if parameter.grad is not None:
                 _scale(parameter.grad, factor)
+
+
+def _listed(parameters: Any) -> list[Tensor]:
+    """Return parameters, all looked at before any is changed."""
+    given = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    strange = next((x for x in given if not isinstance(x, torch.Tensor)), None)
+    if strange is not None:
+        raise KindError(f"scale_gradients takes parameters, got {type(strange).__name__}; pass model.parameters()")
+    return given
 
 
 def _scale(gradient: Tensor, factor: Tensor) -> None:
@@ -107,6 +133,17 @@ def _checked(state: Any) -> State:
             "sum of such; where there are no examples, that of a batch without rows"
         )
     return state
+
+
+def _world(group: Any) -> int:
+    """Return how many processes a group has; PyTorch says -1 to those that are not in it."""
+    size = dist.get_world_size(group)
+    if size < 1:
+        raise ParameterError(
+            f"process {dist.get_rank()} is not in the group that was passed; pass one that it is in, or call this only "
+            "on the processes of that group"
+        )
+    return size
 
 
 def _is_distributed() -> bool:
