@@ -264,6 +264,20 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     )
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_scaled_cost_of_half_precision_has_the_gradients_that_half_alone_would_lose(reduction: str) -> None:
+    scale = torch.amp.GradScaler("cpu", init_scale=2.0**14).scale
+    x, y = torch.linspace(1e-4, 4e-4, 4000).half(), torch.zeros(4000).half()
+    for twice in (False, True):
+        found = []
+        for module in (lt.Huber(reduction=reduction), lambda f, y: F.huber_loss(f.float(), y.float())):
+            f = x.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(scale(module(f, y).mean()), f, create_graph=twice)
+            found.append(torch.autograd.grad(slope.float().sum(), f)[0] if twice else slope)
+        assert found[0].dtype == torch.float16
+        torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_rows_that_were_rounded_to_half_precision_are_distributions(dtype: torch.dtype) -> None:
     z = torch.randn(200, 3000)

@@ -78,16 +78,24 @@ class Call:
         return {item.name: array_of(tensor) for item, tensor in zip(self.inputs, tensors, strict=True)}
 
     def gradients(self, tensors: Sequence[Tensor], reduction: str, weight: Array | None) -> tuple[Any, list[Tensor]]:
-        """Return the cost and its gradient by each input that is wanted, in the type of its tensor."""
+        """Return the cost and its gradient by each input that is wanted, in the type of its tensor.
+
+        That of half precision is in single: a share of many examples would be 0 in half, whatever multiplies it then.
+        """
         given = self.arguments(tensors)
         found, by_name = cost_and_slopes(self.loss, given, weight, self.mask, reduction, self.empty, self.wanted)
-        kinds = {item.name: tensor.dtype for item, tensor in zip(self.inputs, tensors, strict=True)}
+        kinds = self.kinds(tensors)
         return found, [_tensor_of(by_name[name], kinds[name]) for name in self.wanted]
 
-    def places(self, found: Sequence[Tensor]) -> list[Tensor | None]:
-        """Return what belongs to the wanted inputs in the places of all."""
-        by_name = dict(zip(self.wanted, found, strict=True))
-        return [by_name.get(item.name) for item in self.inputs]
+    def kinds(self, tensors: Sequence[Tensor]) -> dict[str, Any]:
+        """Return the types of gradients by inputs, before they are multiplied by what comes back."""
+        pairs = zip(self.inputs, tensors, strict=True)
+        return {item.name: torch.promote_types(tensor.dtype, torch.float32) for item, tensor in pairs}
+
+    def places(self, found: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor | None]:
+        """Return what belongs to the wanted inputs, in the types of their tensors, in the places of all."""
+        by_name, pairs = dict(zip(self.wanted, found, strict=True)), zip(self.inputs, tensors, strict=True)
+        return [by_name[item.name].to(x.dtype) if item.name in by_name else None for item, x in pairs]
 
     def along(self, slopes: Sequence[Tensor], tangents: Sequence[Tensor | None], *, whole: bool) -> Tensor:
         """Return the sum of slopes times tangents, over all examples or of each."""
@@ -261,7 +269,7 @@ class Cost(torch.autograd.Function):
             slopes = ctx.slopes or call.gradients(tensors, call.reduction, call.weight)[1]
             ctx.slopes = []  # they are given away, and whoever gets them may write over them
             found = [scaled(call.spread(g), slope) for slope in slopes]
-        return None, *call.places(found)
+        return None, *call.places(found, tensors)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
@@ -308,7 +316,8 @@ class Slopes(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *g: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the second derivatives along ``g``."""
-        return None, *ctx.call.places(_bend(ctx.call, ctx.call.kept(ctx), g))
+        tensors = ctx.call.kept(ctx)
+        return None, *ctx.call.places(_bend(ctx.call, tensors, g), tensors)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor, ...]:
@@ -381,7 +390,7 @@ def _bend(call: Call, tensors: Sequence[Tensor], along: Sequence[Tensor | None])
             if change is not None:
                 term = times(change, piece) if axis is None else _applied(axis, piece, change)
                 total[to] = total[to] + term if to in total else term
-    kinds = {item.name: tensor.dtype for item, tensor in zip(call.inputs, tensors, strict=True)}
+    kinds = call.kinds(tensors)
     return [call.counting(total[name]).to(kinds[name]) for name in call.wanted]
 
 
