@@ -349,6 +349,17 @@ BAD: list[tuple[Loss, dict[str, tuple[int, ...]], type[Exception], str]] = [
 ]
 
 
+@pytest.mark.parametrize("shapes", [((4,), (5,)), ((4, 1), (4,)), ((4, 2), (4, 3))], ids=str)
+def test_shapes_that_differ_are_named_by_a_compiler(shapes: tuple[tuple[int, ...], ...]) -> None:
+    y, f = map(torch.ones, shapes)
+    said = []
+    for module in (lt.Huber(), torch.compile(lt.Huber(), backend="eager")):
+        with pytest.raises(lm.ShapeError) as caught:
+            module(f, y)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
 @pytest.mark.usefixtures("as_elsewhere")
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case[3])
 def test_mistakes_are_named(case: tuple[Loss, dict[str, tuple[int, ...]], type[Exception], str]) -> None:

@@ -297,15 +297,22 @@ def no_numbers(owner: str, label: str, array: Array) -> KindError:
 def shapes_differ(owner: str, a_label: str, a: Any, b_label: str, b: Any) -> str:
     """Return the message for two arrays of any library whose shapes differ."""
     message = f"{owner}: {a_label} has shape {tuple(a.shape)} and {b_label} {tuple(b.shape)}; shapes must be equal"
-    try:
-        together = np.broadcast_shapes(a.shape, b.shape)
-    except (ValueError, TypeError):  # they cannot be spread, or a library does not know a length yet
+    together = _broadcast(a.shape, b.shape)
+    if together is None:
         return f"{message}."
-    message = f"{message}, since broadcasting would give {tuple(together)}."
+    message = f"{message}, since broadcasting would give {together}."
     for label, other_label, array, other in ((a_label, b_label, a, b), (b_label, a_label, b, a)):
         if array.ndim == other.ndim + 1 and array.shape[-1] == 1 and array.shape[:-1] == other.shape:
             return f"{message} Use {label}.squeeze(-1), or {other_label}[..., None]."
     return message
+
+
+def _broadcast(a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Return the shape that two are spread to, if they can be; compilers have other errors for NumPy's function."""
+    axes = max(len(a), len(b))
+    pairs = [*zip((1,) * (axes - len(a)) + tuple(a), (1,) * (axes - len(b)) + tuple(b), strict=True)]
+    can = all(n == m or n == 1 or m == 1 for n, m in pairs)
+    return tuple(m if n == 1 else n for n, m in pairs) if can else None
 
 
 def check_weights(owner: str, weight: Any, shape: tuple[int, ...], counts: Array | None = None) -> None:
