@@ -86,10 +86,12 @@ SAID: list[Mistake] = [
     (lambda: lt.KLDivergence()(p=WORDS, q=WORDS), lm.DomainError, "; along axis 2 they do: pass class_axis=2"),
     (lambda: lt.Huber()(X + 1j, Y), lm.KindError, "(the first is (-3+1j))"),
     (lambda: lt.Huber()(torch.nested.as_nested_tensor([X, Y]), Y), lm.KindError, "input is a nested tensor; pass"),
+    (lambda: lt.Huber()(torch.masked.masked_tensor(X, X > 0), Y), lm.KindError, "input.get_mask() as mask="),
+    (lambda: lt.module(lt.Huber()), lm.ParameterError, "got lossmith.torch.Huber, which holds one; pass its .loss"),
 ]
 
 
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.filterwarnings("ignore:The PyTorch API of")
 @pytest.mark.parametrize("case", SAID, ids=lambda case: case[2])
 def test_it_is_said_what_to_write_instead(case: Mistake) -> None:
     is_named(*case)

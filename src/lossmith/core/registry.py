@@ -178,6 +178,8 @@ def _no_loss(given: Any) -> str:
     """Return what was given in the place of a loss, with what to do where it nearly is one."""
     if isinstance(given, type) and issubclass(given, Loss):
         return f"a class; make one, as {given.__name__}()"
+    if isinstance(getattr(given, "loss", None), Loss):  # modules of frameworks, objectives of boosters
+        return f"{type(given).__module__}.{type(given).__name__}, which holds one; pass its .loss"
     return "a function; @lossmith.loss makes a loss of one" if inspect.isfunction(given) else type(given).__name__
 
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch.autograd import forward_ad
+from torch.masked import MaskedTensor
 
 from lossmith.core.words import spoken
 from lossmith.errors import KindError
@@ -25,6 +26,8 @@ def check(owner: str, name: str, value: Any, *, predicted: bool) -> None:
         raise KindError(f"{owner}: {name} must be a tensor, got {type(value).__name__}; pass torch.as_tensor(...)")
     if value.is_nested:
         raise KindError(f"{owner}: {name} is a nested tensor; pass {name}.to_padded_tensor(0), and a mask= of its rows")
+    if isinstance(value, MaskedTensor):
+        raise KindError(f"{owner}: {name} is a MaskedTensor; pass {name}.get_data(), and {name}.get_mask() as mask=")
     if value.layout != torch.strided:
         raise KindError(f"{owner}: {name} is {value.layout}; pass {name}.to_dense()")
     if predicted and not value.is_floating_point() and not value.is_complex():
