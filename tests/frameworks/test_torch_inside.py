@@ -114,3 +114,23 @@ def test_what_such_modules_met_outside_the_domains_is_told_when_somebody_asks() 
         lt.check()
     assert "Huber: 2 examples of traced calls lie outside the domains (target must be finite;" in str(caught.value)
     lt.check()
+
+
+def test_losses_of_many_classes_are_compiled_side_by_side() -> None:
+    torch.compiler.reset()
+    classes = [
+        lt.Huber,
+        lt.SquaredError,
+        lt.AbsoluteError,
+        lt.LogCosh,
+        lt.Cauchy,
+        lt.Welsch,
+        lt.Fair,
+        lt.Tukey,
+        lt.Brier,
+    ]
+    assert len(classes) > torch._dynamo.config.recompile_limit
+    for cls in classes:
+        module = cls(reduction="none")
+        compiled = torch.compile(module, backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(LOGITS, NUMBERS), module(LOGITS, NUMBERS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -68,7 +69,10 @@ class LossModule(Holder):
 
     _counters = ("invalid",)
     invalid: Tensor
-    """How many examples outside the domains traced calls met, whose values nobody could look at; see ``check``."""
+    """How many examples outside the domains traced calls met, whose values nobody could look at; see ``check``.
+
+    Inside of a ``DistributedDataParallel`` that sends buffers, all processes have the first one's number at each call.
+    """
 
     def __init__(self, loss: Loss | str, *, reduction: str = "mean", empty: str = "zero") -> None:
         super().__init__()
@@ -334,9 +338,18 @@ def module_class(name: str) -> type[LossModule]:
         for key, value in (("reduction", "mean"), ("empty", "zero"))
     ]
     body: dict[str, Any] = {"__new__": __new__, "__init__": __init__, "__doc__": cls.__doc__, "__module__": HOME}
+    body["forward"] = _copied(LossModule.forward)
     body |= {key: _option(key) for key, item in cls.declared().items() if not isinstance(item, Vector)}
     made = type(name, (LossModule,), body)
     made.__signature__ = inspect.Signature([*keywords, *last])  # type: ignore[attr-defined]
+    return made
+
+
+def _copied(function: Any) -> FunctionType:
+    """Return a function with code of its own: ``torch.compile`` gives up on code that it has compiled eight times."""
+    made = FunctionType(function.__code__.replace(), function.__globals__, function.__name__, function.__defaults__)
+    for name in ("__annotations__", "__doc__", "__kwdefaults__", "__qualname__"):
+        setattr(made, name, getattr(function, name))
     return made
 
 
