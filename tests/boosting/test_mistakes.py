@@ -51,6 +51,23 @@ def test_folds(library: ModuleType) -> None:
 
 
 @EACH
+def test_pairs_of_folds_are_numbers_of_rows_or_masks(library: ModuleType) -> None:
+    def found(fit: Any, held: Any) -> Any:
+        return library.cv("huber", X, Y, rounds=2, folds=[(fit, held)])
+
+    first = np.arange(442) < 300
+    assert found(first, ~first) == found(np.flatnonzero(first), [*np.flatnonzero(~first)])
+    rows = "must tell rows by numbers from 0 to 441, or by a mask of 442, at least one; got"
+    for held, came in (([442], "numbers from 442 to 442"), ([-1, 3], "numbers from -1 to 3"), ([], "float64 of shape")):
+        with pytest.raises(lm.ParameterError, match=f"{rows} {came}"):
+            found([0, 1, 2], held)
+    with pytest.raises(lm.ParameterError, match=rf"{rows} bool of shape \(3,\)"):
+        found([True, True, False], [0])
+    with pytest.raises(lm.ParameterError, match="must be a pair, the rows to train with and those held out, got int"):
+        library.cv("huber", X, Y, rounds=2, folds=[3, 4])
+
+
+@EACH
 def test_a_data_set_of_the_library_is_no_table_of_features(library: ModuleType) -> None:
     data = DATA[library](X, Y)
     model = library.train("huber", X, Y, rounds=1)

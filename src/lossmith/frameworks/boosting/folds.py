@@ -17,6 +17,8 @@ Pairs = Iterable[tuple[npt.ArrayLike, npt.ArrayLike]]
 Rows = tuple[Any, Array, Array | None]
 """Features, targets and weights."""
 
+_SIDES = 2
+
 
 def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iterator[tuple[Rows, Rows]]:
     """Yield the training rows and the held-out rows of each fold.
@@ -40,19 +42,19 @@ def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iter
     folds = folds_of(folds, whole, X)
     if isinstance(folds, int):
         places = _places(whole, folds, seed)
-        pairs: Pairs = [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
+        pairs = [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
     else:
         pairs = folds
     for fit, held in pairs:
-        yield take(np.asarray(fit)), take(np.asarray(held))
+        yield take(fit), take(held)
 
 
-def folds_of(folds: Any, whole: Objective, X: Any) -> int | list[Any]:
-    """Return a number of folds, or pairs of rows, which a splitter of scikit-learn makes of features and targets.
+def folds_of(folds: Any, whole: Objective, X: Any) -> int | list[tuple[Array, Array]]:
+    """Return a number of folds, or pairs of row numbers, which a splitter of scikit-learn makes of features.
 
     Raises:
-        ParameterError: for a number in which nothing is held out, or one of which has no row; for no pairs, and for a
-            splitter that has to know groups.
+        ParameterError: for a number in which nothing is held out, or one of which has no row; for no pairs, for what
+            tells no rows, and for a splitter that has to know groups.
     """
     if hasattr(folds, "split") and not isinstance(folds, str):
         if any(kind.__name__ == "GroupsConsumerMixin" for kind in type(folds).__mro__):
@@ -69,7 +71,34 @@ def folds_of(folds: Any, whole: Objective, X: Any) -> int | list[Any]:
     pairs = list(folds)
     if not pairs:
         raise ParameterError("folds hold no pair of training and held-out rows; pass some, or a number of folds")
-    return pairs
+    return [_pair(place, pair, len(whole.y)) for place, pair in enumerate(pairs)]
+
+
+def _pair(place: int, pair: Any, rows: int) -> tuple[Array, Array]:
+    """Return a pair as numbers of rows: a mask tells them too, which LightGBM would take for rows 0 and 1."""
+    if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != _SIDES:
+        raise ParameterError(
+            f"folds[{place}] must be a pair, the rows to train with and those held out, got {type(pair).__name__}"
+        )
+    found = []
+    for side in pair:
+        numbers = np.asarray(side)
+        if numbers.dtype == np.bool_ and numbers.shape == (rows,):
+            numbers = np.flatnonzero(numbers)
+        whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and numbers.size > 0
+        if not (whole and numbers.min() >= 0 and numbers.max() < rows):
+            raise ParameterError(
+                f"folds[{place}] must tell rows by numbers from 0 to {rows - 1}, or by a mask of {rows}, at least one; "
+                f"got {_described(numbers)}"
+            )
+        found.append(numbers)
+    return found[0], found[1]
+
+
+def _described(numbers: Array) -> str:
+    if numbers.dtype.kind in "iu" and numbers.ndim == 1 and numbers.size:
+        return f"numbers from {numbers.min()} to {numbers.max()}"
+    return f"{numbers.dtype} of shape {numbers.shape}"
 
 
 def by_class(whole: Objective) -> bool:
