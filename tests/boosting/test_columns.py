@@ -57,3 +57,26 @@ def test_a_column_that_is_not_there_is_refused(
     if not more:
         with pytest.raises(lm.ParameterError, match=message):
             library.Regressor(n_estimators=2, categorical=categorical).fit(rows, Y)
+
+
+@EACH
+@pytest.mark.parametrize("names", [["size", "kind"], ["the size", "the kind"], [0, 1]], ids=str)
+def test_columns_in_another_order_are_never_taken_for_each_other(library: ModuleType, names: list[Any]) -> None:
+    rows = FRAME.set_axis(names, axis=1)
+    model = library.train("huber", rows, Y, rounds=5)
+    turned = rows[names[::-1]]
+    if library is catboost:  # which finds them by their names
+        np.testing.assert_array_equal(model.predict(turned), model.predict(rows))
+    else:
+        with pytest.raises(ValueError, match=f"column {names[1]!r} at place 0, where it was at 1|names mismatch"):
+            model.predict(turned)
+    assert model.predict(rows[:0]).shape == (0,)
+
+
+def test_lightgbm_takes_columns_of_other_names_in_their_order() -> None:
+    model = lightgbm.train("huber", FRAME, Y, rounds=5)
+    again = lightgbm.Model.from_text(model.to_text())
+    with pytest.raises(lm.ParameterError, match=r"where it was at 1 in .*; pass the columns in the order of training"):
+        again.predict(FRAME[["kind", "size"]])
+    renamed = FRAME.set_axis(["a", "b"], axis=1)  # as where brackets, which LightGBM refuses, were taken out
+    np.testing.assert_array_equal(again.predict(renamed), model.predict(FRAME))

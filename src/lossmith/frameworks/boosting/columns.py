@@ -21,8 +21,7 @@ def places(categorical: Any, X: Any, names: Sequence[str] | None = None) -> list
     Raises:
         ParameterError: for a column that is not there.
     """
-    known = next((found for found in (names, *_own(X)) if found is not None), ())
-    known, width = list(known), int(X.shape[1])
+    known, width = names_of(X) if names is None else list(names), int(X.shape[1])
     if isinstance(categorical, str) or not hasattr(categorical, "__iter__"):
         raise ParameterError(f"categorical must be a list of indexes or names of columns, got {categorical!r}")
     found = []
@@ -36,8 +35,10 @@ def places(categorical: Any, X: Any, names: Sequence[str] | None = None) -> list
     return found
 
 
-def _own(X: Any) -> tuple[Any, ...]:
-    return getattr(X, "columns", None), getattr(X, "column_names", None)
+def names_of(X: Any) -> list[Any]:
+    """Return the names that a table has for its columns; none of an array."""
+    found = getattr(X, "column_names", None)
+    return list(getattr(X, "columns", ()) if found is None else found)  # in Arrow's tables ``columns`` are the numbers
 
 
 def _missing(column: Any, known: Sequence[Any], width: int) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from lossmith.errors import MissingDependencyError
+from lossmith.errors import MissingDependencyError, ParameterError
+from lossmith.frameworks.boosting.columns import names_of
 from lossmith.frameworks.boosting.held import by_rows, refuse_data_set
 
 
@@ -34,3 +36,22 @@ def table(X: Any) -> Any:
         return X
     array = np.asarray(X)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def refuse_moved(X: Any, known: Sequence[str]) -> None:
+    """Refuse a table that has columns of a model at other places: LightGBM goes by places and says nothing.
+
+    Args:
+        X: features of rows to predict for.
+        known: what the model calls its columns, in their order.
+
+    Raises:
+        ParameterError: with the first of them.
+    """
+    for place, name in enumerate(names_of(X)):
+        spelt = str(name).replace(" ", "_")  # as LightGBM keeps it
+        if spelt in known and known.index(spelt) != place:
+            raise ParameterError(
+                f"X has column {name!r} at place {place}, where it was at {known.index(spelt)} in training, and "
+                "LightGBM goes by places; pass the columns in the order of training"
+            )

@@ -14,7 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
 from lossmith.frameworks.boosting.trained import Trained
-from lossmith.frameworks.lightgbm.library import library, table
+from lossmith.frameworks.lightgbm.library import library, refuse_moved, table
 
 Array = npt.NDArray[Any]
 
@@ -39,8 +39,16 @@ class Model(Trained):
     history: tuple[float, ...] = ()
 
     def predict_raw(self, X: Any) -> Array:
-        """Return the raw prediction of each row; see ``Trained``."""
+        """Return the raw prediction of each row; see ``Trained``.
+
+        Raises:
+            ParameterError: for a table whose columns lie in another order than in training.
+        """
         rows = table(X)
+        if self.booster is not None:
+            refuse_moved(rows, self.booster.feature_name())
+        if not rows.shape[0]:  # which LightGBM refuses
+            return self.head.constant(0)
         if self.rounds == 0 or self.booster is None:
             return self.head.constant(rows.shape[0])
         return self.head.raw(self.booster.predict(rows, num_iteration=self.rounds, raw_score=True))
