@@ -80,3 +80,46 @@ def test_lightgbm_takes_columns_of_other_names_in_their_order() -> None:
         again.predict(FRAME[["kind", "size"]])
     renamed = FRAME.set_axis(["a", "b"], axis=1)  # as where brackets, which LightGBM refuses, were taken out
     np.testing.assert_array_equal(again.predict(renamed), model.predict(FRAME))
+
+
+@EACH
+def test_tables_of_arrow_are_tables(library: ModuleType) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"size": X[:, 0], "kind": CODES})
+    for categorical in ((), ["kind"], [1]):
+        found, wanted = (
+            library.train("mse", rows, Y, rounds=5, categorical=categorical).predict(rows) for rows in (table, FRAME)
+        )
+        np.testing.assert_array_equal(found, wanted)
+    folds = [(np.arange(200), np.arange(200, 400))]
+    assert library.cv("mse", table, Y, rounds=2, folds=folds) == library.cv("mse", FRAME, Y, rounds=2, folds=folds)
+    np.testing.assert_array_equal(
+        library.Regressor(n_estimators=3).fit(table, Y).predict(table),
+        library.Regressor(n_estimators=3).fit(FRAME, Y).predict(FRAME),
+    )
+    texts = pyarrow.array([f"kind {code}" for code in CODES]).dictionary_encode()
+    names = pyarrow.table({"size": X[:, 0], "kind": texts})
+    if library is lightgbm:  # which ends the process at anything but numbers
+        with pytest.raises(lm.KindError, match=r"column 'kind' of X is of type dictionary.*codes of categories and"):
+            library.train("mse", names, Y)
+        with pytest.raises(lm.KindError, match="column 'kind' of X is of type dictionary"):
+            library.train("mse", table, Y, rounds=1).predict(names)
+    else:
+        assert np.corrcoef(library.train("mse", names, Y, rounds=20).predict(names), Y)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("kind", [str, int, float, bool, "string"])
+def test_a_missing_category_is_a_category_to_catboost(kind: Any) -> None:
+    values = pd.Series(CODES % 2 if kind is bool else CODES)
+    column = values.astype(str if kind == "string" else kind).astype("string" if kind == "string" else object)
+    rows = FRAME.assign(kind=column.where(values != 0, None).astype("category"))
+    model = catboost.train("mse", rows, Y, rounds=5)
+    codes = np.column_stack([X[:, 0], np.where(values == 0, np.nan, values)])
+    alike = catboost.train("mse", codes, Y, rounds=5, categorical=[1])
+    if kind is not bool:  # whose text is another
+        np.testing.assert_array_equal(model.predict(rows), alike.predict(codes))
+    plain = rows.astype({"kind": object})  # no frame of categories, but told to be
+    told = catboost.train("mse", plain, Y, rounds=5, categorical=["kind"])
+    np.testing.assert_array_equal(told.predict(plain), model.predict(rows))
+    assert rows["kind"].dtype == "category"  # the user's frame stays
+    assert len(np.unique(model.predict(rows.assign(size=0.0)))) > 1

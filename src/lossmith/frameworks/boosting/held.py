@@ -85,6 +85,8 @@ def rows_of(part: Any, rows: Array) -> Any:
         return None if part is None else part.iloc[rows]
     if hasattr(part, "tocsr"):
         return by_rows(part)[rows]
+    if hasattr(part, "column_names"):
+        return part.take(rows)  # of Arrow
     return (part if hasattr(part, "shape") else np.asarray(part))[rows]
 
 

@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 _MARK = "lossmith"
 _HISTORY = "lossmith_history"
 _SUFFIX = ".cbm"
+_MISSING = "nan"  # as a missing code of an array is written
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +48,7 @@ class Model(Trained):
     def predict_raw(self, X: Any) -> Array:
         """Return the raw prediction of each row; see ``Trained``."""
         if self.rounds == 0:
-            return self.head.constant(np.shape(X)[0])
+            return self.head.constant(getattr(X, "shape", np.shape(X))[0])
         rows = pool(X, cat_features=self.booster.get_cat_feature_indices())
         return np.asarray(self.booster.predict(rows, prediction_type="RawFormulaVal"), np.float64)
 
@@ -92,14 +93,14 @@ class Model(Trained):
 
 
 def pool(X: Any, **settings: Any) -> catboost.Pool:
-    """Return features as CatBoost takes them: category codes in arrays of floating point become text.
+    """Return features as CatBoost takes them: categories become text, of whatever type they are, and missing ones too.
 
     Args:
         X: features, rows by columns: an array, a data frame or a sparse matrix.
         settings: of ``catboost.Pool``.
     """
     refuse_data_set(X)
-    rows = _sparse(X) if hasattr(X, "tocsr") else X if hasattr(X, "columns") else np.asarray(X)
+    rows: Any = _sparse(X) if hasattr(X, "tocsr") else frame(X) if hasattr(X, "columns") else np.asarray(X)
     chosen = settings.get("cat_features")
     if chosen is not None:
         settings["cat_features"] = chosen = places(chosen, rows, settings.get("feature_names"))
@@ -107,12 +108,39 @@ def pool(X: Any, **settings: Any) -> catboost.Pool:
         numbers, rows = rows, rows.astype(object)
         for column in chosen:
             rows[:, column] = [_text(value) for value in numbers[:, column]]
+    if chosen and hasattr(rows, "iloc"):
+        rows = rows.copy(deep=False)
+        for column in chosen:
+            rows.isetitem(column, _texts(rows.iloc[:, column]))
     return catboost.Pool(rows, **settings)
+
+
+def frame(X: Any) -> Any:
+    """Return a table of Arrow, or a frame of polars that has categories, as a frame of pandas; others as they are."""
+    if hasattr(X, "iloc") or not hasattr(X, "to_pandas"):
+        return X
+    kinds = map(str, getattr(X, "dtypes", ()))  # of polars, in which CatBoost ends the process at categories
+    arrow = hasattr(X, "column_names")
+    return X.to_pandas() if arrow or any(kind.startswith(("Categorical", "Enum")) for kind in kinds) else X
+
+
+def _texts(column: Any) -> Any:
+    """Return categories of a frame as CatBoost takes them: whole numbers and texts, and a text for what is missing."""
+    missing = column.isna().to_numpy()
+    if column.dtype == "category":
+        codes = column.cat.codes.to_numpy()  # below 0 where a category is missing
+        names = np.array([*map(_text, column.cat.categories), _MISSING], object)
+        return names[np.where(missing, len(names) - 1, codes)]
+    values = column.to_numpy(object)
+    if not missing.any() and all(isinstance(value, str | int | np.integer) for value in values):
+        return column
+    return np.array([_MISSING if lacks else _text(value) for lacks, value in zip(missing, values, strict=True)], object)
 
 
 def _text(code: Any) -> str:
     """Return a category code as text with all of its digits: the same of whatever type it is."""
-    return str(int(code)) if code.is_integer() else str(code)
+    whole = isinstance(code, float | np.floating) and code.is_integer()
+    return str(int(code)) if whole else str(code)
 
 
 def _sparse(X: Any) -> Any:

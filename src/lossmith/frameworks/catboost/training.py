@@ -18,7 +18,7 @@ from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
-from lossmith.frameworks.catboost.model import Model
+from lossmith.frameworks.catboost.model import Model, frame
 from lossmith.frameworks.catboost.objective import Objective
 
 DEFAULTS: Mapping[str, Any] = {
@@ -154,7 +154,7 @@ def train(
 
 def _columns(X: Any, categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
     """Return what a pool has to know of columns; those of a data frame that are of categories are found."""
-    kinds = getattr(X, "dtypes", ())  # a series of pandas; other frames have a list
+    kinds = getattr(frame(X), "dtypes", ())  # a series of pandas; other frames have a list
     items = kinds.items() if hasattr(kinds, "items") else ()
     found = [place for place, (_, kind) in enumerate(items) if kind == "category"]
     return {"cat_features": categorical if len(categorical) else found or None, "feature_names": names}

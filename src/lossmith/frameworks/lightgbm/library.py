@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.errors import MissingDependencyError, ParameterError
+from lossmith.errors import KindError, MissingDependencyError, ParameterError
 from lossmith.frameworks.boosting.columns import names_of
 from lossmith.frameworks.boosting.held import by_rows, refuse_data_set
+
+_NUMBERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
+    *("float", "double", "bool"),  # of Arrow
+    *("float32", "float64", "boolean"),  # of polars
+}
 
 
 def library(module: str = "lightgbm") -> Any:
@@ -28,14 +33,34 @@ def library(module: str = "lightgbm") -> Any:
 
 
 def table(X: Any) -> Any:
-    """Return features as LightGBM takes them: data frames as they are, sparse matrices by rows, all else as numbers."""
+    """Return features as LightGBM takes them: data frames as they are, sparse matrices by rows, all else as numbers.
+
+    Raises:
+        KindError: for a data set, and for columns of Arrow or polars that hold no numbers.
+    """
     refuse_data_set(X)
     if hasattr(X, "tocsr"):
         return by_rows(X)
     if any(hasattr(X, name) for name in ("columns", "column_names")):
+        _refuse_no_numbers(X)
         return X
     array = np.asarray(X)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def _refuse_no_numbers(X: Any) -> None:
+    """Refuse columns of other types of Arrow than numbers, at which LightGBM ends the whole process."""
+    schema = getattr(X, "schema", None)
+    if schema is None or not hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc"):
+        return
+    kinds = schema.items() if hasattr(schema, "items") else zip(schema.names, schema.types, strict=True)
+    for name, kind in kinds:
+        if str(kind).lower() not in _NUMBERS:
+            raise KindError(
+                f"column {name!r} of X is of type {kind}, and LightGBM takes whole numbers, float32, float64 and "
+                "booleans of Arrow and polars; pass codes of categories and categorical=, or X.to_pandas(), whose "
+                "categories are found"
+            )
 
 
 def refuse_moved(X: Any, known: Sequence[str]) -> None:

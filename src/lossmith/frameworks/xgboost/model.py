@@ -86,11 +86,11 @@ class Model(Trained):
 
 
 def as_features(X: Any) -> Any:
-    """Return features as XGBoost takes them: data frames as they are, sparse matrices by rows, all else as an array."""
+    """Return features as XGBoost takes them: tables as they are, sparse matrices by rows, all else as an array."""
     refuse_data_set(X)
     if hasattr(X, "tocsr"):
         return by_rows(X)
-    return X if hasattr(X, "dtypes") else np.asarray(X)
+    return X if hasattr(X, "dtypes") or hasattr(X, "column_names") else np.asarray(X)
 
 
 def first_rounds(booster: xgboost.Booster, rounds: int) -> xgboost.Booster:
