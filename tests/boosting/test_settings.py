@@ -170,3 +170,40 @@ def test_arguments_of_the_librarys_functions_are_no_settings(library: ModuleType
     for name in ("feval", "fobj", "keep_training_booster"):
         with pytest.raises(lm.ParameterError, match=f"'{name}'; it belongs to the library's own function, which takes"):
             library.train("huber", X, Y, **{name: True})
+
+
+def test_catboost_is_given_nothing_that_it_does_not_keep() -> None:
+    several = Y > 200, Y > 100
+    classes = np.sum(several, axis=0)
+    loss = "sparse_categorical_cross_entropy"
+    for name in ("train", "cv"):
+        with pytest.raises(lm.ParameterError, match="does not keep monotone_constraints where a row has several pred"):
+            getattr(catboost, name)(loss, X, classes, rounds=2, params={"monotone_constraints": [1] + 9 * [0]})
+    for metric in ("MAE", ["MultiRMSE", "Accuracy"]):  # at the first of which CatBoost ends the process
+        with pytest.raises(
+            lm.ParameterError, match=r"a label for each of them, and custom_metric='(MAE|Accuracy)' reads"
+        ):
+            catboost.Classifier(loss, params={"custom_metric": metric}).fit(X, classes)
+    catboost.train("multi_quantile", X, Y, rounds=2, params={"custom_metric": "MultiRMSE"})
+    catboost.train("huber", X, Y, rounds=2, params={"custom_metric": "MAE", "monotone_constraints": [1] + 9 * [0]})
+
+
+def test_ordered_boosting_takes_no_rows_without_weight() -> None:
+    weight, ordered = np.arange(442) % 3.0, {"boosting_type": "Ordered"}
+    for loss in ("mse", "huber(delta=20)"):
+        with pytest.raises(lm.ParameterError, match="and 148 weights are zero; leave out the rows without weight"):
+            catboost.train(loss, X, Y, weight, rounds=20, params=ordered)
+        rows = weight > 0
+        model = catboost.train(loss, X[rows], Y[rows], weight[rows], rounds=20, params=ordered)
+        assert np.corrcoef(model.predict(X[rows]), Y[rows])[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("library", [lightgbm, xgboost], ids=lambda library: library.__name__)
+@pytest.mark.parametrize("loss", ["sparse_categorical_cross_entropy", "multi_quantile"])
+def test_constraints_are_kept_by_each_of_several_predictions(library: ModuleType, loss: str) -> None:
+    y = np.digitize(Y, [100, 200]) if loss.startswith("sparse") else Y
+    model = library.train(loss, X, y, rounds=20, params={"monotone_constraints": (0, 0, 1, *7 * (0,))})
+    rows = np.repeat(X[:5], 40, axis=0)
+    rows[:, 2] = np.tile(np.linspace(-0.1, 0.15, 40), 5)
+    steps = np.diff(model.predict_raw(rows).reshape(5, 40, -1), axis=1)
+    assert steps.min() >= 0 < steps.max()

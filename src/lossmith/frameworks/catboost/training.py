@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lossmith.core.domain import Domain
 from lossmith.core.loss import Loss
+from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
@@ -77,6 +78,8 @@ _BASED = ("model_shrink_rate", "model_shrink_mode", "posterior_sampling", "lange
 """Settings that shrink a model, start score and all; a baseline, from which CatBoost's own objectives start here, stops
 them.
 """
+
+_LABELLED = "MultiRMSE"  # of CatBoost's metrics those that take a label for each prediction
 
 _NOTHING_TO_LEARN = ("All features are either constant or ignored", "All train targets are equal")
 
@@ -257,9 +260,11 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
     """Return settings for ``catboost.CatBoost``, with the objective inside.
 
     Raises:
-        ParameterError: for those that are decided elsewhere, such as an objective; see ``Names``.
+        ParameterError: for those that are decided elsewhere, such as an objective, see ``Names``, and for those that
+            CatBoost does not keep.
     """
     given = NAMES.read(params)
+    _refuse_unkept(objective, given)
     told = any(name in given for name in _LOUD)
     return {
         **{name: value for name, value in DEFAULTS.items() if name != "logging_level" or not told},
@@ -268,6 +273,31 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
         "loss_function": objective.loss_function,
         "eval_metric": objective.eval_metric,
     }
+
+
+def _refuse_unkept(objective: Objective, given: Mapping[str, Any]) -> None:
+    """Refuse settings that CatBoost takes and does not keep, or ends the process at.
+
+    Raises:
+        ParameterError: with what to do.
+    """
+    if objective.outputs > 1:
+        if "monotone_constraints" in given:
+            raise ParameterError(
+                f"{objective.loss}: CatBoost does not keep monotone_constraints where a row has several predictions; "
+                "leave them out, or train with lossmith.lightgbm or lossmith.xgboost, which do"
+            )
+        metrics = given.get("custom_metric", ())
+        if strange := [one for one in ([metrics] if isinstance(metrics, str) else metrics) if _LABELLED not in one]:
+            raise ParameterError(
+                f"{objective.loss}: where a row has several predictions, CatBoost holds a label for each of them, and "
+                f"custom_metric={strange[0]!r} reads another; leave it out, and judge what the model predicts"
+            )
+    if given.get("boosting_type") == "Ordered" and objective.weight is not None and not objective.weight.all():
+        raise ParameterError(
+            f"{objective.loss}: boosting_type='Ordered' divides by the weights of some first rows, and "
+            f"{np.count_nonzero(objective.weight == 0)} weights are zero; leave out the rows without weight"
+        )
 
 
 def _start_cost(objective: Objective, y: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
