@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from catboost import CatBoostError
 from lightgbm.basic import _ConfigAliases
 from scipy.sparse import coo_matrix, csc_matrix, csr_array, csr_matrix
 from sklearn.datasets import load_diabetes
@@ -62,6 +63,23 @@ def test_each_name_of_a_setting_is_heeded(library: ModuleType, name: str, other:
 def test_lightgbms_names_are_those_of_the_library() -> None:
     for name, others in OF_LIGHTGBM.others.items():
         assert {*others} - {"init_model"} == _ConfigAliases.get(name) - {name}
+
+
+@EACH
+def test_a_setting_that_there_is_not_is_told(library: ModuleType) -> None:
+    def told() -> Any:
+        if library is catboost:
+            return pytest.raises(CatBoostError, match=r"Unknown option {learnig_rate}")
+        text = "LightGBM has no setting 'learnig_rate', and trains without. Did you mean 'learning_rate'"
+        return pytest.warns(Warning, match=text if library is lightgbm else '"learnig_rate" } are not used')
+
+    typo = {"learnig_rate": 0.5}
+    with told():
+        library.train("huber", X, Y, rounds=2, params=typo)
+    with told():
+        library.cv("huber", X, Y, rounds=2, folds=2, params=typo)
+    with told():
+        library.Regressor("huber", n_estimators=2, params=typo).fit(X, Y)
 
 
 @EACH

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from lossmith.errors import KindError, MissingDependencyError, ParameterError
+from lossmith.core.mistakes import warn
+from lossmith.errors import KindError, MissingDependencyError, ParameterError, did_you_mean
 from lossmith.frameworks.boosting.columns import names_of
 from lossmith.frameworks.boosting.held import by_rows, refuse_data_set
 
@@ -30,6 +32,23 @@ def library(module: str = "lightgbm") -> Any:
         raise MissingDependencyError(
             f"training needs LightGBM, which is not installed: pip install 'lossmith[lightgbm]' ({error})"
         ) from None
+
+
+def warn_of_unknown(owner: str, given: Iterable[str]) -> None:
+    """Warn of settings that LightGBM does not know: it trains without them, and says so only where it may talk.
+
+    Args:
+        owner: what the message begins with.
+        given: names of settings.
+    """
+    names = getattr(library("lightgbm.basic"), "_ConfigAliases", None)  # its list has no public name
+    if names is None:
+        return
+    names.get("seed")  # it is read when it is first asked for
+    known = {*names.aliases, *itertools.chain.from_iterable(names.aliases.values())}
+    for name in given:
+        if name not in known:
+            warn(f"{owner}: LightGBM has no setting {name!r}, and trains without.{did_you_mean(name, known)}")
 
 
 def table(X: Any) -> Any:

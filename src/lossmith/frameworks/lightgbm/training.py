@@ -17,7 +17,7 @@ from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
-from lossmith.frameworks.lightgbm.library import library, table
+from lossmith.frameworks.lightgbm.library import library, table, warn_of_unknown
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
 
@@ -170,6 +170,7 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
             "without a start score alone; take lossmith.xgboost.train with num_parallel_tree and learning_rate=1, "
             "for one round"
         )
+    warn_of_unknown(str(objective.loss), given)
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
     return {**DEFAULTS, "seed": seed, "metric": "none", **several, **given, "objective": objective}
 
