@@ -104,3 +104,45 @@ def test_a_hessian_that_is_zero_everywhere_is_mended_by_the_floor_alone(library:
             lm.ParameterError, match=r"without bound; hessian='floor' \(the default\) keeps it positive"
         ):
             library.train("mae", X, Y, hessian=kind)
+
+
+@EACH
+def test_objectives_by_hand_return_two_arrays(library: ModuleType) -> None:
+    def examined(answer: Any) -> None:
+        def by_hand(raw: Any, data: Any) -> Any:
+            found = answer(raw - data.get_label(), np.ones(len(raw)))
+            return found
+
+        class ByHand:
+            def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> Any:
+                return -np.transpose(answer(approxes - targets, np.ones(len(approxes))))
+
+        library.check(ByHand() if library is catboost else by_hand, "half_squared_error", Y)
+
+    examined(lambda gradient, hessian: (gradient, hessian))
+    shape = r"must return gradient and Hessian, two arrays of the shape of the raw predictions, \(64,\); got"
+    with pytest.raises(lm.ShapeError, match=rf"{shape} \(65,\) and \(65,\)"):
+        examined(lambda gradient, hessian: (np.append(gradient, 0), np.append(hessian, 1)))
+    with pytest.raises(
+        lm.ParameterError, match=r"negative at every row .*; return a positive one, such as its absolute"
+    ):
+        examined(lambda gradient, hessian: (gradient, -hessian))
+    if library is not catboost:
+        with pytest.raises(lm.ShapeError, match=rf"{shape} \(64,\) and \(\)"):
+            examined(lambda gradient, hessian: (gradient, 1.0))
+        with pytest.raises(lm.ShapeError, match=rf"{shape} one array of shape \(64,\)"):
+            examined(lambda gradient, hessian: gradient)
+        with pytest.raises(lm.ShapeError, match=rf"{shape} NoneType"):
+            examined(lambda gradient, hessian: None)
+
+
+def test_lightgbm_takes_columns_of_classes_one_after_the_other() -> None:
+    def softmax(raw: Any, data: Any) -> Any:
+        shares = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+        gradient = shares - np.eye(3)[data.get_label().astype(int)]
+        return gradient.ravel(order="F"), (shares * (1 - shares)).ravel(order="F")
+
+    loss = "sparse_categorical_cross_entropy"
+    lightgbm.check(softmax, loss, SPECIES, classes=3)
+    with pytest.raises(lm.ShapeError, match=r"raw predictions, \(64, 3\); got \(192,\) and \(192,\)"):
+        xgboost.check(softmax, loss, SPECIES, classes=3)  # which takes rows of classes

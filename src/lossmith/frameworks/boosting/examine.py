@@ -26,7 +26,10 @@ SHARES = (1.0, 1e-1, 1e-2, 1e-4, 1e-8)
 _STEP = 1e-5
 _FEW = 1e-9
 _APART, _MANY = 0.05, 0.1  # how far gradients may be from the slopes, and at which share of the places
-_MENDS = dict.fromkeys(("exact", "gauss_newton", "upper_bound"), "hessian='floor' (the default) keeps it positive")
+_MENDS = {
+    **dict.fromkeys(("exact", "gauss_newton", "upper_bound"), "hessian='floor' (the default) keeps it positive"),
+    "your own": "return a positive one, such as its absolute value, or 1",
+}
 
 
 def some_rows(count: int) -> npt.NDArray[np.intp]:
@@ -178,17 +181,18 @@ def _refuse_sizes(owner: str, expected: Array, gradients: Array, clear: npt.NDAr
 
 def _judge_curvature(owner: str, hessians: Array, weight: Array, kind: str) -> None:
     counted = hessians[weight > 0]
+    mend = f"; {_MENDS[kind]}" if kind in _MENDS else ""
     least = 1e-14 * np.abs(counted).max(initial=0.0)
     negative, none = float(np.mean(counted < -least)), float(np.mean(np.abs(counted) <= least))
     if not np.any(counted > 0):
         what = "is negative" if negative else "is zero"
         raise ParameterError(
             f"{owner}: its Hessian {what} at every row that was looked at, and a booster divides by it: no tree would "
-            f"split, or a leaf would jump without bound; {_MENDS.get(kind, '')}"
+            f"split, or a leaf would jump without bound{mend}"
         )
     if kind != "floor" and (negative > 0 or none > 0):
         found = " and ".join(f"{what} at {part:.0%}" for what, part in (("zero", none), ("negative", negative)) if part)
         warn(
             f"{owner}: its Hessian is {found} of the places that were looked at, where Newton's steps "
-            f"{'overshoot or go uphill' if negative else 'overshoot'}; {_MENDS.get(kind, '')}"
+            f"{'overshoot or go uphill' if negative else 'overshoot'}{mend}"
         )

@@ -279,6 +279,7 @@ def check(written: Any, loss: Any, y: npt.ArrayLike, weight: npt.ArrayLike | Non
         ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or is no multiple of the weighted
             slope, and for a Hessian that is nowhere positive; CatBoost takes both derivatives of minus the loss.
         DomainError: for derivatives that are no finite numbers.
+        ShapeError: for what is no pair of derivatives for each row.
     """
 
     def function(raw: Array, rows: Any) -> Array:

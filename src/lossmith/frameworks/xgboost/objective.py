@@ -229,9 +229,10 @@ def check(
         ParameterError: for a gradient of the wrong sign, that vanishes everywhere, or is no multiple of the weighted
             slope, and for a Hessian that is nowhere positive.
         DomainError: for derivatives that are no finite numbers.
+        ShapeError: for what is no gradient and Hessian of the shape of the predictions.
     """
 
     def matrix(y: Array, weight: Array | None) -> xgboost.DMatrix:
         return xgboost.DMatrix(np.zeros((len(y), 1)), y, weight=weight)
 
-    handwritten.check(function, loss, y, weight, classes=classes, data=matrix)
+    handwritten.check(function, loss, y, weight, classes=classes, flat=False, data=matrix)
