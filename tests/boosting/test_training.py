@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import StackingClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -249,10 +250,23 @@ def test_classifiers_keep_labels_and_names() -> None:
     np.testing.assert_allclose(model.predict_proba(rows).sum(axis=1), 1)
     two = Classifier("hinge", n_estimators=5, n_jobs=1).fit(IRIS, SPECIES > 0)
     assert two.decision_function(IRIS).shape == (150,)
-    with pytest.raises(lm.ParameterError, match="does not tell probabilities"):
+    with pytest.raises(AttributeError, match="has no attribute 'predict_proba'") as said:
         two.predict_proba(IRIS)
+    assert "does not tell probabilities" in str(said.value.__cause__)
     with pytest.raises(lm.ParameterError, match="a loss of two classes, and y has 3"):
         Classifier("focal").fit(IRIS, SPECIES)
+
+
+@pytest.mark.parametrize("library", [catboost, lossmith.lightgbm, xgboost], ids=lambda library: library.__name__)
+def test_margins_are_stacked_by_their_scores(library: ModuleType) -> None:
+    labels = SPECIES > 0
+    margins, odds = library.Classifier("hinge", n_estimators=3), library.Classifier(n_estimators=3)
+    assert hasattr(odds, "predict_proba")
+    assert not hasattr(margins, "predict_proba")
+    assert not hasattr(library.Classifier("crammer_singer"), "predict_proba")
+    stacked = StackingClassifier([("margins", margins), ("odds", odds)], cv=3).fit(IRIS, labels)
+    assert stacked.stack_method_ == ["decision_function", "predict_proba"]
+    assert stacked.score(IRIS, labels) > 0.9
 
 
 @pytest.mark.parametrize("library", [catboost, lossmith.lightgbm, xgboost], ids=lambda library: library.__name__)

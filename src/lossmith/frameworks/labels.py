@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.core.loss import Loss
+from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
 
 Array = npt.NDArray[Any]
@@ -40,6 +41,22 @@ def refuse_numbers(loss: Loss, instead: str) -> None:
     """
     if loss.card.task not in CLASSES or not loss.paired:
         raise ParameterError(f"{loss} is no loss of labels or classes; use {instead}")
+
+
+def tells_probabilities(loss: Loss | str) -> bool:
+    """Return whether there is a probability of each class to tell, for ``available_if``.
+
+    Args:
+        loss: what is trained with, of labels or classes.
+
+    Raises:
+        ParameterError: why not, where it is known.
+    """
+    raw = parse(loss).raw_form
+    if raw.elementwise:
+        raw.to_probability([0.0])  # says why not
+        return True
+    return raw.card.estimates != "class"
 
 
 def changed(loss: Loss, **values: Any) -> Loss:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -19,7 +20,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name, rows_of
 from lossmith.frameworks.boosting.keywords import instead
 from lossmith.frameworks.boosting.named import Names
-from lossmith.frameworks.labels import changed, counted, refuse_numbers
+from lossmith.frameworks.labels import changed, counted, refuse_numbers, tells_probabilities
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.scoring import d2
 from lossmith.structures.levels import Levels
@@ -207,13 +208,12 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
             raise ParameterError(f"eval_set holds labels that y does not; y has {list(self.classes_)}")
         return np.asarray(found)
 
+    @available_if(lambda model: model.loss is None or tells_probabilities(model.loss))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, of shape (n, classes), in the order of ``classes_``.
 
         What the loss does to probabilities, as focus and weights of classes do, is undone; see ``Loss.to_probability``.
-
-        Raises:
-            ParameterError: where the loss does not tell probabilities, as those of margins do not.
+        It is there where the loss tells any, which those of margins do not.
         """
         raw = self._raw(X)
         with warnings.catch_warnings():

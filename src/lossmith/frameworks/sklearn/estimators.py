@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse, with_parameter
 from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
-from lossmith.frameworks.labels import CLASSES, counted, refuse_numbers
+from lossmith.frameworks.labels import CLASSES, counted, refuse_numbers, tells_probabilities
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
 from lossmith.frameworks.sklearn.scoring import d2
@@ -221,13 +221,6 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         return d2(self.loss_, y, self.predict(X), sample_weight)
 
 
-def _tells_probabilities(model: LinearClassifier) -> bool:
-    loss = parse(model.loss).raw_form
-    if loss.elementwise:
-        loss.to_probability([0.0])  # says why not
-    return loss.card.estimates != "class"
-
-
 class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]
     """A linear classifier, fitted by any loss of labels (one against the rest, for more than two) or of classes.
 
@@ -310,7 +303,7 @@ class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         raw = self.decision_function(X)
         return np.asarray(self.classes_[(raw > 0).astype(int) if raw.ndim == 1 else raw.argmax(axis=1)])
 
-    @available_if(_tells_probabilities)  # type: ignore[untyped-decorator]
+    @available_if(lambda model: tells_probabilities(model.loss))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, (rows, classes), what the loss does to probabilities undone."""
         raw = self.decision_function(X)
