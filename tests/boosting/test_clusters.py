@@ -1,9 +1,15 @@
-"""XGBoost on a cluster: the model of one machine, stopped in the same round."""
+"""Clusters: XGBoost's model of one machine, stopped in the same round, and data frames in parts."""
 
 from __future__ import annotations
 
-import numpy as np
+from types import ModuleType
 
+import numpy as np
+import pandas as pd
+import pytest
+
+import lossmith as lm
+from lossmith import lightgbm, xgboost
 from lossmith.xgboost import train, train_dask
 
 
@@ -34,3 +40,30 @@ def test_a_cluster_trains_the_model_of_one_machine_and_stops_it_in_the_same_roun
     np.testing.assert_allclose(few.predict(rows), alone.predict(rows), rtol=1e-5, atol=1e-5)
     assert (none.rounds, len(none.history)) == (0, 4)
     np.testing.assert_allclose(none.predict(rows), none.start)
+
+
+@pytest.mark.parametrize("library", [lightgbm, xgboost], ids=lambda library: library.__name__)
+def test_data_frames_with_categories_and_several_predictions_a_row(library: ModuleType) -> None:
+    from dask import array, dataframe
+    from dask.distributed import Client, LocalCluster
+
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 3, 800)
+    rows = pd.DataFrame({"size": rng.normal(size=800), "kind": pd.Categorical(np.array(["a", "b", "c"])[kinds])})
+    y = np.where(rng.random(800) < 0.1, rng.integers(0, 3, 800), kinds)
+    weight, loss = rng.integers(1, 4, 800).astype(float), "sparse_categorical_cross_entropy"
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        parts = [dataframe.from_pandas(whole, npartitions=4) for whole in (rows, pd.Series(y), pd.Series(weight))]
+        model = library.train_dask(loss, *parts, client=client, rounds=20)
+        with pytest.raises(
+            lm.ShapeError, match="rows of X lie in 4 parts and those of y in 8; rechunk an array or rep"
+        ):
+            library.train_dask(loss, parts[0], array.from_array(y, chunks=100), client=client)
+    alone = library.train(loss, rows, y, weight, rounds=20)
+    np.testing.assert_array_equal(model.start, alone.start)
+    cost = lm.parse(loss).cost(y, model.predict_raw(rows), weight)
+    assert cost == pytest.approx(lm.parse(loss).cost(y, alone.predict_raw(rows), weight), rel=0.1)
+    assert np.mean(model.predict(rows).argmax(axis=1) == y) > 0.85

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.errors import KindError
+from lossmith.errors import KindError, ShapeError, plural
 from lossmith.frameworks.boosting.held import Rows, by_name
 from lossmith.frameworks.boosting.objective import Objective
 
@@ -20,6 +20,7 @@ def of_dask(**given: Any) -> list[Any]:
 
     Raises:
         KindError: for what lies in memory.
+        ShapeError: for as many parts of rows as the first one has not.
     """
     for name, value in given.items():
         if value is not None and not hasattr(value, "compute"):
@@ -27,7 +28,20 @@ def of_dask(**given: Any) -> list[Any]:
                 f"train_dask: {name} must be of Dask, got {type(value).__name__}; dask.array.from_array(...) makes it "
                 "so, and train takes what lies in memory"
             )
+    parts = {name: _parts(value) for name, value in given.items() if value is not None}
+    first, *others = parts
+    for name in others:
+        if parts[name] != parts[first]:
+            raise ShapeError(
+                f"train_dask: rows of {first} lie in {plural(parts[first], 'part')} and those of {name} in "
+                f"{parts[name]}; rechunk an array or repartition a data frame, so that they are the same"
+            )
     return [*given.values()]
+
+
+def _parts(value: Any) -> int:
+    """Return the number of parts that rows lie in; columns of an array may lie in several too."""
+    return len(value.chunks[0]) if hasattr(value, "chunks") else int(value.npartitions)
 
 
 class Staged:

@@ -117,10 +117,16 @@ class OfWorker:
         return self._mine(y_pred)
 
 
+def _constant(part: Any, head: Head) -> Any:
+    """Return start scores as pandas has them: a series, or a frame with a column for each output."""
+    kind: Any = part._constructor_expanddim if head.outputs > 1 else part._constructor
+    return kind(head.constant(len(part)), index=part.index)
+
+
 def _starts(y: Any, head: Head) -> Any:
     """Return the start score of every row, in the parts of the targets."""
     if hasattr(y, "map_partitions"):
-        return y.map_partitions(lambda part: part * 0.0 + head.start[0], meta=y._meta.astype(np.float64))
+        return y.map_partitions(_constant, head, meta=_constant(y._meta, head))
     if head.outputs == 1:
         return y.map_blocks(lambda part: head.constant(len(part)), dtype=np.float64)
     chunks = (y.chunks[0], (head.outputs,))

@@ -72,7 +72,7 @@ def train_dask(
     if given.get("booster") == "dart":
         refuse_rescaled("validation", validation)
     staged = [Staged(objective, *held, patience=patience, added=_Added(objective.head))] if held else []
-    data = on_dask.DaskQuantileDMatrix(client, X, y, weight=weight)
+    data = on_dask.DaskQuantileDMatrix(client, X, y, weight=weight, enable_categorical=True)
     found = on_dask.train(
         client,
         given,
