@@ -286,6 +286,26 @@ def test_a_label_that_is_ignored_is_one_of_the_user(library: ModuleType, loss: s
     assert list(texts.classes_) == ["1", "2", "3"]  # a text is no number
 
 
+@pytest.mark.parametrize("library", [catboost, lossmith.lightgbm, xgboost], ids=lambda library: library.__name__)
+@pytest.mark.parametrize("loss", ["mae", "huber(delta={})", "quantile(level=0.7)", "multi_quantile"])
+def test_the_unit_of_targets_may_be_any(library: ModuleType, loss: str) -> None:
+    rows, y = load_diabetes(return_X_y=True)
+
+    def found(unit: float) -> np.ndarray:
+        model = library.train(loss.format(40 * unit), rows, y * unit, rounds=20)
+        return np.reshape(model.predict(rows) / unit, (len(y), -1))[:, 0]
+
+    plain = found(1.0)
+    for unit in (2.0**-66, 2.0**55, 2.0**73):  # charges of electrons, and amounts of coins in their smallest part
+        if library is xgboost:
+            with pytest.warns(lm.LossmithWarning, match="multiply the targets by a power of ten"):
+                found(unit)
+        elif "multi" in loss:  # whose passes are of float64, where ties are broken by the last digit
+            assert np.corrcoef(found(unit), plain)[0, 1] > 0.9
+        else:
+            np.testing.assert_allclose(found(unit), plain, rtol=0.05, atol=5)
+
+
 # --- a cluster --------------------------------------------------------------------------------------
 
 

@@ -51,6 +51,7 @@ NEAR = 0.5
 SAMPLE, RUN = 2**15, 16
 """Rows that means are taken over where there are more, and how many of them lie side by side, as in a line of cache."""
 
+_NEAREST = 1e-16  # where all predictions are the best ones, and there is no typical distance
 _AGREES = 1e-6
 
 Mean = Callable[[str, float, float], float]
@@ -167,7 +168,8 @@ class Curvature:
     @staticmethod
     def _near(mean_root: float) -> float:
         # Mean of roots, squared: a few rows far out do not set the scale.
-        return max(NEAR * mean_root**2, fused.TINY)
+        near = NEAR * mean_root**2
+        return near if near > fused.TINY else _NEAREST
 
     def _scale_of(self, sums: float) -> float:
         """Return the mean Hessian from its sum over all rows."""

@@ -24,7 +24,9 @@ from lossmith.program import Ops, Program, Value, trace
 
 Array = npt.NDArray[Any]
 
-TINY = 1e-16
+TINY = 1e-30
+"""Below it a Hessian, or a distance, is as nothing, whatever the unit of the targets."""
+
 LARGEST = float(np.finfo(np.float32).max)
 """What boosters keep of a derivative is at most this."""
 

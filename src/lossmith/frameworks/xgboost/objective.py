@@ -26,6 +26,7 @@ Array = npt.NDArray[Any]
 _DEFAULT_START = 0.5  # where XGBoost starts a custom objective
 _GREATER = ("auc", "pre", "map", "ndcg")  # metrics whose names begin so are stopped at their greatest
 _LEAST_GAIN = 1e-6  # XGBoost's kRtEps
+_MOST_GAIN = float(np.finfo(np.float32).max)  # what gains are kept in
 
 
 def over_workers(what: str, total: float, weight: float) -> float:
@@ -168,20 +169,25 @@ class Objective(boosting.Objective):
         return labels.shape == self._label.shape and np.array_equal(labels, self._label)
 
     def _look_at_start(self, begins: Any, gradient: Array, hessian: Array) -> None:
-        """Warn of what XGBoost says nothing about: another start, and targets so small that no split is worth it."""
+        """Warn of what XGBoost says nothing about: another start, and targets of a unit that hides all splits."""
         if not np.allclose(begins, self.head.start, rtol=1e-5, atol=1e-5):
             warn(
                 f"{self.loss}: training starts at {begins}, and not at the best constant, {self.start}; pass "
                 "**objective.params to XGBoost, whose own start is 0.5, and to its XGBRegressor for a classifier too, "
                 "since XGBClassifier takes base_score for a probability"
             )
-        worth, total = float(np.vdot(gradient, gradient)), float(hessian.sum())
+        flat, total = gradient.ravel(), float(hessian.sum(dtype=np.float64))
+        worth = float(np.einsum("i,i", flat, flat, dtype=np.float64))  # of numbers whose squares single precision lacks
         if 0 < worth < _LEAST_GAIN * total:
-            warn(
-                f"{self.loss}: gradients at the start are of the size {np.sqrt(worth / gradient.size):.2g}, and "
-                f"XGBoost makes no split that gains less than {_LEAST_GAIN:g}, in square units of the target; multiply "
-                "the targets by a power of ten"
-            )
+            limit = f"makes no split that gains less than {_LEAST_GAIN:g}"
+        elif worth * flat.size > _MOST_GAIN * total:
+            limit = f"knows no gain above {_MOST_GAIN:.2g}"
+        else:
+            return
+        warn(
+            f"{self.loss}: gradients at the start are of the size {np.sqrt(worth / flat.size):.2g}, and XGBoost "
+            f"{limit}, in square units of the target; multiply the targets by a power of ten"
+        )
 
     def without_rows(self) -> Objective:
         """Return the same objective of no rows, which takes all of them from the matrices: light to send."""
