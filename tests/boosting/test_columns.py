@@ -78,6 +78,14 @@ def test_lightgbm_takes_columns_of_other_names_in_their_order() -> None:
     again = lightgbm.Model.from_text(model.to_text())
     with pytest.raises(lm.ParameterError, match=r"where it was at 1 in .*; pass the columns in the order of training"):
         again.predict(FRAME[["kind", "size"]])
+    for call, what in (
+        (lambda rows: again.predict(rows), "X"),
+        (lambda rows: lightgbm.train("huber", FRAME, Y, validation={"late": (rows, Y)}), "X of late"),
+    ):
+        with pytest.raises(lm.ParameterError, match=f"^{what} has column 'kind' at place 0, where it was at 1"):
+            call(FRAME[["kind", "size"]])
+        with pytest.raises(lm.ShapeError, match=f"^{what} has 1 column, and in training there were 2"):
+            call(FRAME[["size"]])
     renamed = FRAME.set_axis(["a", "b"], axis=1)  # as where brackets, which LightGBM refuses, were taken out
     np.testing.assert_array_equal(again.predict(renamed), model.predict(FRAME))
 

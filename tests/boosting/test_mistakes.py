@@ -107,6 +107,25 @@ def test_a_hessian_that_is_zero_everywhere_is_mended_by_the_floor_alone(library:
 
 
 @EACH
+def test_features_are_rows_by_columns(library: ModuleType) -> None:
+    model = library.train("huber", X, Y, rounds=2)
+    calls = (
+        lambda rows: library.train("huber", rows, Y, rounds=2),
+        lambda rows: library.cv("huber", rows, Y, rounds=2),
+        lambda rows: library.train("huber", X, Y, rounds=2, validation=(rows, Y)),
+        lambda rows: model.predict(rows),
+    )
+    for call in calls:
+        with pytest.raises(lm.ShapeError, match=r"got shape \(442,\); one column is X.reshape\(-1, 1\), and one row X"):
+            call(X[:, 0])
+        with pytest.raises(lm.ShapeError, match=r"rows by columns, got shape \(442, 10, 1\); leave no axis over"):
+            call(X[:, :, None])
+        for nothing in (None, {"bmi": Y}):
+            with pytest.raises(lm.KindError, match=r"got (NoneType|dict); pass an array or a data frame"):
+                call(nothing)
+
+
+@EACH
 def test_objectives_by_hand_return_two_arrays(library: ModuleType) -> None:
     def examined(answer: Any) -> None:
         def by_hand(raw: Any, data: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.errors import ParameterError
-from lossmith.frameworks.boosting.held import by_rows, counted, refuse_data_set, rows_of
+from lossmith.frameworks.boosting.held import by_rows, counted, refuse_no_table, rows_of
 from lossmith.frameworks.boosting.objective import Objective
 
 Array = npt.NDArray[Any]
@@ -34,7 +34,7 @@ def dealt(whole: Objective, X: Any, folds: int | Pairs | Any, seed: int) -> Iter
     def take(rows: Array) -> Rows:
         return rows_of(X, rows), whole.y[rows], rows_of(whole.weight, rows)
 
-    refuse_data_set(X)
+    refuse_no_table(X)
     if hasattr(X, "tocsr"):
         X = by_rows(X)  # once, for all folds
     elif not (hasattr(X, "iloc") or hasattr(X, "shape")):

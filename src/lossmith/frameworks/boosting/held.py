@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossmith.errors import KindError, ParameterError, plural
+from lossmith.errors import KindError, ParameterError, ShapeError, plural
 
 Array = npt.NDArray[Any]
 Rows = tuple[Any, ...]
@@ -18,6 +18,7 @@ Validation = Rows | Sequence[Rows] | Mapping[str, Rows]
 """One set of rows, several of them, or several by name."""
 
 _PARTS = (2, 3)
+_AXES = 2
 _LIBRARIES = ("lightgbm", "xgboost", "catboost", "_catboost")
 
 
@@ -90,17 +91,26 @@ def rows_of(part: Any, rows: Array) -> Any:
     return (part if hasattr(part, "shape") else np.asarray(part))[rows]
 
 
-def refuse_data_set(X: Any) -> None:
-    """Refuse a data set of a library in the place of features.
+def refuse_no_table(X: Any) -> None:
+    """Refuse what is no table of features: a data set of a library, and what has no rows by columns.
 
     Raises:
-        KindError: with where it goes.
+        KindError: for a data set, with where it goes, and for what is no array.
+        ShapeError: for an array of other axes.
     """
     if any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(X).__mro__):
         raise KindError(
             f"X must be features, rows by columns, got {type(X).__name__}: a data set goes into the library's own "
             "functions, which take an Objective"
         )
+    if not (hasattr(X, "shape") or isinstance(X, list | tuple) or hasattr(X, "__array__")):
+        raise KindError(f"X must be features, rows by columns, got {type(X).__name__}; pass an array or a data frame")
+    shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
+    if len(shape) != _AXES:
+        mend = (
+            "one column is X.reshape(-1, 1), and one row X.reshape(1, -1)" if len(shape) == 1 else "leave no axis over"
+        )
+        raise ShapeError(f"X must be features, rows by columns, got shape {shape}; {mend}")
 
 
 def by_rows(X: Any) -> Any:

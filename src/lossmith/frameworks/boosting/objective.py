@@ -20,7 +20,7 @@ from lossmith.frameworks.boosting.curvature import KINDS, Curvature, Mean, mean_
 from lossmith.frameworks.boosting.examine import examine, places, some_rows
 from lossmith.frameworks.boosting.forms import Form, Kind
 from lossmith.frameworks.boosting.head import Head, Metric
-from lossmith.frameworks.boosting.held import refuse_data_set
+from lossmith.frameworks.boosting.held import refuse_no_table
 from lossmith.frameworks.boosting.suited import as_targets, form_of
 
 Array = npt.NDArray[Any]
@@ -132,10 +132,10 @@ class Objective:
         """Return features of the rows, as they are.
 
         Raises:
-            ShapeError: for another number of rows.
-            KindError: for a data set of a library.
+            ShapeError: for another number of rows, and for what has no rows by columns.
+            KindError: for a data set of a library, and for what is no array.
         """
-        refuse_data_set(X)
+        refuse_no_table(X)
         rows = X.shape[0] if hasattr(X, "shape") else len(X)
         if rows != len(self.y):
             raise ShapeError(f"{self.loss}: X has {plural(rows, 'row')}, for {plural(len(self.y), 'target')}")

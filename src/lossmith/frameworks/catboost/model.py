@@ -15,7 +15,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
 from lossmith.frameworks.boosting.columns import places
-from lossmith.frameworks.boosting.held import by_rows, refuse_data_set
+from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
 from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
@@ -99,7 +99,7 @@ def pool(X: Any, **settings: Any) -> catboost.Pool:
         X: features, rows by columns: an array, a data frame or a sparse matrix.
         settings: of ``catboost.Pool``.
     """
-    refuse_data_set(X)
+    refuse_no_table(X)
     rows: Any = _sparse(X) if hasattr(X, "tocsr") else frame(X) if hasattr(X, "columns") else np.asarray(X)
     chosen = settings.get("cat_features")
     if chosen is not None:

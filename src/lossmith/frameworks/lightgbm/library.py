@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.mistakes import warn
-from lossmith.errors import KindError, MissingDependencyError, ParameterError, did_you_mean
+from lossmith.errors import KindError, MissingDependencyError, ParameterError, ShapeError, did_you_mean, plural
 from lossmith.frameworks.boosting.columns import names_of
-from lossmith.frameworks.boosting.held import by_rows, refuse_data_set
+from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
 
 _NUMBERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
     *("float", "double", "bool"),  # of Arrow
@@ -57,7 +57,7 @@ def table(X: Any) -> Any:
     Raises:
         KindError: for a data set, and for columns of Arrow or polars that hold no numbers.
     """
-    refuse_data_set(X)
+    refuse_no_table(X)
     if hasattr(X, "tocsr"):
         return by_rows(X)
     if any(hasattr(X, name) for name in ("columns", "column_names")):
@@ -82,20 +82,24 @@ def _refuse_no_numbers(X: Any) -> None:
             )
 
 
-def refuse_moved(X: Any, known: Sequence[str]) -> None:
-    """Refuse a table that has columns of a model at other places: LightGBM goes by places and says nothing.
+def refuse_others(X: Any, known: Sequence[str], *, what: str = "X") -> None:
+    """Refuse other columns than those of the training: LightGBM goes by places, and takes what lies there.
 
     Args:
-        X: features of rows to predict for.
-        known: what the model calls its columns, in their order.
+        X: features of other rows.
+        known: what LightGBM calls the columns of the training, in their order.
+        what: the name of X in messages.
 
     Raises:
-        ParameterError: with the first of them.
+        ShapeError: for another number of columns.
+        ParameterError: for a table that has some of these columns at other places.
     """
+    if X.shape[1] != len(known):
+        raise ShapeError(f"{what} has {plural(X.shape[1], 'column')}, and in training there were {len(known)}")
     for place, name in enumerate(names_of(X)):
         spelt = str(name).replace(" ", "_")  # as LightGBM keeps it
         if spelt in known and known.index(spelt) != place:
             raise ParameterError(
-                f"X has column {name!r} at place {place}, where it was at {known.index(spelt)} in training, and "
+                f"{what} has column {name!r} at place {place}, where it was at {known.index(spelt)} in training, and "
                 "LightGBM goes by places; pass the columns in the order of training"
             )

@@ -14,7 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
 from lossmith.frameworks.boosting.trained import Trained
-from lossmith.frameworks.lightgbm.library import library, refuse_moved, table
+from lossmith.frameworks.lightgbm.library import library, refuse_others, table
 
 Array = npt.NDArray[Any]
 
@@ -42,11 +42,12 @@ class Model(Trained):
         """Return the raw prediction of each row; see ``Trained``.
 
         Raises:
-            ParameterError: for a table whose columns lie in another order than in training.
+            ShapeError: for another number of columns than in training.
+            ParameterError: for a table whose columns lie in another order.
         """
         rows = table(X)
         if self.booster is not None:
-            refuse_moved(rows, self.booster.feature_name())
+            refuse_others(rows, self.booster.feature_name())
         if not rows.shape[0]:  # which LightGBM refuses
             return self.head.constant(0)
         if self.rounds == 0 or self.booster is None:

@@ -17,7 +17,7 @@ from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
-from lossmith.frameworks.lightgbm.library import library, table, warn_of_unknown
+from lossmith.frameworks.lightgbm.library import library, refuse_others, table, warn_of_unknown
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
 
@@ -136,6 +136,8 @@ def train(
     if built_in and _kept(objective.y) and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         chosen = {**chosen, **told[0].settings, **told[1], "objective": told[0].name}
     data.construct()
+    for name, rows in sets.items():
+        refuse_others(table(rows[0]), data.get_feature_name(), what=f"X of {name}")
     if not rounds or not any(data.feature_num_bin(column) for column in range(data.num_feature())):
         return Model(None, objective.head, 0)  # no feature can be split, or is to be: the constant is all there is
     watch = _Watch(objective, next(iter(sets.items()), None), patience, dart)

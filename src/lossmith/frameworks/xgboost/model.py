@@ -14,7 +14,7 @@ import xgboost
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
-from lossmith.frameworks.boosting.held import by_rows, refuse_data_set
+from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
 from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
@@ -87,7 +87,7 @@ class Model(Trained):
 
 def as_features(X: Any) -> Any:
     """Return features as XGBoost takes them: tables as they are, sparse matrices by rows, all else as an array."""
-    refuse_data_set(X)
+    refuse_no_table(X)
     if hasattr(X, "tocsr"):
         return by_rows(X)
     return X if hasattr(X, "dtypes") or hasattr(X, "column_names") else np.asarray(X)
