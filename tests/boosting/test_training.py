@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -304,6 +305,23 @@ def test_the_unit_of_targets_may_be_any(library: ModuleType, loss: str) -> None:
             assert np.corrcoef(found(unit), plain)[0, 1] > 0.9
         else:
             np.testing.assert_allclose(found(unit), plain, rtol=0.05, atol=5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber(delta=40)", "bce", "softmax_focal"])
+def test_weights_too_small_for_a_split_of_xgboost_are_told(loss: str) -> None:
+    rows, y = load_diabetes(return_X_y=True)
+    y = {"bce": y > 150, "softmax_focal": np.digitize(y, [100, 200])}.get(loss, y).astype(float)
+    shares = np.full(len(y), 1 / len(y))  # as surveys have them
+
+    def calls(**given: dict) -> Iterator[Callable]:
+        yield lambda: xgboost.train(loss, rows, y, shares, rounds=5, **given).predict(rows)
+        yield lambda: xgboost.cv(loss, rows, y, shares, rounds=5, folds=2, **given)
+
+    for call in calls():
+        with pytest.warns(lm.LossmithWarning, match="no split with less than min_child_weight=1 on a side; multiply"):
+            call()
+    for call in calls(params={"min_child_weight": 0.01, "reg_lambda": 0}):  # then there is no warning
+        call()
 
 
 # --- a cluster --------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ class Objective(boosting.Objective):
     """
 
     _mean = staticmethod(over_workers)
+    least_sum = 0.0
+    """What Hessians must sum to in a leaf, as far as it is known: min_child_weight of XGBoost."""
 
     def _hold(self, y: Array, weight: Array | None) -> None:
         super()._hold(y, weight)
@@ -177,6 +179,14 @@ class Objective(boosting.Objective):
                 "since XGBClassifier takes base_score for a probability"
             )
         flat, total = gradient.ravel(), float(hessian.sum(dtype=np.float64))
+        mean = total / self.outputs
+        if len(gradient) > 1 and mean < 2 * self.least_sum:
+            warn(
+                f"{self.loss}: Hessians, with the weights in them, sum to {mean:.2g}, and XGBoost makes no split with "
+                f"less than min_child_weight={self.least_sum:g} on a side; multiply the weights, so that their mean is "
+                "1, or lower min_child_weight"
+            )
+            return
         worth = float(np.einsum("i,i", flat, flat, dtype=np.float64))  # of numbers whose squares single precision lacks
         if 0 < worth < _LEAST_GAIN * total:
             limit = f"makes no split that gains less than {_LEAST_GAIN:g}"

@@ -25,9 +25,16 @@ from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
 
 Array = npt.NDArray[Any]
-DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "tree_method": "hist", "verbosity": 1}
+DEFAULTS: Mapping[str, Any] = {
+    "learning_rate": 0.1,
+    "max_depth": 6,
+    "tree_method": "hist",
+    "min_child_weight": 1,
+    "verbosity": 1,
+}
 """Settings that ``train`` uses unless told otherwise; names are XGBoost's, and so are all other defaults."""
 
+_LEAST_SUM = 1.0  # XGBoost's own min_child_weight
 _DECIDED = "the loss decides that"
 NAMES = Names(
     {
@@ -121,6 +128,7 @@ def train(
         refuse_rescaled("patience", patience)
     if built_in and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
         given |= as_own(objective, *told)
+    objective.least_sum = float(given.get("min_child_weight", _LEAST_SUM))
     made = Matrices(given, categorical, feature_names)
     data = made.of(objective, X)
     if objective.head.own:
@@ -194,6 +202,7 @@ def cv(
     runs = []
     for fit, held in dealt(whole, X, folds, seed):
         objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
+        objective.least_sum = float(given.get("min_child_weight", _LEAST_SUM))
         data, watch = made.of(objective, fit[0]), Watch(objective, objective.on(*held[1:]), None)
         booster = xgboost.Booster({**given, **objective.params}, [data])
         runs.append((objective, data, made.of(watch.held, held[0], data), watch, booster))
