@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from catboost import Pool
 from lightgbm import Dataset
@@ -15,6 +17,7 @@ from xgboost import DMatrix
 
 import lossmith as lm
 from lossmith import catboost, lightgbm, xgboost
+from lossmith.sklearn import LinearClassifier
 
 X, Y = load_diabetes(return_X_y=True)
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -123,6 +126,33 @@ def test_features_are_rows_by_columns(library: ModuleType) -> None:
         for nothing in (None, {"bmi": Y}):
             with pytest.raises(lm.KindError, match=r"got (NoneType|dict); pass an array or a data frame"):
                 call(nothing)
+
+
+@EACH
+def test_files_and_settings_that_are_none(library: ModuleType, tmp_path: Path) -> None:
+    name = {catboost: "none.cbm", lightgbm: "none.txt", xgboost: "none.ubj"}[library]
+    with pytest.raises(FileNotFoundError, match=name):
+        library.Model.load(tmp_path / name)
+    for call in (library.train, library.cv):
+        with pytest.raises(lm.ParameterError, match="params must be a mapping of settings by name, got list"):
+            call("huber", X, Y, params=[("learning_rate", 0.3)])
+
+
+@pytest.mark.parametrize("make", [library.Classifier for library in DATA] + [LinearClassifier])
+def test_labels_that_are_missing_or_have_no_order(make: Any) -> None:
+    rows = IRIS[:6]
+    gone = ["a", None, "b"] * 2
+    for y in (
+        np.array(gone, object),
+        pd.Series(gone),
+        pd.Series(gone, dtype="string"),
+        pd.Series(gone, dtype="category"),
+    ):
+        for table in (rows, pd.DataFrame(rows)):
+            with pytest.raises(lm.DomainError, match=r"y\[1\] is (None|nan|<NA>), which is no label \(2 such of 6\)"):
+                make().fit(table, y)
+    with pytest.raises(lm.KindError, match="y holds labels of several kinds, int and str, which have no order"):
+        make().fit(rows, np.array(["a", 1, "b"] * 2, object))
 
 
 @EACH

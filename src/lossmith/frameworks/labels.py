@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse
-from lossmith.errors import ParameterError
+from lossmith.errors import DomainError, KindError, ParameterError
 
 Array = npt.NDArray[Any]
 
@@ -41,6 +41,42 @@ def refuse_numbers(loss: Loss, instead: str) -> None:
     """
     if loss.card.task not in CLASSES or not loss.paired:
         raise ParameterError(f"{loss} is no loss of labels or classes; use {instead}")
+
+
+def refuse_no_labels(y: Any) -> None:
+    """Refuse labels as objects that are missing, or have no order, which ends in errors of sorting.
+
+    Args:
+        y: labels as a user has them.
+
+    Raises:
+        DomainError: for the first one that is missing.
+        KindError: for labels of several kinds.
+    """
+    labels = np.asarray(y)
+    if labels.dtype != object or labels.ndim != 1:
+        return
+    missing = [_is_missing(label) for label in labels]
+    if any(missing):
+        row = missing.index(True)
+        raise DomainError(
+            f"y[{row}] is {labels[row]}, which is no label ({sum(missing)} such of {len(missing)}); drop those rows, "
+            "or give them a label of their own"
+        )
+    try:
+        sorted(set(labels))
+    except TypeError:
+        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
+        raise KindError(
+            f"y holds labels of several kinds, {kinds}, which have no order; make them one, as by y.astype(str)"
+        ) from None
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # what is missing to pandas does not say whether it is another
+        return True
 
 
 def tells_probabilities(loss: Loss | str) -> bool:

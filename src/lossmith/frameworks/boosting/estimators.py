@@ -20,7 +20,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name, rows_of
 from lossmith.frameworks.boosting.keywords import instead
 from lossmith.frameworks.boosting.named import Names
-from lossmith.frameworks.labels import changed, counted, refuse_numbers, tells_probabilities
+from lossmith.frameworks.labels import changed, counted, refuse_no_labels, refuse_numbers, tells_probabilities
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.scoring import d2
 from lossmith.structures.levels import Levels
@@ -177,7 +177,9 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
 
         Raises:
             ParameterError: for several classes and a loss of two, and for losses of numbers.
+            DomainError, KindError: for labels that are missing, or of several kinds.
         """
+        refuse_no_labels(y)
         X, y = self._checked(X, y=y)
         check_classification_targets(y)
         sets = {} if eval_set is None else by_name(eval_set)

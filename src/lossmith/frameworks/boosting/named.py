@@ -33,8 +33,10 @@ class Names:
         """Return settings of a user by the names that are read here.
 
         Raises:
-            ParameterError: for a setting that is decided elsewhere, or is given by two names.
+            ParameterError: for a setting that is decided elsewhere, or is given by two names, and for no mapping.
         """
+        if params is not None and not isinstance(params, Mapping):
+            raise ParameterError(f"params must be a mapping of settings by name, got {type(params).__name__}")
         mine = {other: name for name, others in self.others.items() for other in others}
         found: dict[str, Any] = {}
         came: dict[str, str] = {}

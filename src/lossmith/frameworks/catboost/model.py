@@ -82,7 +82,9 @@ class Model(Trained):
 
         Raises:
             ParameterError: for a file without a loss in it, or whose loss cannot be found.
+            OSError: for a file that is not there.
         """
+        Path(path).stat()
         booster = catboost.CatBoost().load_model(_checked(path), format="cbm")
         metadata = booster.get_metadata()
         if _MARK not in metadata.keys():  # noqa: SIM118  # it is no dict

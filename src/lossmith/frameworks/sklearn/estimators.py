@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse, with_parameter
 from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
-from lossmith.frameworks.labels import CLASSES, counted, refuse_numbers, tells_probabilities
+from lossmith.frameworks.labels import CLASSES, counted, refuse_no_labels, refuse_numbers, tells_probabilities
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
 from lossmith.frameworks.sklearn.scoring import d2
@@ -262,10 +262,12 @@ class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]
 
         Raises:
             ParameterError: for a loss of other targets, or an unknown penalty.
-            DomainError: for rows of one class only.
+            DomainError: for rows of one class only, and labels that are missing.
+            KindError: for labels of several kinds.
         """
         settings, loss = self._settings(), parse(self.loss).raw_form
         refuse_numbers(loss, "LinearRegressor")
+        refuse_no_labels(y)
         X, y, weight = self._read(X, y, sample_weight)
         check_classification_targets(y)
         loss, rows = counted(loss, y)

@@ -77,8 +77,11 @@ class Model(Trained):
 
         Raises:
             ParameterError: for a file without a loss in it, or whose loss cannot be found.
+            OSError: for a file that is not there.
         """
-        booster = xgboost.Booster(model_file=_checked(path))
+        where = _checked(path)
+        where.stat()  # XGBoost would answer with its stack
+        booster = xgboost.Booster(model_file=where)
         described = booster.attr(_ATTRIBUTE)
         if described is None:
             raise ParameterError(f"{path} holds a model of XGBoost, but no loss: it was not saved by lossmith.xgboost")
