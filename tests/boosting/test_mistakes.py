@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from catboost import Pool
-from lightgbm import Dataset
+from lightgbm import Dataset, cv
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GroupKFold, KFold
 from xgboost import DMatrix
@@ -153,6 +153,26 @@ def test_labels_that_are_missing_or_have_no_order(make: Any) -> None:
                 make().fit(table, y)
     with pytest.raises(lm.KindError, match="y holds labels of several kinds, int and str, which have no order"):
         make().fit(rows, np.array(["a", 1, "b"] * 2, object))
+
+
+@EACH
+@pytest.mark.parametrize("loss", ["mae", "mse"])
+def test_targets_that_single_precision_lacks_are_named(library: ModuleType, loss: str) -> None:
+    y = Y.copy()
+    y[7] = -1e300  # such as stands for a missing value
+    for call in (lambda: library.train(loss, X, y), lambda: library.train(loss, X, Y, validation=(X, y))):
+        with pytest.raises(
+            lm.DomainError, match=r"y_true\[7\] is -1e\+300 \(1 such of 442\), and boosters keep targets"
+        ):
+            call()
+
+
+def test_folds_of_lightgbms_own_function_are_told_of_ours() -> None:
+    objective = lightgbm.Objective("huber", Y)
+    with pytest.raises(
+        lm.DomainError, match=r"other targets than the objective, .* for folds there is lossmith\.light"
+    ):
+        cv({"objective": objective, "verbosity": -1}, objective.dataset(X), 2, nfold=3, stratified=False)
 
 
 @EACH

@@ -19,6 +19,8 @@ from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def form_of(loss: Loss, y: Array, outputs: int | None, *, mends: str) -> Form:
     """Return the form in which a booster can train with a loss.
@@ -115,7 +117,7 @@ def _declared(loss: Loss) -> tuple[str, int | None]:
 
 
 def as_targets(loss: Loss, y: Any) -> Array:
-    """Return targets as float64, refusing what is no number.
+    """Return targets as float64, refusing what is no number, or none in single precision.
 
     Raises:
         KindError, DomainError
@@ -126,6 +128,13 @@ def as_targets(loss: Loss, y: Any) -> Array:
         raise DomainError(
             f"{type(loss).__name__}: y_true must be finite, but y_true[{int(np.argmax(lacks))}] is nan "
             f"({int(lacks.sum())} such of {lacks.size}); a missing value: drop the row"
+        )
+    large = np.isfinite(found) & (np.abs(found) > _LARGEST)
+    if large.any():
+        place = int(np.argmax(large.reshape(len(found), -1).any(axis=1)))
+        raise DomainError(
+            f"{type(loss).__name__}: y_true[{place}] is {found[place]} ({int(large.sum())} such of {found.size}), and "
+            f"boosters keep targets in single precision, up to {_LARGEST:.2g}; divide the targets, or drop the row"
         )
     return found
 

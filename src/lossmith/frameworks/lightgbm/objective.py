@@ -141,7 +141,7 @@ class Objective(boosting.Objective):
         if self.y.ndim == 1 and not np.array_equal(label, self.y.astype(np.float32)):
             raise DomainError(
                 f"{self.loss}: the data set holds other targets than the objective, {len(label)} of them; make both "
-                "from the same rows, for instance by objective.dataset(X)"
+                "from the same rows, for instance by objective.dataset(X); for folds there is lossmith.lightgbm.cv"
             )
         ours = None if self.weight is None else self.weight.astype(np.float32)
         if weight is not None and (ours is None or not np.allclose(weight, ours, rtol=1e-6)):
