@@ -127,6 +127,28 @@ def test_the_same_coefficients_as_scikit_learns(name: str) -> None:
         assert 0 < np.sum(ours.coef_ == 0) < ours.coef_.size
 
 
+@pytest.mark.parametrize("loss", ["half_squared_error", "huber(delta=0.5)", "poisson", "softmax_focal"])
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("strengths", [(0.02, 0.0), (0.02, 0.03), (0.2, 0.0)])
+def test_an_absolute_penalty_on_few_columns(loss: str, columns: int, strengths: tuple[float, float]) -> None:
+    l1, l2 = strengths
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(12, columns)) * [0.5, 1][:columns] + [0, 3][:columns]
+        f = 2 * (X - X.mean(axis=0)) @ [1.0, -1.0][:columns] + rng.normal(size=12) / 5
+        y = {"poisson": 1 + rng.poisson(np.exp(f / 4)), "softmax_focal": np.argsort(np.argsort(f)) // 4}.get(loss, f)
+        model = LinearModel(loss, lm.ElasticNet(l1 + l2, l1_share=l1 / (l1 + l2))).fit(X, y)
+        coef = model.coef_.T
+        slopes = X.T @ model.loss_.gradient(y, X @ coef + model.intercept_) / 12 + 2 * l2 * coef
+        # At the least cost those of the penalty are their opposites, or can be where a coefficient is 0.
+        np.testing.assert_allclose(slopes[coef != 0], -l1 * np.sign(coef[coef != 0]), atol=1e-7)
+        assert np.all(np.abs(slopes) <= l1 + 1e-7)
+        if loss == "half_squared_error" and not l2:
+            theirs = Lasso(l1, tol=1e-14, max_iter=10**5).fit(X, y)
+            np.testing.assert_allclose(model.coef_, theirs.coef_, rtol=1e-7, atol=1e-9)
+            np.testing.assert_allclose(model.intercept_, theirs.intercept_, rtol=1e-7, atol=1e-9)
+
+
 def test_a_support_vector_machine() -> None:
     X, y = CANCER
     theirs = LinearSVC(C=0.1, fit_intercept=False, dual=False, tol=1e-12, max_iter=10**5).fit(X, y)

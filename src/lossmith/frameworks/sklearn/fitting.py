@@ -113,9 +113,12 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
         slopes, intercepts = design.coefficients(found.vector.reshape(start.shape))
         return Fit(slopes, intercepts, found.steps, found.gradient <= settings.tolerance, math.nan)
     solved = solution(smooth, kinked, start, unit, unit * distance, settings.tolerance, settings.most)
-    slopes, intercepts = design.coefficients(solved.vector.reshape(start.shape))
+    theta = solved.vector.reshape(start.shape)
     if settings.l1:
-        slopes = solved.points[-1].T  # with exact zeros
+        # Which slopes are 0 the proximal points tell. Others may be off by a step still, at which the gap is blind:
+        # between two numbers of one sign an absolute value has no kink.
+        theta[: design.scale.size][solved.points[-1] == 0] = 0.0
+    slopes, intercepts = design.coefficients(theta)
     converged = max(abs(solved.gap), solved.gradient) <= settings.tolerance
     return Fit(slopes, intercepts, solved.steps, converged, solved.gap * unit * distance)
 
