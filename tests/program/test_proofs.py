@@ -14,6 +14,7 @@ K, Q = {"k": (4.0, "(0, inf)")}, {"q": (0.9, "(0, 1)")}
 PROVED = (
     ("(y - f)**2", {}, "convex smooth nonnegative shifts even square"),
     ("k*(y - f)**2 + y**2", K, "convex smooth nonnegative square"),
+    ("f**2/2 - y*f", {}, "convex smooth square"),  # without the part that f does not change
     ("k*(y - f)**2", {"k": 4.0}, "smooth shifts even"),  # k may be below 0
     ("where(f < y, k*(y - f)**2, (y - f)**2)", K, "convex nonnegative shifts"),
     ("where(f < y, -k*(y - f)**2, (y - f)**2)", K, "shifts"),

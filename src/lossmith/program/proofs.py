@@ -127,7 +127,7 @@ class _Prover:
         return (
             not linear.terms
             and parts[2].atoms() <= fixed
-            and all(not self._reaches(atom) for atom in parts[0].atoms())
+            and all(not self._reaches(atom) for atom in parts.get(0, Polynomial({})).atoms())
             and parts[2].range(self.ranges.__getitem__)[0] >= 0
         )
 
