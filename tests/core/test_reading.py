@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_branches_for_digits_and_limits_are_left_out() -> None:
     assert not reading.expression(lm.get("barron")).has(sympy.Piecewise)
     assert not reading.expression(lm.get("squared_log_error")).has(sympy.Piecewise)
     assert not reading.expression(lm.get("asymmetric")).has(sympy.Piecewise)
-    assert len(reading.expression(lm.get("symmetric_percentage_error")).atoms(sympy.Piecewise)) == 1
+    assert len(reading.expression(lm.get("symmetric_percentage_error")).atoms(sympy.Piecewise)) == 2  # 0 where both are
 
 
 def test_branches_that_differ_stay() -> None:
@@ -89,7 +90,41 @@ def test_branches_that_differ_stay() -> None:
     assert branch(f < 2.5, f, 2 * f).has(sympy.Piecewise)
     assert branch(f < y, f, sympy.Max(f, y) + sympy.Min(f, y) - y) == f  # the same, written at more length
     assert branch(f < 0, -f, sympy.Abs(f)) == sympy.Abs(f)  # which says it all
-    assert branch(sympy.Eq(f, 0), 1, f) == f
+    assert branch(sympy.Eq(f, 0), 1, f).has(sympy.Piecewise)
+    assert branch(sympy.Eq(f, 0), 1, sympy.tanh(f) / f) == sympy.tanh(f) / f  # the limit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "where(y > 100, 10*(f - y)**2, (f - y)**2)",  # beyond all ordinary numbers
+        "where(abs(f - y) <= 1e-3, 0, abs(f - y))",
+        "where(y == 0, f**2, abs(f - y))",  # one number of its own
+        "where(k < 0, abs(f - y), (f - y)**2)",  # parameters below 0
+        "where(f < y, abs(f - y), min(abs(f - y), 100))",
+        "abs(k)*(f - y)**2",
+        "sqrt(k**2)*(f - y)**2",
+    ],
+)
+def test_a_reading_holds_all_that_a_formula_says(text: str) -> None:
+    declared = {"k": -2.0} if "k" in text else {}
+    loss = lm.formula(text, parameters=declared)
+    y, f = (x.ravel() for x in np.meshgrid([-300.0, -1.0, 0.0, 2.0, 300.0], [-200.0, -1.0, 0.0005, 2.0, 500.0]))
+    for output, found in (("value", loss.losses(y, f)), ("gradient:f", loss.gradient(y, f))):
+        expression, given = reading.expression(loss, output), {"y": y, "f": f, "k": -2.0}
+        said = sympy.lambdify(list(expression.free_symbols), expression)
+        np.testing.assert_allclose(said(*(given[x.name] for x in expression.free_symbols)), found, rtol=1e-12)
+
+
+def test_a_reading_of_few_letters_takes_no_minutes() -> None:
+    text = "log1p_excess(f) - f*f - log1mexp(f) - log1mexp(sech2(f) - (f + (f - y)))"
+    start = time.perf_counter()
+    reading.latex_gradient(lm.formula(f"k*({text})", parameters={"k": (-1.0, "(-inf, 0)")}))
+    assert time.perf_counter() - start < 10
+
+
+def test_a_reading_of_numbers_that_numpy_has_no_type_for() -> None:
+    assert "10^{600}" in reading.latex(lm.formula("bowl(where(1e-3 > y, f - y, 1e300), 1)"))
 
 
 def test_a_wide_sum_comes_term_by_term_and_what_is_wider_as_latex() -> None:

@@ -5,17 +5,15 @@ SymPy is imported only when a formula is to be shown.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from textwrap import wrap
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
+from lossmith.core.branches import needed
 from lossmith.core.card import Card
+from lossmith.core.domain import Domain
 from lossmith.core.inputs import Input
 from lossmith.core.parameter import Parameter
 from lossmith.errors import MissingDependencyError, ProgramError
@@ -67,15 +65,8 @@ class Symbolic(Readable, Protocol):
 _NAMED = ("sigmoid", "lgamma", "hold")
 _IRRATIONAL = ("log(2)", "log(pi)/2", "log(2*pi)/2", "1/sqrt(pi)", "sqrt(2/pi)")
 _LONG = 40
+_MANY = 5
 _NAMES = "abcdghkpqrstuwxzABCDEGHKMNPQRSTUVWXYZ"
-_SAMPLES = 500
-_NUMERIC = {
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "lgamma": np.vectorize(math.lgamma, otypes=[float]),
-    "loggamma": np.vectorize(math.lgamma, otypes=[float]),
-    "erf": np.vectorize(math.erf, otypes=[float]),
-    "hold": lambda x: x,
-}
 
 
 def _sympy() -> Any:
@@ -112,41 +103,9 @@ def _constants() -> dict[float, Any]:
     return {float(sign * number.evalf(30)): sign * number for number in known for sign in (1, -1)}
 
 
-def _needed(sympy: Any, condition: Any, a: Any, b: Any) -> tuple[Any, ...]:
-    """Return the branches that a reader needs: one where the other says the same, or is a limit, or is for digits.
-
-    What is the same is seen at points drawn at random, where branches of another meaning differ.
-    """
-    if a == b or (a.count_ops() < _LONG and b.count_ops() < _LONG and sympy.expand(a - b) == 0):
-        return (a,)
-    taken, one, two = (_sampled(sympy, part) for part in (condition, a, b))
-    alike = np.isclose(one, two, rtol=1e-6, atol=1e-9)
-    known = np.isfinite(one) & np.isfinite(two)
-
-    def agree(where: npt.NDArray[Any]) -> bool:
-        return not where.any() or bool((known & where).any() and alike[known & where].all())
-
-    whole = {place: agree(where) for place, where in ((1, taken), (0, ~taken))}
-    kept = [(a, b)[place] for place in (0, 1) if whole[place]]
-    return (min(kept, key=lambda branch: branch.count_ops()),) if kept else (a, b)
-
-
 def _size(sympy: Any, sides: tuple[Any, ...]) -> Any:
     """Return the absolute value that is written as the larger of a number and its opposite."""
     return sympy.Abs(sides[0]) if len(sides) == 2 and sympy.expand(sides[0] + sides[1]) == 0 else None
-
-
-def _sampled(sympy: Any, found: Any) -> npt.NDArray[Any]:
-    """Return an expression at points drawn at random, the same for all; NaN where it is no real number."""
-    symbols = sorted(found.free_symbols, key=str)
-    draws = [np.random.default_rng(sum(map(ord, symbol.name))) for symbol in symbols]
-    points = [
-        draw.uniform(0.05, 2, _SAMPLES) if symbol.is_positive else draw.uniform(-3, 3, _SAMPLES)
-        for symbol, draw in zip(symbols, draws, strict=True)
-    ]
-    with np.errstate(all="ignore"):
-        values = sympy.lambdify(symbols, found, modules=[_NUMERIC, "numpy"])(*points)
-    return np.asarray(np.broadcast_to(values, (_SAMPLES,)))
 
 
 def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
@@ -164,7 +123,15 @@ def _meaning(sympy: Any, name: str, letters: tuple[Any, ...]) -> Any:
     if name == "where":
         return lambda condition, a, b: _piecewise(sympy, condition, a, b)
     expression = sympy.sympify(row.meaning, locals=dict(zip("abc", letters, strict=True)))
-    return lambda *arguments: expression.xreplace(dict(zip(letters, arguments, strict=False)))
+
+    def meant(*arguments: Any) -> Any:
+        found = expression.xreplace(dict(zip(letters, arguments, strict=False)))
+        if isinstance(found, sympy.Piecewise):  # as the meaning has it, and not the arguments
+            (a, condition), (b, _) = found.args
+            return _piecewise(sympy, condition, a, b)
+        return found
+
+    return meant
 
 
 def _piecewise(sympy: Any, condition: Any, a: Any, b: Any) -> Any:
@@ -172,7 +139,7 @@ def _piecewise(sympy: Any, condition: Any, a: Any, b: Any) -> Any:
     if condition in (sympy.true, sympy.false):
         return a if condition == sympy.true else b
     a, b = (_known(sympy, branch, condition, place) for place, branch in enumerate((a, b)))
-    branches = _needed(sympy, condition, a, b)
+    branches = needed(sympy, condition, a, b)
     if len(branches) == 1:
         return branches[0]
     return sympy.Piecewise((a, condition), (b, True), evaluate=False)
@@ -205,9 +172,9 @@ def _part(loss: Symbolic, output: str, *, collected: bool = True) -> Any:
     sympy = _sympy()
     inputs = [sympy.Symbol(name, real=True) for name in loss.symbols]
     symbols = {
-        name: sympy.Symbol(loss.parameters()[name].symbol, positive=True)
-        for name in loss.free_parameters
-        if name != "eps"
+        name: sympy.Symbol(item.symbol, real=True, **_sign(item.domain))
+        for name, item in loss.parameters().items()
+        if name in loss.free_parameters and name != "eps"
     }
     if output == "value":
         found = loss.symbolic(symbols).formula(_namespace(), *inputs)
@@ -221,10 +188,28 @@ def _part(loss: Symbolic, output: str, *, collected: bool = True) -> Any:
         found = found.replace(lambda part: type(part).__name__ == "hold", lambda part: part.args[0])
     found = found.xreplace({number: _exact(sympy, float(number)) for number in found.atoms(sympy.Float)})
     found = found.replace(sympy.Max, lambda *sides: _size(sympy, sides) or sympy.Max(*sides))
-    if output == "value" or not collected or found.has(sympy.Piecewise) or found.count_ops() > _LONG:
+    long = found.count_ops() > _LONG or _unlike(sympy, found) > _MANY
+    if output == "value" or not collected or found.has(sympy.Piecewise) or long:
         return found
     # Short derivatives come out of the rule table with terms that a reader would collect.
     return sympy.simplify(found)
+
+
+def _unlike(sympy: Any, found: Any) -> int:
+    """Return of how many things a polynomial would be that says the same; of many, SymPy takes minutes to factor it."""
+    powers = [power for power in found.atoms(sympy.Pow) if not power.exp.is_Integer]
+    return len(found.free_symbols) + len(found.atoms(sympy.Function)) + len(powers)
+
+
+def _sign(domain: Domain) -> dict[str, bool]:
+    """Return what SymPy may know of a parameter: that it is above 0, or not below."""
+    return (
+        {"positive": True}
+        if domain.low >= 0 and not domain.includes(0.0)
+        else {"nonnegative": True}
+        if domain.low >= 0
+        else {}
+    )
 
 
 def latex(loss: Readable) -> str:
@@ -317,7 +302,7 @@ def _weight(weight: float) -> str:
 def _drawn(found: Any, width: int | None) -> str:
     sympy = _sympy()
     names = {
-        symbol: sympy.Symbol(re.sub(r"\\(var)?|[{}]", "", symbol.name), positive=True)
+        symbol: sympy.Symbol(re.sub(r"\\(var)?|[{}]", "", symbol.name), **symbol.assumptions0)
         for symbol in found.free_symbols
         if "\\" in symbol.name
     }
