@@ -21,6 +21,7 @@ WRONG = [
     ("(f/y - 1)**2", {}, "finite", "error", "not a number"),
     ("hypot(f - y, 0)", {}, "finite", "error", "The gradient is not a number"),
     ("exp(-1/abs(f - y))", {}, "finite", "error", "The gradient is not a number"),
+    ("log1p_excess(f - y)", {}, "finite", "error", "The value is not a number inside the domain"),
     ("abs(sqrt(f - y)/(y/f))", {}, "finite", "error", "not a number"),
     ("max(y, (f - y)**-1)", {}, "finite", "error", "infinite"),
     ("y - f", {}, "minimum", "error", "Unbounded below"),
@@ -78,6 +79,28 @@ def test_what_is_right_has_neither_errors_nor_warnings(loss: str | lm.Loss) -> N
     assert not report.warnings
     for topic in ("derivatives", "finite", "convex", "minimum", "scale", "overflow", "constant"):
         assert report[topic].severity == "ok"
+
+
+@pytest.mark.parametrize("target", ["[2, inf)", "(10, inf)", "(-inf, -5)", "(1000, inf)"])
+def test_targets_beyond_a_number_are_examined_there(target: str) -> None:
+    loss = lm.formula("(f - y)**2", target=target)
+    ground = Ground(loss, None, exact=False)
+    assert len(ground.targets) > 2
+    assert all(loss.domains["y"].includes(y) and abs(y) < 1010 for y in ground.targets)
+    findings = {finding.topic: finding for finding in single.examine(ground)}
+    assert findings["minimum"].title == "Least at f = y"
+    assert findings["robust"].title == "The gradient has no bound"
+    counts = lm.check(lm.formula("exp(f) - y*f", task="counts", target="[2, inf)"))
+    assert not counts.warnings
+    assert counts["minimum"].title == "Least at exp(f) = y"
+
+
+def test_labels_without_two_ends_are_numbers() -> None:
+    for target in ("(-inf, inf)", "(0, inf)"):  # which no probability can be
+        report = lm.check(lm.formula("log(1 + exp(-y*f))", task="binary", target=target))
+        assert report["minimum"].title == "No minimum: it is lowest at the far end"
+    report = lm.check(lm.formula("(f - y)**2", link="logistic", target="(1, inf)"))
+    assert report["minimum"].title == "Not least at sigmoid(f) = y"
 
 
 def test_the_numbers_are_true() -> None:

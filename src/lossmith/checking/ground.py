@@ -103,8 +103,9 @@ class Ground:
 
     @cached_property
     def binary(self) -> bool:
-        """Whether targets are no and yes, at the ends of their domain."""
-        return self.loss.card.task == "binary"
+        """Whether targets are no and yes, at the ends of their domain; some formulas declare none."""
+        domain = self.loss.domains["y"]
+        return self.loss.card.task == "binary" and math.isfinite(domain.low) and math.isfinite(domain.high)
 
     @cached_property
     def targets(self) -> tuple[float, ...]:
@@ -117,8 +118,11 @@ class Ground:
         found = [y for y in _TARGETS if domain.includes(y)]
         if len(found) > 1:
             return tuple(found)
-        low, high = max(domain.low, -1e300), min(domain.high, 1e300)
-        return tuple(low + (high - low) * share for share in (0.1, 0.5, 0.9))
+        if math.isfinite(domain.low) and math.isfinite(domain.high):
+            return tuple(domain.low + (domain.high - domain.low) * share for share in (0.1, 0.5, 0.9))
+        end, way = (domain.low, 1) if math.isfinite(domain.low) else (domain.high, -1)
+        beside = (end + way * far for far in sorted(map(abs, _TARGETS)))  # as many and as far apart as beside 0
+        return tuple(sorted({y for y in beside if domain.includes(y)}))
 
     @cached_property
     def curves(self) -> tuple[Curve, ...]:

@@ -103,11 +103,12 @@ def _solved(ground: Ground, sample: Sample) -> Sample:
     """Return the sample with its best constant."""
     best = ground.link.forward(sample.y)
     best = np.clip(best[~np.isnan(best)], -_FARTHEST, _FARTHEST) if ground.link.name != "identity" else best
+    best = best if best.size else np.zeros(1)  # targets that no prediction through the link can be
     low, high = float(np.min(best)), float(np.max(best))
     if ground.binary:
         low, high = max(ground.domain.low, -_FARTHEST), min(ground.domain.high, _FARTHEST)
     reach = (high - low) / 2 or ground.unit
-    inner = np.quantile(best, np.linspace(0, 1, 41)) if best.size else np.empty(0)
+    inner = np.quantile(best, np.linspace(0, 1, 41))
     grid = np.concatenate([np.linspace(low - reach, high + reach, _CONSTANTS), inner, [0.0]])
     grid = np.unique(ground.inside(np.clip(grid, -1e300, 1e300)))
 
