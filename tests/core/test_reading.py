@@ -150,3 +150,7 @@ def test_a_loss_whose_formula_is_set_by_hand_alone_says_where_it_stands() -> Non
     assert reading.beside(loss) is None
     with pytest.raises(ProgramError, match=r"WestonWatkins\(\) has no formula on symbols.*loss\.card\.formula"):
         reading.expression(loss)
+
+
+def test_a_reading_of_branches_with_poles() -> None:
+    assert reading.latex(lm.formula("where(y < 1, lgamma(f - y), f*y)")).count("cases") == 2

@@ -17,10 +17,17 @@ _FAR = 4.0  # decimal powers from 1 up and down
 _BESIDE = 1e-5
 _LARGE = 1e16  # what only larger numbers reach is a limit
 _WHOLE = 2**53
+
+
+def _lgamma(x: float) -> float:
+    """Return it above 0."""
+    return math.lgamma(x) if x > 0 else math.nan  # where it has poles, Python raises an error
+
+
 _NUMERIC = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "lgamma": np.vectorize(math.lgamma, otypes=[float]),
-    "loggamma": np.vectorize(math.lgamma, otypes=[float]),
+    "lgamma": np.vectorize(_lgamma, otypes=[float]),
+    "loggamma": np.vectorize(_lgamma, otypes=[float]),
     "erf": np.vectorize(math.erf, otypes=[float]),
     "hold": lambda x: x,
 }
