@@ -188,17 +188,19 @@ def _part(loss: Symbolic, output: str, *, collected: bool = True) -> Any:
         found = found.replace(lambda part: type(part).__name__ == "hold", lambda part: part.args[0])
     found = found.xreplace({number: _exact(sympy, float(number)) for number in found.atoms(sympy.Float)})
     found = found.replace(sympy.Max, lambda *sides: _size(sympy, sides) or sympy.Max(*sides))
-    long = found.count_ops() > _LONG or _unlike(sympy, found) > _MANY
+    long = found.count_ops() > _LONG or _hard(sympy, found)
     if output == "value" or not collected or found.has(sympy.Piecewise) or long:
         return found
     # Short derivatives come out of the rule table with terms that a reader would collect.
     return sympy.simplify(found)
 
 
-def _unlike(sympy: Any, found: Any) -> int:
-    """Return of how many things a polynomial would be that says the same; of many, SymPy takes minutes to factor it."""
+def _hard(sympy: Any, found: Any) -> bool:
+    """Return whether SymPy may take minutes to simplify it: a polynomial of many things, or of tanh among others."""
+    functions = found.atoms(sympy.Function)
     powers = [power for power in found.atoms(sympy.Pow) if not power.exp.is_Integer]
-    return len(found.free_symbols) + len(found.atoms(sympy.Function)) + len(powers)
+    many = len(found.free_symbols) + len(functions) + len(powers) > _MANY
+    return many or (len(functions) > 1 and found.has(sympy.tanh, sympy.sech))
 
 
 def _sign(domain: Domain) -> dict[str, bool]:
