@@ -95,6 +95,13 @@ def test_targets_beyond_a_number_are_examined_there(target: str) -> None:
     assert counts["minimum"].title == "Least at exp(f) = y"
 
 
+@pytest.mark.parametrize("domain", ["(10, inf)", "(-inf, -10)"])
+def test_predictions_beyond_a_number_grow_from_there(domain: str) -> None:
+    report = lm.check(lm.formula("abs(s)*(f - y)**2 - log(abs(s))", predicted={"s": domain}))
+    assert report["robust"].title == "The gradient has no bound"
+    assert not report.errors
+
+
 def test_labels_without_two_ends_are_numbers() -> None:
     for target in ("(-inf, inf)", "(0, inf)"):  # which no probability can be
         report = lm.check(lm.formula("log(1 + exp(-y*f))", task="binary", target=target))

@@ -134,6 +134,13 @@ def test_a_target_outside_the_domain_is_refused() -> None:
         lm.Poisson().plot(-1.0)
 
 
+@pytest.mark.parametrize("target", ["(100, inf)", "(-inf, -5)", "[1e5, 2e5]", "{3, 7}", "(0.2, 0.4)"])
+def test_without_a_target_one_inside_the_domain_is_taken(target: str) -> None:
+    section = lm.formula("(f - y)**2", target=target).section()
+    assert lm.formula("(f - y)**2", target=target).domains["y"].includes(section.value)
+    assert section.x[0] <= section.value <= section.x[-1]
+
+
 def test_a_jump_is_a_gap_and_not_a_steep_line() -> None:
     gradient = lm.AbsoluteError().plot().get_lines()[1].get_ydata()
     assert np.isnan(gradient).any()

@@ -100,7 +100,7 @@ def _row(loss: Loss, name: str, array: Any, row: int) -> Any:
 
 
 def _line(loss: Loss, seed: int, far: float = 1.0) -> Data:
-    """Return many points on a line through what is predicted, ``far`` times as large as ordinary; the rest is held."""
+    """Return many points on a line through what is predicted, ``far`` times as far out; the rest is held."""
     # Of a divergence only q learns.
     moving = {loss.focus.name} if loss.card.task == "distributions" else {item.name for item in loss.predicted}
     start, end = sample(loss, 1, seed=2 * seed + 1), sample(loss, 1, seed=2 * seed + 2)
@@ -108,10 +108,17 @@ def _line(loss: Loss, seed: int, far: float = 1.0) -> Data:
     for name, (here,) in start.items():
         if name in moving:
             steps = np.linspace(0, 1, _POINTS).reshape(-1, *(1,) * np.ndim(here))
-            points[name] = far * (here + steps * (end[name][0] - here))
+            origin = _origin(loss, name)
+            points[name] = origin + far * (here - origin + steps * (end[name][0] - here))
         else:
             points[name] = np.broadcast_to(here, (_POINTS, *np.shape(here)))
     return points
+
+
+def _origin(loss: Loss, name: str) -> float:
+    """Return where predictions begin or end, from which they grow; 0 where they do neither."""
+    domain = loss.domains[next(item.symbol for item in loss.predicted if item.name == name)]
+    return next((end for end in (domain.low, domain.high) if math.isfinite(end)), 0.0)
 
 
 def _convex(loss: Loss) -> Finding:

@@ -33,8 +33,8 @@ def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[fl
 
     Args:
         loss: a pointwise loss.
-        y_true: the target; by default 0 (1 where that is none, or the loss tells nothing at it), a count of 3,
-            or a positive label.
+        y_true: the target; by default 0 (1 where that is none, or the loss tells nothing at it, or what is inside the
+            domain), a count of 3, or a positive label.
         points: how many.
         between: the ends of the line; by default around what is interesting.
 
@@ -67,7 +67,7 @@ def along_focus(loss: Loss, y_true: float | None, points: int, between: tuple[fl
 def _typical_target(loss: Loss, held: Mapping[str, float]) -> float:
     usual = _TARGET.get(loss.card.task, held["y_true"])
     if not loss.domains["y"].includes(usual):
-        return 1.0
+        return 1.0 if loss.domains["y"].includes(1.0) else loss.domains["y"].some
     # A formula of log(y) or y / f has a loss at other targets alone, though its domain does not say so.
     at_one = loss.domains["y"].includes(1.0) and not _varies(loss, {**held, "y_true": usual})
     return 1.0 if at_one and _varies(loss, {**held, "y_true": 1.0}) else usual
