@@ -163,6 +163,35 @@ def test_labels_may_be_any_two_numbers(text: str, target: str, best: float) -> N
     assert not np.isnan(loss.best_prediction([low, high])).any()
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "best"),
+    [
+        ("(f/1000 - y)**2", {}, lambda y: 1000 * y),  # in other units than the target
+        ("abs(f/1e6 - y)", {}, lambda y: 1e6 * y),
+        ("(f - 1e9*y)**2", {}, lambda y: 1e9 * y),
+        ("(f - y - 1000)**2", {}, lambda y: y + 1000),
+        ("(f - 1e7)**2 + 0*y", {}, lambda y: 1e7 + 0 * y),
+        ("exp(f/5000) - y*f/5000", {"target": "(0, inf)"}, lambda y: 5000 * np.log(y)),
+        ("(log(f) - 10*y)**2", {"prediction": "(0, inf)"}, lambda y: np.exp(10 * y)),
+        ("y/f", {"target": "(0, inf)", "prediction": "(0, inf)"}, lambda y: np.inf * y),  # falls for ever
+        ("sqrt(1 + f**2) - f + 0*y", {}, lambda y: np.inf + 0 * y),
+    ],
+)
+def test_the_best_prediction_may_lie_far_from_the_target(text: str, words: dict[str, str], best: Any) -> None:
+    loss, y = lm.formula(text, **words), np.array([0.5, 1.0, 4.0])
+    np.testing.assert_allclose(loss.best_prediction(y), best(y), rtol=1e-9)
+    large = lm.formula("(f - 2*y)**2").best_prediction([1e299, -1e299])
+    np.testing.assert_allclose(large, [2e299, -2e299])
+
+
+def test_the_best_constant_may_lie_far_from_the_targets() -> None:
+    y, w = np.array([1.0, 2.0, 4.0, 5.0, 9.0]), np.array([1.0, 2.0, 1.0, 2.0, 1.0])
+    for text in ("(f/1000 - y)**2", "(f - 1000*y)**2"):
+        assert lm.formula(text).optimal_constant(y, w) == pytest.approx(1000 * np.average(y, weights=w))
+    assert lm.formula("(f/1000 - y)**2").context(y).floor == pytest.approx(0, abs=1e-20)
+    assert lm.formula("(log(f) - y)**2", prediction="(0, inf)").optimal_constant(y) == pytest.approx(np.exp(y.mean()))
+
+
 def test_targets_that_the_link_cannot_read_have_a_best_prediction_too() -> None:
     found = lm.formula("(exp(f) - y)**2 + 1e-3*f**2", link="log").best_prediction([-1.0, 2.0])
     assert np.isfinite(found).all()

@@ -48,6 +48,8 @@ def _between(low: Array, high: Array) -> Array:
 _AWAY = np.geomspace(1e-3, 1e3, 49)  # of a start, in units of its size
 _STEPS = np.concatenate([-_AWAY[::-1], [0.0], _AWAY])
 _MIDDLE, _LAST = len(_AWAY), len(_STEPS) - 1
+_BEYOND = 10.0 ** np.array([4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 50, 100])  # of a grid that the loss falls at the end of
+_LARGEST = 1e300
 _FEW = 4096  # targets whose whole grid is looked at; of more, so many quantiles
 _AT_ONCE = 65_536
 
@@ -137,17 +139,36 @@ class _Search:
         open_rows = np.flatnonzero(~(falls & self.rises(np.minimum(np.nextafter(here, np.inf), self.high))))
         if open_rows.size:
             some = self.part(open_rows)
-            lowest[open_rows] = some._halved(basins[open_rows], here[open_rows])
+            lowest[open_rows] = some._around(basins[open_rows], here[open_rows])
         kept = (basins == _MIDDLE) & (lowest == here) & (self.certain | (here == known))
         lowest = np.where(kept, known, lowest)
-        # A loss that still falls at the end of a line without one falls for ever.
+        # What is least at the end of a line without one falls for ever, unless it comes back farther out.
         domain = self.loss.domains["f"]
-        endless = ((basins == 0) & np.isinf(domain.low)) | ((basins == _LAST) & np.isinf(domain.high))
-        return np.where(endless, np.copysign(np.inf, basins - _MIDDLE), lowest)
+        outer = ((basins == 0) & np.isinf(domain.low)) | ((basins == _LAST) & np.isinf(domain.high))
+        endless = np.flatnonzero(outer & (lowest == here))
+        if endless.size:
+            lowest[endless] = self.part(endless)._beyond(basins[endless], here[endless])
+        return lowest
 
-    def _halved(self, basins: Array, here: Array) -> Array:
-        """Return where the slope changes sign between the neighbours of a step, if that is lower."""
+    def _beyond(self, basins: Array, here: Array) -> Array:
+        """Return the lowest point beyond the end of each grid, infinite where the loss never is as high again."""
+        way = np.where(basins == 0, -1.0, 1.0)
+        steps = np.outer(way * np.maximum(1.0, np.abs(self.start)), _BEYOND)
+        far = np.clip(here[:, None] + steps, -_LARGEST, _LARGEST)
+        losses = self.losses(far)
+        high = np.isfinite(losses) & (losses > self.losses(here)[:, None])
+        back = far[np.arange(here.size), np.argmax(high, axis=1)]
+        lowest = self._halved(np.minimum(here, back), np.maximum(here, back), here)
+        comes_back = high.any(axis=1) & ~self.certain
+        return np.where(comes_back, lowest, np.copysign(np.inf, way))
+
+    def _around(self, basins: Array, here: Array) -> Array:
+        """Return the lowest point between the neighbours of a step."""
         left, right = self.at(np.maximum(basins - 1, 0)), self.at(np.minimum(basins + 1, _LAST))
+        return self._halved(left, right, here)
+
+    def _halved(self, left: Array, right: Array, here: Array) -> Array:
+        """Return where the slope changes sign between two places, if that is lower than a third one."""
         for _ in range(_HALVINGS):
             between = _between(left, right)
             if np.all((between == left) | (between == right)):
