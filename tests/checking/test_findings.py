@@ -10,7 +10,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.certify import jumps
-from lossmith.checking import single
+from lossmith.checking import single, statistic
 from lossmith.checking.ground import Ground
 from lossmith.program import Ops, Value
 
@@ -100,6 +100,16 @@ def test_predictions_beyond_a_number_grow_from_there(domain: str) -> None:
     report = lm.check(lm.formula("abs(s)*(f - y)**2 - log(abs(s))", predicted={"s": domain}))
     assert report["robust"].title == "The gradient has no bound"
     assert not report.errors
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [("(f/1000 - y)**2", "1000 times the mean"), ("(f - y - 5000)**2", "the mean plus 5000"), ("y - f", "nothing")],
+)
+def test_what_is_estimated_is_looked_for_far_out_too(text: str, title: str) -> None:
+    ground = Ground(lm.formula(text), None, exact=False)
+    (found,) = statistic.estimates(ground, statistic.samples(ground))
+    assert title in found.title
 
 
 def test_labels_without_two_ends_are_numbers() -> None:

@@ -20,6 +20,7 @@ from lossmith.errors import LossmithError
 
 POINTS = 400
 _CONSTANTS = 161
+_REACHES = (1.0, 1e2, 1e4, 1e8)
 _FARTHEST = 40.0  # logits and log rates beyond this are certainty in float64
 _PROBABILITIES = (0.05, 0.2, 0.4, 0.6, 0.7, 0.9)
 _LEVEL = 0.004
@@ -100,14 +101,23 @@ def _drawn(ground: Ground) -> Iterator[Sample]:
 
 
 def _solved(ground: Ground, sample: Sample) -> Sample:
-    """Return the sample with its best constant."""
+    """Return the sample with its best constant, which is looked for farther out where it lies at an end."""
+    near = _within(ground, sample, _REACHES[0])
+    if not near.ends or ground.binary or ground.link.name != "identity":
+        return near
+    farther = (_within(ground, sample, reach) for reach in _REACHES[1:])
+    return next((found for found in farther if not found.ends), near)
+
+
+def _within(ground: Ground, sample: Sample, farther: float) -> Sample:
+    """Return the sample with the best constant among the targets and so many times their spread beyond them."""
     best = ground.link.forward(sample.y)
     best = np.clip(best[~np.isnan(best)], -_FARTHEST, _FARTHEST) if ground.link.name != "identity" else best
     best = best if best.size else np.zeros(1)  # targets that no prediction through the link can be
     low, high = float(np.min(best)), float(np.max(best))
     if ground.binary:
         low, high = max(ground.domain.low, -_FARTHEST), min(ground.domain.high, _FARTHEST)
-    reach = (high - low) / 2 or ground.unit
+    reach = farther * ((high - low) / 2 or ground.unit)
     inner = np.quantile(best, np.linspace(0, 1, 41))
     grid = np.concatenate([np.linspace(low - reach, high + reach, _CONSTANTS), inner, [0.0]])
     grid = np.unique(ground.inside(np.clip(grid, -1e300, 1e300)))
@@ -123,7 +133,8 @@ def _solved(ground: Ground, sample: Sample) -> Sample:
     grid, values = grid[known], values[known]
     wide = _WIDE * (ground.unit if ground.link.name == "identity" else 1.0)
     left, right, _ = bottom(cost, grid, values, wide)
-    at_end = (left == grid[0] and left > ground.domain.low) or (right == grid[-1] and right < ground.domain.high)
+    first, last = grid[0] + _SAME * (grid[-1] - grid[0]), grid[-1] - _SAME * (grid[-1] - grid[0])  # but for rounding
+    at_end = (left <= first and left > ground.domain.low) or (right >= last and right < ground.domain.high)
     return Sample(sample.name, sample.y, sample.w, left, right, at_end)
 
 
