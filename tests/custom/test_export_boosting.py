@@ -196,3 +196,18 @@ def test_a_start_score_stays_where_predictions_may_lie(target: str) -> None:
     loss = lm.formula(text, task="binary", prediction="(0, 1)", link="identity")
     start = run(lm.export(loss, target))["start_score"](np.repeat([1.0, 0.0], [7, 3]))
     assert start == pytest.approx(0.7, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "prediction", "times"),
+    [
+        ("(f/1000 - y)**2", "(-inf, inf)", 1000),
+        ("(f - 1e5*y)**2", "(0, inf)", 1e5),
+        ("(f + 50*y)**2", "(-inf, 0)", -50),
+        ("(f - y/9)**2", "[0, 1]", 1 / 9),
+    ],
+)
+def test_a_start_score_is_looked_for_beyond_the_targets(text: str, prediction: str, times: float) -> None:
+    y, w = np.array([4.0, 5.0, 7.0]), np.array([1.0, 2.0, 1.0])
+    start = run(lm.export(lm.formula(text, prediction=prediction), "lightgbm"))["start_score"](y, w)
+    assert start == pytest.approx(times * np.average(y, weights=w), rel=1e-9)

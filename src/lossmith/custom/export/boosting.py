@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lossmith.core.domain import Domain
 from lossmith.core.loss import Loss
 from lossmith.custom.export import boosting_rows
 from lossmith.custom.export.numpy import NUMPY, constants, derivatives, docstring, module
@@ -117,26 +118,37 @@ def _floor(sheet: Sheet) -> tuple[float, str]:
 
 
 def _start_score(sheet: Sheet) -> list[str]:
-    low, high = f"-{_REACH}", f"{_REACH}"
-    if sheet.loss.link.name == "identity":
-        low, high = "y_true.min() - 1.0", "y_true.max() + 1.0"
     domain = sheet.loss.domains["f"]
-    if np.isfinite(domain.low):
-        low = f"max({low}, {domain.low!r})"
-    if np.isfinite(domain.high):
-        high = f"min({high}, {domain.high!r})"
+    low, high, wider = repr(max(-_REACH, domain.low)), repr(min(_REACH, domain.high)), list[str]()
+    if sheet.loss.link.name == "identity":
+        low, high = (_inside(domain, text) for text in ("y_true.min() - 1.0", "y_true.max() + 1.0"))
+        wider = [
+            "    for _ in range(40):  # it may lie beyond the targets",
+            "        wide = max(high - low, 1.0)",
+            f"        low = {_inside(domain, 'low - wide')} if slope(low) > 0.0 else low",
+            f"        high = {_inside(domain, 'high + wide')} if slope(high) < 0.0 else high",
+        ]
     return [
         "def start_score(y_true, weight=None):",
         '    """Return the constant raw prediction at which the mean gradient changes its sign, by halving."""',
         "    y_true = np.asarray(y_true, dtype=float)",
+        "",
+        "    def slope(constant):",
+        "        return np.average(gradient(y_true, np.full(y_true.shape, constant)), weights=weight)",
+        "",
         f"    low, high = {low}, {high}",
+        *wider,
         "    for _ in range(100):",
         "        middle = 0.5 * (low + high)",
-        "        slopes = gradient(y_true, np.full(y_true.shape, middle))",
-        "        rising = np.average(slopes, weights=weight) > 0.0",
-        "        low, high = (low, middle) if rising else (middle, high)",
+        "        low, high = (low, middle) if slope(middle) > 0.0 else (middle, high)",
         "    return 0.5 * (low + high)",
     ]
+
+
+def _inside(domain: Domain, text: str) -> str:
+    """Return the code of a number as that of one that lies in a domain."""
+    text = f"max({text}, {domain.low!r})" if np.isfinite(domain.low) else text
+    return f"min({text}, {domain.high!r})" if np.isfinite(domain.high) else text
 
 
 def _prediction(sheet: Sheet) -> list[str]:
