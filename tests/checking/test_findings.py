@@ -33,6 +33,8 @@ WRONG = [
     ("(f - 0.5*y)**2", {}, "minimum", "warning", "Least at f = 0.5*y, not at f = y"),
     ("softplus((2*y - 1)*f)", {"task": "binary"}, "minimum", "error", "Least at the wrong label"),
     ("f**2 + 0*y", {"task": "binary"}, "minimum", "error", "The same prediction is best for both labels"),
+    ("softplus(f) - y*f + (f - 1)**2/2", {"task": "binary"}, "minimum", "warning", "Least above f = 0 for both labels"),
+    ("(f - y/3)**2", {"task": "binary", "link": "identity"}, "minimum", "warning", "Least below f = 0.5 for both"),
     ("f**2", {}, "estimates", "warning", "The same constant is best whatever the targets"),
     ("(f - y)**2 + 1", {}, "floor", "note", "The best that can be reached is not zero"),
     ("(f - y)**2 - 1", {}, "floor", "note", "Can be negative"),

@@ -195,7 +195,7 @@ def _where(ground: Ground, leasts: Sequence[Least]) -> Finding:
         )
     told = "; ".join(f"y = {number(x.y)}: {_at(x)}" for x in _spread(leasts))
     if ground.binary:
-        return _of_labels(leasts, told, facts)
+        return _of_labels(ground, leasts, told, facts)
     best = np.array([float(ground.link.forward(x.y)) for x in leasts])
     met = [_meets(ground, x, float(f)) for x, f in zip(leasts, best, strict=True)]
     name = {"identity": "f = y", "log": "exp(f) = y", "logistic": "sigmoid(f) = y"}[ground.link.name]
@@ -252,7 +252,7 @@ def _meets(ground: Ground, x: Least, best: float) -> bool:
     return x.kind == "there" and x.low - slack <= best <= x.high + slack
 
 
-def _of_labels(leasts: Sequence[Least], told: str, facts: dict[str, object]) -> Finding:
+def _of_labels(ground: Ground, leasts: Sequence[Least], told: str, facts: dict[str, object]) -> Finding:
     no, yes = leasts[0], leasts[-1]
     silent = next((x for x in (no, yes) if x.kind == "flat"), None)
     if silent:
@@ -265,6 +265,17 @@ def _of_labels(leasts: Sequence[Least], told: str, facts: dict[str, object]) -> 
             facts | {"flat": True},
         )
     if no.high < yes.low or (no.low < yes.low and no.high < yes.high):
+        border = {"identity": (no.y + yes.y) / 2, "logistic": 0.0}.get(ground.link.name, math.nan)
+        if no.low > border or yes.high < border:
+            side = "above" if no.low > border else "below"
+            return Finding(
+                "minimum",
+                "warning",
+                f"Least {side} f = {number(border)} for both labels",
+                f"Where it is least: {told}.",
+                "The best predictions of both labels are of one class. A part that pulls them there is too heavy.",
+                facts,
+            )
         return Finding("minimum", "ok", "Least where the label is met", f"Where it is least: {told}.", facts=facts)
     title = "The same prediction is best for both labels"
     if (no.low, no.high) != (yes.low, yes.high):
