@@ -160,6 +160,16 @@ sums = jax.jit(jax.shard_map(shard, mesh=mesh, in_specs=P("batch"), out_specs=P(
 np.testing.assert_allclose(sums.cost(), one[0], rtol=1e-6)
 assert sums.count == 18
 sums.check()
+def bend(shift, x, y, weight, sharded):
+    # What every device has alike, as parameters and a level, beside rows that differ.
+    def cost(shift):
+        level = jnp.exp(shift) * jnp.ones(len(x))
+        sums = lj.state("gaussian_nll", x + shift, y, variance=level, weight=weight, mask=jnp.arange(len(x)) % 8 < 5)
+        return (jax.lax.psum(sums, "batch") if sharded else sums).cost()
+    return jax.jvp(jax.grad(cost), (shift,), (shift,))
+bent = jax.shard_map(lambda *a: bend(*a, True), mesh=mesh, in_specs=(P(), *[P("batch")] * 3), out_specs=P())
+one = jax.jit(bend, static_argnums=4)(1.0, x, y, weight, False)
+np.testing.assert_allclose(jax.jit(bent)(1.0, x, y, weight), one, rtol=1e-5)
 def rows(z, y):
     return lj.cost("sparse_categorical_cross_entropy(ignore_index=0)", z, y)
 z, classes = jnp.outer(x, y[:3]), jnp.arange(32) % 3

@@ -154,6 +154,19 @@ def _alike(*arrays: Array) -> Sequence[Array]:
     return [jax.sharding.reshard(array, together) for array in arrays]  # type: ignore[no-untyped-call]
 
 
+def varying(arrays: Any) -> Any:
+    """Return a tree of arrays of which all differ between the devices of ``jax.shard_map`` if one does.
+
+    Types say there which do, and a second derivative of what brings its own is refused where they disagree.
+    """
+    leaves, tree = jax.tree.flatten(arrays)
+    axes = [jax.typeof(leaf).mat.varying for leaf in leaves]
+    every: frozenset[Any] = frozenset().union(*axes)
+    lacking = [tuple(sorted(every - own, key=str)) for own in axes]
+    alike = [jax.lax.pcast(leaf, names, to="varying") for leaf, names in zip(leaves, lacking, strict=True)]
+    return jax.tree.unflatten(tree, alike)
+
+
 def _product_value(a: Array, b: Array) -> Array:
     # A plain product, once compiled, where one of them is a number that is known.
     nothing = jnp.where(jnp.isfinite(a), a == 0, b == 0)

@@ -22,7 +22,7 @@ from lossmith.core.reduction import check_empty, check_reduction
 from lossmith.core.registry import parse
 from lossmith.core.state import CostState, ExactSum
 from lossmith.engines.hosts import ANYWHERE, by_symbol
-from lossmith.engines.jax import FUNCTIONS, PLAIN, losses, product, times, total
+from lossmith.engines.jax import FUNCTIONS, PLAIN, losses, product, times, total, varying
 from lossmith.errors import MergeError, ParameterError
 from lossmith.frameworks.calls import JAX, aligned, outside, settled, warn_of_one_class
 from lossmith.frameworks.jax.arguments import as_array, checked, held, kind_of, masks, weights
@@ -141,11 +141,12 @@ def _summed(
     loss: Loss, arrays: Mapping[str, Array], weight: Array | None, mask: Array | None, reduction: str, empty: str
 ) -> tuple[State, Array]:
     """Return the state of a call and its cost, or weighted losses."""
+    arrays, weight, mask = varying((arrays, weight, mask))
     columns = _columns(loss, arrays)
     known = by_symbol(loss, jax.lax.stop_gradient(columns))
     valid = loss.compute(PLAIN, known, ("valid",))["valid"]
     own = loss.counting(PLAIN, known)
-    counts = jnp.ones(valid.shape, bool) if mask is None else masks(loss, mask, valid.shape)
+    counts = jnp.ones_like(valid) if mask is None else masks(loss, mask, valid.shape)
     counts = counts if own.counted is None else counts & own.counted
     invalid = counts & ~valid
     if loss.row_axis is not None and (mask is not None or own.counted is not None):
