@@ -116,6 +116,7 @@ def test_a_function_is_made_of_every_loss_with_its_inputs_and_keywords(name: str
 
 ZEROS = jnp.zeros(3)
 few = partial(lj.sparse_categorical_cross_entropy, jnp.eye(3), jnp.zeros(3, int))
+stacked = jax.vmap(lambda mask: lj.state("huber", ZEROS, ZEROS, mask=mask))(jnp.array([[True] * 3, [False] * 3]))
 BAD: list[Mistake] = [
     (lambda: lj.huber(ZEROS, jnp.zeros(4)), lm.ShapeError, "targets has shape (4,) and predictions (3,)"),
     (lambda: jax.jit(lj.huber)(ZEROS[:, None], ZEROS), lm.ShapeError, "Use predictions.squeeze(-1)"),
@@ -138,6 +139,12 @@ BAD: list[Mistake] = [
     (lambda: lj.cost("huber", ZEROS, ZEROS, weight=ZEROS - 1), lm.DomainError, "weight[0] is -1"),
     (lambda: lj.cost("huber", ZEROS, ZEROS, weight=jnp.ones(2)), lm.ShapeError, "weight has shape (2,)"),
     (lambda: lj.cost("huber", ZEROS, ZEROS, mask=ZEROS), lm.KindError, "mask must be boolean"),
+    (
+        lambda: lj.cost("huber", ZEROS, ZEROS, mask="last"),
+        lm.KindError,
+        "mask must be an array of JAX or NumPy",
+    ),
+    (lambda: stacked.cost(empty="error"), lm.EmptyError, "there are no examples"),
     (
         lambda: lj.cost("huber", ZEROS, ZEROS, mask=ZEROS > 1, empty="error"),
         lm.EmptyError,
@@ -295,6 +302,37 @@ def test_nothing_is_what_was_asked_for() -> None:
         assert jnp.isnan(nothing.cost(reduction, empty="nan"))
     traced = jax.jit(lambda x: lj.cost("huber", x, x, mask=jnp.zeros(3, bool), empty="error"))
     assert jnp.isnan(traced(ZEROS))
+
+
+def test_a_loop_may_donate_its_sums() -> None:
+    step = jax.jit(lambda sums, x: sums + lj.state("huber", x, ZEROS), donate_argnums=0)
+    sums = lj.State.empty("huber")
+    for _ in range(3):
+        sums = step(sums, ZEROS + 1)
+    assert (sums.cost(), sums.count) == (0.5, 9)
+
+
+def test_lists_may_hold_traced_numbers() -> None:
+    def cost(w: jax.Array) -> jax.Array:
+        return lj.cost("huber", ZEROS + jnp.arange(3), ZEROS, weight=[w, 1.0, w], mask=[w > 1, True, w > 0])
+
+    assert jax.jit(cost)(1.0) == cost(1.0) == 1
+
+
+def test_costs_of_several_states_are_those_of_each() -> None:
+    assert stacked.cost("count_mean").shape == (2,)
+    both = jax.tree.map(lambda x: x[:1], stacked)
+    assert both.cost(empty="error").tolist() == [0]
+
+
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2", "bfloat16"])
+def test_types_that_numpy_lacks_are_looked_at(kind: str) -> None:
+    x = jnp.array([0.5, 2.0, -4.0]).astype(kind)
+    for y in (jnp.zeros(3, kind), np.zeros(3, jnp.dtype(kind))):
+        assert lj.huber(x, y).tolist() == [0.125, 1.5, 3.5]
+    labels = jnp.array([0, 1, 2])
+    right = lj.sparse_categorical_cross_entropy(2 * jnp.eye(3), labels).tolist()
+    assert lj.sparse_categorical_cross_entropy(2 * jnp.eye(3), labels.astype(jnp.int4)).tolist() == right
 
 
 def test_functions_pickle_and_take_static_parameters() -> None:

@@ -55,8 +55,9 @@ class State:
     @classmethod
     def empty(cls, loss: Loss | str) -> Self:
         """Return the state of no examples, to start a loop with; ``loss`` may be its text."""
-        nothing, none = jnp.zeros((), _wide()), jnp.zeros((), int)
-        return cls(parse(loss), nothing, nothing, none, none)
+        # Arrays of their own: a step that is donated the state gets no array twice.
+        nothing = [jnp.zeros((), kind) for kind in (_wide(), _wide(), int, int)]
+        return cls(parse(loss), *nothing)
 
     def __add__(self, other: State | int) -> State:
         """Return the state of both.
@@ -89,8 +90,9 @@ class State:
         if chosen == "none":
             raise ParameterError("a state has no losses of single examples; call lossmith.jax.losses")
         if check_empty(empty) == "error" and not isinstance(self.total, jax.core.Tracer):
-            total, weight = (ExactSum().add(float(x)) for x in (self.total, self.weight))
-            CostState(self.loss, total, weight, count=int(self.count)).reduce(chosen)
+            sums = (np.ravel(x).tolist() for x in (self.total, self.weight, self.count))
+            for total, weight, count in zip(*sums, strict=True):  # of each of the states that jax.vmap made
+                CostState(self.loss, ExactSum().add(total), ExactSum().add(weight), count=count).reduce(chosen)
         counted = self.weight if chosen == "mean" else self.count.astype(self.total.dtype)
         nothing = counted == 0  # what is no number is not nothing
         below = 1 if chosen == "sum" else jnp.where(nothing, 1, counted)
@@ -126,9 +128,9 @@ def _checked(
     """Return the state of a call and its cost, or weighted losses, or raise an error for what is wrong."""
     loss, arrays = settled(loss), checked(loss, given)
     owner = type(loss).__name__
-    if weight is not None:
-        weight = as_array(owner, "weight", np.asarray(weight) if isinstance(weight, list | tuple) else weight)
-    mask = None if mask is None else jnp.asarray(mask)
+    weight, mask = (
+        None if x is None else _listed(owner, label, x) for label, x in (("weight", weight), ("mask", mask))
+    )
     sums, found = _summed(loss, arrays, weight, mask, reduction, empty)
     # Messages tell of what came.
     indices = {item.name: given[item.name] for item in loss.inputs if item.symbol in loss.class_indices}
@@ -177,10 +179,7 @@ def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empt
     if not wrong and any(device.platform != "cpu" for device in jax.lax.stop_gradient(sums.total).devices()):
         return  # a warning is not worth the copies
     given = {**arrays, "weight": weight, "mask": mask}
-    plain: dict[str, Any] = {
-        name: x if x is None or isinstance(x, np.ndarray) else np.asarray(jax.lax.stop_gradient(x))
-        for name, x in given.items()
-    }
+    plain: dict[str, Any] = {name: None if x is None else _of_numpy(x) for name, x in given.items()}
     if not wrong:
         sums.loss._batch({name: plain[name] for name in arrays}, None, plain["mask"])
     else:
@@ -188,6 +187,22 @@ def _look(sums: State, arrays: Mapping[str, Array], weight: Any, mask: Any, empt
             warnings.simplefilter("ignore", LossmithWarning)  # there is an error to come
             sums.loss.cost(**plain, empty=empty)
         jax.lax.stop_gradient(sums).check()
+
+
+def _listed(owner: str, label: str, value: Any) -> Array:
+    """Return an argument that may be a list as an array of JAX."""
+    if isinstance(value, list | tuple):
+        traced = any(isinstance(x, jax.Array) for x in jax.tree.leaves(value))
+        value = jnp.asarray(value) if traced else np.asarray(value)  # which keeps whole numbers as large as they are
+    return as_array(owner, label, value)
+
+
+def _of_numpy(x: Any) -> Any:
+    """Return what the catalogue reads: an array of a type that NumPy has, or of bfloat16."""
+    array = x if isinstance(x, np.ndarray) else np.asarray(jax.lax.stop_gradient(x))
+    if array.dtype.kind in "fiub" or array.dtype.name == "bfloat16":
+        return array
+    return array.astype(np.float32 if jnp.issubdtype(array.dtype, jnp.floating) else np.int32)
 
 
 def _columns(loss: Loss, arrays: Mapping[str, Array]) -> list[Array]:
