@@ -212,6 +212,16 @@ def test_a_loss_of_your_own_trains_and_is_loaded_where_keras_knows_its_class(tmp
         assert keras.losses.deserialize(keras.losses.serialize(lk.loss(loss))).loss == loss
 
 
+def test_a_class_of_your_own_may_say_the_losses() -> None:
+    class Doubled(lk.Huber):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return 2 * super().call(y_true, y_pred)
+
+    for reduction in REDUCTIONS:
+        found, plain = (cls(reduction=reduction)(Y, X[:, :1], WEIGHTS[:, None]) for cls in (Doubled, lk.Huber))
+        np.testing.assert_allclose(number(found).ravel(), 2 * number(plain).ravel(), rtol=1e-5)
+
+
 # --- numbers ------------------------------------------------------------------------------------------
 
 

@@ -86,10 +86,12 @@ class LossObject(keras.losses.Loss):  # type: ignore[misc]
             ParameterError, ShapeError, KindError: also while tracing.
             DomainError: for an example outside the domains, where values are known; where not, the cost is NaN.
         """
+        if type(self).call is not LossObject.call:  # of a class of your own, which Keras puts together
+            return super().__call__(y_true, y_pred, sample_weight, **named)
         return self._cost(y_true, y_pred, sample_weight, named, self.reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        """Return the loss of each example."""
+        """Return the loss of each example; a class of your own may say another one, which is reduced by Keras."""
         return self._cost(y_true, y_pred, None, {}, "none")
 
     def _cost(self, y_true: Any, y_pred: Any, weight: Any, named: Mapping[str, Any], reduction: str | None) -> Tensor:
