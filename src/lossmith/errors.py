@@ -22,10 +22,15 @@ Each one is a ``LossmithError`` and also the built-in error that fits, so that b
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 
 class LossmithError(Exception):
     """Base of every error that Lossmith raises on purpose."""
+
+    if not TYPE_CHECKING:
+        # TensorFlow makes errors anew in functions that it rewrites, and others of all that are not made like this.
+        __init__ = Exception.__init__
 
 
 class LossNotFoundError(LossmithError, KeyError):
@@ -97,6 +102,9 @@ class NoConstantError(LossmithError, ValueError):
 
 class MissingDependencyError(LossmithError, ImportError):
     """A part of Lossmith needs a package that is not installed."""
+
+    if not TYPE_CHECKING:
+        __init__ = ImportError.__init__  # which sets ``msg``
 
 
 class TableError(LossmithError, ValueError):

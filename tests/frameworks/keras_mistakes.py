@@ -44,6 +44,14 @@ BAD: list[Mistake] = [
     (lambda: lk.loss("huber(delta=-1)"), lm.ParameterError, "delta must lie in (0, inf)"),
     (lambda: lk.loss(keras.losses.Huber()), lm.ParameterError, "a text that names one, got Huber"),
     (lambda: lk.Invalid("huber"), lm.ParameterError, "got str"),
+    (lambda: lk.Check(lk.Huber()), lm.ParameterError, "a counter, lossmith.keras.Invalid, is wanted; got Huber"),
+    (
+        lambda: model(lk.Huber()).fit(X, Y, callbacks=[lk.Check(lk.Invalid(lm.Huber()))], verbose=0),
+        lm.ParameterError,
+        "the model has no metric 'invalid' to look at, only loss",
+    ),
+    (lambda: lk.Huber()(ZEROS, keras.Input((1,))), lm.KindError, "y_pred is a KerasTensor"),
+    (lambda: lk.Huber()(keras.Input((1,)), ZEROS), lm.KindError, "y_true is a KerasTensor"),
     (lambda: lk.register(lm.Huber()), lm.ParameterError, "a class of losses is wanted"),
     (lambda: lk.Huber()(ZEROS, ZEROS, np.array(["a"] * 3)), lm.KindError, "sample_weight must hold real numbers"),
     (lambda: lk.SparseCategoricalCrossEntropy()([0, np.nan], np.eye(2)), lm.DomainError, "y_true[1] is nan"),
@@ -66,7 +74,12 @@ BAD: list[Mistake] = [
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
+    unknown = tf.function(lambda y, f: lk.Huber()(y, f), input_signature=[tf.TensorSpec(None), tf.TensorSpec((None,))])
+    rewritten = tf.function(lambda f: lk.Huber()(ZEROS, f))
     BAD += [
+        (lambda: unknown(ZEROS, ZEROS), lm.ShapeError, "say it by tf.ensure_shape(y_true, (None,))"),
+        (lambda: rewritten(np.zeros(4)), lm.ShapeError, "y_true has shape (3,) and y_pred (4,)"),
+        (lambda: rewritten(ZEROS.astype(int)), lm.KindError, "y_pred must hold floats"),
         (
             lambda: lk.Huber()(tf.ragged.constant([[1.0], []]), ZEROS),
             lm.KindError,

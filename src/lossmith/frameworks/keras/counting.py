@@ -79,17 +79,28 @@ class Check(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         counter: one of the metrics that the model is compiled with.
+
+    Raises:
+        ParameterError: for what is no counter, and after an epoch for one that is no metric of the model.
     """
 
     def __init__(self, counter: Invalid) -> None:
+        if not isinstance(counter, Invalid):
+            raise ParameterError(f"a counter, lossmith.keras.Invalid, is wanted; got {type(counter).__name__}")
         super().__init__()
         self.counter = counter
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Look at the counts of an epoch, and of its validation."""
-        for name, found in (logs or {}).items():
-            if name == self.counter.name or name.endswith(f"_{self.counter.name}"):
-                self.counter.refuse(int(found))
+        own = self.counter.name
+        counts = [found for name, found in (logs or {}).items() if name == own or name.endswith(f"_{own}")]
+        if not counts:
+            raise ParameterError(
+                f"the model has no metric {own!r} to look at, only {', '.join(logs or {})}; compile it with the "
+                "counter of the callback among metrics="
+            )
+        for found in counts:
+            self.counter.refuse(int(found))
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Look at the count of an evaluation."""

@@ -14,7 +14,7 @@ from lossmith.core.contract import NO_NUMBERS, no_numbers
 from lossmith.core.inputs import FOR_COSTS
 from lossmith.core.loss import Loss
 from lossmith.core.words import speaking
-from lossmith.errors import KindError, ParameterError
+from lossmith.errors import KindError, ParameterError, ShapeError
 from lossmith.frameworks.calls import bound, compares
 from lossmith.frameworks.labels import in_32_bits
 
@@ -95,9 +95,15 @@ def real(owner: str, name: str, value: Any, kind: str | None) -> tuple[Tensor, s
 
     Raises:
         KindError: for anything else.
+        ShapeError: for a tensor whose number of axes is not known.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in NO_NUMBERS:
         raise no_numbers(owner, name, value)
+    if isinstance(value, keras.KerasTensor):
+        raise KindError(
+            f"{owner}: {name} is a KerasTensor, which stands for what a model will compute; pass the loss to "
+            "model.compile, or call it where there are numbers, as in the call of a layer, in its add_loss"
+        )
     try:
         if isinstance(value, np.ndarray) and value.dtype in (np.int64, np.uint64):
             # JAX would wrap what 32 bits do not hold.
@@ -111,6 +117,11 @@ def real(owner: str, name: str, value: Any, kind: str | None) -> tuple[Tensor, s
         raise KindError(f"{owner}: {name} must hold real numbers, got {found}")
     if (mend := _DENSE.get(type(tensor).__name__)) is not None:
         raise KindError(f"{owner}: {name} is a {type(tensor).__name__}; {mend}")
+    if getattr(tensor.shape, "rank", 0) is None:  # in a graph of TensorFlow
+        raise ShapeError(
+            f"{owner}: nobody knows how many axes {name} has; say it by tf.ensure_shape({name}, (None,)), with a None "
+            "for each, or by output_signature= where a data set is made from a generator"
+        )
     return tensor, found
 
 
