@@ -174,6 +174,33 @@ def test_lengths_that_nobody_knows_yet_equal_every_other() -> None:
         careless.get_concrete_function(tf.TensorSpec([None, 1]))
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("loss", "shapes"),
+    [
+        (lm.SquaredError(), [(4, 1), (4, 3)]),
+        (lm.SquaredError(), [(4, 3), (4, 1)]),
+        (lm.SquaredError(), [(1, 4), (4, 1)]),
+        (lm.GaussianNLL(), [(4, 1), (4, 3), (4, 3)]),
+        (lm.SparseCategoricalCrossEntropy(), [(4, 1), (4, 5, 3)]),
+        (lm.CategoricalCrossEntropy(), [(1, 3), (4, 3)]),
+        (lm.CategoricalCrossEntropy(), [(4, 1), (4, 3)]),
+        (lm.MultiQuantile(), [(1,), (4, 3)]),
+    ],
+    ids=str,
+)
+def test_lengths_that_turn_out_to_differ_are_an_error(loss: Loss, shapes: Any, compiled: bool) -> None:
+    kinds = [tf.int32 if item.symbol in loss.class_indices else tf.float32 for item in loss.inputs]
+    unknown = [tf.TensorSpec([None] * len(shape), kind) for shape, kind in zip(shapes, kinds, strict=True)]
+
+    @tf.function(input_signature=[unknown], jit_compile=compiled, autograph=False)
+    def found(given: Any) -> Any:
+        return losses(loss, dict(zip([item.name for item in loss.inputs], given, strict=True)))
+
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        found([tf.ones(shape, kind) for shape, kind in zip(shapes, kinds, strict=True)])
+
+
 @pytest.mark.parametrize(
     "loss",
     [

@@ -65,7 +65,9 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
             and ``placed(a, index, value)``, rows with another number at an index, if there is such a place;
             where tensors are of another kind, ``spread(a, like)``: an array in the shape of another; ``shape(a)``,
             in which a length that nobody knows yet equals every other; ``length(a, like)``: that of the last axis,
-            in the type of another array where it is none that is known; ``most(like)``: the largest number of its type.
+            in the type of another array where it is none that is known; ``most(like)``: the largest number of its type;
+            where lengths may be unknown, ``paired(columns, single)``: the inputs of a loss, an error when they have
+            numbers if lengths differ; ``single`` says which have one number for each row of the others.
 
     Returns:
         Those and what ``differentiable`` changes: ``held(a)``, the same without derivatives; ``moved(value, path)``, a
@@ -75,6 +77,7 @@ def functions(module: Any, **own: Any) -> SimpleNamespace:
     made = SimpleNamespace(**{name: getattr(module, name) for name in _SHARED})
     made.spread = lambda a, like: module.broadcast_to(a, like.shape)
     made.shape, made.most = (lambda a: tuple(a.shape)), (lambda like: _MOST[like.dtype.itemsize])
+    made.paired = lambda columns, single: columns
     made.holds, made.length = _holds, (lambda a, like: a.shape[-1])
     made.held, made.moved = (lambda a: a), (lambda value, path: value)
     made.placed = lambda a, index, value: made.where(made.places(a) == index[..., None], value[..., None], a)

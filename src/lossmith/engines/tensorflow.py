@@ -59,6 +59,22 @@ def _moveaxis(a: Tensor, source: int, destination: int) -> Tensor:
     return a if order == sorted(order) else tf.transpose(a, order)
 
 
+def _paired(columns: Sequence[Tensor], single: Sequence[bool]) -> Sequence[Tensor]:
+    """Return inputs that a step refuses if lengths differ that nobody knows yet: TensorFlow would repeat those of 1."""
+    lead, alike = columns[single.index(False) if False in single else 0], []
+    for x in columns:
+        rows = len(x.shape)
+        if x is not lead and not (lead.shape[:rows].is_fully_defined() and x.shape == lead.shape[:rows]):
+            lengths = [tf.shape(a)[:rows] for a in (x, lead)]
+            alike.append(tf.debugging.assert_equal(*lengths, "the inputs of a loss must have the same shape"))
+            # XLA leaves out assertions, but stacks nothing of several shapes, be it without a number.
+            alike.append(tf.stack([tf.zeros(tf.concat([[0], shape], 0)) for shape in lengths]))
+    if not alike:
+        return columns
+    with tf.control_dependencies(alike):
+        return [tf.identity(x) for x in columns]
+
+
 class _Unknown(int):
     """A length that nobody knows while a function is traced: it equals every other, and is not nothing."""
 
@@ -153,6 +169,7 @@ FUNCTIONS = functions(
     most=lambda like: like.dtype.max,
     moveaxis=_moveaxis,
     nonzero=lambda condition: None,
+    paired=_paired,
     places=_places,
     shape=lambda a: tuple(_Unknown() if length is None else length for length in a.shape),
     spread=lambda a, like: tf.broadcast_to(a, tf.shape(like)),

@@ -127,7 +127,8 @@ def aligned(loss: Loss, given: Mapping[str, Array], xp: Any) -> list[Array]:
         elif axis is not None and item.symbol not in loss.singles:
             array = xp.moveaxis(array, axis, -1)
         found.append(array)
-    return found
+    columns: list[Array] = xp.paired(found, [item.symbol in loss.singles for item in loss.inputs])
+    return columns
 
 
 def warn_of_one_class(loss: Loss, columns: Sequence[Array]) -> None:
