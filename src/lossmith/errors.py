@@ -59,10 +59,12 @@ class FormulaError(LossmithError, ValueError):
 
     def __str__(self) -> str:
         at = self.column - 1
-        begin = max(self.text.rfind("\n", 0, at) + 1, at - _AROUND)
+        line = self.text.rfind("\n", 0, at) + 1
+        begin = max(line, at - _AROUND)
         shown = self.text[begin : at + _AROUND].split("\n")[0].expandtabs(1)
         shown = "".join(character if character.isprintable() else "?" for character in shown)
-        return f"{self.problem}\n    {shown}\n    {' ' * (at - begin)}^ column {self.column}"
+        number = f"line {self.text[:line].count(chr(10)) + 1}, " if "\n" in self.text else ""
+        return f"{self.problem}\n    {shown}\n    {' ' * (at - begin)}^ {number}column {at - line + 1}"
 
 
 _AROUND = 36  # characters of a formula that are shown on either side: they fit in a terminal

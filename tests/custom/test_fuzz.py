@@ -202,7 +202,7 @@ def is_a_loss(text: str) -> bool:
         error = refusal(text)
     if error is not None:
         assert 1 <= error.column <= len(text) + 1
-        assert "^ column" in str(error)
+        assert re.search(r"\^ (line \d+, )?column \d+$", str(error))
         return False
     with watched(text):
         tree, loss = parse(text, NAMES), loss_of(text)

@@ -156,6 +156,9 @@ def test_what_is_wrong_is_said_with_its_place(text: str, column: int, says: str)
     assert problem == error.problem
     if text.strip() and column <= len(text):
         assert shown[caret.index("^")] == (text[column - 1] if text[column - 1].isprintable() else "?")
+    lines = text[: column - 1].split("\n")
+    place = f"column {len(lines[-1]) + 1}"
+    assert caret.endswith(f"^ line {len(lines)}, {place}" if "\n" in text else f"^ {place}")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert issubclass(FormulaError, ValueError)
     assert issubclass(FormulaError, lm.LossmithError)

@@ -189,6 +189,7 @@ def test_an_unfinished_descent_says_so() -> None:
     share = 100 * (learning.costs[1] - learning.costs[2]) / learning.costs[1]
     assert learning.reason == f"It took all 2 steps, and the cost was still falling, by {share:.2g}% in the last one."
     assert not learning.chosen
+    assert lm.learn("mse", HOURS, 2 * HOURS + 1, rate=1e-3, steps=1).reason.startswith("It took its only step, and ")
 
 
 # --- what comes out -----------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class Descent(NamedTuple):
     def reason(self) -> str:
         """How it ended, in a sentence."""
         taken, steps = len(self.states) - 1, plural(len(self.states) - 1, "step")
+        every = "its only step" if taken == 1 else f"all {steps}"
         if self.outcome == "converged":
             if taken == 0:
                 return "Nothing moves: at the start the gradient is zero, or next to it. Another start may help."
@@ -61,11 +62,11 @@ class Descent(NamedTuple):
         if self.outcome == "settled":
             if taken == 0:
                 return "No step lowers the cost, however short: the start lies at a kink, the bottom as far as it sees."
-            return f"It took all {steps}, and no longer comes down: steps of this length jump over the bottom."
+            return f"It took {every}, and no longer comes down: steps of this length jump over the bottom."
         if self.outcome == "unfinished":
             before = self.states[-2].cost
             share = f", by {100 * (before - self.end) / abs(before):.2g}% in the last one" if before else ""
-            return f"It took all {steps}, and the cost was still falling{share}."
+            return f"It took {every}, and the cost was still falling{share}."
         if math.isnan(self.end):
             return f"It diverged: step {taken} left the domain of the loss. Take a lower rate."
         if not self.states[-1].is_finite:
