@@ -124,6 +124,8 @@ def _start_score(sheet: Sheet) -> list[str]:
         low, high = (_inside(domain, text) for text in ("y_true.min() - 1.0", "y_true.max() + 1.0"))
         wider = [
             "    for _ in range(40):  # it may lie beyond the targets",
+            "        if slope(low) <= 0.0 <= slope(high):",
+            "            break",
             "        wide = max(high - low, 1.0)",
             f"        low = {_inside(domain, 'low - wide')} if slope(low) > 0.0 else low",
             f"        high = {_inside(domain, 'high + wide')} if slope(high) < 0.0 else high",
@@ -134,7 +136,8 @@ def _start_score(sheet: Sheet) -> list[str]:
         "    y_true = np.asarray(y_true, dtype=float)",
         "",
         "    def slope(constant):",
-        "        return np.average(gradient(y_true, np.full(y_true.shape, constant)), weights=weight)",
+        "        constants = np.full(y_true.shape, constant)",
+        "        return np.average(gradient(y_true, constants), weights=weight)",
         "",
         f"    low, high = {low}, {high}",
         *wider,
