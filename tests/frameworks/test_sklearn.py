@@ -149,6 +149,21 @@ def test_an_absolute_penalty_on_few_columns(loss: str, columns: int, strengths: 
             np.testing.assert_allclose(model.intercept_, theirs.intercept_, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize(("rows", "columns", "seed"), [(30, 30, 49), (40, 40, 50), (20, 50, 1)])
+@pytest.mark.parametrize("strength", [1e-4, 1e-3, 1e-2])
+def test_a_weak_absolute_penalty_on_many_columns(rows: int, columns: int, seed: int, strength: float) -> None:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, columns))
+    y = X[:, :3] @ [2.0, -1.0, 1.0] + rng.normal(size=rows)
+    ours = LinearModel("half_squared_error", "l1", strength=strength).fit(X, y)
+    theirs = Lasso(strength, tol=1e-10, max_iter=10**6).fit(X, y)
+    least, known = (
+        np.mean((y - model.predict(X)) ** 2) / 2 + strength * np.abs(model.coef_).sum() for model in (theirs, ours)
+    )
+    assert known <= least + 1e-9
+    assert np.sum(ours.coef_ != 0) <= rows
+
+
 def test_a_support_vector_machine() -> None:
     X, y = CANCER
     theirs = LinearSVC(C=0.1, fit_intercept=False, dual=False, tol=1e-12, max_iter=10**5).fit(X, y)

@@ -61,6 +61,10 @@ class Design:
             found = (found - self.mean[:, None] * total) / self.scale[:, None]
         return np.concatenate([found, total]) if self.intercept else np.asarray(found)
 
+    def settled(self, theta: Array, points: Array) -> Array:
+        """Return parameters that are to have the proximal points of raw predictions: as they are."""
+        return theta
+
     def coefficients(self, theta: Array) -> tuple[Array, Array]:
         """Return slopes by output and column, in the units of the table, and intercepts by output."""
         slopes = (theta[:-1] if self.intercept else theta) / self.scale[:, None]
@@ -82,6 +86,13 @@ class Slopes:
         """Return what a change of each parameter does to a sum of slopes with these factors."""
         found = pulls / self._scale
         return np.concatenate([found, np.zeros((1, pulls.shape[1]))]) if self._intercept else np.asarray(found)
+
+    def settled(self, theta: Array, points: Array) -> Array:
+        """Return the parameters with slopes of 0 where their proximal points are 0."""
+        found = theta.copy()
+        # Others may be off by a step still, at which the gap is blind: an absolute value has no kink on the way.
+        found[: points.shape[0]][points == 0] = 0.0
+        return found
 
 
 @dataclass

@@ -106,19 +106,17 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
     if settings.l2:
         smooth.append((Slopes(design), Squares(settings.l2)))
     if settings.l1:
-        strength = np.repeat(firm * design.scale[:, None] ** 2 / settings.l1, outputs, axis=1)
+        strength = firm * design.scale[:, None] ** 2 / settings.l1
+        if not kinks:  # with a weak penalty, begin as soft as slopes are large, or each step ends at the next kink
+            strength = np.minimum(strength, design.scale[:, None] / distance)
+        strength = np.repeat(strength, outputs, axis=1)
         kinked.append((Slopes(design), Sizes(settings.l1, strength.shape), strength))
     if not kinked:
         found = minimum(Cost(smooth, start.shape, unit), start.ravel(), settings.tolerance, settings.most)
         slopes, intercepts = design.coefficients(found.vector.reshape(start.shape))
         return Fit(slopes, intercepts, found.steps, found.gradient <= settings.tolerance, math.nan)
     solved = solution(smooth, kinked, start, unit, unit * distance, settings.tolerance, settings.most)
-    theta = solved.vector.reshape(start.shape)
-    if settings.l1:
-        # Which slopes are 0 the proximal points tell. Others may be off by a step still, at which the gap is blind:
-        # between two numbers of one sign an absolute value has no kink.
-        theta[: design.scale.size][solved.points[-1] == 0] = 0.0
-    slopes, intercepts = design.coefficients(theta)
+    slopes, intercepts = design.coefficients(solved.vector.reshape(start.shape))
     converged = max(abs(solved.gap), solved.gradient) <= settings.tolerance
     return Fit(slopes, intercepts, solved.steps, converged, solved.gap * unit * distance)
 

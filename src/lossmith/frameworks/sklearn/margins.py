@@ -43,7 +43,7 @@ class Leads(ABC):
         rho, true = strength[:, :1], np.arange(place.shape[1]) == self.y[:, None]
         slopes, along = self._slopes(place, rho, true)
         points = place - slopes / rho
-        return Near(points, self.values(points), np.zeros(place.shape), along)
+        return Near(points, slopes, self.values(points), np.zeros(place.shape), along)
 
     @abstractmethod
     def _slopes(self, place: Array, rho: Array, true: Array) -> tuple[Array, Callable[[Array], Array]]:

@@ -40,12 +40,14 @@ class Near:
 
     Attributes:
         points: of each place.
+        slopes: of the function there, at a kink one between those of its sides.
         values: the function there.
         curvature: its second derivative there, infinite at a kink.
         along: where the numbers of a row couple, how the slopes there change along a change of the place.
     """
 
     points: Array
+    slopes: Array
     values: Array
     curvature: Array
     along: Callable[[Array], Array] | None = None
@@ -76,7 +78,7 @@ class Sizes:
     def near(self, place: Array, strength: Array) -> Near:
         """Return places drawn towards 0 by ``1 / strength``, at most to 0."""
         points = np.sign(place) * np.maximum(np.abs(place) - 1 / strength, 0.0)
-        return Near(points, np.abs(points), np.where(points == 0, np.inf, 0.0))
+        return Near(points, np.clip(strength * place, -1.0, 1.0), np.abs(points), np.where(points == 0, np.inf, 0.0))
 
 
 class KinkedLosses:
@@ -130,7 +132,8 @@ class KinkedLosses:
         slope = rho * (wanted - points)
         kink = np.abs(slope - found["gradient"]) > _CLOSE * (np.abs(slope) + np.abs(found["gradient"]))
         curvature = np.where(kink, np.inf, np.maximum(found["hessian"], -rho / 2))
-        return Near(points[:, None], found["losses"][:, None], curvature[:, None])
+        slopes = np.where(kink, slope, found["gradient"])
+        return Near(points[:, None], slopes[:, None], found["losses"][:, None], curvature[:, None])
 
     def _beyond(self, points: Array, wanted: Array, rho: Array) -> Array:
         """Return places on the other side of the proximal points; the first try is that of convex losses."""
@@ -181,20 +184,24 @@ class Envelope:
         away = wanted - near.points
         value = float(np.sum(w * near.values) + np.sum(w * (rho / 2 * away**2)))
         if (along := near.along) is not None:
-            return RowBends(value, w * rho * away, near.curvature, lambda change: w * along(change))
+            return RowBends(value, w * near.slopes, near.curvature, lambda change: w * along(change))
         with np.errstate(divide="ignore"):
             bends = rho / (1 + rho / near.curvature)
-        return Bends(value, w * rho * away, w * bends)
+        return Bends(value, w * near.slopes, w * bends)
 
-    def moved(self, place: Array) -> tuple[Envelope, Array, float]:
-        """Return the envelope of the next round, the proximal points, and how far the bound lies below."""
+    def moved(self, place: Array, growth: float) -> tuple[Envelope, Array, float]:
+        """Return the envelope of the next round, the proximal points, and how far the bound lies below.
+
+        Args:
+            place: where the cost of this round is least.
+            growth: of the strengths.
+        """
         wanted = place + self.multipliers / self.strength
         near = self.function.near(wanted, self.strength)
-        slopes = self.strength * (wanted - near.points)
         w = self.function.weight
         gap = float(np.sum(w * (self.function.values(place) - near.values)))
-        gap -= float(np.sum(w * (slopes * (place - near.points))))
-        return Envelope(self.function, self.strength * _FIRM, slopes), near.points, gap
+        gap -= float(np.sum(w * (near.slopes * (place - near.points))))
+        return Envelope(self.function, self.strength * growth, near.slopes), near.points, gap
 
 
 @dataclass
@@ -203,14 +210,12 @@ class Solution:
 
     Attributes:
         vector: the parameters.
-        points: the proximal points of each function with kinks.
         steps: Newton steps taken.
         gap: how far the cost can lie above its minimum, if it is convex, in the size of costs.
         gradient: largest entry of the gradient of the bound, in units of the cost.
     """
 
     vector: Array
-    points: list[Array]
     steps: int
     gap: float
     gradient: float
@@ -236,17 +241,34 @@ def solution(
         tolerance: of gap and gradient.
         most: Newton steps at most.
     """
+
+    def total(theta: Array) -> float:
+        value = sum(function.at(way.predict(theta)).value for way, function in smooth)
+        return value + sum(float(np.sum(it.weight * it.values(way.predict(theta)))) for way, it, _ in kinked)
+
     envelopes = [(way, Envelope(function, strength, np.zeros(strength.shape))) for way, function, strength in kinked]
-    vector, steps, precision = np.ravel(start), 0, 1e-2
+    vector, steps, precision, firm, firmest = np.ravel(start), 0, 1e-2, 0, False
     for _ in range(_ROUNDS):
         cost = Cost([*smooth, *envelopes], start.shape, unit)
         found = minimum(cost, vector, precision, max(1, most - steps))
         vector, steps = found.vector, steps + found.steps
         theta = vector.reshape(start.shape)
-        moved = [(way, *envelope.moved(way.predict(theta))) for way, envelope in envelopes]
+        # Too firm ones ask for places finer than rounding allows, or a step for each kink: softer ones get there, too.
+        solved = found.gradient <= precision
+        firmest = firmest or not solved
+        before, firm = firm, max(0, firm - 1) if not solved else firm + (not firmest)
+        growth = _FIRM ** (firm - before)
+        moved = [(way, *envelope.moved(way.predict(theta), growth)) for way, envelope in envelopes]
         gap = sum(above for *_, above in moved) / size
-        if steps >= most or (abs(gap) <= tolerance and found.gradient <= tolerance):
+        settled = theta
+        for way, _, points, _ in moved:
+            settled = way.settled(settled, points)
+        # The bound is of the places: slopes that are set to 0 must not cost more, as they do far from their kink.
+        more = (total(settled) - total(theta)) / size
+        if steps >= most or (max(abs(gap), abs(gap + more)) <= tolerance and found.gradient <= tolerance):
             break
         envelopes = [(way, envelope) for way, envelope, *_ in moved]
         precision = max(precision / 10, tolerance / 2)
-    return Solution(vector, [points for *_, points, _ in moved], steps, gap, found.gradient)
+    if more <= max(tolerance, abs(gap)):
+        vector, gap = np.ravel(settled), gap + more
+    return Solution(vector, steps, gap, found.gradient)

@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 _ROUGH = 1e-4
 _POLISH = 30
 _SYSTEM = 1e-4  # precision of the linear system behind a step
+_DIRECT = 256  # parameters at most whose system is solved as a whole where iterations do not solve it
 
 
 @dataclass
@@ -48,13 +49,14 @@ def minimum(cost: Cost, start: Array, tolerance: float, most: int) -> Minimum:
         most: steps at most.
     """
     found = Minimum(start, 0, float(np.abs(cost(start)[1]).max(initial=0.0)))
-    rough = max(tolerance, _ROUGH)
-    # Where the curvature jumps, a Newton step can miss: then the trust region has to come closer first.
+    first = rough = max(tolerance, min(_ROUGH, found.gradient / 100))
+    # Where the curvature jumps, a Newton step can miss: then the trust region has to come closer first, from wherever
+    # it begins.
     while found.gradient > tolerance and found.steps < most:
         before = found.gradient
         with np.errstate(all="ignore"):
             found = _polished(cost, _near(cost, found, rough, most), tolerance, most)
-        if rough == tolerance or (found.gradient > before / 2 and rough < _ROUGH):
+        if rough == tolerance or (found.gradient > before / 2 and rough < first):
             break
         rough = max(tolerance, rough / 100)
     return found
@@ -91,7 +93,9 @@ def _polished(cost: Cost, found: Minimum, tolerance: float, most: int) -> Minimu
     _, gradient = cost(vector)
     while np.abs(gradient).max() > tolerance and steps < min(most, found.steps + _POLISH):
         hessian = LinearOperator((vector.size, vector.size), matvec=lambda change, at=vector: cost.product(at, change))
-        step, _ = cg(hessian, -gradient, rtol=_SYSTEM, maxiter=4 * vector.size)
+        step, failed = cg(hessian, -gradient, rtol=_SYSTEM, maxiter=4 * vector.size)
+        if failed and vector.size <= _DIRECT and np.isfinite(matrix := hessian @ np.eye(vector.size)).all():
+            step = np.linalg.lstsq(matrix, -gradient)[0]
         value, slope = cost(vector + step)
         steps += 1
         if not (np.isfinite(value) and np.abs(slope).max() <= np.abs(gradient).max() / 2):
