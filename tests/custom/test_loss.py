@@ -184,6 +184,15 @@ def test_the_best_prediction_may_lie_far_from_the_target(text: str, words: dict[
     np.testing.assert_allclose(large, [2e299, -2e299])
 
 
+def test_a_loss_may_be_level_on_its_way_to_the_best_prediction() -> None:
+    y = np.array([8.0, 20.0, 108.0, 1000.0, -50.0, -1e6])
+    loss = lm.formula("(f**3 - y)**2")  # has slope and curvature 0 at 0
+    np.testing.assert_allclose(loss.best_prediction(y), np.cbrt(y), rtol=1e-9)
+    np.testing.assert_allclose([loss.optimal_constant([target]) for target in y], np.cbrt(y), rtol=1e-9)
+    assert loss.optimal_constant([20.0, 30.0], [1.0, 3.0]) == pytest.approx(np.cbrt(27.5))
+    assert loss.context(y).floor == pytest.approx(0, abs=1e-12)
+
+
 def test_the_best_constant_may_lie_far_from_the_targets() -> None:
     y, w = np.array([1.0, 2.0, 4.0, 5.0, 9.0]), np.array([1.0, 2.0, 1.0, 2.0, 1.0])
     for text in ("(f/1000 - y)**2", "(f - 1000*y)**2"):

@@ -49,6 +49,7 @@ _AWAY = np.geomspace(1e-3, 1e3, 49)  # of a start, in units of its size
 _STEPS = np.concatenate([-_AWAY[::-1], [0.0], _AWAY])
 _MIDDLE, _LAST = len(_AWAY), len(_STEPS) - 1
 _BEYOND = 10.0 ** np.array([4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 50, 100])  # of a grid that the loss falls at the end of
+_NEARER = 0.5 ** np.arange(1, 25)  # of the way from 0 to the next step of a grid
 _LARGEST = 1e300
 _FEW = 4096  # targets whose whole grid is looked at; of more, so many quantiles
 _AT_ONCE = 65_536
@@ -169,11 +170,14 @@ class _Search:
 
     def _halved(self, left: Array, right: Array, here: Array) -> Array:
         """Return where the slope changes sign between two places, if that is lower than a third one."""
-        for _ in range(_HALVINGS):
+        for halving in range(_HALVINGS):
             between = _between(left, right)
             if np.all((between == left) | (between == right)):
                 break
             rises = self.rises(between)
+            if not halving:  # at 0 powers of f are level on their way down, too
+                places = between[:, None] + np.outer(right - between, _NEARER)
+                rises &= ~np.any(self.losses(places) < self.losses(between)[:, None], axis=1) | (between != 0)
             left, right = np.where(rises, left, between), np.where(rises, between, right)
         return np.where(self.losses(right) < self.losses(here), right, here)
 
