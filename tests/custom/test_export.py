@@ -107,6 +107,8 @@ def test_c_compiles_without_a_warning_and_says_what_the_loss_says(tmp_path: Path
         "-std=c99",
         "-Wall",
         "-Wextra",
+        "-Wconversion",
+        "-Wdouble-promotion",
         "-Werror",
         "-O2",
         "-shared",
@@ -138,6 +140,14 @@ def test_c_compiles_without_a_warning_and_says_what_the_loss_says(tmp_path: Path
     library.mean.restype = ctypes.c_double
     found = library.mean(ctypes.c_size_t(5), *(ctypes.c_void_p(x.ctypes.data) for x in (y, f, w)))
     assert found == pytest.approx(lm.Huber(delta=1.5).cost(y, f, weight=w), rel=1e-12)
+
+
+def test_headers_of_c_go_into_cpp_whatever_parameters_are_called(tmp_path: Path) -> None:
+    loss = lm.formula("new*(y - f)**2 + this*abs(y - f)", parameters={"new": 1.0}, inputs={"this": "(0, inf)"})
+    (tmp_path / "own.hpp").write_text(lm.export(loss, "c"), encoding="utf-8")
+    command = ["c++", "-x", "c++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-Wno-unused-function", "own.hpp"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:3000]
 
 
 def parameters_of(loss: lm.Loss) -> list[float]:

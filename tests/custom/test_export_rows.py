@@ -78,7 +78,7 @@ def test_c_compiles_without_a_warning_and_says_what_the_loss_says(tmp_path: Path
         text += f"void run_{number}({head});\nvoid run_{number}({head}) {{\n"
         text += f"    {name}_each({given}, {', '.join(outputs)});\n    *mean = {name}_mean({given});\n}}\n"
         (tmp_path / f"loss_{number}.c").write_text(text, encoding="utf-8")
-    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-O0", "-shared", "-fPIC"]
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Wdouble-promotion", "-Werror", "-O0", "-shared", "-fPIC"]
     command += [*(f"loss_{number}.c" for number in range(len(FEW_ROWS))), "-o", "all.so", "-lm"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:3000]

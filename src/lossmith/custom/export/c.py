@@ -17,9 +17,18 @@ _KEYWORDS = frozenset((
     "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof",
     "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while",
 ))  # fmt: skip
+_KEYWORDS_OF_CPP = frozenset((  # which includes headers of C
+    "alignas", "alignof", "and", "and_eq", "asm", "bitand", "bitor", "bool", "catch", "char16_t", "char32_t", "char8_t",
+    "class", "co_await", "co_return", "co_yield", "compl", "concept", "const_cast", "consteval", "constexpr",
+    "constinit", "decltype", "delete", "dynamic_cast", "explicit", "export", "false", "friend", "mutable", "namespace",
+    "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected", "public",
+    "reinterpret_cast", "requires", "static_assert", "static_cast", "template", "this", "thread_local", "throw", "true",
+    "try", "typeid", "typename", "using", "virtual", "wchar_t", "xor", "xor_eq",
+))  # fmt: skip
 _LIBRARY = frozenset((
     "exp", "expm1", "log", "log1p", "fabs", "sqrt", "pow", "tanh", "hypot", "erf", "lgamma", "min", "max", "size_t",
-    "n", "i", "w", "weight", "losses", "gradient", "hessian", "sum", "total", "INFINITY", "NAN", "NULL",
+    "n", "i", "w", "weight", "losses", "gradient", "hessian", "sum", "total",
+    "HUGE_VAL", "INFINITY", "NAN", "NULL",
 ))  # fmt: skip
 
 
@@ -54,8 +63,8 @@ C = Language(
     },
     define=_define,
     joins=("&&", "||"),
-    infinity="INFINITY",
-    reserved=_KEYWORDS | _LIBRARY,
+    infinity="HUGE_VAL",  # INFINITY is a float
+    reserved=_KEYWORDS | _KEYWORDS_OF_CPP | _LIBRARY,
     assign=("const double {0} = {1};", "const int {0} = {1};"),
 )
 
@@ -163,7 +172,7 @@ def _loops(sheet: PointSheet, name: str, names: Mapping[str, str]) -> list[str]:
     for kind, mark in (("double", ""), ("float", "f")):
         first = ["size_t n", *(f"const {kind} *{key}" for key in inputs), *(f"double {key}" for key in numbers)]
         first.append(f"const {kind} *weight")
-        cast = "(float)" if mark else ""
+        cast, widened = ("(float)", "(double)") if mark else ("", "")
         fills = []
         for result in results:
             value = f"w * {name}{'' if result == '_losses' else result}({given})"
@@ -180,7 +189,7 @@ def _loops(sheet: PointSheet, name: str, names: Mapping[str, str]) -> list[str]:
                     ),
                     "{",
                     "    for (size_t i = 0; i < n; i++) {",
-                    "        const double w = weight ? weight[i] : 1.0;",
+                    f"        const double w = weight ? {widened}weight[i] : 1.0;",
                     *fills,
                     "    }",
                     "}",
@@ -195,7 +204,7 @@ def _loops(sheet: PointSheet, name: str, names: Mapping[str, str]) -> list[str]:
                     "{",
                     "    double sum = 0.0, total = 0.0;",
                     "    for (size_t i = 0; i < n; i++) {",
-                    "        const double w = weight ? weight[i] : 1.0;",
+                    f"        const double w = weight ? {widened}weight[i] : 1.0;",
                     f"        sum += w * {name}({given});",
                     "        total += w;",
                     "    }",

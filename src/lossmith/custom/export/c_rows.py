@@ -147,9 +147,9 @@ class _Writer:
             inside, text = [*inside, f"const double {statement.of[0]} = {text};"], statement.of[0]
         start, step = {
             "sum": ([f"double {made} = 0.0;"], [f"{made} += {text};"]),
-            "max": ([f"double {made} = -INFINITY;"], [f"if ({text} > {made})", f"    {made} = {text};"]),
+            "max": ([f"double {made} = -HUGE_VAL;"], [f"if ({text} > {made})", f"    {made} = {text};"]),
             "argmax": (
-                [f"long {made} = 0;", f"double {made}_is = -INFINITY;"],
+                [f"long {made} = 0;", f"double {made}_is = -HUGE_VAL;"],
                 [f"if ({text} > {made}_is) {{", f"    {made}_is = {text};", f"    {made} = k;", "}"],
             ),
         }[statement.kind]
