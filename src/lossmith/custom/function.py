@@ -8,11 +8,16 @@ from typing import Any, overload
 
 from lossmith.core.card import Task
 from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, refuse_unknown, settled
-from lossmith.errors import ParameterError
+from lossmith.errors import ParameterError, ProgramError
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
 
 Function = Callable[..., Value]
+_TRACED = (
+    "The function is called once, with symbols for the numbers of all examples: it computes with arithmetic and ops "
+    "alone, such as ops.exp(f) for math.exp(f) and numpy.exp(f)"
+)
+_KEYWORDS = ["parameters", "inputs", "predicted", "target", "prediction", "link", "task"]
 NONE: Mapping[str, str] = {}
 
 
@@ -58,7 +63,9 @@ def loss(function: Function | None = None, **words: Any) -> Any:
 
     Raises:
         ParameterError: for a function of another form, or a declaration that is none.
+        ProgramError: when the loss is first used, for a function that computes with something else.
     """
+    refuse_unknown("@loss", "keyword", words, _KEYWORDS)
     return (lambda found: _class_of(found, **words)) if function is None else _class_of(function, **words)
 
 
@@ -75,14 +82,19 @@ def _class_of(
 ) -> type[Pointwise]:
     target_domain, link_name = settled(task, target, link)
     refuse_lists(parameters=parameters, inputs=inputs, predicted=predicted)
-    name, (symbols, defaults) = function.__name__, _arguments(function)
+    symbols, defaults = _arguments(function)
+    name = function.__name__
     others = symbols[2:]
     refuse_unknown(name, "parameter", parameters, list(defaults))
     refuse_unknown(name, "further input", {**inputs, **predicted}, others)
 
     def formula(self: Pointwise, ops: Ops, *values: Value) -> Value:
         """Return what the function returns."""
-        return function(ops, **dict(zip(order, values, strict=True)), **{key: self._values[key] for key in defaults})
+        given = {**dict(zip(order, values, strict=True)), **{key: self._values[key] for key in defaults}}
+        try:
+            return function(ops, **given)
+        except (TypeError, AttributeError) as error:  # of what knows numbers and arrays alone
+            raise ProgramError(f"{name}: {error}. {_TRACED}") from error
 
     made: type[Pointwise] = declared(
         Pointwise,
@@ -109,7 +121,10 @@ def _class_of(
 def _arguments(function: Function) -> tuple[list[str], dict[str, Any]]:
     """Return the names of the inputs and the defaults of the parameters of a function."""
     if not callable(function):
-        raise ParameterError(f"@loss stands before a function of (ops, y, f), got {function!r}")
+        text = ". A formula as text is for lossmith.formula" if isinstance(function, str) else ""
+        raise ParameterError(f"@loss stands before a function of (ops, y, f), got {function!r}{text}")
+    if not hasattr(function, "__name__"):  # as functools.partial and objects that can be called
+        raise ParameterError(f"@loss names the loss after its function, and {function!r} has no name: write a def")
     given = list(inspect.signature(function).parameters.values())
     named = all(item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY) for item in given)
     symbols = [item.name for item in given[1:] if item.default is item.empty]

@@ -26,7 +26,7 @@ _FOLD: dict[str, Callable[..., float]] = {
 
 
 class Symbol:
-    """A value of a graph under construction. Arithmetic and ``< <= > >= & |`` record instructions."""
+    """A value of a graph under construction. Arithmetic, ``abs`` and ``< <= > >= == != & |`` record instructions."""
 
     __slots__ = ("graph", "number")
 
@@ -67,6 +67,12 @@ class Symbol:
     def __neg__(self) -> Symbol:
         return self.graph.apply("neg", (self,))
 
+    def __rpow__(self, other: Value) -> Symbol:
+        return self.graph.apply("pow", (other, self))
+
+    def __abs__(self) -> Symbol:
+        return self.graph.apply("abs", (self,))
+
     def __lt__(self, other: Value) -> Symbol:
         return self.graph.apply("lt", (self, other))
 
@@ -79,6 +85,12 @@ class Symbol:
     def __ge__(self, other: Value) -> Symbol:
         return self.graph.apply("le", (other, self))
 
+    def __eq__(self, other: object) -> Symbol:  # type: ignore[override]  # Python's answer would be no, without a word
+        return self.graph.apply("equal", (self, other))
+
+    def __ne__(self, other: object) -> Symbol:  # type: ignore[override]
+        return self.graph.apply("either", (self < other, self > other))
+
     def __and__(self, other: Value) -> Symbol:
         return self.graph.apply("both", (self, other))
 
@@ -90,6 +102,8 @@ class Symbol:
             "a formula cannot branch in Python, since it is traced once for all examples: "
             "write ops.where(condition, a, b) instead of if, and, or, or a chained comparison"
         )
+
+    __hash__ = object.__hash__
 
     def __repr__(self) -> str:
         return f"<value %{self.number} of a formula>"
@@ -142,7 +156,10 @@ class Graph:
                 raise ProgramError("a formula mixed symbols of two traces")
             return value
         if isinstance(value, numbers.Real):
-            return self.constant(float(value))
+            try:
+                return self.constant(float(value))
+            except OverflowError:
+                raise ProgramError("a formula used a whole number that is too large for a float") from None
         raise ProgramError(f"a formula can use numbers and its own symbols, got {value!r} ({type(value).__name__})")
 
     def apply(self, op: str, args: Sequence[Value]) -> Symbol:
