@@ -170,6 +170,28 @@ def test_onnx_runs_and_says_what_the_loss_says() -> None:
     assert said == []
 
 
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (lm.formula("1e300*(y - f)**2*1e-300"), "1e.300 is infinite there"),
+        (lm.formula("(y - f)**2 - log(f**2 + 1e-60)"), "1e-60 is 0 there"),
+        (lm.formula("log(k + (y - f)**2)", parameters={"k": 1e-50}), "1e-50 is 0 there"),
+        (lm.SparseCategoricalCrossEntropy(class_weight=(1.0, 1e200)), "1e.200 is infinite there"),
+    ],
+)
+def test_onnx_refuses_numbers_that_it_would_lose(loss: lm.Loss, says: str) -> None:
+    with pytest.raises(lm.ParameterError, match=says):
+        lm.export(loss, "onnx")
+
+
+@pytest.mark.parametrize("name", ["sub_0", "mul_1", "abs_2", "inf", "whole_0", "shape_3"])
+def test_onnx_takes_parameters_and_inputs_called_as_its_nodes(name: str) -> None:
+    loss = lm.formula(f"{name}*abs(y - f)", parameters={name: 3.0})
+    session = onnxruntime.InferenceSession(lm.export(loss, "onnx"), providers=["CPUExecutionProvider"])
+    ones = np.ones(2, np.float32)
+    assert session.run(["losses"], {"y_true": ones, "y_pred": 3 * ones})[0].tolist() == [6.0, 6.0]
+
+
 def test_lengths_are_those_of_c_where_sides_are_infinite_or_no_number() -> None:
     inf, nan = np.inf, np.nan
     pairs = [(inf, inf), (inf, nan), (nan, -inf), (nan, 1), (1, nan), (nan, 0), (0, nan), (-inf, 5), (0, 0), (-3, 4)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lossmith.core.loss import Loss
 from lossmith.custom.export.helpers import HELPERS, helper
 from lossmith.custom.export.rowwise import OTHER, Statement
 from lossmith.custom.export.sheet import PointSheet, RowSheet, sheet_of
 from lossmith.custom.export.words import about, called
-from lossmith.errors import MissingDependencyError, ProgramError
+from lossmith.errors import MissingDependencyError, ParameterError, ProgramError
 from lossmith.program import Program
 
 OPSET = 18
@@ -33,6 +35,7 @@ def export(loss: Loss) -> bytes:
 
     Raises:
         MissingDependencyError: where ``onnx`` is not installed.
+        ParameterError: where a number of the loss is infinite or 0 in float32, and only there.
     """
     sheet = sheet_of(loss)
     try:
@@ -58,7 +61,9 @@ def export(loss: Loss) -> bytes:
         ]
 
     places = [names[symbol] for symbol in sheet.recipe.places] if isinstance(sheet, RowSheet) else []
-    numbers = [helper_.make_tensor(names[name], kinds.FLOAT, [], [value]) for name, value in sheet.parameters.items()]
+    numbers = [
+        helper_.make_tensor(names[name], kinds.FLOAT, [], [_single(value)]) for name, value in sheet.parameters.items()
+    ]
     graph = helper_.make_graph(
         builder.nodes,
         sheet.name,
@@ -72,6 +77,18 @@ def export(loss: Loss) -> bytes:
     onnx.checker.check_model(model)
     found: bytes = model.SerializeToString()
     return found
+
+
+def _single(value: float) -> float:
+    """Return a number that float32 holds, if not all of its digits."""
+    with np.errstate(all="ignore"):
+        held = np.float32(value)
+    if np.isinf(held) != np.isinf(value) or (held == 0) != (value == 0):
+        raise ParameterError(
+            f"the loss cannot be exported for onnx, which computes in float32: {value:g} is "
+            f"{'infinite' if held else '0'} there. Take numbers between 1e-45 and 3e38"
+        )
+    return value
 
 
 Shapes = dict[str, Sequence[str]]
@@ -166,15 +183,17 @@ class _Builder:
 
     def _whole(self, values: Sequence[int], single: int | None = None) -> str:
         """Return the name of whole numbers, or of a single one without an axis."""
-        name = f"whole_{single if single is not None else values[0]}{'' if single is None else '_alone'}"
+        name = f"whole.{single if single is not None else values[0]}{'' if single is None else '.alone'}"
         if name not in self.constants:
             shape, found = ([len(values)], values) if single is None else ([], [single])
             self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.INT64, shape, found)
         return name
 
     def _list(self, values: Sequence[float]) -> str:
-        name = f"numbers_{len(self.constants)}"
-        self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.FLOAT, [len(values)], values)
+        name = f"numbers.{len(self.constants)}"
+        self.constants[name] = self.onnx.helper.make_tensor(
+            name, self.onnx.TensorProto.FLOAT, [len(values)], list(map(_single, values))
+        )
         return name
 
     def written(self, program: Program, leaves: Sequence[str]) -> dict[str, str]:
@@ -187,8 +206,9 @@ class _Builder:
     def constant(self, value: float) -> str:
         """Return the name of a number."""
         name = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        name = name if name[-1].isdigit() else f"number.{name}"  # an input may be called inf
         if name not in self.constants:
-            self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.FLOAT, [], [value])
+            self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.FLOAT, [], [_single(value)])
         return name
 
     def finish(self, value: str, name: str, like: str) -> None:
@@ -205,6 +225,6 @@ class _Builder:
         return self.written(helper(op), args)["value"]
 
     def _node(self, kind: str, args: Sequence[str], **attributes: int | Sequence[int]) -> str:
-        name = f"{kind.lower()}_{len(self.nodes)}"
+        name = f"{kind.lower()}.{len(self.nodes)}"  # a dot, since an input may be called mul_2
         self.nodes.append(self.onnx.helper.make_node(kind, list(args), [name], **attributes))
         return name
