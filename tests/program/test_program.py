@@ -111,8 +111,15 @@ def test_dead_instructions_are_left_out() -> None:
         (lambda ops, y, f: f + "1", "got '1' .str."),
         (lambda ops, y, f: f * float("nan"), "NaN as a constant"),
         (lambda ops, y, f: None, "got None"),
-        (lambda ops, y, f: ops.exp(f < y), "must be real, got bool"),
-        (lambda ops, y, f: ops.where(f, f, y), "must be bool, got real"),
+        (
+            lambda ops, y, f: ops.exp(f < y),
+            r"must be real, got bool; a condition makes a number by ops.where\(condition, 1, 0\)",
+        ),
+        (lambda ops, y, f: 4 * (f < y), "argument . of mul must be real, got bool; a condition makes a number"),
+        (
+            lambda ops, y, f: ops.where(f, f, y),
+            "must be bool, got real; a number makes a condition by a comparison, as f > 0",
+        ),
         (lambda ops, y, f: f * 1j, "got 1j .complex."),
     ],
 )

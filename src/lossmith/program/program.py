@@ -203,6 +203,12 @@ class Program:
             raise ProgramError(f"malformed program: {type(error).__name__}: {error}") from None
 
 
+_INSTEAD = {
+    "real": "a condition makes a number by ops.where(condition, 1, 0)",
+    "bool": "a number makes a condition by a comparison, as f > 0",
+}
+
+
 def _check_step(step: Step, number: int, types: list[str]) -> str:
     """Check one instruction against the values before it and return the type of its result."""
     row = TABLE.get(step.op)
@@ -214,5 +220,7 @@ def _check_step(step: Step, number: int, types: list[str]) -> str:
         if not 0 <= arg < number:
             raise ProgramError(f"value %{number}: {step.op} uses value %{arg}, which does not exist yet")
         if types[arg] != wanted:
-            raise ProgramError(f"value %{number}: argument {place} of {step.op} must be {wanted}, got {types[arg]}")
+            raise ProgramError(
+                f"value %{number}: argument {place} of {step.op} must be {wanted}, got {types[arg]}; {_INSTEAD[wanted]}"
+            )
     return row.result
