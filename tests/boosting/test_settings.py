@@ -94,6 +94,16 @@ def test_estimators_and_folds_heed_them_too(library: ModuleType) -> None:
     assert folds[0] == folds[1]
 
 
+@pytest.mark.parametrize("loss", ["mse", "huber"])
+def test_lightgbms_histograms_may_be_made_by_columns(loss: str) -> None:
+    params = {"force_col_wise": True}
+    model = lightgbm.train(loss, X, Y, rounds=5, params=params)
+    np.testing.assert_allclose(model.predict(X), lightgbm.train(loss, X, Y, rounds=5).predict(X), rtol=1e-6)
+    assert len(lightgbm.cv(loss, X, Y, rounds=5, folds=2, params=params)["valid " + lm.parse(loss).name + "-mean"]) == 5
+    by_estimator = lightgbm.Regressor(loss, n_estimators=5, params=params).fit(X, Y)
+    np.testing.assert_array_equal(by_estimator.predict(X), model.predict(X))
+
+
 def test_catboost_may_talk(capfd: pytest.CaptureFixture) -> None:
     catboost.train("mse", X, Y, rounds=1, params={"verbose": True, "random_state": 1, "max_depth": 2})
     assert "learn" in capfd.readouterr().out

@@ -174,7 +174,9 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
         )
     warn_of_unknown(str(objective.loss), given)
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
-    return {**DEFAULTS, "seed": seed, "metric": "none", **several, **given, "objective": objective}
+    # Histograms are made by rows or by columns, and LightGBM refuses to be told both.
+    by_rows = {"force_row_wise": False} if given.get("force_col_wise") else {}
+    return {**DEFAULTS, **by_rows, "seed": seed, "metric": "none", **several, **given, "objective": objective}
 
 
 def _columns(X: Any, categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
