@@ -200,6 +200,23 @@ def test_one_file_holds_all_that_predicts(loss: str, rows, y, tmp_path: Path) ->
         Model.from_text("tree\nversion=v4\n")
 
 
+@pytest.mark.parametrize(("target", "none"), [(Y, False), (1000 - 9 * Y, True)])
+def test_a_file_holds_no_more_trees_than_are_in_use(target: np.ndarray, none: bool, tmp_path: Path) -> None:
+    held = X[:80], target[:80]  # without patience, by which LightGBM cuts the model itself
+    model = train("huber", X[80:], Y[80:], rounds=150, params={"num_leaves": 15}, validation=held)
+    assert model.rounds < model.booster.num_trees()
+    assert (model.rounds == 0) is none
+    model.save(tmp_path / "model.txt")
+    alone, again = lightgbm.Booster(model_file=tmp_path / "model.txt"), Model.load(tmp_path / "model.txt")
+    assert alone.num_trees() == model.rounds
+    np.testing.assert_allclose(alone.predict(X) + model.start, model.predict_raw(X), rtol=1e-12)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    for one in (model, again):
+        assert one.importance().shape == (X.shape[1],)
+        assert np.any(one.importance() > 0) is np.bool_(not none)
+    np.testing.assert_allclose(again.importance(), model.importance(), rtol=1e-5)  # gains are written with six digits
+
+
 def test_a_formula_of_ones_own_is_trained_and_kept() -> None:
     late = lm.formula("where(f < y, k * (y - f)**2, (y - f)**2)", parameters={"k": (4.0, "(0, inf)")})
     model = train(late, X, Y, rounds=ROUNDS)

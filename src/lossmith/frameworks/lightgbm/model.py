@@ -58,10 +58,12 @@ class Model(Trained):
         """Return the total gain of each feature's splits; empty where no feature could be split."""
         if self.booster is None:
             return np.zeros(0)
-        return np.asarray(self.booster.feature_importance("gain", iteration=self.rounds or None), dtype=np.float64)
+        if not self.rounds:  # which LightGBM takes for all of them
+            return np.zeros(self.booster.num_feature())
+        return np.asarray(self.booster.feature_importance("gain", iteration=self.rounds), dtype=np.float64)
 
     def save(self, path: str | Path) -> None:
-        """Write the model to a text file, which ``Model.load`` reads and LightGBM too, the trees alone.
+        """Write the model to a text file, which ``Model.load`` reads and LightGBM too, the trees in use alone.
 
         Args:
             path: of the file.
@@ -74,7 +76,9 @@ class Model(Trained):
         line = f"{_MARK}{json.dumps(described)}\n"
         if self.booster is None:
             return line
-        trees = self.booster.model_to_string(num_iteration=-1)
+        # No rounds are all rounds to LightGBM, unless it begins behind the last one.
+        first = 0 if self.rounds else self.booster.current_iteration()
+        trees = self.booster.model_to_string(num_iteration=self.rounds or 1, start_iteration=first)
         before, last, rest = trees.rpartition(_LAST)
         return f"{before}{line}\n{last}{rest}" if last else f"{trees}\n{line}"
 
