@@ -224,6 +224,15 @@ def test_objectives_written_by_hand_are_examined() -> None:
         check(Backwards(), "half_squared_error", Y, WEIGHT)
 
 
+@pytest.mark.filterwarnings("ignore:.*its Hessian is negative at")
+def test_a_leaf_that_cannot_be_solved_is_told() -> None:
+    loss = lm.GaussianNLL(scale="log_variance")
+    y = (Y - Y.mean()) / Y.std()
+    for leave, given in ((train, {"rounds": 30}), (cv, {"rounds": 30, "folds": 2})):
+        with pytest.raises(lm.ParameterError, match=r"hessian='exact' there is a leaf .* hessian='floor'"):
+            leave(loss, X, y, hessian="exact", **given)
+
+
 # --- stopping, files, folds ----------------------------------------------------------------------------
 
 

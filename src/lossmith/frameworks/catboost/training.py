@@ -81,6 +81,7 @@ them.
 
 _LABELLED = "MultiRMSE"  # of CatBoost's metrics those that take a label for each prediction
 
+_INDEFINITE = "System of linear equations is not positive definite"
 _NOTHING_TO_LEARN = ("All features are either constant or ignored", "All train targets are equal")
 
 
@@ -234,7 +235,11 @@ def _fitted(
     held: Sequence[Rows],
     callbacks: Sequence[Any],
 ) -> catboost.CatBoost | None:
-    """Return the trained booster; nothing where no feature can be split, is to be, or there is one target only."""
+    """Return the trained booster; nothing where no feature can be split, is to be, or there is one target only.
+
+    Raises:
+        ParameterError: where the Hessian of a leaf cannot be solved by.
+    """
     pools, rows = [objective.pool(*rows, **columns) for rows in held], objective.pool(X, **columns)
     if not given["iterations"]:
         return None
@@ -246,6 +251,12 @@ def _fitted(
             raise objective.error from None
         if any(text in str(error) for text in _NOTHING_TO_LEARN):
             return None
+        if _INDEFINITE in str(error) and objective.hessian != "floor":
+            raise ParameterError(
+                f"{objective.loss}: CatBoost solves a leaf of several predictions by the whole Hessian of its rows, "
+                f"and with hessian={str(objective.hessian)!r} there is a leaf where that is not positive definite; "
+                "hessian='floor' (the default) keeps it positive"
+            ) from None
         raise
     return booster
 
