@@ -77,6 +77,17 @@ def test_settings_that_mean_something_else_to_the_library_leave_the_objective_ou
         assert lightgbm.train("mse", X, Y, rounds=1, params=params).head.own == ""
 
 
+@pytest.mark.parametrize(("loss", "own"), [("mse", "reg:squarederror"), ("poisson", "")])
+def test_bins_that_xgboost_weighs_for_its_own_objectives_alone_leave_the_objective_ours(loss: str, own: str) -> None:
+    kind = "exact" if loss == "poisson" else "floor"
+    given: dict[str, Any] = {"rounds": 5, "params": {"tree_method": "approx", "max_bin": 16}, "hessian": kind}
+    found = xgboost.train(loss, X, Y, **given)
+    assert found.head.own == own
+    np.testing.assert_allclose(
+        found.predict(X), xgboost.train(loss, X, Y, **given, built_in=False).predict(X), rtol=1e-5
+    )
+
+
 @pytest.mark.filterwarnings("ignore:.*its Hessian is zero at")
 @pytest.mark.parametrize(
     "params",

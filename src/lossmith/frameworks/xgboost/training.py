@@ -54,8 +54,9 @@ NAMES = Names(
 )
 """XGBoost's names of settings that matter here."""
 
+_OF_ONE_HESSIAN = squared_errors("reg:squarederror")
 OWN = (
-    *squared_errors("reg:squarederror"),
+    *_OF_ONE_HESSIAN,
     Own("binary:logitraw", "binary_cross_entropy", ("exact", "upper_bound")),
     Own("reg:pseudohubererror", "pseudo_huber", ("exact",), parameters={"huber_slope": "delta"}),
     Own("count:poisson", "poisson", ("exact",), {"max_delta_step": 0}, start=LOG),
@@ -126,7 +127,9 @@ def train(
     given = settings(objective, params, seed)
     if dart := given.get("booster") == "dart":
         refuse_rescaled("patience", patience)
-    if built_in and (told := run_by_library(OWN, objective, NAMES.read(params))) is not None:
+    # Bins of approx go by Hessians, but those of a custom objective are taken for 1.
+    table = _OF_ONE_HESSIAN if given["tree_method"] == "approx" else OWN
+    if built_in and (told := run_by_library(table, objective, NAMES.read(params))) is not None:
         given |= as_own(objective, *told)
     objective.least_sum = float(given.get("min_child_weight", _LEAST_SUM))
     made = Matrices(given, categorical, feature_names)
