@@ -37,6 +37,22 @@ def test_columns_are_told_by_name_or_place(library: ModuleType) -> None:
 
 
 @EACH
+@pytest.mark.parametrize("kind", [">f8", ">f4", ">i8", ">i2"])
+def test_numbers_of_another_byte_order_are_the_same_numbers(library: ModuleType, kind: str) -> None:
+    rows = np.round(10 * X)
+    model = library.train("huber", rows, Y, rounds=5)
+    turned = library.train("huber", rows.astype(kind), Y, rounds=5)
+    framed = library.train("huber", pd.DataFrame(rows.astype(kind)), Y, rounds=5)
+    for found in (
+        turned.predict(rows),
+        model.predict(rows.astype(kind)),
+        framed.predict(pd.DataFrame({0: rows[:, 0], 1: rows[:, 1].astype(kind)})),
+        library.Regressor("huber", n_estimators=5).fit(rows.astype(kind), Y).predict(rows),
+    ):
+        np.testing.assert_array_equal(found, model.predict(rows))
+
+
+@EACH
 @pytest.mark.parametrize(
     ("rows", "categorical", "more", "message"),
     [

@@ -89,11 +89,21 @@ class Model(Trained):
 
 
 def as_features(X: Any) -> Any:
-    """Return features as XGBoost takes them: tables as they are, sparse matrices by rows, all else as an array."""
+    """Return features as XGBoost takes them: tables as they are, sparse matrices by rows, all else as an array.
+
+    XGBoost reads numbers of another byte order as if they were of this machine's, and says nothing.
+    """
     refuse_no_table(X)
     if hasattr(X, "tocsr"):
         return by_rows(X)
-    return X if hasattr(X, "dtypes") or hasattr(X, "column_names") else np.asarray(X)
+    if hasattr(X, "iloc"):
+        foreign = [place for place, kind in enumerate(X.dtypes) if isinstance(kind, np.dtype) and not kind.isnative]
+        kinds = {X.columns[place]: X.dtypes.iloc[place].newbyteorder("=") for place in foreign}
+        return X.astype(kinds) if foreign else X
+    if hasattr(X, "dtypes") or hasattr(X, "column_names"):
+        return X
+    found = np.asarray(X)
+    return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
 def first_rounds(booster: xgboost.Booster, rounds: int) -> xgboost.Booster:
