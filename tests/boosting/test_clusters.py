@@ -10,6 +10,7 @@ import pytest
 
 import lossmith as lm
 from lossmith import lightgbm, xgboost
+from lossmith.frameworks.boosting.staged import of_dask
 from lossmith.xgboost import train, train_dask
 
 
@@ -67,3 +68,35 @@ def test_data_frames_with_categories_and_several_predictions_a_row(library: Modu
     cost = lm.parse(loss).cost(y, model.predict_raw(rows), weight)
     assert cost == pytest.approx(lm.parse(loss).cost(y, alone.predict_raw(rows), weight), rel=0.1)
     assert np.mean(model.predict(rows).argmax(axis=1) == y) > 0.85
+
+
+def test_parts_of_arrays_have_rows_and_all_columns() -> None:
+    from dask import array, dataframe
+
+    rows, y = np.arange(40.0).reshape(10, 4), np.arange(10.0)
+    parted = array.from_array(rows, chunks=((4, 0, 6), (3, 1))), array.from_array(y, chunks=((4, 0, 6),))
+    X, target, weight = of_dask(X=parted[0], y=parted[1], weight=None)
+    assert (X.chunks, target.chunks, weight) == (((4, 6), (4,)), ((4, 6),), None)
+    np.testing.assert_array_equal(X.compute(), rows)
+    np.testing.assert_array_equal(target.compute(), y)
+    frame = dataframe.concat([dataframe.from_pandas(pd.DataFrame(rows[part]), 1) for part in (slice(0), slice(10))])
+    two = of_dask(X=frame, y=array.from_array(y, chunks=((0, 10),)))
+    assert [value.npartitions for value in two] == [1, 1]
+    (none,) = of_dask(y=array.from_array(y[:0]))
+    assert none.chunks == ((0,),)
+
+
+@pytest.mark.parametrize("library", [lightgbm, xgboost], ids=lambda library: library.__name__)
+def test_columns_in_parts_and_parts_without_rows_are_trained_with(library: ModuleType) -> None:
+    from dask import array
+    from dask.distributed import Client, LocalCluster
+
+    rows = np.random.default_rng(0).normal(size=(600, 3))
+    y = (rows[:, 0] > 0).astype(int)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        parts = array.from_array(rows, chunks=((300, 0, 300), (2, 1))), array.from_array(y, chunks=((300, 0, 300),))
+        model = library.train_dask("bce", *parts, client=client, rounds=20)
+    assert np.mean((model.predict_raw(rows) > 0) == y) > 0.95

@@ -18,6 +18,9 @@ Array = npt.NDArray[Any]
 def of_dask(**given: Any) -> list[Any]:
     """Return arguments that have to be of Dask, or nothing, by their names.
 
+    Each part of an array has all columns then, and some rows: libraries refuse parts of columns, and XGBoost fails at
+    most parts without rows, as they come from another worker.
+
     Raises:
         KindError: for what lies in memory.
         ShapeError: for as many parts of rows as the first one has not.
@@ -36,7 +39,25 @@ def of_dask(**given: Any) -> list[Any]:
                 f"train_dask: rows of {first} lie in {plural(parts[first], 'part')} and those of {name} in "
                 f"{parts[name]}; rechunk an array or repartition a data frame, so that they are the same"
             )
-    return [*given.values()]
+    whole = [None if value is None else _with_all_columns(value) for value in given.values()]
+    return _with_rows(whole, parts[first])
+
+
+def _with_all_columns(value: Any) -> Any:
+    return value.rechunk({1: -1}) if len(getattr(value, "chunks", ())) > 1 and len(value.chunks[1]) > 1 else value
+
+
+def _with_rows(values: list[Any], parts: int) -> list[Any]:
+    """Return values without the parts of which an array says that there is no row in them, if rows are left."""
+    sizes = [value.chunks[0] for value in values if hasattr(value, "chunks")]
+    kept = [place for place in range(parts) if all(size[place] != 0 for size in sizes)]
+    if len(kept) in (0, parts):
+        return values
+    return [None if value is None else _chosen(value, kept) for value in values]
+
+
+def _chosen(value: Any, kept: list[int]) -> Any:
+    return value.blocks[kept] if hasattr(value, "blocks") else value.partitions[kept]
 
 
 def _parts(value: Any) -> int:
