@@ -82,6 +82,10 @@ def test_parts_of_arrays_have_rows_and_all_columns() -> None:
     frame = dataframe.concat([dataframe.from_pandas(pd.DataFrame(rows[part]), 1) for part in (slice(0), slice(10))])
     two = of_dask(X=frame, y=array.from_array(y, chunks=((0, 10),)))
     assert [value.npartitions for value in two] == [1, 1]
+    with pytest.raises(lm.ShapeError, match="part 1 of X has 0 rows and that of y 6; rechunk one of them"):
+        of_dask(X=parted[0], y=array.from_array(y, chunks=((4, 6, 0),)))
+    unknown = parted[1][parted[1] >= 0]  # of sizes that are found when it is computed
+    assert len(of_dask(X=parted[0], y=unknown)[1].chunks[0]) == 2
     (none,) = of_dask(y=array.from_array(y[:0]))
     assert none.chunks == ((0,),)
 

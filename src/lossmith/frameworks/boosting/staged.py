@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ def of_dask(**given: Any) -> list[Any]:
 
     Raises:
         KindError: for what lies in memory.
-        ShapeError: for as many parts of rows as the first one has not.
+        ShapeError: for as many parts of rows as the first one has not, or parts of other sizes.
     """
     for name, value in given.items():
         if value is not None and not hasattr(value, "compute"):
@@ -39,8 +39,25 @@ def of_dask(**given: Any) -> list[Any]:
                 f"train_dask: rows of {first} lie in {plural(parts[first], 'part')} and those of {name} in "
                 f"{parts[name]}; rechunk an array or repartition a data frame, so that they are the same"
             )
+    _refuse_other_sizes({name: value.chunks[0] for name, value in given.items() if hasattr(value, "chunks")})
     whole = [None if value is None else _with_all_columns(value) for value in given.values()]
     return _with_rows(whole, parts[first])
+
+
+def _refuse_other_sizes(sizes: Mapping[str, tuple[float, ...]]) -> None:
+    """Refuse arrays whose parts have other numbers of rows; some are not known before they are computed.
+
+    Raises:
+        ShapeError: for the first such part.
+    """
+    first = next(iter(sizes), "")
+    for name, mine in sizes.items():
+        for place, (wanted, rows) in enumerate(zip(sizes[first], mine, strict=True)):
+            if not np.isnan(wanted + rows) and rows != wanted:
+                raise ShapeError(
+                    f"train_dask: part {place} of {first} has {plural(int(wanted), 'row')} and that of {name} "
+                    f"{int(rows)}; rechunk one of them, so that they are the same"
+                )
 
 
 def _with_all_columns(value: Any) -> Any:
