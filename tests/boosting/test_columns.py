@@ -147,3 +147,11 @@ def test_a_missing_category_is_a_category_to_catboost(kind: Any) -> None:
     np.testing.assert_array_equal(told.predict(plain), model.predict(rows))
     assert rows["kind"].dtype == "category"  # the user's frame stays
     assert len(np.unique(model.predict(rows.assign(size=0.0)))) > 1
+
+
+@pytest.mark.parametrize("method", ["hist", "exact"])
+@pytest.mark.parametrize("width", [1, 4])
+def test_held_out_rows_of_other_columns_are_told_by_xgboost(method: str, width: int) -> None:
+    held = np.ones((len(Y), width)), Y
+    with pytest.raises(lm.ShapeError, match=f"X of held-out rows has {width} columns?, and in training there were 2"):
+        xgboost.train("huber", X, Y, rounds=2, validation=held, params={"tree_method": method})

@@ -13,7 +13,7 @@ import xgboost
 from lossmith.core.domain import Domain
 from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
-from lossmith.errors import ParameterError
+from lossmith.errors import ParameterError, ShapeError, plural
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.columns import places
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
@@ -264,8 +264,17 @@ class Matrices:
         self._categorical, self._names = categorical, feature_names
 
     def of(self, rows: Objective, X: Any, reference: xgboost.DMatrix | None = None) -> xgboost.DMatrix:
-        """Return the matrix of rows, whose bins are those of a reference if there is one."""
+        """Return the matrix of rows, whose bins are those of a reference if there is one.
+
+        Raises:
+            ShapeError: for another number of rows than targets, or of columns than in the reference.
+        """
         X = as_features(rows.fitting(X))
+        if reference is not None and X.shape[1] != reference.num_col():
+            raise ShapeError(
+                f"{rows.loss}: X of held-out rows has {plural(X.shape[1], 'column')}, and in training there were "
+                f"{reference.num_col()}"
+            )
         given: dict[str, Any] = {"weight": rows.weight, "enable_categorical": True}
         if self._names is not None:
             given["feature_names"] = list(self._names)
