@@ -81,7 +81,7 @@ SAID: list[Mistake] = [
     (lambda: lt.GaussianNLLLoss, AttributeError, "is called GaussianNLL() here. It takes input=, target=, variance=."),
     (lambda: lt.TripletMarginLoss, AttributeError, "It takes anchor=, positive=, negative=."),
     (lambda: lt.Triplet(swap=True), lm.ParameterError, "The negative is compared with the anchor alone."),
-    (lambda: lt.Triplet(p=2), lm.ParameterError, "Say distance='euclidean', which is the default and p=2"),
+    (lambda: lt.Triplet(p=2), lm.ParameterError, "Say distance='euclidean', which is the default and a norm of 2"),
     (lambda: lt.Triplet(eps=0), lm.ParameterError, "embeddings that coincide have a distance of 0"),
     (lambda: lt.KLDivergence()(p=WORDS, q=WORDS), lm.DomainError, "; along axis 2 they do: pass class_axis=2"),
     (lambda: lt.Huber()(X + 1j, Y), lm.KindError, "(the first is (-3+1j))"),

@@ -363,7 +363,7 @@ THEIRS: list[tuple[Callable[[], Any], str]] = [
     (lambda: lt.BinaryCrossEntropy(weight=torch.ones(3)), "examples are passed to the call as weight=."),
     (lambda: lt.KLDivergence(log_target=True), "Say p_kind='probabilities', which is the default, or p_kind='log_"),
     (lambda: lt.Poisson(log_input=False), "Say prediction='log_rate', which is the default, or prediction='rate'."),
-    (lambda: lt.Triplet(p=1), "Say distance='euclidean', which is the default and p=2, or another."),
+    (lambda: lt.Triplet(p=1), "Say distance='euclidean', which is the default and a norm of 2, or another."),
     (lambda: lt.Huber(size_average=False), "Say reduction='mean', 'sum' or 'none'."),
 ]
 

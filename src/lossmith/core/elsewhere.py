@@ -80,6 +80,7 @@ _BY_KEY = {key: text for keys, text in _TABLE.items() for key in keys}
 _WEIGHTS = "Weights of examples are passed to the call as weight=."
 AS_MANY = "w where y_true is 1, and 1 elsewhere."
 _POSITIVES = f"To count positives w times, pass weight= to the call: {AS_MANY}"
+_NORM = "Say distance='euclidean', which is the default and a norm of 2, or another."
 
 _CALLED: Mapping[str, tuple[str, ...]] = {
     "from_logits": ("prediction", "q_kind"),
@@ -107,8 +108,10 @@ _SAID: Mapping[str, tuple[tuple[str, str], ...]] = {
     "eps": (
         ("scale", "No variance is clamped: pass one that is large enough."),
         ("distance", "No coordinate is moved: embeddings that coincide have a distance of 0."),
+        ("", "Nothing is added to predictions, not where one is 0 either."),
     ),
-    "p": (("distance", "Say distance='euclidean', which is the default and p=2, or another."),),
+    **dict.fromkeys(("p", "norm_degree"), (("distance", _NORM),)),
+    "apply_class_balancing": (("alpha", "Classes are balanced where alpha= is given, and nowhere else."),),
     "swap": (("distance", "The negative is compared with the anchor alone."),),
     **dict.fromkeys(("ignore_index", "ignore_class"), (("", "Examples are left out by mask= in the call."),)),
     **dict.fromkeys(("size_average", "reduce"), (("", "Say reduction='mean', 'sum' or 'none'."),)),
