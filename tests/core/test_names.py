@@ -109,6 +109,7 @@ KEYWORDS = [
     (lambda: lm.Huber().cost([1.0], [1.0], ignore_index=0), "Examples are left out by mask= in the call."),
     (lambda: lm.GaussianNLL().cost([1.0], [1.0], var=[2.0]), "It is called variance here."),
     (lambda: lm.KLDivergence()([0.5, 0.5], [0.5, 0.5]), "Say p=y_true, q=y_pred: q is judged by p."),
+    (lambda: lm.Distillation()([0.5, 0.5], [0.5, 0.5]), "Say teacher=y_true, student=y_pred: student is judged by"),
 ]
 
 

@@ -155,9 +155,11 @@ BAD: list[Mistake] = [
     (lambda: lj.State.empty(lm.Huber()).cost("none"), lm.ParameterError, "call lossmith.jax.losses"),
     (lambda: lj.huber(ZEROS, np.array(["a"] * 3)), lm.KindError, "convert labels to numbers first"),
     (lambda: lj.huber(ZEROS, ZEROS, weight=ZEROS), lm.ParameterError, "lossmith.jax.cost('huber', ...) takes it"),
+    (lambda: lj.huber(ZEROS, ZEROS, weights=ZEROS), lm.ParameterError, "lossmith.jax.cost('huber', ...) takes weight="),
     (lambda: lj.huber(ZEROS, ZEROS, sample_weight=ZEROS), lm.ParameterError, "passed to lossmith.jax.cost as weight="),
     (lambda: lj.hinge(ZEROS, ZEROS, pos_weight=2), lm.ParameterError, "to lossmith.jax.cost: w where targets is 1"),
     (lambda: lj.kl_divergence(ZEROS, ZEROS), lm.ParameterError, "Say p=targets, q=predictions: q is judged by p."),
+    (lambda: lj.distillation(ZEROS, ZEROS), lm.ParameterError, "Say teacher=targets, student=predictions: student is"),
     (
         lambda: lj.sparse_categorical_cross_entropy(jnp.eye(3), jnp.zeros((3, 1), int)),
         lm.ShapeError,
@@ -174,7 +176,7 @@ BAD: list[Mistake] = [
         lm.ParameterError,
         "no 'log_predictions'. Say p=targets, q=predictions",
     ),
-    (lambda: lj.huber(ZEROS, ZEROS, redaction="sum"), lm.ParameterError, "Did you mean 'reduction'"),
+    (lambda: lj.huber(ZEROS, ZEROS, redaction="sum"), lm.ParameterError, "('huber', ...) takes reduction="),
     (
         lambda: lj.crammer_singer(ZEROS, ZEROS, foo=1),
         lm.ParameterError,

@@ -197,6 +197,7 @@ SAID: list[Mistake] = [
     (lambda: lt.Huber()(X, Y, reduction="sum"), lm.ParameterError, "It is said when the module is made."),
     (lambda: lt.Huber()(X, Y, sample_weight=Y), lm.ParameterError, "passed to the call as weight=."),
     (lambda: lt.KLDivergence()(ONES, ONES), lm.ParameterError, "Say p=target, q=input: q is judged by p."),
+    (lambda: lt.Distillation()(ONES, ONES), lm.ParameterError, "Say teacher=target, student=input: student is judged"),
     (lambda: lt.KLDivergence()(input=ONES, target=ONES), lm.ParameterError, "Say p=target, q=input: q is judged by"),
     (lambda: lt.GANDiscriminator()(input=X, target=Y), lm.ParameterError, "fake=; it has no input 'input'."),
     (lambda: lt.MarginRankingLoss, AttributeError, "called SLiC() here. It takes chosen=, rejected=. With a target of"),

@@ -44,12 +44,20 @@ POSITIVE_TARGET = replace(TARGET, typical=(1.0, 5.0))  # of relative errors, whi
 PREDICTION = Input("f", "y_pred", doc="predictions")
 
 
-JUDGED = "Say p=y_true, q=y_pred: q is judged by p."
-"""What to say to who passes distributions otherwise."""
-
 OF_COSTS = ("weight", "mask", "reduction", "empty")
 FOR_COSTS = "It is for costs, and not for what each example has."
 """Arguments of costs, and what to say to who passes them to something else."""
+
+
+def compares(loss: Loss) -> bool:
+    """Return whether a loss is of two distributions and nothing else."""
+    return [item.symbol for item in loss.inputs] == ["p", "q"]
+
+
+def judged(loss: Loss) -> str:
+    """Return what to say to who passes two distributions otherwise than by name."""
+    truth, guess = (item.name for item in loss.inputs)
+    return f" Say {truth}=y_true, {guess}=y_pred: {guess} is judged by {truth}."
 
 
 def bind(loss: Loss, y_true: Any, y_pred: Any, named: Mapping[str, Any], *, paired: bool) -> dict[str, Any]:
@@ -83,6 +91,6 @@ def _instead(loss: Loss, name: str, known: Sequence[str]) -> str:
         return f" It is said when the loss is made: {type(loss).__name__}({name}=...)."
     if name in OF_COSTS:
         return f" {FOR_COSTS}"
-    if name in ("y_true", "y_pred") and {"p", "q"} <= {*known}:
-        return f" {JUDGED}"
+    if name in ("y_true", "y_pred") and compares(loss):
+        return judged(loss)
     return keyword(name, declared, known) or did_you_mean(name, [*known, *OF_COSTS])

@@ -10,7 +10,7 @@ from typing import Any
 
 from lossmith.core.columns import check_spread
 from lossmith.core.contract import shapes_differ
-from lossmith.core.inputs import JUDGED, Input, bind
+from lossmith.core.inputs import Input, bind, compares, judged
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import warn
 from lossmith.core.parameter import Integer, Option
@@ -41,9 +41,9 @@ def order(loss: Loss) -> tuple[str, ...]:
 
     Divergences take none so, since libraries do not agree on which distribution comes first.
     """
-    names = [item.name for item in loss.inputs]
-    if "p" in names and "q" in names:
+    if compares(loss):
         return ()
+    names = [item.name for item in loss.inputs]
     first = [name for name in PAIR if name in names]
     return (*first, *(name for name in names if name not in first))
 
@@ -51,11 +51,6 @@ def order(loss: Loss) -> tuple[str, ...]:
 def takes_where(loss: Loss) -> bool:
     """Return whether classes of a loss may be left out, which optax does by ``where``."""
     return isinstance(loss, Softmax) and loss.values["prediction"] == "logits"
-
-
-def compares(loss: Loss) -> bool:
-    """Return whether a loss is of two distributions and nothing else."""
-    return [item.symbol for item in loss.inputs] == ["p", "q"]
 
 
 def in_words(loss: Loss, words: Words) -> dict[str, Input]:
@@ -87,9 +82,9 @@ def bound(
     owner = type(loss).__name__
     if len(given) > len(places):
         takes = ", ".join(words.get(name, name) for name in places)
-        judged = "" if takes else f". {JUDGED}"
+        mend = "" if takes else f".{judged(loss)}"
         takes = takes or f"keywords alone, {', '.join(f'{item.name}=' for item in loss.inputs)}"
-        raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place{judged}")
+        raise ParameterError(f"{owner} takes {takes}; got {len(given)} by place{mend}")
     ours = {theirs: name for name, theirs in words.items()}
     found = dict(zip(places, given, strict=False))
     for name, value in named.items():

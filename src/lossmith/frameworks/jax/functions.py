@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from lossmith.core.elsewhere import keyword
-from lossmith.core.inputs import JUDGED, OF_COSTS
+from lossmith.core.inputs import OF_COSTS, compares, judged
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import reworded, speaking
 from lossmith.errors import ParameterError, did_you_mean
-from lossmith.frameworks.calls import JAX, bound, compares, in_words, instead, order, takes_where
+from lossmith.frameworks.calls import JAX, bound, in_words, instead, order, takes_where
 from lossmith.frameworks.jax import costs
 from lossmith.frameworks.jax.arguments import left_out
 
@@ -145,10 +145,11 @@ def function(name: str) -> Callable[..., Array]:
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
             for key in named.keys() - {*known, *JAX, *JAX.values()}:
-                near = [*known, *(name for name in OF_COSTS if did_you_mean(key, [name], cutoff=_NEAR))]
-                mend = keyword(key, declared, known) or did_you_mean(key, near)
-                mend = f" {JUDGED}" if key in _OF_TWO and compares(loss) else mend
-                mend = f" {HOME}.cost({name!r}, ...) takes it." if key in OF_COSTS else mend
+                mend = keyword(key, declared, known) or did_you_mean(key, known)
+                mend = judged(loss) if key in _OF_TWO and compares(loss) else mend
+                if wanted := next((it for it in OF_COSTS if did_you_mean(key, [it], cutoff=_NEAR)), None):
+                    what = "it" if wanted == key else f"{wanted}="
+                    mend = f" {HOME}.cost({name!r}, ...) takes {what}."
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; it has no {key!r}.{mend}")
             placed = [_static(cls, key, value) for key, value in zip(declared, given[taken:], strict=False)]
             return losses(cls(*placed, **values), *given[:taken], where=where, **named)

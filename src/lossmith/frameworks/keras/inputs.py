@@ -11,11 +11,11 @@ from keras import ops
 from keras.src.backend import get_keras_mask  # a mask has no public name, and not every backend's tensors carry one
 
 from lossmith.core.contract import NO_NUMBERS, no_numbers
-from lossmith.core.inputs import FOR_COSTS
+from lossmith.core.inputs import FOR_COSTS, compares
 from lossmith.core.loss import Loss
 from lossmith.core.words import speaking
 from lossmith.errors import KindError, ParameterError, ShapeError
-from lossmith.frameworks.calls import bound, compares
+from lossmith.frameworks.calls import bound
 from lossmith.frameworks.labels import in_32_bits
 
 Tensor = Any

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lossmith.core.elsewhere import AS_MANY
-from lossmith.core.inputs import FOR_COSTS
+from lossmith.core.inputs import FOR_COSTS, compares
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.reduction import check_empty, check_reduction
@@ -19,7 +19,7 @@ from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
 from lossmith.engines.torch import in_graphs
 from lossmith.errors import ShapeError
-from lossmith.frameworks.calls import TORCH, bound, compares, instead, order, outside
+from lossmith.frameworks.calls import TORCH, bound, instead, order, outside
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.inside import inside
 from lossmith.frameworks.torch.placed import is_placed
