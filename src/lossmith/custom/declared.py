@@ -97,6 +97,19 @@ def declared(
     return type(base)(title, (base,), body)
 
 
+def is_constant(loss: Pointwise) -> bool:
+    """Return whether no prediction changes a loss, as its program shows."""
+    program = loss.program(1)
+    slopes = [program.output(f"gradient:{symbol}") for symbol in loss.wrt]
+    first = len(program.inputs) + len(program.parameters)
+    flat = [first <= slope < program.first_step and program.constants[slope - first] == 0 for slope in slopes]
+    # What chooses can change where it is flat; what does not choose is a constant then.
+    return all(flat) and not any(step.op in _CHOOSING for step in loss.program(0).steps)
+
+
+_CHOOSING = frozenset({"lt", "le", "equal", "sign", "hold"})
+
+
 @lru_cache(maxsize=1)
 def _taken() -> frozenset[str]:
     """Return the names that calls and attributes of losses have."""

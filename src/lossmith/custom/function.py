@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, overload
 
 from lossmith.core.card import Task
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, pair, refuse_lists, refuse_unknown, settled
+from lossmith.custom.declared import (
+    REAL_LINE,
+    LinkName,
+    declared,
+    is_constant,
+    pair,
+    refuse_lists,
+    refuse_unknown,
+    settled,
+)
 from lossmith.errors import ParameterError, ProgramError
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Pointwise
@@ -63,10 +72,19 @@ def loss(function: Function | None = None, **words: Any) -> Any:
 
     Raises:
         ParameterError: for a function of another form, or a declaration that is none.
-        ProgramError: when the loss is first used, for a function that computes with something else.
+        ProgramError: when a loss is made, for a function that computes with something else, or is constant.
     """
     refuse_unknown("@loss", "keyword", words, _KEYWORDS)
     return (lambda found: _class_of(found, **words)) if function is None else _class_of(function, **words)
+
+
+class FromFunction(Pointwise):
+    """A loss that a function states."""
+
+    def _check(self) -> None:
+        super()._check()
+        if is_constant(self):
+            raise ProgramError(f"{type(self).__name__} is constant: no prediction changes what the function returns")
 
 
 def _class_of(
@@ -97,7 +115,7 @@ def _class_of(
             raise ProgramError(f"{name}: {error}. {_TRACED}") from error
 
     made: type[Pointwise] = declared(
-        Pointwise,
+        FromFunction,
         name,
         formula,
         parameters={

@@ -15,7 +15,17 @@ from weakref import WeakValueDictionary
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import plain
-from lossmith.custom.declared import REAL_LINE, LinkName, declared, domain_of, pair, refuse_lists, refuse_names, settled
+from lossmith.custom.declared import (
+    REAL_LINE,
+    LinkName,
+    declared,
+    domain_of,
+    is_constant,
+    pair,
+    refuse_lists,
+    refuse_names,
+    settled,
+)
 from lossmith.custom.functions import CONSTANTS, FUNCTIONS, Node, evaluate
 from lossmith.custom.grammar import parse
 from lossmith.custom.rewriting import stable
@@ -203,7 +213,7 @@ def _made(declaration: Declaration) -> type[Text]:
 def _refuse_useless(loss: Text, tree: Node) -> None:
     """Refuse formulas that cannot be differentiated, or in which a predicted input decides nothing."""
     try:
-        program = loss.program(2)
+        loss.program(2)
     except ProgramError as error:
         place = next((node.span[0] for node in _walk(tree) if node.op in TABLE and TABLE[node.op].tangent is None), 0)
         raise FormulaError(f"this cannot be differentiated: {error}", loss.text, place + 1) from None
@@ -214,15 +224,8 @@ def _refuse_useless(loss: Text, tree: Node) -> None:
     declared = (*loss.declaration.parameters, *loss.declaration.inputs)
     if unused := [name for name, _ in declared if name not in taken]:
         raise FormulaError(f"the formula does not take what is declared: {', '.join(unused)}", loss.text, 1)
-    slopes = [program.output(f"gradient:{symbol}") for symbol in loss.wrt]
-    first = len(program.inputs) + len(program.parameters)
-    flat = [first <= slope < program.first_step and program.constants[slope - first] == 0 for slope in slopes]
-    # What chooses can change where it is flat; what does not choose is a constant then.
-    if all(flat) and not any(step.op in _CHOOSING for step in loss.program(0).steps):
+    if is_constant(loss):
         raise FormulaError("the formula is constant: no prediction changes it", loss.text, 1)
-
-
-_CHOOSING = frozenset({"lt", "le", "equal", "sign", "hold"})
 
 
 def _walk(node: Node) -> list[Node]:
