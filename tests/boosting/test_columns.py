@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 import lossmith as lm
@@ -108,7 +109,6 @@ def test_lightgbm_takes_columns_of_other_names_in_their_order() -> None:
 
 @EACH
 def test_tables_of_arrow_are_tables(library: ModuleType) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table({"size": X[:, 0], "kind": CODES})
     for categorical in ((), ["kind"], [1]):
         found, wanted = (
