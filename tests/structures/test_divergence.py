@@ -50,6 +50,7 @@ def test_exchanged_arguments(p, q) -> None:
     np.testing.assert_allclose(a.losses(p=p, q=q), a.replace(alpha=0.7).losses(p=q, q=p), rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*as probabilities do:lossmith.LossmithWarning")  # logits that happen to
 @settings(max_examples=60, deadline=None)
 @given(logits, logits)
 def test_bounds(p, q) -> None:

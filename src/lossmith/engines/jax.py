@@ -107,9 +107,16 @@ def _picked(a: Array, index: Array, known: Array) -> Array:
     return jnp.where(known, found, math.nan)
 
 
+_FEW = 1024
+"""Numbers up to which operations count: XLA takes a program of 1,000 of them or more to another thread."""
+
+
 def _placed(a: Array, index: Array, value: Array) -> Array:
-    """Return rows with another number at an index, which is written there rather than chosen everywhere."""
-    if _lie_apart(a):
+    """Return rows with another number at an index.
+
+    Of many, XLA chooses it on its way through the rows; to write it there is a pass of its own, of fewer operations.
+    """
+    if a.size > _FEW or _lie_apart(a):
         return jnp.where(_places(a) == index[..., None], value[..., None], a)
     ways, mode = jax.lax.ScatterDimensionNumbers((), (0,), (0,)), jax.lax.GatherScatterMode.FILL_OR_DROP
     return _by_rows(lambda a, place, value: jax.lax.scatter(a, place, value, ways, mode=mode), a, index, value)

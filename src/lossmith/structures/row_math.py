@@ -88,11 +88,11 @@ class _OneClassRule:
         largest = xp.amax(z, axis=-1)
         lead = xp.picked(z, y, known) - largest
         mine = xp.exp(lead)
-        powers = xp.where(xp.places(z) == y[..., None], 0.0, xp.exp(z - largest[..., None]))
+        powers = xp.placed(xp.exp(z - largest[..., None]), y, xp.zeros_like(largest))
         others = xp.sum(powers, axis=-1)
         # Where the class is the largest, mine is 1, and the others keep all of their digits; else they are 1 or more.
-        u = xp.log1p(others + (mine - 1.0)) - lead
-        return u, xp.placed(powers, y, -others) / (others + mine)[..., None]
+        rest = others + (mine - 1.0)
+        return xp.log1p(rest) - lead, xp.placed(powers, y, -others) / (1.0 + rest)[..., None]
 
     def push(self, xp: Any, arrays: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
         z = arrays[0]
