@@ -211,3 +211,50 @@ def test_a_start_score_is_looked_for_beyond_the_targets(text: str, prediction: s
     y, w = np.array([4.0, 5.0, 7.0]), np.array([1.0, 2.0, 1.0])
     start = run(lm.export(lm.formula(text, prediction=prediction), "lightgbm"))["start_score"](y, w)
     assert start == pytest.approx(times * np.average(y, weights=w), rel=1e-9)
+
+
+@pytest.mark.parametrize("to", ["lightgbm", "xgboost", "catboost"])
+@pytest.mark.parametrize(
+    ("loss", "raw"),
+    [
+        ("log(f) + y/f", -0.25),  # a gradient is one all the same
+        ("msle", -1.0),
+        (lm.formula("(f - y)**2/f", prediction="(0, 2]", name="relative"), 2.5),
+        (lm.formula("-y*log(f) - (1 - y)*log(1 - f)", task="binary", prediction="(0, 1)", link="identity"), 1.0),
+    ],
+    ids=str,
+)
+def test_what_trees_lead_to_is_refused_where_the_loss_says_nothing(loss: Any, raw: float, to: str) -> None:
+    text = lm.export(loss, to)
+    assert "Nothing but where trees lead is checked here" in text
+    names, y = run(text), np.ones(3)
+    names["derivatives"](np.array([0.25, 0.5, 0.75]), y, None)
+    with pytest.raises(ValueError, match=rf"raw prediction of {raw:g} \(2 such of 3\).*lower learning rate"):
+        names["derivatives"](np.array([0.25, raw, raw]), y, None)
+
+
+@pytest.mark.parametrize("train", [train_lightgbm, train_xgboost, train_catboost], ids=lambda train: train.__name__)
+@pytest.mark.filterwarnings("ignore:Failed to import numba")
+def test_trainings_end_where_the_loss_says_nothing(train: Any) -> None:
+    names = run(lm.export("log(f) + y/f", train.__name__.removeprefix("train_")))
+    with pytest.raises(Exception, match="trees led to a raw prediction of -"):
+        train(names, np.where(np.arange(ROWS) % 2, 0.1, 1.0), -1.0)
+
+
+def test_losses_of_any_prediction_check_none() -> None:
+    checking = {
+        loss.name for loss in (*PLAIN, *OWN) if loss in trainable() and "refuse_lost" in lm.export(loss, "xgboost")
+    }
+    assert checking == {"squared_log_error", "everything", "choices", "numbers"}
+
+
+def test_a_second_derivative_that_turns_negative_far_out_has_a_floor() -> None:
+    x = np.random.default_rng(3).normal(size=(2, 1000))
+    y = np.exp(2 * x[0] + x[1])
+    names = run(lm.export("msle", "lightgbm"))
+    start = names["start_score"](y)
+    data = lightgbm.Dataset(x[:1].T, y, init_score=np.full(len(y), start))
+    settings = {"objective": names["objective"], "metric": "none", "verbosity": -1}
+    predicted = names["predict"](lightgbm.train(settings, data, 50), x[:1].T, start)
+    costs = [lm.SquaredLogError()(y, found) for found in (predicted, np.full(len(y), start))]
+    assert np.mean(costs[0]) < 0.6 * np.mean(costs[1])

@@ -20,7 +20,8 @@ def export(loss: Loss | str, to: Target) -> str | bytes:
     """Return a loss as code that runs without Lossmith.
 
     Values and gradients are those of the loss up to rounding, at kinks and far out too. Nothing is checked there: what
-    lies outside the domains, which the text of the code states, gives whatever it gives.
+    lies outside the domains, which the text of the code states, gives whatever it gives. For boosting alone, code
+    refuses raw predictions of which the loss says nothing, since trees may lead to any number.
 
     Args:
         loss: a loss, its name, or a formula as text, and weighted sums of such. Boosting takes losses of one target and

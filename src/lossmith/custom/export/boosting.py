@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lossmith.core.domain import Domain
 from lossmith.core.loss import Loss
@@ -15,6 +17,7 @@ from lossmith.custom.export.numpy import NUMPY, constants, derivatives, docstrin
 from lossmith.custom.export.printer import definitions
 from lossmith.custom.export.sheet import PointSheet, Sheet, point_sheet_of
 from lossmith.custom.export.words import about, called
+from lossmith.engines import numpy as engine
 from lossmith.errors import ParameterError
 
 _PLAIN = "np.maximum(hessian(y_true, raw), HESSIAN_FLOOR)"
@@ -22,6 +25,7 @@ _FINITE = """hessian(y_true, raw)
     bend = np.maximum(np.where(bend == np.inf, 0.0, bend), HESSIAN_FLOOR)"""
 _TINY = 1e-16
 _REACH = 37.0
+_WIDTHS, _PLACES = 10, 2001  # how far trees may lead, in widths of the section, and where that is looked at
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def export(loss: Loss, to: str) -> str:
             "and y_pred, such as huber"
         )
     sheet: Sheet
+    known = ""
     if loss._couples:
         rows = sheet = boosting_rows.sheet(loss, to)
         names = called(rows, NUMPY.reserved, {"y_pred": "raw"})
@@ -62,14 +67,22 @@ def export(loss: Loss, to: str) -> str:
             )
         names = called(points, NUMPY.reserved, {"y_pred": "raw"})
         functions = [*derivatives(points, names, helpers), _start_score(points), _prediction(points)]
-    filled = {"name": sheet.name, "title": sheet.class_name, "bend": _FINITE if _is_endless(sheet) else _PLAIN}
+        if known := _known(points):
+            functions.append(_refusal(known))
+    filled = {
+        "refused": "    refuse_lost(raw, y_true)\n" if known else "",
+        "name": sheet.name,
+        "title": sheet.class_name,
+        "bend": _FINITE if _is_endless(sheet) else _PLAIN,
+    }
     blocks = [
         *constants(sheet),
         *definitions(NUMPY, helpers),
         *functions,
         *(block.splitlines() for block in _filled(booster.code, filled).strip("\n").split("\n\n\n")),
     ]
-    text = module(_document(sheet, names, booster, filled), blocks, booster.imports)
+    checked = "Nothing but where trees lead" if known else "Nothing"
+    text = module(_document(sheet, names, booster, filled, checked), blocks, booster.imports)
     head, _, rest = text.partition("\n\n\n")
     floor, why = _floor(sheet)
     stated = [*(f"# {line}" for line in textwrap.wrap(why, 84)), f"HESSIAN_FLOOR = {floor!r}"]
@@ -82,10 +95,12 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
     return text
 
 
-def _document(sheet: Sheet, names: Mapping[str, str], booster: _Booster, filled: Mapping[str, str]) -> list[str]:
+def _document(
+    sheet: Sheet, names: Mapping[str, str], booster: _Booster, filled: Mapping[str, str], checked: str
+) -> list[str]:
     usage = textwrap.indent(_filled(booster.usage, filled).strip("\n"), "    ").splitlines()
     return docstring([
-        *about(sheet, names, f" for {booster.library}"),
+        *about(sheet, names, f" for {booster.library}", checked),
         "",
         *usage,
     ])  # fmt: skip
@@ -109,12 +124,53 @@ def _floor(sheet: Sheet) -> tuple[float, str]:
     bends = line.hessian[np.isfinite(line.hessian)]
     if not np.any(bends > 0):
         return 1.0, "The second derivative is never positive: this stands for it, so leaves are mean gradients."
-    if np.all(bends > 0) and not _is_endless(sheet):
+    # Far out a positive one may round to 0, which is no reason to leave out what is small elsewhere.
+    turns = isinstance(sheet, PointSheet) and bool(np.any(_far(sheet)["hessian:f,f"] < 0))
+    if np.all(bends > 0) and not turns and not _is_endless(sheet):
         return _TINY, "The least second derivative that trees are given: the true one may round to 0."
     usual = float(f"{np.median(bends[bends > 0]):.2g}")
     if _is_endless(sheet):
         return usual, "Stands for all that is less, and for the second derivative where that is infinite."
     return usual, "Stands for all that is less, since the second derivative is 0 or negative at places."
+
+
+def _far(sheet: PointSheet) -> dict[str, npt.NDArray[Any]]:
+    """Return predictions ``x`` far beyond the section, with the loss and its second derivative in the domain or not."""
+    line, domain = sheet.loss.section(points=2), sheet.loss.domains["f"]
+    first, last = float(line.x[0]), float(line.x[-1])
+    beyond = _WIDTHS * (last - first)
+    x = np.linspace(first - beyond, last + beyond, _PLACES)
+    y = np.full(x.shape, domain.some if line.value is None else line.value)
+    with np.errstate(all="ignore"):
+        return {"x": x, **engine.run(sheet.program("value", "hessian:f,f"), [y, x], sheet.parameters)}
+
+
+def _known(sheet: PointSheet) -> str:
+    """Return the condition under which the loss says something of raw predictions; nothing where it always does."""
+    domain, far = sheet.loss.domains["f"], _far(sheet)
+    parts = []
+    if np.isfinite(domain.low):
+        parts.append(f"{domain.low!r} {'<=' if domain.low_included else '<'} raw")
+    if np.isfinite(domain.high):
+        parts.append(f"raw {'<=' if domain.high_included else '<'} {domain.high!r}")
+    inside = [domain.includes(x) for x in far["x"].tolist()]
+    if not np.isfinite(far["value"][inside]).all():
+        parts.append("np.isfinite(loss(y_true, raw))")
+    return " & ".join(f"({part})" for part in parts) if len(parts) > 1 else "".join(parts)
+
+
+def _refusal(known: str) -> list[str]:
+    return f'''
+def refuse_lost(raw, y_true):
+    """Refuse raw predictions of which the loss says nothing: trees may lead to any number."""
+    known = {known}
+    if not np.all(known):
+        lost = raw[~known]
+        raise ValueError(
+            f"trees led to a raw prediction of {{lost[0]:g}} ({{lost.size}} such of {{raw.size}}), of which the loss "
+            "says nothing; take a lower learning rate, or a loss of any prediction"
+        )
+'''.strip("\n").splitlines()
 
 
 def _start_score(sheet: Sheet) -> list[str]:
@@ -167,7 +223,7 @@ def _prediction(sheet: Sheet) -> list[str]:
 _DERIVATIVES = '''
 def derivatives(raw, y_true, weight):
     """Return gradient and Hessian, by weight where there is one: the library leaves that to an objective."""
-    slope = gradient(y_true, raw)
+<refused>    slope = gradient(y_true, raw)
     bend = <bend>
     if weight is None:
         return slope, bend

@@ -34,13 +34,14 @@ def called(sheet: Sheet, reserved: frozenset[str], words: Mapping[str, str] | No
     return {key: words.get(name, f"{name}_" if name in taken else name) for key, name in names.items()}
 
 
-def about(sheet: Sheet, names: Mapping[str, str], more: str = "") -> list[str]:
+def about(sheet: Sheet, names: Mapping[str, str], more: str = "", checked: str = "Nothing") -> list[str]:
     """Return the words that begin every file: title, formula, inputs, parameters, link, and where the loss is from.
 
     Args:
         sheet: the loss.
         names: what its inputs and parameters are called, by symbol and name.
         more: what the title ends with.
+        checked: what alone the code checks, in words.
     """
     loss = sheet.loss
     parameters = [(names[name], value, sheet.declared[name]) for name, value in sheet.parameters.items()]
@@ -56,7 +57,7 @@ def about(sheet: Sheet, names: Mapping[str, str], more: str = "") -> list[str]:
         lines += ["", *wrapped("A raw prediction f stands for the rate exp(f).")]
     elif loss.link.name == "logistic":
         lines += ["", *wrapped("A logit f stands for the probability 1 / (1 + exp(-f)).")]
-    return [*lines, "", *wrapped("Nothing is checked here: outside of these domains results mean nothing.")]
+    return [*lines, "", *wrapped(f"{checked} is checked here: outside of these domains results mean nothing.")]
 
 
 @lru_cache(maxsize=256)
