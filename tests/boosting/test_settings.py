@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -165,6 +166,20 @@ def test_trees_that_are_changed_later_are_kept_as_they_were_measured(library: An
             function(loss, X[fit], Y[fit], params=params, patience=3, **more)
     worse = library.train(loss, X[fit], Y[fit], rounds=3, params=params, validation=(X[held], 300 - 2 * Y[held]))
     assert worse.rounds == 0 or worse.history[-1] < lm.parse(loss).cost(300 - 2 * Y[held], worse.start + 0 * Y[held])
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize(
+    ("library", "params"), [(lightgbm, {"boosting": "dart"}), (xgboost, {"booster": "dart", "rate_drop": 0.3})]
+)
+def test_a_constant_in_their_place_predicts_too(library: Any, params: Any, own: bool, tmp_path: Path) -> None:
+    worse = (X, 300 - 2 * Y)
+    for rounds, more in ((0, {}), (3, {"validation": worse})):
+        model = library.train("mse", X, Y, rounds=rounds, params=params, built_in=own, **more)
+        model.save(tmp_path / "model.ubj")
+        for one in (model, library.Model.load(tmp_path / "model.ubj")):
+            assert one.rounds == 0
+            np.testing.assert_allclose(one.predict(X), np.full(len(X), Y.mean()), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("library", "name"), [(lightgbm, "boosting_type"), (xgboost, "booster")])

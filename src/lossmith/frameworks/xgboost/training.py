@@ -152,8 +152,8 @@ def train(
         verbose_eval=False,
     )
     best = watch.best(booster.num_boosted_rounds())
-    # A slice of no rounds would be a slice of all.
-    kept = first_rounds(booster, best) if best else xgboost.train(given, data, 0)
+    # A slice of no rounds would be a slice of all, and a dart of no trees could not predict.
+    kept = first_rounds(booster, best) if best else xgboost.train(objective.params, data, 0)
     if objective.head.own:
         kept.set_param({**objective.params, "objective": _DEFAULT, "num_class": 0})  # as if ours had trained it
     return Model(kept, objective.head, tuple(watch.history))
