@@ -191,6 +191,15 @@ def test_a_cluster_does_not_watch_trees_that_are_changed_later(library: ModuleTy
         library.train_dask("mae", rows, y, client=object(), params={name: "dart"}, validation=(X, Y))
 
 
+@pytest.mark.parametrize("library", [lightgbm, xgboost])
+def test_columns_that_may_meet_are_told_by_place(library: ModuleType) -> None:
+    rows, y = np.random.default_rng(0).normal(size=(500, 4)), np.zeros(500)
+    y += rows[:, 0] * rows[:, 2]  # which only meet where they may
+    apart = {"interaction_constraints": [[0, 1], [2, 3]]}
+    free, kept = (library.train("huber", rows, y, rounds=60, params=params) for params in ({}, apart))
+    assert lm.Huber().cost(y, kept.predict(rows)) > 1.5 * lm.Huber().cost(y, free.predict(rows))
+
+
 @EACH
 @pytest.mark.parametrize("make", [coo_matrix, csc_matrix, csr_array])
 def test_sparse_rows_of_any_kind_are_trained_with_and_predicted_for(library: ModuleType, make: Any) -> None:

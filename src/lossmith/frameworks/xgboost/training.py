@@ -236,7 +236,17 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
             f"{objective.loss}: booster='gblinear' has no trees, and takes no start score of a loss; take "
             "booster='gbtree' or 'dart', or lossmith.sklearn.LinearModel for a linear model of any loss"
         )
+    if "interaction_constraints" in given:
+        given["interaction_constraints"] = _by_place(given["interaction_constraints"])
     return {**DEFAULTS, "seed": seed, **given, **objective.params}
+
+
+def _by_place(groups: Any) -> Any:
+    """Return groups of columns as XGBoost takes them: names in lists, and places, which those cannot hold, in text."""
+    if not (isinstance(groups, list | tuple) and all(isinstance(group, list | tuple | set) for group in groups)):
+        return groups
+    whole = all(isinstance(column, int | np.integer) for group in groups for column in group)
+    return str([sorted(map(int, group)) for group in groups]) if whole else groups
 
 
 def as_own(objective: Objective, own: Own, numbers: Mapping[str, Any]) -> dict[str, Any]:
