@@ -146,7 +146,8 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
         intercept_: a number, or (levels,).
         loss_: the loss on raw predictions.
         n_iter_: Newton steps taken.
-        dual_gap_: for losses with kinks and L1 penalties, how far a convex cost can lie above its minimum; else NaN.
+        dual_gap_: for losses with kinks, or bends as narrow as kinks beside the targets, and L1 penalties, how far a
+            convex cost can lie above its minimum; else NaN.
         n_features_in_, feature_names_in_: of the table.
     """
 

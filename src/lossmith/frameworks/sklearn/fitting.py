@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 _FEW = 8  # targets that are looked at for kinks
 _AWAY = np.sinh(np.linspace(-12.0, 12.0, 121))  # in units of the spread of the targets
 _KINK = 1e-6  # of the size of slopes
+_NARROW = 1e-3  # of how far predictions are from the best ones
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def fit(loss: Loss, X: Any, y: Array, weight: Array, settings: Settings, outputs
         return Fit(slopes, intercepts, 0, True, math.nan)
     smooth: list[tuple[Any, Function]] = []
     kinked: list[tuple[Any, Kinked, Array]] = []
-    kinks = has_kinks(loss, y)
+    kinks = has_kinks(loss, y) or _is_narrow(loss, y, raw, unit)
     distance = _distance(loss, y, weight, raw) if kinks or settings.l1 else 1.0
     if kinks:
         firm = unit / distance
@@ -161,6 +162,26 @@ def _distance(loss: Loss, y: Array, weight: Array, raw: Array) -> float:
     best = np.asarray(loss.best_prediction(y), dtype=float)
     best = np.where(np.isinf(best), np.copysign(FARTHEST, best), best)
     return float(weight @ np.abs(best - raw)) or 1.0
+
+
+def _is_narrow(loss: Loss, y: Array, raw: Array, unit: float) -> bool:
+    """Return whether slopes of a convex loss turn as at a kink, seen from as far as predictions are at the start.
+
+    Those of Huber's loss do where ``delta`` is 1 and targets are tens of thousands. Nearly all rows have no curvature
+    then, and Newton's steps see of the minimum the few rows that have.
+    """
+    if loss._couples or loss.card.traits.convex is False:
+        return False
+    rows = np.unique(np.argsort(y)[np.linspace(0, len(y) - 1, _FEW).astype(np.intp)])
+    best = np.asarray(loss.best_prediction(y[rows]), dtype=float)
+    if not np.isfinite(best).all():
+        return False
+    away = _NARROW * float(np.median(np.abs(best - raw[rows])))
+    beside = np.concatenate([best - away, best + away])
+    if away == 0 or not all(map(loss.domains["f"].includes, beside.tolist())):
+        return False
+    slopes = loss.evaluate(np.tile(y[rows], 2), beside, ("gradient",), trusted=True)["gradient"]
+    return bool(np.median(np.abs(slopes)) > unit / 2)
 
 
 def has_kinks(loss: Loss, y: Array) -> bool:

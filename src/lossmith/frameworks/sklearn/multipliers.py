@@ -185,7 +185,7 @@ class Envelope:
         value = float(np.sum(w * near.values) + np.sum(w * (rho / 2 * away**2)))
         if (along := near.along) is not None:
             return RowBends(value, w * near.slopes, near.curvature, lambda change: w * along(change))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             bends = rho / (1 + rho / near.curvature)
         return Bends(value, w * near.slopes, w * bends)
 

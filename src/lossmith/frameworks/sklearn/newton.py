@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 _ROUGH = 1e-4
 _POLISH = 30
 _SYSTEM = 1e-4  # precision of the linear system behind a step
+_FARTHEST = 1e100  # a trust region goes, whose radius is squared
 _DIRECT = 256  # parameters at most whose system is solved as a whole where iterations do not solve it
 
 
@@ -75,7 +76,7 @@ def _near(cost: Cost, found: Minimum, gradient: float, most: int) -> Minimum:
             "gtol": gradient / 2,
             "maxiter": most - found.steps,
             "initial_trust_radius": _first_radius(cost, found.vector, slope),
-            "max_trust_radius": np.inf,
+            "max_trust_radius": _FARTHEST,
         },
     )
     return Minimum(done.x, found.steps + int(done.nit), 0.0)
@@ -84,7 +85,7 @@ def _near(cost: Cost, found: Minimum, gradient: float, most: int) -> Minimum:
 def _first_radius(cost: Cost, start: Array, gradient: Array) -> float:
     """Return the length of the best step along the gradient."""
     size, bend = float(np.linalg.norm(gradient)), float(gradient @ cost.product(start, gradient))
-    return size**3 / bend if bend > 0 else 1.0
+    return min(size**3 / bend, _FARTHEST / 2) if bend > 0 else 1.0
 
 
 def _polished(cost: Cost, found: Minimum, tolerance: float, most: int) -> Minimum:
