@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 import lossmith as lm
 from lossmith.frameworks.sklearn.newton import minimum
@@ -30,6 +31,29 @@ def test_targets_may_be_far_beyond_the_bends_of_a_loss(loss: str, penalty: Any) 
                 cost + 0.01 * np.abs(model.coef_).sum() for cost, model in zip(costs, (found, wanted), strict=True)
             ]
         assert costs[1] - 1e-9 * unit <= costs[0] <= costs[1] + 2
+
+
+@pytest.mark.parametrize("make", [np.asarray, csr_matrix])
+@pytest.mark.parametrize("column", [1.0, 3.7, -0.1, 1e3])
+@pytest.mark.parametrize(
+    ("loss", "penalty"),
+    [
+        ("squared_error", None),
+        ("quantile(level=0.8)", None),
+        ("mae", lm.L1(0.01)),
+        ("huber", lm.L2(100.0)),
+        ("hinge", lm.L2(100.0)),
+    ],
+    ids=str,
+)
+def test_a_constant_column_beside_an_intercept_is_left_alone(loss: str, penalty: Any, column: float, make: Any) -> None:
+    y = (Y > 0).astype(float) if loss == "hinge" else Y
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(y))
+    model = LinearModel(loss, penalty).fit(make(np.c_[np.full(len(y), column), X]), y, sample_weight=weight)
+    alone = LinearModel(loss, penalty).fit(make(X), y, sample_weight=weight)
+    assert np.ravel(model.coef_)[0] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(np.ravel(model.coef_)[1:], np.ravel(alone.coef_), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(model.intercept_, alone.intercept_, rtol=1e-5)
 
 
 class Far:

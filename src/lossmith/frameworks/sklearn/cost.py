@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 _NUMBERS = 1 << 25  # of matrices of rows, a quarter of a gigabyte
 _STEP = 1e-5
 _CONSTANT = 1e-14  # a spread that small, relative to the size of the column, is rounding
+_CONSTANT_BY_SQUARES = 1e-7  # where it is the root of a difference of squares
 
 
 class Design:
@@ -33,14 +34,15 @@ class Design:
     """
 
     def __init__(self, X: Any, weight: Array, intercept: bool) -> None:
-        self.intercept = intercept
-        squares = X.multiply(X) if hasattr(X, "multiply") else X * X
+        self.intercept, self._dense = intercept, not hasattr(X, "multiply")
+        squares = X * X if self._dense else X.multiply(X)
         mean, size = np.asarray(X.T @ weight), np.asarray(squares.T @ weight)
         self.mean = mean if intercept else np.zeros(mean.shape)
-        spread = np.sqrt(np.maximum(size - self.mean**2, 0.0))
-        self.scale = np.where(spread > _CONSTANT * np.sqrt(size), spread, 1.0)
-        self._dense = not hasattr(X, "multiply")
-        self._columns = (X - self.mean) / self.scale if self._dense else X
+        columns = X - self.mean if self._dense else X
+        squared = (columns * columns).T @ weight if self._dense else np.maximum(size - self.mean**2, 0.0)
+        constant = _CONSTANT if self._dense else _CONSTANT_BY_SQUARES
+        self.scale = np.where(squared > constant**2 * size, np.sqrt(squared), 1.0)
+        self._columns = np.divide(columns, self.scale, out=columns) if self._dense else columns
         self.parameters = mean.size + intercept
 
     def predict(self, theta: Array) -> Array:
