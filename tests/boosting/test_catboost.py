@@ -336,3 +336,20 @@ def test_categories_in_arrays_keep_all_of_their_digits() -> None:
     short = (codes % 2 + 0.1).astype(np.float32)[:, None]
     model = train("mae", short, y, rounds=20, categorical=[0], params=ONE)
     np.testing.assert_array_equal(model.predict(codes[:, None] % 2 + 0.1), model.predict(short))
+
+
+@pytest.mark.parametrize("kind", ["Depthwise", "Lossguide"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "multi_quantile"])
+def test_trees_whose_last_ones_cannot_be_left_out_stop_early_all_the_same(loss: str, kind: str) -> None:
+    params = {**ONE, "grow_policy": kind, "learning_rate": 0.5}
+    given = {"folds": 2, "params": params, "models": True}
+    stopped = cv(loss, X, Y, WEIGHT, rounds=30, patience=2, **given)
+    rounds = len(stopped[f"test-{lm.parse(loss).name}-mean"])
+    assert 0 < rounds < 28
+    wanted = cv(loss, X, Y, WEIGHT, rounds=rounds, **given)
+    for found, other in zip(stopped["models"], wanted["models"], strict=True):
+        assert found.rounds == rounds
+        np.testing.assert_array_equal(found.predict_raw(X), other.predict_raw(X))
+    worse = train(loss, X, Y, rounds=3, params=params, validation=(X, 2 * np.median(Y) - Y))
+    assert (worse.rounds, len(worse.history)) == (0, 3)
+    np.testing.assert_array_equal(worse.predict_raw(X), worse.head.constant(len(X)))

@@ -74,6 +74,9 @@ OWN = (
 )
 """CatBoost's objectives that are the same as a loss."""
 
+_CUT = "SymmetricTree"
+"""The kind of trees of which CatBoost can leave out the last ones, and which it grows unless told otherwise."""
+
 _BASED = ("model_shrink_rate", "model_shrink_mode", "posterior_sampling", "langevin")
 """Settings that shrink a model, start score and all; a baseline, from which CatBoost's own objectives start here, stops
 them.
@@ -152,7 +155,7 @@ def train(
         return Model(None, objective.head)
     history = _history(booster, objective) if held else ()
     if held and _start_cost(objective, *held[-1][1:]) <= min(history):
-        booster.shrink(0)  # no tree beats the constant
+        return Model(None, objective.head, history)  # no tree beats the constant
     return replace(objective.model(booster), history=history)
 
 
@@ -209,7 +212,7 @@ def cv(
         objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
         given = {**settings(objective, params, seed), "iterations": rounds, "use_best_model": False}
         booster = _fitted(objective, given, columns, fit[0], [held], ())
-        runs.append((objective, booster))
+        runs.append((objective, booster, fit if models and given.get("grow_policy", _CUT) != _CUT else None))
         constant = booster is None
         histories.append([_start_cost(objective, *held[1:])] * rounds if constant else _history(booster, objective))
     costs = [list(row) for row in zip(*histories, strict=False)]
@@ -217,12 +220,19 @@ def cv(
     last = next((done for done in range(1, len(means)) if best_round(means[:done], patience)[1]), len(means))
 
     def kept(best: int) -> list[Model]:
-        for _, booster in runs:
-            if booster is not None and best < booster.tree_count_:
-                booster.shrink(best)
-        return [
-            Model(None, objective.head) if booster is None else objective.model(booster) for objective, booster in runs
-        ]
+        found = []
+        for objective, booster, fit in runs:
+            if booster is None:
+                found.append(Model(None, objective.head))
+                continue
+            if fit is None:
+                booster.shrink(min(best, booster.tree_count_))
+            elif best < booster.tree_count_:  # the same rounds once more
+                objective = Objective(whole.loss, *fit[1:], hessian=hessian, classes=classes_of(whole))
+                shorter = {**settings(objective, params, seed), "iterations": best}
+                booster = _fitted(objective, shorter, columns, fit[0], (), ())
+            found.append(objective.model(booster))
+        return found
 
     return summed_up(whole.metric.name, costs[:last], patience, kept if models else None)
 
