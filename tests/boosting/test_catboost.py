@@ -353,3 +353,11 @@ def test_trees_whose_last_ones_cannot_be_left_out_stop_early_all_the_same(loss: 
     worse = train(loss, X, Y, rounds=3, params=params, validation=(X, 2 * np.median(Y) - Y))
     assert (worse.rounds, len(worse.history)) == (0, 3)
     np.testing.assert_array_equal(worse.predict_raw(X), worse.head.constant(len(X)))
+
+
+@pytest.mark.parametrize("loss", ["multi_quantile", "gaussian_nll(scale=log_variance)"])
+def test_training_rows_that_are_watched_train_the_same_model(loss: str) -> None:
+    models = [train(loss, X, Y, rounds=8, params=ONE, validation=held) for held in (None, (X, Y), (X[::2], Y[::2]))]
+    assert [model.rounds for model in models] == [8, 8, 8]
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.predict_raw(X), models[0].predict_raw(X))

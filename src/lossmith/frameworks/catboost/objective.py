@@ -68,7 +68,7 @@ class Objective(boosting.Objective):
         self._mean = Means(len(y))
         self._blocks: dict[tuple[int, int], Block] = {}
         self._known: dict[bytes, int] = {}
-        self._weighted = False
+        self._weighted = self._asked = False
         self._slopes = self._bends = np.zeros(0)
 
     @property
@@ -149,6 +149,7 @@ class Objective(boosting.Objective):
             weight: 1 where there are none.
         """
         with self._keeping_errors():
+            self._asked = True
             label = np.asarray(target, np.float32)
             place = self._known.get(approxes.tobytes() + label.tobytes())
             if place is None:
@@ -188,13 +189,15 @@ class Objective(boosting.Objective):
             y = self._targets(label)
             raw = trees if self.head.own else trees + self.head.start
             losses = self.form.losses(y, raw if self.outputs > 1 else raw[:, 0])
-            if self.outputs > 1 and np.array_equal(np.sort(label[:, 0]), np.sort(self.label[:, 0])):
-                self._prepare(trees, label)  # in whatever order
+            # In whatever order; held-out rows that are those of training come second, and are no pass of their own.
+            if self._asked and self.outputs > 1 and np.array_equal(np.sort(label[:, 0]), np.sort(self.label[:, 0])):
+                self._prepare(trees, label)
             if weights is None:
                 return float(losses.sum()), float(len(losses))
             return float(losses @ weights.astype(np.float64)), float(weights.sum(dtype=np.float64))
 
     def _prepare(self, approxes: Array, labels: Array) -> None:
+        self._asked = False
         self._slopes, self._bends = self._rows(approxes, labels)
         self._mean.seen(len(labels))
         trees, given = _bytes_of(approxes), _bytes_of(labels)
