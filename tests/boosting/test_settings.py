@@ -191,6 +191,14 @@ def test_a_cluster_does_not_watch_trees_that_are_changed_later(library: ModuleTy
         library.train_dask("mae", rows, y, client=object(), params={name: "dart"}, validation=(X, Y))
 
 
+@pytest.mark.parametrize("more", [{}, {"mc": [0, 0]}], ids=str)
+def test_a_method_without_constraints_does_not_end_the_process(more: dict[str, Any]) -> None:
+    codes = np.random.default_rng(0).integers(0, 4, (400, 2)).astype(float)
+    params = {"mc_method": "advanced", **more}
+    model = lightgbm.train("huber", codes, codes.sum(axis=1), rounds=5, params=params, categorical=[1])
+    assert model.rounds == 5
+
+
 @pytest.mark.parametrize("library", [lightgbm, xgboost])
 def test_columns_that_may_meet_are_told_by_place(library: ModuleType) -> None:
     rows, y = np.random.default_rng(0).normal(size=(500, 4)), np.zeros(500)

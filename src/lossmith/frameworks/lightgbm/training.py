@@ -49,6 +49,8 @@ NAMES = Names(
         "num_threads": ("num_thread", "nthread", "nthreads", "n_jobs"),
         "verbosity": ("verbose",),
         "seed": ("random_seed", "random_state"),
+        "monotone_constraints": ("mc", "monotone_constraint", "monotonic_cst"),
+        "monotone_constraints_method": ("monotone_constraining_method", "mc_method"),
         "metric": ("metrics", "metric_types"),
         "boosting": ("boosting_type", "boost"),
         "objective": ("objective_type", "app", "application", "loss"),
@@ -173,6 +175,10 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
             "for one round"
         )
     warn_of_unknown(str(objective.loss), given)
+    if not any(given.get("monotone_constraints") or ()):
+        given.pop(
+            "monotone_constraints_method", None
+        )  # of nothing, LightGBM ends the process at a column of categories
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
     # Histograms are made by rows or by columns, and LightGBM refuses to be told both.
     by_rows = {"force_row_wise": False} if given.get("force_col_wise") else {}
