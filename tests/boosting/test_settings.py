@@ -191,6 +191,13 @@ def test_a_cluster_does_not_watch_trees_that_are_changed_later(library: ModuleTy
         library.train_dask("mae", rows, y, client=object(), params={name: "dart"}, validation=(X, Y))
 
 
+@pytest.mark.parametrize("loss", ["huber(delta=20)", "squared_error"])
+def test_gradients_may_be_quantized_where_trees_see_some_columns(loss: str) -> None:
+    params = {"use_quantized_grad": True, "feature_fraction": 0.5}
+    model = lightgbm.train(loss, X, Y, np.linspace(0.5, 2, len(Y)), rounds=20, params=params)
+    assert lm.parse(loss).cost(Y, model.predict(X)) < 0.8 * lm.parse(loss).cost(Y, np.full(len(Y), model.start))
+
+
 @pytest.mark.parametrize("more", [{}, {"mc": [0, 0]}], ids=str)
 def test_a_method_without_constraints_does_not_end_the_process(more: dict[str, Any]) -> None:
     codes = np.random.default_rng(0).integers(0, 4, (400, 2)).astype(float)

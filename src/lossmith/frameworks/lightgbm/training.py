@@ -180,9 +180,11 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
             "monotone_constraints_method", None
         )  # of nothing, LightGBM ends the process at a column of categories
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
-    # Histograms are made by rows or by columns, and LightGBM refuses to be told both.
-    by_rows = {"force_row_wise": False} if given.get("force_col_wise") else {}
-    return {**DEFAULTS, **by_rows, "seed": seed, "metric": "none", **several, **given, "objective": objective}
+    # Histograms are made by rows or by columns, and LightGBM refuses to be told both. Those of quantized gradients that
+    # it makes by rows go wrong where trees see some columns alone.
+    by_columns = given.get("force_col_wise") or (given.get("use_quantized_grad") and "force_row_wise" not in given)
+    by = {"force_row_wise": False, "force_col_wise": True} if by_columns else {}
+    return {**DEFAULTS, **by, "seed": seed, "metric": "none", **several, **given, "objective": objective}
 
 
 def _columns(X: Any, categorical: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
