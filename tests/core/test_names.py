@@ -109,6 +109,9 @@ KEYWORDS = [
     (lambda: lm.Huber().cost([1.0], [1.0], ignore_index=0), "Examples are left out by mask= in the call."),
     (lambda: lm.GaussianNLL().cost([1.0], [1.0], var=[2.0]), "It is called variance here."),
     (lambda: lm.KLDivergence()([0.5, 0.5], [0.5, 0.5]), "Say p=y_true, q=y_pred: q is judged by p."),
+    (lambda: lm.Huber()(input=[1.0], target=[1.0]), "no input 'input'. It is called y_pred here."),
+    (lambda: lm.Huber().cost([1.0], predictions=[1.0]), "no input 'predictions'. It is called y_pred here."),
+    (lambda: lm.KLDivergence()(input=[0.5, 0.5], target=[0.5, 0.5]), "'input'. Say p=y_true, q=y_pred: q is judged"),
     (lambda: lm.Distillation()([0.5, 0.5], [0.5, 0.5]), "Say teacher=y_true, student=y_pred: student is judged by"),
 ]
 

@@ -56,6 +56,12 @@ BAD: list[Mistake] = [
     (lambda: lk.Huber()(ZEROS, ZEROS, np.array(["a"] * 3)), lm.KindError, "sample_weight must hold real numbers"),
     (lambda: lk.SparseCategoricalCrossEntropy()([0, np.nan], np.eye(2)), lm.DomainError, "y_true[1] is nan"),
     (lambda: lk.Huber()(ZEROS, ZEROS, weight=ZEROS), lm.ParameterError, "called sample_weight in Keras"),
+    (
+        lambda: lk.Huber()(predictions=ZEROS, targets=ZEROS),
+        lm.ParameterError,
+        "'predictions'. It is called y_pred here",
+    ),
+    (lambda: lk.KLDivergence()(labels=ZEROS, output=ZEROS), lm.ParameterError, "'labels'. The truth is called y_true"),
     (lambda: lk.Huber()(np.array(["a"] * 3), ZEROS), lm.KindError, "convert labels to numbers first"),
     (lambda: lk.BinaryCrossEntropy(from_logits=True), lm.ParameterError, "Say prediction='logits'"),
     (lambda: lk.Huber(weight=3), lm.ParameterError, "'weight'; it takes delta. Weights of examples are passed to"),

@@ -158,6 +158,11 @@ BAD: list[Mistake] = [
     (lambda: lj.huber(ZEROS, ZEROS, weights=ZEROS), lm.ParameterError, "lossmith.jax.cost('huber', ...) takes weight="),
     (lambda: lj.huber(ZEROS, ZEROS, sample_weight=ZEROS), lm.ParameterError, "passed to lossmith.jax.cost as weight="),
     (lambda: lj.hinge(ZEROS, ZEROS, pos_weight=2), lm.ParameterError, "to lossmith.jax.cost: w where targets is 1"),
+    (lambda: lj.huber(input=ZEROS, target=ZEROS), lm.ParameterError, "no 'input'. It is called predictions here."),
+    (lambda: lj.huber(preds=ZEROS, y=ZEROS), lm.ParameterError, "no 'preds'. It is called predictions here."),
+    (lambda: lj.huber(ZEROS, target=ZEROS), lm.ParameterError, "no 'target'. It is called targets here."),
+    (lambda: lj.cost("huber", ZEROS, label=ZEROS), lm.ParameterError, "'label'. It is called targets here."),
+    (lambda: lj.kl_divergence(input=ZEROS, target=ZEROS), lm.ParameterError, "no 'input'. Say p=targets"),
     (lambda: lj.kl_divergence(ZEROS, ZEROS), lm.ParameterError, "Say p=targets, q=predictions: q is judged by p."),
     (lambda: lj.distillation(ZEROS, ZEROS), lm.ParameterError, "Say teacher=targets, student=predictions: student is"),
     (

@@ -361,6 +361,7 @@ THEIRS: list[tuple[Callable[[], Any], str]] = [
         "no parameter 'pos_weight'; .* call: w where target is 1, and 1 elsewhere; reduction='count_mean' divides by",
     ),
     (lambda: lt.BinaryCrossEntropy(weight=torch.ones(3)), "examples are passed to the call as weight=."),
+    (lambda: lt.Huber()(predictions=Z, targets=Z), "no input 'predictions'. It is called input here."),
     (lambda: lt.KLDivergence(log_target=True), "Say p_kind='probabilities', which is the default, or p_kind='log_"),
     (lambda: lt.Poisson(log_input=False), "Say prediction='log_rate', which is the default, or prediction='rate'."),
     (lambda: lt.Triplet(p=1), "Say distance='euclidean', which is the default and a norm of 2, or another."),

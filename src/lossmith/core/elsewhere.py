@@ -82,7 +82,12 @@ AS_MANY = "w where y_true is 1, and 1 elsewhere."
 _POSITIVES = f"To count positives w times, pass weight= to the call: {AS_MANY}"
 _NORM = "Say distance='euclidean', which is the default and a norm of 2, or another."
 
+_PREDICTED = "input inputs prediction predictions pred preds logits output outputs y_hat yhat y_score"
+_TRUE = "target targets label labels y true truth y_test"
+
 _CALLED: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_PREDICTED.split(), ("y_pred",)),
+    **dict.fromkeys(_TRUE.split(), ("y_true",)),
     "from_logits": ("prediction", "q_kind"),
     "log_input": ("prediction",),
     "log_target": ("p_kind",),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lossmith.core.elsewhere import keyword
+from lossmith.core.elsewhere import counterpart, keyword
 from lossmith.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ TARGET = Input("y", "y_true", predicted=False, doc="targets")
 POSITIVE_TARGET = replace(TARGET, typical=(1.0, 5.0))  # of relative errors, which 0 tells nothing about
 PREDICTION = Input("f", "y_pred", doc="predictions")
 
+
+PAIR = ("y_true", "y_pred")
+"""What most losses take, by place in this order."""
 
 OF_COSTS = ("weight", "mask", "reduction", "empty")
 FOR_COSTS = "It is for costs, and not for what each example has."
@@ -91,6 +94,6 @@ def _instead(loss: Loss, name: str, known: Sequence[str]) -> str:
         return f" It is said when the loss is made: {type(loss).__name__}({name}=...)."
     if name in OF_COSTS:
         return f" {FOR_COSTS}"
-    if name in ("y_true", "y_pred") and compares(loss):
+    if compares(loss) and counterpart(name, PAIR):
         return judged(loss)
     return keyword(name, declared, known) or did_you_mean(name, [*known, *OF_COSTS])

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lossmith.core.elsewhere import keyword
-from lossmith.core.inputs import OF_COSTS, compares, judged
+from lossmith.core.elsewhere import counterpart, keyword
+from lossmith.core.inputs import OF_COSTS, PAIR, compares, judged
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
 from lossmith.core.registry import loss_class, names, parse
@@ -144,9 +144,10 @@ def function(name: str) -> Callable[..., Array]:
             known = [*dict.fromkeys(JAX.get(key, key) for key in taking)]
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
-            for key in named.keys() - {*known, *JAX, *JAX.values()}:
-                mend = keyword(key, declared, known) or did_you_mean(key, known)
-                mend = judged(loss) if key in _OF_TWO and compares(loss) else mend
+            for key in (key for key in named if key not in {*known, *JAX, *JAX.values()}):
+                mend = keyword(key, declared, [item.name for item in loss.inputs]) or did_you_mean(key, known)
+                is_one = key in _OF_TWO or counterpart(key, PAIR)
+                mend = judged(loss) if is_one and compares(loss) else mend
                 if wanted := next((it for it in OF_COSTS if did_you_mean(key, [it], cutoff=_NEAR)), None):
                     what = "it" if wanted == key else f"{wanted}="
                     mend = f" {HOME}.cost({name!r}, ...) takes {what}."

@@ -11,7 +11,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask  # a mask has no public name, and not every backend's tensors carry one
 
 from lossmith.core.contract import NO_NUMBERS, no_numbers
-from lossmith.core.inputs import FOR_COSTS, compares
+from lossmith.core.inputs import FOR_COSTS, PAIR, compares, judged
 from lossmith.core.loss import Loss
 from lossmith.core.words import speaking
 from lossmith.errors import KindError, ParameterError, ShapeError
@@ -20,7 +20,6 @@ from lossmith.frameworks.labels import in_32_bits
 
 Tensor = Any
 
-PAIR = ("y_true", "y_pred")
 _INSTEAD = {
     "weight": "weights of examples are called sample_weight in Keras",
     "mask": "in Keras a mask comes with y_pred, as from keras.layers.Masking; or pass it as sample_weight",
@@ -59,7 +58,10 @@ def inputs_of(loss: Loss, y_true: Any, y_pred: Any, named: Mapping[str, Any]) ->
 
 def words(loss: Loss) -> dict[str, str]:
     """Return what Keras calls inputs, by their names in the catalogue: of two distributions, the first is the truth."""
-    return {item.name: word for item, word in zip(loss.inputs, PAIR, strict=True)} if compares(loss) else {}
+    if not compares(loss):
+        return {}
+    named = {item.name: word for item, word in zip(loss.inputs, PAIR, strict=True)}
+    return {**named, judged(loss).strip(): "The truth is called y_true here, and what is judged by it y_pred."}
 
 
 def mask_of(y_pred: Any) -> Tensor | None:
