@@ -171,6 +171,12 @@ def test_a_constant_step_jumps_across_a_kink() -> None:
     assert learning.costs[-1] < learning.costs[0]
 
 
+def test_next_to_nothing_moves() -> None:
+    learning = lm.learn("bce", [0.0, 1.0], [0.0, 3e-300], start="constant")
+    assert len(learning.steps) == 1
+    assert "the gradient is zero, or next to it" in learning.reason
+
+
 def test_where_nothing_moves() -> None:
     none = lm.learn("zero_one", HOURS, [0, 0, 1, 1])
     assert (none.outcome, len(none.steps)) == ("converged", 1)
@@ -267,6 +273,10 @@ def test_it_reads_well(learning: Learning) -> None:
         ({"y": 1.0}, lm.ShapeError, r"got shape \(\)"),
         ({"X": [], "y": []}, lm.EmptyError, "y is empty"),
         ({"loss": "bce"}, lm.DomainError, "labels are 0 and 1"),
+        ({"loss": "nll", "y": [0, 1, math.nan, 1]}, lm.DomainError, r"y_true\[2\] is nan"),
+        ({"loss": "nll", "y": [0, 1, 19881231, 1]}, lm.DomainError, r"y\[2\] is 19881231; a lesson has at most 1000"),
+        ({"loss": "nll", "y": [0, 1, 1e300, 1]}, lm.DomainError, r"y\[2\] is 1e\+300; a lesson has at most 1000"),
+        ({"loss": "ce", "y": [0, 1, 1e300, 1]}, lm.ShapeError, "y_true"),
         ({"start": [1.0]}, lm.ShapeError, r"start has shape \(1,\) and must have \(2,\)"),
         ({"start": [1.0, math.inf]}, lm.DomainError, "must be finite"),
         ({"loss": "mean_error", "start": "constant"}, lm.NoConstantError, "no best constant"),

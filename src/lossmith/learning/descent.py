@@ -173,7 +173,8 @@ def best(task: Task, first: State, steps: int) -> Descent:
     moved = float(np.max(np.abs(task.design @ first.slope)))
     if not 0 < moved < math.inf:
         return Descent([first], "converged", 1.0)
-    highest = min(math.floor(math.log2(max(_REACH, float(np.max(np.abs(task.y)))) / moved)), _HIGHEST)
+    reach = max(_REACH, float(np.max(np.abs(task.y)))) / moved  # infinite where next to nothing moved
+    highest = math.floor(math.log2(min(reach, 2.0**_HIGHEST)))
     card = getattr(task.loss, "card", None)  # a loss of the user's own may have none
     smooth = card is not None and card.traits.differentiable
     tried: list[Descent] = []
@@ -183,7 +184,9 @@ def best(task: Task, first: State, steps: int) -> Descent:
             tried.append(descent)
             if _as_good(first, tried) not in tried[-_PATIENCE:]:
                 break
-    return _as_good(first, tried) if tried else Descent([first], "settled", 2.0**highest)
+    if not tried:  # where there is no kink, floats do not tell the costs apart
+        return Descent([first], "converged" if smooth else "settled", 2.0**highest)
+    return _as_good(first, tried)
 
 
 def _as_good(first: State, tried: Sequence[Descent]) -> Descent:

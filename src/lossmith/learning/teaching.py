@@ -21,6 +21,8 @@ from lossmith.learning.record import Array, Learning, fixed
 MODELS = ("line", "constant")
 STARTS = ("zeros", "constant")
 
+_CLASSES = 1000  # each is predicted for every example at every step, and all of that is kept
+
 
 def learn(
     loss: Loss | str,
@@ -163,8 +165,18 @@ def _width(loss: Loss, y: Array) -> int:
         return sized
     if y.ndim > 1:
         return int(y.shape[loss.row_axis or 0])
+    if not loss.class_indices:
+        return 2  # rows are wanted, which the loss says
     counted = y[y != values["ignore_index"]] if values.get("ignore_index") is not None else y
-    return max(int(np.max(counted, initial=0)) + 1, 2)
+    largest = np.max(counted[np.isfinite(counted)], initial=0)  # of what is no number the loss tells
+    if largest >= _CLASSES:
+        place = int(np.flatnonzero(y == largest)[0])
+        raise DomainError(
+            f"learn: class indices count from 0, and y[{place}] is {largest:.15g}; a lesson has at most {_CLASSES} "
+            "classes. Number those that there are, for example by numpy.unique(y, return_inverse=True)[1]; if y holds "
+            "amounts, take a loss for these, such as Huber()"
+        )
+    return max(int(largest) + 1, 2)
 
 
 def _feature_names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
