@@ -171,6 +171,8 @@ def test_hosts_that_are_not_installed_are_named(
     ("arguments", "text"),
     [
         (["--loss", "hubr"], "huber"),
+        (["--loss", "huber(delta=2)"], "takes the name of a loss in the catalogue, and 'huber(delta=2)' says more"),
+        (["--loss", "huber(dleta=2)"], "Did you mean 'delta'?"),
         (["--host", "nump"], "There are: numpy, llvm, torch"),
         (["--dtype", "float16"], "There are: float64, float32, bfloat16"),
     ],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lossmith.cli.terminal import print_table, say, write, write_json
-from lossmith.errors import LossNotFoundError, MissingDependencyError, did_you_mean, plural
+from lossmith.errors import LossmithError, LossNotFoundError, MissingDependencyError, did_you_mean, plural
 
 _TOLD = """
 Value, gradient and second derivative of losses, as the libraries installed here compute them, against 60-digit
@@ -88,12 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _loss(parser: argparse.ArgumentParser, name: str) -> str:
-    from lossmith.core.registry import loss_class
+    from lossmith.core.registry import loss_class, parse
 
     try:
         return loss_class(name).name
-    except (LossNotFoundError, MissingDependencyError) as error:
-        parser.error(str(error))
+    except (LossNotFoundError, MissingDependencyError):
+        try:
+            parse(name)
+        except LossmithError as error:
+            parser.error(str(error))
+    parser.error(
+        f"--loss takes the name of a loss in the catalogue, and {name!r} says more: values are chosen here, and with "
+        "--full every combination of options"
+    )
 
 
 def _hosts(parser: argparse.ArgumentParser, asked: Sequence[str] | None, known: Mapping[str, Any]) -> list[str]:
