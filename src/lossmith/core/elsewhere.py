@@ -119,6 +119,7 @@ _SAID: Mapping[str, tuple[tuple[str, str], ...]] = {
     "apply_class_balancing": (("alpha", "Classes are balanced where alpha= is given, and nowhere else."),),
     "swap": (("distance", "The negative is compared with the anchor alone."),),
     **dict.fromkeys(("ignore_index", "ignore_class"), (("", "Examples are left out by mask= in the call."),)),
+    "where": (("", "Rows that count are told by mask= in the call."),),
     **dict.fromkeys(("size_average", "reduce"), (("", "Say reduction='mean', 'sum' or 'none'."),)),
     **dict.fromkeys(("mask", "reduction", "empty"), (("", "It is passed to the call."),)),
 }

@@ -102,7 +102,7 @@ def get(name: str | Loss, **values: Any) -> Loss:
     if isinstance(name, Loss):
         return name.replace(**values) if values else name
     if not isinstance(name, str):
-        raise KindError(f"a loss is got by its name, such as lossmith.get('huber'), got {_no_loss(name)}")
+        raise KindError(f"a loss is got by its name, such as lossmith.get('huber'), got {no_loss(name)}")
     try:
         found = loss_class(name)
     except LossNotFoundError:
@@ -128,7 +128,7 @@ def parse(text: str | Loss) -> Loss:
     if isinstance(text, Loss):
         return text
     if not isinstance(text, str):
-        raise ParameterError(f"a loss is a loss of Lossmith or a text that names one, got {_no_loss(text)}")
+        raise ParameterError(f"a loss is a loss of Lossmith or a text that names one, got {no_loss(text)}")
     if is_formula(text):
         stated: Loss = import_module("lossmith.custom.text").formula(text.strip())
         return stated
@@ -174,7 +174,7 @@ def with_parameter(loss: Any, name: str) -> str:
     return changed if ours else ""
 
 
-def _no_loss(given: Any) -> str:
+def no_loss(given: Any) -> str:
     """Return what was given in the place of a loss, with what to do where it nearly is one."""
     if isinstance(given, type) and issubclass(given, Loss):
         return f"a class; make one, as {given.__name__}()"

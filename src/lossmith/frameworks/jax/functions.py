@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ from lossmith.core.elsewhere import counterpart, keyword
 from lossmith.core.inputs import OF_COSTS, PAIR, compares, judged
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
-from lossmith.core.registry import loss_class, names, parse
+from lossmith.core.registry import loss_class, names, no_loss, parse
 from lossmith.core.words import reworded, speaking
 from lossmith.errors import ParameterError, did_you_mean
 from lossmith.frameworks.calls import JAX, bound, in_words, instead, order, takes_where
@@ -111,7 +111,8 @@ def _in_ours(loss: Loss, named: Mapping[str, Any]) -> dict[str, Any]:
 
 def _call(loss: Loss | str, given: Sequence[Array], named: Mapping[str, Array]) -> tuple[Loss, dict[str, Array]]:
     if not isinstance(loss, Loss | str):
-        raise ParameterError(f"a loss or its name comes first, then predictions and targets; got {type(loss).__name__}")
+        got = f"{HOME}.{loss.__name__}; say {loss.__name__!r}" if _is_made(loss) else no_loss(loss)
+        raise ParameterError(f"a loss or its name comes first, then predictions and targets; got {got}")
     found = parse(loss)
     return found, bound(found, order(found), JAX, given, _in_ours(found, named))
 
@@ -169,6 +170,11 @@ def signature(cls: type[Loss]) -> inspect.Signature:
     values = [inspect.Parameter(key, kind, default=item.default) for key, item in cls.declared().items()]
     where = [inspect.Parameter("where", inspect.Parameter.KEYWORD_ONLY, default=None)] if takes_where(loss) else []
     return inspect.Signature([*inputs, *values, *where])
+
+
+def _is_made(value: Any) -> TypeGuard[Callable[..., Array]]:
+    """Return whether something is the function of a loss."""
+    return inspect.isfunction(value) and value.__module__ == HOME
 
 
 def _is_array(value: Any) -> bool:
