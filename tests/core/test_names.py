@@ -102,6 +102,15 @@ KEYWORDS = [
     (lambda: lm.Quantile(tau=0.9), "It is called level here."),
     (lambda: lm.Poisson(eps=1e-8), "Nothing is added to predictions, not where one is 0 either."),
     (lambda: lm.Triplet(norm_degree=1), "Say distance='euclidean', which is the default and a norm of 2, or another."),
+    (lambda: lm.Hinge(margin=2), "for one of m pass scores divided by m, and multiply the loss by m."),
+    (lambda: lm.SquaredHinge(margin=2), "for one of m pass scores divided by m, and multiply the loss by m**2."),
+    (lambda: lm.SmoothedHinge(margin=2), "pass scores divided by m, gamma too, and multiply the loss by m."),
+    (lambda: lm.ModifiedHuber(margin=2), "The margin is 1, the unit of scores; for one of m pass scores divided by m."),
+    (lambda: lm.Hinge()([1.0], [0.0], margin=2), "The margin is 1, the unit of scores; for one of m pass scores divi"),
+    (lambda: lm.Hinge(p=2), "What a score lacks to the margin is not squared here; SquaredHinge does that."),
+    (lambda: lm.SquaredHinge(p=1), "is squared here; Hinge takes it as it is."),
+    (lambda: lm.CrammerSinger(margin=2), "The margin is 1, the unit of scores; for one of m pass scores divided by"),
+    (lambda: lm.WestonWatkins(p=2), "What a lead lacks to the margin is counted as it is, which is a p of 1."),
     (lambda: lm.Focal(apply_class_balancing=True), "Classes are balanced where alpha= is given, and nowhere else."),
     (lambda: lm.Focal(beta=0.9, tau=1), "it takes gamma, alpha, eps, prediction, labels."),
     (lambda: lm.Huber().cost([1.0], [1.0], delta=2), "It is said when the loss is made: Huber(delta=...)."),
@@ -121,6 +130,21 @@ def test_keywords_of_other_libraries_are_answered_with_ours(call: Callable[[], o
     with pytest.raises(lm.ParameterError) as raised:
         call()
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("loss", "factor"), [(lm.Hinge(), 3.0), (lm.SquaredHinge(), 9.0), (lm.SmoothedHinge(gamma=0.5 / 3.0), 3.0)]
+)
+def test_what_is_said_of_margins_gives_those(loss: lm.Loss, factor: float) -> None:
+    scores = np.array([-5.0, 2.0, 2.75, 2.9, 4.0])
+    lacks = np.maximum(0, 3.0 - scores)
+    of_three = {
+        "hinge": lacks,
+        "squared_hinge": lacks**2,
+        "smoothed_hinge": np.where(lacks <= 0.5, lacks**2, lacks - 0.25),
+    }
+    found = factor * loss.losses(np.ones(5), scores / 3.0)
+    np.testing.assert_allclose(found, of_three[loss.name], rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize(

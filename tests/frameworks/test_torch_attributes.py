@@ -80,6 +80,8 @@ SAID: list[Mistake] = [
     (lambda: lt.NLLLoss, AttributeError, "It takes the exp of what that takes as input. Predictions are log-prob"),
     (lambda: lt.GaussianNLLLoss, AttributeError, "is called GaussianNLL() here. It takes input=, target=, variance=."),
     (lambda: lt.TripletMarginLoss, AttributeError, "It takes anchor=, positive=, negative=."),
+    (lambda: lt.AdaptiveLogSoftmaxWithLoss, AttributeError, "has no counterpart here (a layer and its loss in one)"),
+    (lambda: lt.WestonWatkins(margin=2), lm.ParameterError, "The margin is 1, the unit of scores; for one of m pass"),
     (lambda: lt.Triplet(swap=True), lm.ParameterError, "The negative is compared with the anchor alone."),
     (lambda: lt.Triplet(p=2), lm.ParameterError, "Say distance='euclidean', which is the default and a norm of 2"),
     (lambda: lt.Triplet(eps=0), lm.ParameterError, "embeddings that coincide have a distance of 0"),

@@ -32,6 +32,8 @@ class Configured(ABC):
     """Base of what is made by setting declared parameters. Instances are immutable."""
 
     name: ClassVar[str]
+    elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What is said of keywords that other libraries have where this has none, by name."""
     _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})
     _options: ClassVar[Mapping[str, Option]] = MappingProxyType({})
     _others: ClassVar[Mapping[str, Vector | Integer]] = MappingProxyType({})
@@ -67,7 +69,7 @@ class Configured(ABC):
         for name, value in named.items():
             if name not in declared:
                 known = f"it takes {', '.join(declared)}" if declared else "it takes none"
-                mend = keyword(name, declared) or did_you_mean(name, declared)
+                mend = keyword(name, declared, own=cls.elsewhere) or did_you_mean(name, declared)
                 raise ParameterError(f"{cls.__name__} has no parameter {name!r}; {known}.{mend}")
             if name in given:
                 raise ParameterError(f"{cls.__name__} got {name} twice, by place and by name")

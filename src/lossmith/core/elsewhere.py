@@ -7,6 +7,7 @@ The nearest name in spelling would mislead: ``gan`` is no misspelt ``geman``. Ke
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 _ROOT = "the root is taken of the cost of a whole table, which no loss of one example can do; train with {}"
@@ -126,14 +127,22 @@ _SAID: Mapping[str, tuple[tuple[str, str], ...]] = {
 """What is to be said of others, where a loss has the first keyword, or always."""
 
 
-def keyword(name: str, declared: Mapping[str, Any], inputs: Collection[str] = ()) -> str:
+def keyword(
+    name: str,
+    declared: Mapping[str, Any],
+    inputs: Collection[str] = (),
+    own: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return what to write in the place of a keyword that a loss does not have, or an empty string.
 
     Args:
         name: the keyword.
         declared: parameters and options of the loss, by name.
         inputs: what the call takes, if it is one.
+        own: what the loss itself says of keywords, by name.
     """
+    if name in own:
+        return f" {own[name]}"
     for ours in _CALLED.get(name, ()):
         item: Any = declared.get(ours)
         if choices := sorted(getattr(item, "choices", ()), key=lambda choice: choice != item.default):

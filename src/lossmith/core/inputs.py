@@ -96,4 +96,4 @@ def _instead(loss: Loss, name: str, known: Sequence[str]) -> str:
         return f" {FOR_COSTS}"
     if compares(loss) and counterpart(name, PAIR):
         return judged(loss)
-    return keyword(name, declared, known) or did_you_mean(name, [*known, *OF_COSTS])
+    return keyword(name, declared, known, loss.elsewhere) or did_you_mean(name, [*known, *OF_COSTS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,16 @@ from lossmith.core.link import IDENTITY, Link
 from lossmith.core.parameter import Option
 from lossmith.program import Ops, Value
 from lossmith.structures.pointwise import Binary
+
+
+def of_one(then: str = "", **others: str) -> Mapping[str, str]:
+    """Return what a loss with a margin of 1 says of ``margin=``, and of other keywords that it does not have.
+
+    Args:
+        then: what is to be done for another margin besides.
+        others: what is said of these.
+    """
+    return {"margin": f"The margin is 1, the unit of scores; for one of m pass scores divided by m{then}.", **others}
 
 
 class Margin(Binary):

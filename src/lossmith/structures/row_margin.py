@@ -12,6 +12,7 @@ import numpy as np
 from lossmith.core.parameter import Option
 from lossmith.engines.hosts import Host
 from lossmith.structures import row_math
+from lossmith.structures.margin import of_one
 from lossmith.structures.rows import Rows
 
 Array = Any
@@ -28,6 +29,9 @@ class RowMargin(Rows):
         ("logits",),
         doc="what y_pred holds: raw scores",
         why="A margin is a distance on the scale of raw scores; a probability has none.",
+    )
+    elsewhere = of_one(
+        ", and multiply the loss by m", p="What a lead lacks to the margin is counted as it is, which is a p of 1."
     )
 
     @abstractmethod

@@ -146,7 +146,9 @@ def function(name: str) -> Callable[..., Array]:
             if len(given) > taken + len(declared):
                 raise ParameterError(f"{cls.__name__} takes {', '.join(known)}; got {len(given)} by place")
             for key in (key for key in named if key not in {*known, *JAX, *JAX.values()}):
-                mend = keyword(key, declared, [item.name for item in loss.inputs]) or did_you_mean(key, known)
+                mend = keyword(key, declared, [item.name for item in loss.inputs], cls.elsewhere) or did_you_mean(
+                    key, known
+                )
                 is_one = key in _OF_TWO or counterpart(key, PAIR)
                 mend = judged(loss) if is_one and compares(loss) else mend
                 if wanted := next((it for it in OF_COSTS if did_you_mean(key, [it], cutoff=_NEAR)), None):

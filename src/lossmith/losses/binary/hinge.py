@@ -2,13 +2,17 @@
 
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
 from lossmith.program import Ops, Value
-from lossmith.structures.margin import Margin
+from lossmith.structures.margin import Margin, of_one
 
 
 class Hinge(Margin):
     """How far a score falls short of a margin of 1 on the right side."""
 
     aliases = ("hinge_loss", "svm", "margin")
+    elsewhere = of_one(
+        ", and multiply the loss by m",
+        p="What a score lacks to the margin is not squared here; SquaredHinge does that.",
+    )
 
     card = Card(
         title="Hinge loss",

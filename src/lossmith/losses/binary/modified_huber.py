@@ -2,13 +2,14 @@
 
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
 from lossmith.program import Ops, Value
-from lossmith.structures.margin import Margin
+from lossmith.structures.margin import Margin, of_one
 
 
 class ModifiedHuber(Margin):
     """Squared hinge down to a margin of -1, and -4 times the margin beyond."""
 
     aliases = ("modified_huber_loss", "robust_squared_hinge")
+    elsewhere = of_one()
 
     card = Card(
         title="Modified Huber loss",

@@ -3,13 +3,14 @@
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
 from lossmith.core.parameter import Parameter
 from lossmith.program import Ops, Value
-from lossmith.structures.margin import Margin
+from lossmith.structures.margin import Margin, of_one
 
 
 class SmoothedHinge(Margin):
     """A hinge whose corner is a parabola of width ``gamma``."""
 
     aliases = ("smooth_hinge", "huberized_hinge", "smoothed_hinge_loss")
+    elsewhere = of_one(", gamma too, and multiply the loss by m")
 
     gamma = Parameter(
         1.0, domain="(0, inf)", symbol=r"\gamma", typical=(0.1, 2.0), doc="width of the parabola at the corner"

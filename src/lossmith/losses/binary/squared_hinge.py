@@ -2,13 +2,17 @@
 
 from lossmith.core.card import Card, Example, Kink, Myth, Reference, Traits
 from lossmith.program import Ops, Value
-from lossmith.structures.margin import Margin
+from lossmith.structures.margin import Margin, of_one
 
 
 class SquaredHinge(Margin):
     """Square of what a score lacks to a margin of 1 on the right side."""
 
     aliases = ("squared_hinge_loss", "l2_svm", "hinge_squared")
+    elsewhere = of_one(
+        ", and multiply the loss by m**2",
+        p="What a score lacks to the margin is squared here; Hinge takes it as it is.",
+    )
 
     card = Card(
         title="Squared hinge loss",
