@@ -10,6 +10,7 @@ from typing import Any
 import functorch.compile
 import pytest
 import torch
+from torch._dynamo import compiled_autograd
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
@@ -44,6 +45,18 @@ def test_make_fx_records_the_cost_and_its_gradient(pair: tuple[Module, Module, t
     for function in (lambda module: module, slope):
         recorded = make_fx(function(ours), tracing_mode=mode)(x, y)
         torch.testing.assert_close(recorded(other, y), function(theirs)(other, y))
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_backward_passes_are_compiled_in_one_graph(pair: tuple[Module, Module, torch.Tensor]) -> None:
+    ours, theirs, y = pair
+    for share in (1.0, 0.5, 3.0):
+        x, other = LOGITS.clone().requires_grad_(), LOGITS.clone().requires_grad_()
+        torch._dynamo.reset()
+        with compiled_autograd._enable(torch.compile(backend="eager", fullgraph=True)):
+            (share * ours(x, y).sum()).backward()
+        (share * theirs(other, y).sum()).backward()
+        torch.testing.assert_close(x.grad, other.grad)
 
 
 class Headed(torch.nn.Module):
