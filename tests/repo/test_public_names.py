@@ -94,6 +94,24 @@ def test_the_stub_of_functions_names_every_loss_and_its_signature() -> None:
     assert ast.unparse(functions["total_variation"].args).startswith("*, p: ArrayLike, q: ArrayLike, ")
 
 
+@pytest.mark.parametrize("made", [stub, torch_stub, keras_stub, jax_stub])
+def test_stubs_take_arrays_and_tensors_as_class_weights(made: Callable[[], str]) -> None:
+    for node in ast.parse(made()).body:
+        if getattr(node, "name", "") in ("SparseCategoricalCrossEntropy", "sparse_categorical_cross_entropy"):
+            assert "class_weight: npt.ArrayLike | None=..." in ast.unparse(node)
+            return
+    raise AssertionError
+
+
+def test_the_stub_of_modules_has_the_reductions_that_each_takes() -> None:
+    tree = ast.parse(torch_stub())
+    shown = {node.name: ast.unparse(node) for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    divergences = {name for name in CLASSES if issubclass(lm.loss_class(name), lm.Divergence)}
+    assert {name for name, text in shown.items() if "'batchmean'" in text} >= {*divergences, "module"}
+    assert "'batchmean'" not in shown["Huber"]
+    assert "Literal['mean', 'count_mean', 'sum', 'none']" in shown["Huber"]
+
+
 def test_repository_says_nothing_of_one_machine() -> None:
     root = Path(__file__).resolve().parents[2]
     for folder in ("src", "docs", "benchmarks", "examples"):

@@ -7,18 +7,21 @@ them each class and the signature that its declared parameters and options give 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from lossmith import _HOMES
 from lossmith.core.configured import Declared
+from lossmith.core.inputs import compares
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Integer, Parameter, Vector
+from lossmith.core.reduction import POLICIES, Reduction
 from lossmith.core.registry import loss_class, names
 from lossmith.frameworks.calls import JAX, in_words, order, takes_where
 
 
 def stub() -> str:
     """Return the text of the package's stub."""
-    lines = ["from collections.abc import Sequence", "from typing import Any, Literal", ""]
+    lines = ["from typing import Any, Literal", "", *_ARRAYS]
     for module, public in sorted(_HOMES.items()):
         lines += [f"from {module} import {name} as {name}" for name in public]
     lines += ["", "__version__: str", "_HOMES: dict[str, tuple[str, ...]]", ""]
@@ -33,26 +36,27 @@ def stub() -> str:
 def torch_stub() -> str:
     """Return the text of the stub of the modules of PyTorch."""
     lines = [
-        "from collections.abc import Sequence",
         "from typing import Any, Literal",
         "",
+        *_ARRAYS,
         "from lossmith.frameworks.torch.inside import check as check",
         "from lossmith.frameworks.torch.modules import LossModule as LossModule",
         "",
-        f"def module(loss: Any, *, {_REDUCED}) -> LossModule: ...",
+        f"def module(loss: Any, *, {_reduced(_BATCH_MEAN)}) -> LossModule: ...",
         "",
     ]
     for name in names():
-        lines += _class(loss_class(name), "LossModule", f", *, {_REDUCED}")
+        cls = loss_class(name)
+        lines += _class(cls, "LossModule", f", *, {_reduced(*([_BATCH_MEAN] if compares(cls()) else []))}")
     return "\n".join([_HEAD, *lines])
 
 
 def keras_stub() -> str:
     """Return the text of the stub of the objects of Keras."""
     lines = [
-        "from collections.abc import Sequence",
         "from typing import Any, Literal",
         "",
+        *_ARRAYS,
         "from lossmith.frameworks.keras.configs import register as register",
         "from lossmith.frameworks.keras.counting import Check as Check, Invalid as Invalid",
         "from lossmith.frameworks.keras.objects import LossObject as LossObject",
@@ -69,9 +73,9 @@ def jax_stub() -> str:
     """Return the text of the stub of the functions for JAX."""
     home = "lossmith.frameworks.jax"
     lines = [
-        "from collections.abc import Sequence",
         "from typing import Literal",
         "",
+        *_ARRAYS,
         "from jax import Array",
         "from jax.typing import ArrayLike",
         "",
@@ -90,7 +94,8 @@ def jax_stub() -> str:
 
 
 _HEAD = "# Made from the registry of losses; not to be edited."
-_REDUCED = 'reduction: Literal["mean", "count_mean", "sum", "none"] = ..., empty: Literal["zero", "nan", "error"] = ...'
+_BATCH_MEAN = "batchmean"  # as in the modules, which cannot be imported where PyTorch is missing
+_ARRAYS = ["import numpy.typing as npt", ""]
 _KERAS = (
     'reduction: Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] | None = ..., '
     "name: str | None = ..., dtype: Any = ..."
@@ -102,6 +107,13 @@ STUBS = {
     "keras/__init__.pyi": keras_stub,
 }
 """The stubs by their place in the package."""
+
+
+def _reduced(*more: str) -> str:
+    """Return the keywords of a module that say how losses become a cost."""
+    names = ", ".join(repr(name) for name in (*get_args(Reduction), *more))
+    policies = ", ".join(map(repr, POLICIES))
+    return f"reduction: Literal[{names}] = ..., empty: Literal[{policies}] = ..."
 
 
 def _class(cls: type[Loss], base: str, more: str = "") -> list[str]:
@@ -119,7 +131,7 @@ def _type(item: Declared) -> str:
     if isinstance(item, Integer):
         return "int" if item.default is not None else "int | None"
     if isinstance(item, Vector):
-        return "Sequence[float] | None" if item.default is None else "Sequence[float]"
+        return "npt.ArrayLike | None" if item.default is None else "npt.ArrayLike"
     if isinstance(item, Parameter):
         return "float | None" if item.optional else "float"
     if all(isinstance(choice, bool) for choice in item.choices):
