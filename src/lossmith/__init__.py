@@ -89,13 +89,14 @@ def _instead(name: str) -> str:
         return ""
     if find_spec(f"lossmith.{name}") is not None:
         return f"; write import lossmith.{name} first"
-    from lossmith.core.registry import loss_class
+    from lossmith.core.registry import loss_class, what_instead
     from lossmith.errors import LossNotFoundError
 
     try:
         return f"; the loss is lossmith.{loss_class(name).__name__}"
     except LossNotFoundError:
-        return ""
+        told = what_instead(name)
+        return told and f": {told}"
 
 
 def _every_name() -> list[str]:

@@ -152,6 +152,7 @@ def test_what_is_said_of_margins_gives_those(loss: lm.Loss, factor: float) -> No
     [
         ("huber", "has no attribute 'huber'; the loss is lossmith.Huber"),
         ("mse", "has no attribute 'mse'; the loss is lossmith.SquaredError"),
+        ("dice", "has no attribute 'dice': losses of overlapping regions and boxes are not in the catalogue"),
         ("hubber", "has no attribute 'hubber'"),
         ("_mse", "has no attribute '_mse'"),
         ("catboost", "has no attribute 'catboost'; write import lossmith.catboost first"),

@@ -74,6 +74,7 @@ BAD: list[Mistake] = [
     (lambda: lk.MeanAbsolutePercentageError, AttributeError, "Error() here, and is 100 times as large."),
     (lambda: lk.mse, AttributeError, "It is called 'SquaredError' here."),
     (lambda: lk.CategoricalFocalCrossentropy, AttributeError, "='distributions') here, and is 0.25 times as large."),
+    (lambda: lk.GAN, AttributeError, "'GAN'. A game has two sides: take GANDiscriminator and GANGenerator."),
     (lambda: lk.Hubber, AttributeError, "Did you mean 'Huber'?"),
 ]
 

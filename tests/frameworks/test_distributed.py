@@ -209,3 +209,9 @@ def test_traced_states_count_what_nobody_could_look_at() -> None:
     assert int(state.invalid) == 1
     with pytest.raises(lm.DomainError, match="1 example of"):
         state.check()
+
+
+def test_the_module_is_there_without_an_import_of_its_own() -> None:
+    text = "import lossmith.torch as lt; print(lt.distributed.all_reduce.__module__)"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "lossmith.frameworks.torch.distributed", done.stderr

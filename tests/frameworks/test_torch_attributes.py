@@ -77,6 +77,8 @@ WORDS = torch.tensor([0.5, 0.25, 0.25]).expand(2, 1, 3)
 SAID: list[Mistake] = [
     (lambda: lt.mse, AttributeError, "It is called 'SquaredError' here."),
     (lambda: lt.huber, AttributeError, "It is called 'Huber' here."),
+    (lambda: lt.DiceLoss, AttributeError, "'DiceLoss'. Losses of overlapping regions and boxes are not in"),
+    (lambda: lt.InfoNCE, AttributeError, "'InfoNCE'. Of losses of embeddings the catalogue has Triplet."),
     (lambda: lt.NLLLoss, AttributeError, "It takes the exp of what that takes as input. Predictions are log-prob"),
     (lambda: lt.GaussianNLLLoss, AttributeError, "is called GaussianNLL() here. It takes input=, target=, variance=."),
     (lambda: lt.TripletMarginLoss, AttributeError, "It takes anchor=, positive=, negative=."),

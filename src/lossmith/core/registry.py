@@ -61,6 +61,11 @@ def family(name: str) -> str:
     return _modules()[loss_class(name).name].split(".")[-2]
 
 
+def what_instead(name: str) -> str:
+    """Return what to take instead of a name that people look for and that is no loss, or an empty string."""
+    return elsewhere(_key(name))
+
+
 @lru_cache(maxsize=1024)
 def loss_class(name: str) -> type[Loss]:
     """Return the class behind a name, class name or alias; case, ``_``, ``-`` and a final ``loss`` do not matter.
@@ -74,8 +79,7 @@ def loss_class(name: str) -> type[Loss]:
     if module is None:
         alias = _aliases().get(wanted) or _aliases().get(short := wanted.removesuffix("loss")) or by_key.get(short)
         if alias is None:
-            instead = elsewhere(wanted)
-            if instead:
+            if instead := what_instead(name):
                 raise LossNotFoundError(f"no loss is called {name!r}: {instead}. `lossmith list` shows all of them.")
             guess = did_you_mean(name, [*_modules(), *(a for n in names() for a in loss_class(n).aliases)])
             raise LossNotFoundError(f"no loss is called {name!r}.{guess} `lossmith list` shows all of them.")

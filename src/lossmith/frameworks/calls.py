@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -14,7 +15,7 @@ from lossmith.core.inputs import Input, bind, compares, judged
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import warn
 from lossmith.core.parameter import Integer, Option
-from lossmith.core.registry import loss_class, names, parse
+from lossmith.core.registry import loss_class, names, parse, what_instead
 from lossmith.core.words import Words
 from lossmith.errors import DomainError, LossNotFoundError, ParameterError, ShapeError, did_you_mean, plural
 from lossmith.structures.softmax import Softmax
@@ -164,7 +165,15 @@ def instead(
     try:
         return f" It is called {label(loss_class(name))!r} here."
     except LossNotFoundError:
+        if told := _labelled(what_instead(name), label):
+            return f" {told[0].upper()}{told[1:]}."
         return did_you_mean(name, [label(loss_class(known)) for known in names()])
+
+
+def _labelled(text: str, label: Callable[[type[Loss]], str]) -> str:
+    """Return a text with what makes a loss here in the place of its name in the catalogue."""
+    there = set(names())
+    return re.sub(r"\w+", lambda word: label(loss_class(word[0])) if word[0] in there else word[0], text)
 
 
 def _theirs(peer: str, name: str, label: Callable[[type[Loss]], str], words: Words) -> str:

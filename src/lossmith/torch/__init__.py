@@ -10,6 +10,7 @@ modules that they make themselves.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from lossmith.errors import MissingDependencyError
@@ -38,6 +39,7 @@ def module(loss: Any, *, reduction: str = "mean", empty: str = "zero") -> LossMo
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module 'lossmith.torch' has no attribute {name!r}")
-    found = module_class(name)
+    # What needs processes is loaded when it is named, as ``torch.distributed`` can be without an import of its own.
+    found = import_module(f"{__name__}.{name}") if name == "distributed" else module_class(name)
     globals()[name] = found
     return found
