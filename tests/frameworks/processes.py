@@ -210,6 +210,26 @@ def half_placed(rank: int) -> object:
     return CRITERION(distribute_tensor(torch.zeros(2, CLASSES), mesh, [Shard(0)]), torch.zeros(2).long())
 
 
+def meshed(rank: int) -> object:
+    """Return what a state of logits that two processes share comes to in a group of one, given as part of a mesh."""
+    mesh = init_device_mesh("cpu", (2, 1), mesh_dim_names=("classes", "rows"))
+    x, y = data(0)
+    state = CRITERION.state(
+        distribute_tensor(x[:, :CLASSES], mesh["classes"], [Shard(1)]),
+        distribute_tensor(y, mesh["classes"], [Replicate()]),
+    )
+    told = []
+    for strange in (mesh, "rows"):
+        try:
+            told.append(type(distributed.all_reduce(state, strange)).__name__)
+        except lm.LossmithError as error:
+            told.append(str(error))
+    own = distributed.all_reduce(state, mesh["rows"])
+    # All processes count the shared examples twice, in what is divided and in what it is divided by.
+    costs = [float(each.cost()) for each in (own, distributed.all_reduce(state))]
+    return [costs, int(own.count), float(distributed.backward_scale(state, group=mesh["rows"])), told]
+
+
 def some() -> Any:
     """Return a state of two examples."""
     return CRITERION.state(torch.zeros(2, CLASSES), torch.zeros(2, dtype=torch.long))

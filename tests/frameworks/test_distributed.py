@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 TOGETHER = (
     "parallel", "sharded", "sent", "spread", "scaled", "rows", "half_placed", "others_group",
-    "groups_of_one", "other_losses",
+    "meshed", "groups_of_one", "other_losses",
 )  # fmt: skip
 Printed = dict[str, list[list[str]]]
 
@@ -81,7 +81,7 @@ def test_a_mean_of_means_is_found() -> None:
 def test_two_processes_train_what_one_does(on_two: Printed) -> None:
     costs, weights = whole()
     for rank, printed in enumerate(on_two[",".join(TOGETHER)]):
-        *trained, _, _, _, _, _, _, alone, told = printed
+        *trained, _, _, _, _, _, _, _, alone, told = printed
         assert ast.literal_eval(alone) == [2 + rank, 1 / (2 + rank)]
         for line in trained:
             found = ast.literal_eval(line)
@@ -106,6 +106,18 @@ def test_class_weights_that_one_process_sends_are_those_of_the_other(on_two: Pri
     one, other = [ast.literal_eval(printed[TOGETHER.index("sent")]) for printed in on_two[",".join(TOGETHER)]]
     assert one[0] != other[0]
     assert one[0] == one[1] == other[1]
+
+
+def test_a_group_may_be_part_of_a_mesh_and_examples_those_of_several_processes(on_two: Printed) -> None:
+    x, y = processes.data(0)
+    state = processes.CRITERION.state(x[:, : processes.CLASSES], y)
+    for printed in on_two[",".join(TOGETHER)]:
+        costs, count, scale, told = ast.literal_eval(printed[TOGETHER.index("meshed")])
+        assert costs == pytest.approx([float(state.cost())] * 2, rel=1e-14)
+        assert count == int(state.count)
+        assert scale == pytest.approx(float(1 / state.weight), rel=1e-14)
+        assert told[0].startswith("a mesh of 2 axes has a group for each; pass that which gradients are averaged over")
+        assert told[1].startswith("a group of processes is wanted, got str")
 
 
 def test_a_tensor_of_several_processes_has_a_cost_and_each_counts_its_share(on_two: Printed) -> None:

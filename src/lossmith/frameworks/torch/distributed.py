@@ -13,12 +13,14 @@ import torch
 import torch.distributed as dist
 
 from lossmith.errors import DistributedError, KindError, MergeError, ParameterError
+from lossmith.frameworks.torch.placed import whole
 from lossmith.frameworks.torch.states import State
 
 Tensor = Any
 
 _MARKS = 2**20
 """What tells losses apart is a number below this, so that its squares add up without rounding."""
+_SUMS = ("total", "weight", "count", "invalid")
 _LONGEST = 10**9
 """Seconds that PyTorch can wait; of more its clock makes no number."""
 
@@ -27,21 +29,25 @@ def all_reduce(state: State, group: Any = None, *, timeout: float = 60.0) -> Sta
     """Return the state of all processes together, on each of them and without gradients; one message for all.
 
     Args:
-        state: that of this process; of a batch without rows, too.
-        group: a group of ``torch.distributed``; all processes by default. Without any, there is one process.
+        state: that of this process; of a batch without rows, too. That of a ``DTensor`` is of all processes that
+            hold it, whether they are in the group or not.
+        group: a group of ``torch.distributed``, or a mesh of one axis; all processes by default. Without any, there is
+            one process.
         timeout: seconds to wait for the others.
 
     Raises:
         DistributedError: when another process is gone or does not answer in time.
         MergeError: when processes hold states of different losses.
-        KindError: for what is no state.
-        ParameterError: for a timeout that is no positive number, and for a group without this process.
+        KindError: for what is no state, and for what is no group.
+        ParameterError: for a timeout that is no positive number, for a mesh of several axes, and for a group without
+            this process.
     """
     if not isinstance(timeout, numbers.Real) or not timeout > 0:
         raise ParameterError(f"all_reduce(timeout={timeout!r}): it must be a positive number of seconds")
-    alone = _checked(state).detach()
+    alone = replace(_checked(state), **{name: whole(getattr(state, name).detach()) for name in _SUMS})
     if not _is_distributed():
         return alone
+    group = _group(group)
     world = _world(group)
     wide = alone.total.dtype
     mark = zlib.crc32(repr(state.loss).encode()) % _MARKS
@@ -68,7 +74,7 @@ def backward_scale(state: State, reduction: str = "mean", group: Any = None, *, 
     Args:
         state: of all examples of a step: summed over accumulation steps and by ``all_reduce``.
         reduction: ``mean``, ``count_mean`` or ``sum``; that of the cost.
-        group: the processes that gradients are averaged over.
+        group: the processes that gradients are averaged over; see ``all_reduce``.
         averaged: whether somebody averages gradients over processes, as ``DistributedDataParallel`` and ``fully_shard``
             do; false where they are summed.
 
@@ -76,11 +82,11 @@ def backward_scale(state: State, reduction: str = "mean", group: Any = None, *, 
         A tensor without axes; 0 where nothing counts.
 
     Raises:
-        ParameterError: for another reduction, and for a group without this process.
-        KindError: for what is no state.
+        ParameterError: for another reduction, for a mesh of several axes, and for a group without this process.
+        KindError: for what is no state, and for what is no group.
     """
-    below = _checked(state).divisor(reduction)
-    world = _world(group) if averaged and _is_distributed() else 1
+    below = whole(_checked(state).divisor(reduction))
+    world = _world(_group(group)) if averaged and _is_distributed() else 1
     return torch.where(below == 0, 0.0, world / torch.where(below == 0, 1.0, below))
 
 
@@ -133,6 +139,26 @@ def _checked(state: Any) -> State:
             "sum of such; where there are no examples, that of a batch without rows"
         )
     return state
+
+
+def _group(group: Any) -> Any:
+    """Return a group of processes, which a mesh of one axis has, too."""
+    from torch.distributed.device_mesh import DeviceMesh  # not every build of PyTorch has it
+
+    if isinstance(group, DeviceMesh):
+        if group.ndim != 1:
+            first = (group.mesh_dim_names or ["name"])[0]
+            raise ParameterError(
+                f"a mesh of {group.ndim} axes has a group for each; pass that which gradients are averaged over, such "
+                f"as mesh[{first!r}]"
+            )
+        return group.get_group()
+    # The number is PyTorch's word for a group without this process.
+    if group is None or isinstance(group, dist.ProcessGroup | int):
+        return group
+    raise KindError(
+        f"a group of processes is wanted, got {type(group).__name__}; pass what dist.new_group(ranks) returns"
+    )
 
 
 def _world(group: Any) -> int:
