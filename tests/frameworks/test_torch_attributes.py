@@ -84,6 +84,13 @@ SAID: list[Mistake] = [
     (lambda: lt.TripletMarginLoss, AttributeError, "It takes anchor=, positive=, negative=."),
     (lambda: lt.AdaptiveLogSoftmaxWithLoss, AttributeError, "has no counterpart here (a layer and its loss in one)"),
     (lambda: lt.WestonWatkins(margin=2), lm.ParameterError, "The margin is 1, the unit of scores; for one of m pass"),
+    (
+        lambda: lt.SparseCategoricalCrossEntropy(torch.ones(3)),
+        lm.ParameterError,
+        "as z_loss. class_weight= weighs class",
+    ),
+    (lambda: lt.BinaryCrossEntropy(torch.ones(3)), lm.ParameterError, "as eps. Weights of examples are passed to the"),
+    (lambda: lt.Huber("sum", 1.0), lm.ParameterError, "Huber got 'sum' as delta; say reduction='sum'"),
     (lambda: lt.Triplet(swap=True), lm.ParameterError, "The negative is compared with the anchor alone."),
     (lambda: lt.Triplet(p=2), lm.ParameterError, "Say distance='euclidean', which is the default and a norm of 2"),
     (lambda: lt.Triplet(eps=0), lm.ParameterError, "embeddings that coincide have a distance of 0"),

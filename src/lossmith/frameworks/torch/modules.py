@@ -6,19 +6,19 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import FunctionType
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from lossmith.core.elsewhere import AS_MANY
+from lossmith.core.elsewhere import AS_MANY, keyword
 from lossmith.core.inputs import FOR_COSTS, compares
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import Vector
-from lossmith.core.reduction import check_empty, check_reduction
+from lossmith.core.reduction import Reduction, check_empty, check_reduction
 from lossmith.core.registry import loss_class, names, parse
 from lossmith.core.words import speaking
 from lossmith.engines.torch import in_graphs
-from lossmith.errors import ShapeError
+from lossmith.errors import ParameterError, ShapeError
 from lossmith.frameworks.calls import TORCH, bound, instead, order, outside
 from lossmith.frameworks.torch import costs, traced
 from lossmith.frameworks.torch.inside import inside
@@ -323,6 +323,8 @@ def module_class(name: str) -> type[LossModule]:
         if torch.compiler.is_dynamo_compiling() and hasattr(self, "_loss"):
             return  # it is made already
         keys = [*cls.declared(), *("a value too many" for _ in values)]
+        for key, x in zip(cls.declared(), values, strict=False):
+            _check_place(cls, key, x)
         places = [value_of(name, key, x) for key, x in zip(keys, values, strict=False)]
         plain = {key: value_of(name, key, x) for key, x in named.items()}
         with speaking(_WORDS):
@@ -343,6 +345,20 @@ def module_class(name: str) -> type[LossModule]:
     made = type(name, (LossModule,), body)
     made.__signature__ = inspect.Signature([*keywords, *last])  # type: ignore[attr-defined]
     return made
+
+
+def _check_place(cls: type[Loss], key: str, value: Any) -> None:
+    """Check a value by place, where modules of PyTorch have their weights or their reduction.
+
+    Raises:
+        ParameterError: for one of these, which is said by name.
+    """
+    declared = cls.declared()
+    if isinstance(value, torch.Tensor) and value.ndim and not isinstance(declared[key], Vector):
+        shape = tuple(value.shape)
+        raise ParameterError(f"{cls.__name__} got a tensor of shape {shape} as {key}.{keyword('weight', declared)}")
+    if isinstance(value, str) and value in (*get_args(Reduction), BATCH_MEAN):
+        raise ParameterError(f"{cls.__name__} got {value!r} as {key}; say reduction={value!r}")
 
 
 def _copied(function: Any) -> FunctionType:
