@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -71,6 +73,35 @@ def test_nothing_costs_the_same_in_memory_and_traced(reduction: str, empty: str)
 def test_floats_that_numpy_does_not_have_are_computed_in_single_precision() -> None:
     x = X.to(torch.float8_e4m3fn)
     torch.testing.assert_close(lt.Huber()(x, Y), lt.Huber()(x.float(), Y))
+
+
+LATE = lm.formula("where(f < y, k*(y - f)**2, (y - f)**2)", parameters={"k": (4.0, "(0, inf)")})
+
+
+def test_parameters_of_any_loss_are_attributes_that_may_be_changed() -> None:
+    module = lt.module(LATE)
+    compiled = torch.compile(module, fullgraph=True, backend="eager")
+    assert module.k == 4.0
+    for copied in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        copied.k = 2.0
+        assert (copied.k, copied.loss) == (2.0, LATE.replace(k=2.0))
+        torch.testing.assert_close(copied(X, Y), lt.module(LATE.replace(k=2.0))(X, Y))
+    torch.testing.assert_close(compiled(X, Y), module(X, Y))
+    with pytest.raises(lm.ParameterError, match="k must lie in"):
+        module.k = -1.0
+    assert module.k == 2.0
+
+
+def test_attributes_are_those_of_the_loss_of_the_day() -> None:
+    module = lt.module(lm.Huber())
+    module.delta = 0.5
+    assert float(module(X, Y)) == float(lt.Huber(delta=0.5)(X, Y))
+    module.loss = "log_cosh"
+    assert not hasattr(module, "delta")
+    module = lt.module(lm.SparseCategoricalCrossEntropy(class_weight=(1.0, 2.0), class_axis=1))
+    module.label_smoothing = 0.5
+    assert module.loss.values["class_weight"] == (1.0, 2.0)
+    assert module.loss.values["label_smoothing"] == 0.5
 
 
 WORDS = torch.tensor([0.5, 0.25, 0.25]).expand(2, 1, 3)

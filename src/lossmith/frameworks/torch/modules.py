@@ -376,8 +376,7 @@ def _option(key: str) -> property:
         return self.loss.values[key]
 
     def change(self: LossModule, value: Any) -> None:
-        self._follow()
-        self.loss = self.loss.replace(**{key: value_of(type(self.loss).__name__, key, value)})
+        self._set(key, value)
 
     return property(value, change)
 

@@ -57,6 +57,7 @@ class Holder(torch.nn.Module):
             loss: the loss.
             before: buffers of the one before. Those that say the same stay, others are made where these are.
         """
+        self._show(loss)
         self._loss = self._template = loss  # equal terms become one, so the loss of the day may have fewer
         places = {name: x.device for name, x in before.items()}
         there = next(iter(places.values()), torch.device("cpu"))
@@ -71,13 +72,30 @@ class Holder(torch.nn.Module):
         self._numbers = vectors
         self._marks = self._now()
 
+    def _show(self, loss: Loss) -> None:
+        """Have the other parameters of a loss as attributes, but for names that mean something else here."""
+        for name in self.__dict__.get("_shown", ()):
+            del self.__dict__[name]
+        values = {} if isinstance(loss, Sum) else loss.values
+        taken = {*self.__dict__, *_vectors_of(loss)}
+        self._shown = frozenset(name for name in values if name not in taken and not hasattr(type(self), name))
+        self.__dict__.update({name: values[name] for name in self._shown})
+
+    def _set(self, name: str, value: Any) -> None:
+        """Change a parameter of the loss that is no vector."""
+        self._follow()
+        self.loss = self.loss.replace(**{name: value_of(type(self.loss).__name__, name, value)})
+
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a vector of the loss is taken over at once, so that compiled calls see it too.
+        """Set an attribute; what is a parameter of the loss is taken over at once, so that compiled calls see it too.
 
         Raises:
             KindError: for a vector that shall be learned, or has no numbers.
-            ParameterError: for numbers that the loss cannot take; the vector stays what it was.
+            ParameterError: for what the loss cannot take; the parameter stays what it was.
         """
+        if name in self.__dict__.get("_shown", ()):
+            self._set(name, value)
+            return
         if name not in self.__dict__.get("_numbers", ()):
             super().__setattr__(name, value)
             return
