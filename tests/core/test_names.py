@@ -100,6 +100,8 @@ KEYWORDS = [
     (lambda: lm.Huber(size_average=True), "Say reduction='mean', 'sum' or 'none'."),
     (lambda: lm.Huber(from_logits=True), "has no parameter 'from_logits'; it takes delta."),
     (lambda: lm.Quantile(tau=0.9), "It is called level here."),
+    (lambda: lm.MultiQuantile(quantiles=[0.1, 0.9]), "It is called levels here."),
+    (lambda: lm.Distillation(T=2), "It is called temperature here."),
     (lambda: lm.Poisson(eps=1e-8), "Nothing is added to predictions, not where one is 0 either."),
     (lambda: lm.Triplet(norm_degree=1), "Say distance='euclidean', which is the default and a norm of 2, or another."),
     (lambda: lm.Hinge(margin=2), "for one of m pass scores divided by m, and multiply the loss by m."),

@@ -122,6 +122,7 @@ SAID: list[Mistake] = [
     ),
     (lambda: lt.BinaryCrossEntropy(torch.ones(3)), lm.ParameterError, "as eps. Weights of examples are passed to the"),
     (lambda: lt.Huber("sum", 1.0), lm.ParameterError, "Huber got 'sum' as delta; say reduction='sum'"),
+    (lambda: lt.MarginRankingLoss, AttributeError, "It takes any scores, ours log-probabilities, which are at most 0."),
     (lambda: lt.Triplet(swap=True), lm.ParameterError, "The negative is compared with the anchor alone."),
     (lambda: lt.Triplet(p=2), lm.ParameterError, "Say distance='euclidean', which is the default and a norm of 2"),
     (lambda: lt.Triplet(eps=0), lm.ParameterError, "embeddings that coincide have a distance of 0"),

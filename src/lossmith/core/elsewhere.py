@@ -96,9 +96,10 @@ _CALLED: Mapping[str, tuple[str, ...]] = {
     "dim": ("class_axis",),
     "ignore_class": ("ignore_index",),
     "pos_weight": ("class_weight",),
-    **dict.fromkeys(("alpha", "q", "quantile", "quantile_alpha", "tau"), ("level", "levels")),
+    **dict.fromkeys(("alpha", "q", "quantile", "quantiles", "quantile_alpha", "tau"), ("level", "levels")),
     **dict.fromkeys(("p", "variance_power", "tweedie_variance_power"), ("power",)),
     "huber_slope": ("delta",),
+    "T": ("temperature",),
     "fair_c": ("c",),
     "var": ("variance",),
 }
