@@ -67,7 +67,25 @@ def test_the_mark_stands_below_its_place_in_a_terminal(terminal: Callable[..., A
 
 
 def test_commands_without_declarations_say_where_there_are_some(terminal: Callable[..., Any]) -> None:
-    assert "--predicted where you call `lossmith check`" in terminal("plot", "k*f").out
+    assert "--predicted where you call `lossmith check`" in terminal("learn", "--loss", "k*f").out
+
+
+def test_each_of_several_formulas_takes_of_a_declaration_what_stands_in_it() -> None:
+    words = ["plot", "k*abs(f - y)", "huber,a*(f - y)**2", "k*a*abs(f - y)", "--parameter", "k=4 in (0, inf)"]
+    done = CliRunner().invoke(root, [*words, "--parameter", "a=3"])
+    assert done.exit_code == 0, done.stderr
+    titles = ("formula('k*abs(f - y)', k=4)", "formula('a*(f - y)**2', a=3)", "formula('k*a*abs(f - y)', k=4, a=3)")
+    assert all(title in done.stdout for title in titles)
+    for first in ("k*abs(f - y)", "huber"):
+        done = CliRunner().invoke(root, ["plot", first, "huber", "--parameter", "k=4", "--input", "z"])
+        assert done.exit_code == 2
+        assert ("is declared: z" if first != "huber" else "declares what a formula takes") in done.stderr
+
+
+def test_a_page_shows_a_formula_at_the_values_of_its_parameters() -> None:
+    done = CliRunner().invoke(root, ["show", "k*abs(f - y)", "--parameter", "k=4 in (0, inf)"])
+    assert done.exit_code == 0, done.stderr
+    assert "formula('k*abs(f - y)', k=4)" in done.stdout
 
 
 def declared(*words: str) -> Any:

@@ -58,16 +58,43 @@ def complete(start: str) -> list[tuple[str, str]]:
     return found or [(alias, title) for alias, title in aliases if alias.startswith(start)]
 
 
-def parse_losses(texts: Sequence[str], kind: str | None = None) -> list[Loss]:
+def parse_losses(
+    texts: Sequence[str], kind: str | None = None, declaration: Mapping[str, Any] | None = None
+) -> list[Loss]:
     """Return the losses that the texts name; a text may hold several, with commas between them.
 
     Args:
         texts: Such as ``["mae,mse", "huber(delta=2)"]``.
         kind: What the predictions are, as for ``declare``.
+        declaration: As for ``parse_loss``. It is of all the formulas, and each takes the symbols that stand in it.
     """
     parts = [part for text in texts for part in _parted(text)]
-    losses = [declare(parse_loss(part), kind) for part in parts]
+    shares = _shared(parts, declaration) if declaration is not None else [None] * len(parts)
+    losses = [declare(parse_loss(part, share), kind) for part, share in zip(parts, shares, strict=True)]
     return list(dict.fromkeys(losses))
+
+
+def _shared(texts: Sequence[str], declaration: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what of a declaration is of each text; what is of none goes to the first, which says so."""
+    from lossmith.core.registry import is_formula
+
+    formulas = [text for text in texts if is_formula(text)] or texts[:1]
+
+    def concerns(name: str, text: str) -> bool:
+        stands = [other for other in formulas if re.search(rf"\b{re.escape(name)}\b", other)]
+        return text in (stands or formulas[:1])
+
+    def share(text: str) -> dict[str, Any]:
+        if text not in formulas:
+            return {}
+        return {
+            word: {name: value for name, value in said.items() if concerns(name, text)}
+            if isinstance(said, Mapping)
+            else said
+            for word, said in declaration.items()
+        }
+
+    return [share(text) for text in texts]
 
 
 def _parted(text: str) -> list[str]:
@@ -100,7 +127,7 @@ def parse_loss(text: str, declaration: Mapping[str, Any] | None = None) -> Loss:
         except lm.FormulaError as error:
             problem = in_options(error.problem)
             if problem != error.problem and declaration is None:
-                problem += " where you call `lossmith check` or `lossmith export`"
+                problem += " where you call `lossmith check`, `export`, `plot` or `show`"
             raise lm.FormulaError(problem, error.text, error.column) from None
     if given:
         name = text.strip().partition("(")[0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lossmith.cli import terminal
-from lossmith.cli._losses import LossCommand, LossName, parse_losses
+from lossmith.cli._losses import LossCommand, LossName, parse_losses, takes_a_formula
 from lossmith.errors import DomainError
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ FORMATS = (".png", ".svg", ".pdf")
     "negative. By default one that is typical.",
 )
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Write a picture there: .png, .svg or .pdf.")
-def command(losses: tuple[str, ...], value: float | None, output: str | None) -> None:
+@takes_a_formula
+def command(losses: tuple[str, ...], value: float | None, output: str | None, declaration: dict[str, Any]) -> None:
     """Draw loss, gradient and Hessian along the prediction, several losses in one picture.
 
     Without --output the curves are drawn in the terminal, loss and gradient, one loss below the other.
@@ -43,8 +44,9 @@ def command(losses: tuple[str, ...], value: float | None, output: str | None) ->
     lossmith plot mse mae "huber(delta=1.35)" --output curves.png
     lossmith plot "quantile(level=0.9)" --at 10
     lossmith plot "0.7 * huber + 0.3 * mae"
+    lossmith plot "k*abs(f - y)" mse --parameter "k=4 in (0, inf)"
     """
-    chosen = parse_losses(losses)
+    chosen = parse_losses(losses, declaration=declaration)
     try:
         _plot(chosen, value, output)
     except DomainError as error:

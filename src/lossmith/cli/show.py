@@ -13,7 +13,7 @@ import click
 
 from lossmith.cli import terminal
 from lossmith.cli._code import code
-from lossmith.cli._losses import LossCommand, LossName, parse_loss
+from lossmith.cli._losses import LossCommand, LossName, parse_loss, takes_a_formula
 from lossmith.core.parameter import Integer, Vector
 from lossmith.errors import DomainError, MissingDependencyError
 
@@ -55,18 +55,20 @@ _TRAITS = {
 
 @click.command("show", cls=LossCommand, short_help="Explain one loss: formula, picture, advice, examples.")
 @click.argument("loss", type=LossName())
+@takes_a_formula
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(loss: str, as_json: bool) -> None:
+def command(loss: str, declaration: dict[str, Any], as_json: bool) -> None:
     """Explain one loss: formula, picture, advice, examples.
 
-    LOSS is a name or alias, or a name with values.
+    LOSS is a name or alias, a name with values, or a formula.
 
     \b
     lossmith show huber
     lossmith show "quantile(level=0.9)"
     lossmith show bce --json
+    lossmith show "k*abs(f - y)" --parameter "k=4 in (0, inf)"
     """
-    found = parse_loss(loss)
+    found = parse_loss(loss, declaration)
     if as_json:
         terminal.write_json(facts(found))
     else:
