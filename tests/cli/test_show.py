@@ -191,6 +191,34 @@ def test_the_code_of_values_and_sums_runs(text: str) -> None:
     assert json.loads(show(text, "--json"))["text"] == str(loss)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lm.formula("k*abs(f - y)", parameters={"k": (4.0, "(0, inf)")}),
+        lm.formula("k*abs(f - y)", parameters={"k": (4.0, "(0, inf)")}).replace(k=3),
+        lm.formula(
+            "k*softplus(f) - y*f + 0*max(y, 1 if y == 1 else 0)", parameters={"k": 1}, task="binary", name="mine"
+        ),
+        lm.formula("f*y", target="[-1, 1]", prediction="(-5, 5)", link="log", task="counts"),
+        0.5 * lm.Huber() + lm.formula("k*(f - y)**2", parameters={"k": 2.0}),
+    ],
+    ids=str,
+)
+def test_the_code_makes_formulas_with_what_they_declare(loss: lm.Loss) -> None:
+    space: dict[str, Any] = {}
+    exec(code(loss).partition("\ny_true = ")[0].partition("\nloss(")[0], space)
+    assert space["loss"] == loss
+
+
+def test_a_parameter_called_k_runs_over_no_classes() -> None:
+    words = ("--parameter", "k=4", "--input", "price", "--predicted", "v in (0, inf)")
+    page = show("k*price*(f - y)**2/v + log(v)", *words)
+    assert "runs over" not in page
+    assert "inputs={'price': '(-inf, inf)'}" in page
+    assert "inputs = {" not in page  # there is no worked example of it
+    assert "loss(y_true, y_pred, v=v, price=price)" in page
+
+
 def test_data_that_no_example_resembles_is_left_to_the_reader() -> None:
     assert "np.array" not in code(lm.get("kl_divergence", class_axis=3))
     assert "loss(p=p, q=q)" in code(lm.get("kl_divergence", class_axis=3))

@@ -24,7 +24,7 @@ def code(loss: Loss) -> str:
     data = sample(loss)
     call = ", ".join(item.name if item.name.startswith("y_") else f"{item.name}={item.name}" for item in loss.inputs)
     lines = ["import numpy as np", "import lossmith as lm", "", *_made(loss)]
-    if len(call) > _LONG:
+    if len(call) > _LONG and data:
         arrays = [f'    "{name}": np.array({_literal(values)}),' for name, values in data.items()]
         lines += ["inputs = {", *arrays, "}"]
         call = "**inputs"
@@ -94,15 +94,29 @@ def _tuples(values: Any) -> Any:
 
 def _made(loss: Loss) -> list[str]:
     """Return the lines that make a loss, a sum included."""
-    terms = [f"{weight!r} * lm.{part}" for weight, part in loss.parts] if hasattr(loss, "parts") else [f"lm.{loss}"]
-    terms = [re.sub(r"\binf\b", "np.inf", term) for term in terms]
+    parts = loss.parts if hasattr(loss, "parts") else [(None, loss)]
+    calls = [_call(part) for _, part in parts]
+    weights = ["" if weight is None else f"{weight!r} * " for weight, _ in parts]
+    terms = [
+        f"{weight}lm.{name}({', '.join(values)}){end}"
+        for weight, (name, values, end) in zip(weights, calls, strict=True)
+    ]
     line = f"loss = {' + '.join(terms)}"
     if len(line) <= _WIDE:
         return [line]
     if len(terms) > 1:
         return ["loss = (", *(f"    {'+ ' if place else ''}{term}" for place, term in enumerate(terms)), ")"]
-    name, _, values = terms[0].removesuffix(")").partition("(")
-    return [f"loss = {name}(", *(f"    {value}," for value in re.split(r", (?=\w+=)", values)), ")"]
+    ((name, values, end),) = calls
+    return [f"loss = lm.{name}(", *(f"    {value}," for value in values), f"){end}"]
+
+
+def _call(loss: Loss) -> tuple[str, list[str], str]:
+    """Return the name of what makes a loss that is no sum, its arguments, and what follows the bracket."""
+    if hasattr(loss, "call"):
+        made: tuple[str, list[str], str] = loss.call()
+        return made
+    name, _, values = re.sub(r"\binf\b", "np.inf", str(loss)).removesuffix(")").partition("(")
+    return name, re.split(r", (?=\w+=)", values) if values else [], ""
 
 
 def _array(name: str, values: Any) -> list[str]:

@@ -269,7 +269,10 @@ class Page:
         known = _SYMBOLS if loss.paired else {"k": _SYMBOLS["k"]}
         named = {} if loss.paired else {item.symbol: item.name for item in loss.inputs if item.symbol != item.name}
         told = [f"{symbol(name)} is {meaning}" for name, meaning in named.items()]
-        told += [meaning for mark, meaning in known.items() if re.search(rf"(?<!\w){mark}(?!\w)", text)]
+        own = {item.symbol for item in loss.parameters().values()}  # such as a k that a formula declares
+        told += [
+            meaning for mark, meaning in known.items() if mark not in own and re.search(rf"(?<!\w){mark}(?!\w)", text)
+        ]
         return f"{'; '.join(told)}." if told else ""
 
     def _picture(self) -> list[str]:

@@ -77,6 +77,19 @@ class Text(Pointwise):
     def __reduce__(self) -> tuple[Any, ...]:
         return from_config, (self.to_config()["parameters"],)
 
+    def call(self) -> tuple[str, list[str], str]:
+        """Return how Python makes this: the function of ``lossmith``, its arguments, and what follows the bracket."""
+        said, (target, link) = self.declaration, settled(self.declaration.task, None, None)
+        usual = {"target": str(target), "prediction": REAL_LINE, "link": link, "task": "regression", "name": _PLAIN}
+        given: dict[str, Any] = {word: dict(getattr(said, word)) for word in ("parameters", "inputs", "predicted")}
+        words = {word: pairs for word, pairs in given.items() if pairs}
+        words |= {word: getattr(said, word) for word, value in usual.items() if getattr(said, word) != value}
+        changed = [
+            f"{name}={self._values[name]!r}" for name, (value, _) in said.parameters if self._values[name] != value
+        ]
+        arguments = [repr(self.text), *(f"{word}={value!r}" for word, value in words.items())]
+        return "formula", arguments, f".replace({', '.join(changed)})" if changed else ""
+
     def __repr__(self) -> str:
         if self.name != _PLAIN:
             return super().__repr__()
