@@ -95,3 +95,14 @@ def test_what_is_no_function_with_a_name_is_refused() -> None:
         lm.loss(functools.partial(pinball.__wrapped__, level=0.5))  # type: ignore[attr-defined]
     with pytest.raises(lm.ParameterError, match=r"no keyword 'parameter'.* Did you mean 'parameters'"):
         lm.loss(parameter={"level": "(0, 1)"})  # type: ignore[call-overload]
+
+
+def test_a_configuration_takes_no_function_for_a_loss_of_the_catalogue() -> None:
+    @lm.loss
+    def huber(ops: Ops, y: Value, f: Value, k: float = 4.0) -> Value:
+        return k * (f - y) ** 4
+
+    with pytest.raises(
+        lm.LossNotFoundError, match=r"'huber' is a loss of your own, .*'k': 3.* and not what it computes"
+    ):
+        lm.from_config(huber(k=3).to_config())

@@ -28,6 +28,10 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
 
 
+CATALOGUE = "lossmith.losses."  # modules of the classes that a name finds
+OWN = "own:"
+
+
 class Configured(ABC):
     """Base of what is made by setting declared parameters. Instances are immutable."""
 
@@ -123,8 +127,16 @@ class Configured(ABC):
         return type(self)(**{**self._values, **changes})
 
     def to_config(self) -> dict[str, Any]:
-        """Return this as data of standard JSON, which ``lossmith.from_config`` turns back into it."""
-        return {"loss": self.name, "parameters": {name: plain(value) for name, value in self._values.items()}}
+        """Return this as data of standard JSON, which ``lossmith.from_config`` turns back into it.
+
+        Data cannot hold what a class of your own computes: ``own:`` before its name keeps it from being taken for
+        another, and ``from_config`` says what to do.
+        """
+        known = type(self).__module__.startswith(CATALOGUE)
+        return {
+            "loss": self.name if known else OWN + self.name,
+            "parameters": {name: plain(value) for name, value in self._values.items()},
+        }
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Configured) and self._values == other._values

@@ -18,6 +18,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from lossmith.core.configured import OWN
 from lossmith.core.elsewhere import counterpart, elsewhere
 from lossmith.core.loss import Loss
 from lossmith.errors import KindError, LossmithError, LossNotFoundError, ParameterError, did_you_mean
@@ -241,7 +242,7 @@ def from_config(config: Mapping[str, Any]) -> Any:
 
     Raises:
         ParameterError: when the mapping is no such description.
-        LossNotFoundError: for an unknown name.
+        LossNotFoundError: for an unknown name, and for a loss of your own, whose class data cannot hold.
     """
     if isinstance(config, Mapping) and set(config) == {"regularizer", "parameters"}:
         return import_module("lossmith.regularizers").from_config(config)
@@ -252,4 +253,11 @@ def from_config(config: Mapping[str, Any]) -> Any:
         return import_module("lossmith.structures.composite").Sum(terms)
     if config["loss"] == "formula":
         return import_module("lossmith.custom.text").from_config(config["parameters"])
+    if isinstance(config["loss"], str) and config["loss"].startswith(OWN):
+        name = config["loss"].removeprefix(OWN)
+        raise LossNotFoundError(
+            f"{name!r} is a loss of your own, of @lossmith.loss or a class: a configuration holds its name and values "
+            f"{config['parameters']}, and not what it computes. Make it of what you defined, with these values; "
+            "lossmith.formula makes losses that a configuration holds."
+        )
     return get(config["loss"], **config["parameters"])

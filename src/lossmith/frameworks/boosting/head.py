@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossmith.core.configured import OWN
 from lossmith.core.loss import Loss
 from lossmith.core.registry import from_config
 from lossmith.errors import LossmithError, ParameterError
@@ -106,8 +107,9 @@ class Head:
             try:
                 loss = from_config(described)
             except LossmithError as error:
+                own = str(described["loss"]).removeprefix(OWN)
                 raise ParameterError(
-                    f"the model was trained with {described['loss']!r}, which is not of the catalogue; pass the loss "
+                    f"the model was trained with {own!r}, which is not of the catalogue; pass the loss "
                     f"as loss= ({error})"
                 ) from None
         elif loss.raw_form.to_config() != described:
