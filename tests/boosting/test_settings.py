@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from catboost import CatBoostError
 from lightgbm.basic import _ConfigAliases
@@ -206,13 +207,40 @@ def test_a_method_without_constraints_does_not_end_the_process(more: dict[str, A
     assert model.rounds == 5
 
 
+BY_NAME = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 4)), columns=list("abcd"))
+MEETING = BY_NAME["a"] * BY_NAME["c"]  # columns that have to meet
+
+
+@pytest.mark.parametrize(
+    "groups", [[[0, 1], [2, 3]], ((0, 1), (2, 3)), [{0, 1}, np.array([2, 3])], [["a", "b"], ("c", "d")]]
+)
 @pytest.mark.parametrize("library", [lightgbm, xgboost])
-def test_columns_that_may_meet_are_told_by_place(library: ModuleType) -> None:
-    rows, y = np.random.default_rng(0).normal(size=(500, 4)), np.zeros(500)
-    y += rows[:, 0] * rows[:, 2]  # which only meet where they may
-    apart = {"interaction_constraints": [[0, 1], [2, 3]]}
-    free, kept = (library.train("huber", rows, y, rounds=60, params=params) for params in ({}, apart))
-    assert lm.Huber().cost(y, kept.predict(rows)) > 1.5 * lm.Huber().cost(y, free.predict(rows))
+def test_columns_that_may_meet_are_told_by_place_or_name(library: ModuleType, groups: Any) -> None:
+    apart = {"interaction_constraints": groups}
+    free, kept = (library.train("huber", BY_NAME, MEETING, rounds=60, params=params) for params in ({}, apart))
+    used = {name for name, worth in zip("abcd", _worth(kept), strict=True) if worth}
+    assert used == set("abcd")  # and not some of them alone, where no group was understood
+    costs = [lm.Huber().cost(MEETING, model.predict(BY_NAME)) for model in (kept, free)]
+    assert costs[0] > 1.5 * costs[1]
+
+
+def _worth(model: Any) -> list[float]:
+    booster = model.booster
+    if hasattr(booster, "feature_importance"):
+        return [*booster.feature_importance()]
+    return [booster.get_score().get(name, 0.0) for name in "abcd"]
+
+
+@pytest.mark.parametrize(("groups", "said"), [
+    ([[0, 99]], "interaction_constraints holds 99, but X has 4 columns, from 0 to 3"),
+    ([["a", "zz"]], "interaction_constraints holds 'zz'"),
+    ([0, 1], r"must be a list of groups of columns, such as \[\[0, 1\], \[2\]\], got \[0, 1\]"),
+    (["a", "b"], "must be a list of groups"),
+])  # fmt: skip
+@pytest.mark.parametrize("library", [lightgbm, xgboost])
+def test_columns_that_may_meet_have_to_be_there(library: ModuleType, groups: Any, said: str) -> None:
+    with pytest.raises(lm.ParameterError, match=said):
+        library.train("huber", BY_NAME, MEETING, rounds=2, params={"interaction_constraints": groups})
 
 
 @EACH

@@ -67,7 +67,7 @@ def train_dask(
     scale = objective.scale_at_start() if hessian == "floor" else None
     if NAMES.read(params).get("boosting") == "dart":
         refuse_rescaled("validation", validation)
-    chosen = {**settings(objective, params, seed), "objective": OfWorker(type(objective), objective.head, scale)}
+    chosen = {**settings(objective, params, seed, X), "objective": OfWorker(type(objective), objective.head, scale)}
     staged = [Staged(objective, *held, patience=patience, added=_added)] if held else []
     estimator = on_dask.DaskLGBMRegressor(client=client, n_estimators=rounds, **chosen)
     with warnings.catch_warnings():  # of a setting that its estimator always has

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.boosting.columns import places
+from lossmith.frameworks.boosting.columns import grouped, places
 from lossmith.frameworks.boosting.folds import by_class, folds_of
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
@@ -131,7 +131,7 @@ def train(
     counted("rounds", rounds, 0)
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
-    chosen = settings(objective, params, seed)
+    chosen = settings(objective, params, seed, table(X), feature_names)
     if dart := chosen.get("boosting") == "dart":
         refuse_rescaled("patience", patience)
     data = objective.dataset(X, params={**chosen, "objective": "none"}, **_columns(X, categorical, feature_names))
@@ -161,11 +161,18 @@ def _kept(y: Array) -> bool:
     return bool(rounded <= _ROUNDED * np.abs(y - np.median(y)).mean())
 
 
-def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:
+def settings(
+    objective: Objective,
+    params: Mapping[str, Any] | None,
+    seed: int,
+    X: Any,
+    names: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Return settings for ``lightgbm.train``, with the objective inside.
 
     Raises:
-        ParameterError: for those that are decided elsewhere, such as an objective; see ``Names``.
+        ParameterError: for those that are decided elsewhere, such as an objective; see ``Names``; and for columns
+            that are not there.
     """
     given = NAMES.read(params)
     if given.get("boosting") in ("rf", "random_forest"):
@@ -175,15 +182,15 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
             "for one round"
         )
     warn_of_unknown(str(objective.loss), given)
-    if not any(given.get("monotone_constraints") or ()):
-        given.pop(
-            "monotone_constraints_method", None
-        )  # of nothing, LightGBM ends the process at a column of categories
+    constraints = given.get("monotone_constraints")
+    if constraints is None or not np.any(constraints):  # of nothing, LightGBM ends at a column of categories
+        given.pop("monotone_constraints_method", None)
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
     # Histograms are made by rows or by columns, and LightGBM refuses to be told both. Those of quantized gradients that
     # it makes by rows go wrong where trees see some columns alone.
     by_columns = given.get("force_col_wise") or (given.get("use_quantized_grad") and "force_row_wise" not in given)
     by = {"force_row_wise": False, "force_col_wise": True} if by_columns else {}
+    given.update(grouped(given, X, names))
     return {**DEFAULTS, **by, "seed": seed, "metric": "none", **several, **given, "objective": objective}
 
 
@@ -278,7 +285,7 @@ def cv(
     folds = folds_of(folds, whole, table(X))
     parts = _Folds(whole)
     stops = [] if patience is None else [lightgbm.early_stopping(patience, verbose=False)]
-    chosen = settings(whole, params, seed)
+    chosen = settings(whole, params, seed, table(X), feature_names)
     if chosen.get("boosting") == "dart":
         refuse_rescaled("patience", patience)
     found: dict[str, Any] = lightgbm.cv(

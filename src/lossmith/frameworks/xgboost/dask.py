@@ -68,7 +68,7 @@ def train_dask(
     objective = Objective(
         loss, y.compute(), None if weight is None else weight.compute(), hessian=hessian, classes=classes
     )
-    given = settings(objective, params, seed)
+    given = settings(objective, params, seed, X)
     if given.get("booster") == "dart":
         refuse_rescaled("validation", validation)
     staged = [Staged(objective, *held, patience=patience, added=_Added(objective.head))] if held else []

@@ -15,7 +15,7 @@ from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError, ShapeError, plural
 from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.boosting.columns import places
+from lossmith.frameworks.boosting.columns import grouped, places
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
@@ -124,7 +124,7 @@ def train(
     counted("rounds", rounds, 0)
     sets = by_name(validation, patience)
     objective = Objective(loss, y, weight, hessian=hessian, classes=classes)
-    given = settings(objective, params, seed)
+    given = settings(objective, params, seed, as_features(X), feature_names)
     if dart := given.get("booster") == "dart":
         refuse_rescaled("patience", patience)
     # Bins of approx go by Hessians, but those of a custom objective are taken for 1.
@@ -198,7 +198,7 @@ def cv(
     """
     counted("rounds", rounds, 1)
     whole = Objective(loss, y, weight, hessian=hessian, classes=classes)
-    given = settings(whole, params, seed)
+    given = settings(whole, params, seed, as_features(X), feature_names)
     if given.get("booster") == "dart":
         refuse_rescaled("patience", patience)
     made = Matrices(given, categorical, feature_names)
@@ -224,11 +224,17 @@ def cv(
     return summed_up(whole.metric.name, costs, patience, kept if models else None)
 
 
-def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:
+def settings(
+    objective: Objective,
+    params: Mapping[str, Any] | None,
+    seed: int,
+    X: Any,
+    names: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Return settings for ``xgboost.train``, with what the objective decides.
 
     Raises:
-        ParameterError: where they decide it themselves; see ``Names``.
+        ParameterError: where they decide it themselves; see ``Names``; and for columns that are not there.
     """
     given = NAMES.read(params)
     if given.get("booster") == "gblinear":
@@ -236,17 +242,8 @@ def settings(objective: Objective, params: Mapping[str, Any] | None, seed: int) 
             f"{objective.loss}: booster='gblinear' has no trees, and takes no start score of a loss; take "
             "booster='gbtree' or 'dart', or lossmith.sklearn.LinearModel for a linear model of any loss"
         )
-    if "interaction_constraints" in given:
-        given["interaction_constraints"] = _by_place(given["interaction_constraints"])
-    return {**DEFAULTS, "seed": seed, **given, **objective.params}
-
-
-def _by_place(groups: Any) -> Any:
-    """Return groups of columns as XGBoost takes them: names in lists, and places, which those cannot hold, in text."""
-    if not (isinstance(groups, list | tuple) and all(isinstance(group, list | tuple | set) for group in groups)):
-        return groups
-    whole = all(isinstance(column, int | np.integer) for group in groups for column in group)
-    return str([sorted(map(int, group)) for group in groups]) if whole else groups
+    apart = {name: str(groups) for name, groups in grouped(given, X, names).items()}  # lists can hold no places
+    return {**DEFAULTS, "seed": seed, **given, **apart, **objective.params}
 
 
 def as_own(objective: Objective, own: Own, numbers: Mapping[str, Any]) -> dict[str, Any]:
