@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -241,6 +242,28 @@ def _worth(model: Any) -> list[float]:
 def test_columns_that_may_meet_have_to_be_there(library: ModuleType, groups: Any, said: str) -> None:
     with pytest.raises(lm.ParameterError, match=said):
         library.train("huber", BY_NAME, MEETING, rounds=2, params={"interaction_constraints": groups})
+
+
+SIGNS = [[1, 0, 0, 0], (1, 0, 0, 0), np.array([1, 0, 0, 0]), "1,0,0,0", "(1, 0, 0, 0)", {"a": 1}, {0: 1, "d": 0}]
+
+
+@pytest.mark.parametrize("signs", SIGNS, ids=str)
+@pytest.mark.parametrize("library", [lightgbm, xgboost])
+def test_signs_of_columns_are_told_in_any_way(library: ModuleType, signs: Any) -> None:
+    model = library.train("huber", BY_NAME, -BY_NAME["a"], rounds=20, params={"monotone_constraints": signs})
+    where = pd.DataFrame(0.0, index=range(9), columns=[*"abcd"]).assign(a=np.linspace(-2, 2, 9))
+    assert np.all(np.diff(model.predict(where)) >= 0)
+
+
+@pytest.mark.parametrize(("signs", "said"), [
+    ([1, 0], "must be -1, 0 or 1 for each of 4 columns, or a mapping of columns to these, got [1, 0]"),
+    ([2, 0, 0, 0], "must be -1, 0 or 1"), ("up", "must be -1, 0 or 1"), ({"a": "up"}, "must be -1, 0 or 1"),
+    ({"zz": 1}, "monotone_constraints holds 'zz'"), (3, "must be -1, 0 or 1"),
+])  # fmt: skip
+@pytest.mark.parametrize("library", [lightgbm, xgboost])
+def test_signs_of_columns_have_to_be_signs(library: ModuleType, signs: Any, said: str) -> None:
+    with pytest.raises(lm.ParameterError, match=re.escape(said)):
+        library.train("huber", BY_NAME, MEETING, rounds=2, params={"monotone_constraints": signs})
 
 
 @EACH

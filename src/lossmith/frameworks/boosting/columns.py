@@ -1,4 +1,4 @@
-"""Columns of features: which ones hold categories or may meet, by name or by place."""
+"""Columns of features, by name or by place: which ones hold categories, may meet, or have a sign."""
 
 from __future__ import annotations
 
@@ -36,29 +36,56 @@ def places(columns: Any, X: Any, names: Sequence[str] | None = None, *, called: 
     return found
 
 
-_GROUPS = "interaction_constraints"
+_GROUPS, _SIGNS = "interaction_constraints", "monotone_constraints"
 
 
-def grouped(given: Mapping[str, Any], X: Any, names: Sequence[str] | None = None) -> dict[str, list[list[int]]]:
-    """Return the setting of which columns may meet in a tree, with their places; nothing where there is none, or text.
+def constrained(given: Mapping[str, Any], X: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the settings of which columns may meet in a tree, and of which way predictions go along columns.
 
-    LightGBM takes names, and tuples of places, for other columns without a word, and ends the process at a place that
-    is not there; XGBoost knows no places in lists.
+    LightGBM takes names, tuples of places and text in brackets for something else without a word, and ends the process
+    at a place that is not there; XGBoost has no places in lists, and no lists of signs.
 
     Args:
         given: settings of the library.
         X: features, as the library takes them.
         names: of all columns; by default those of a data frame.
 
+    Returns:
+        Lists of places and the signs of all columns, of those that are set; groups that are text stay as they are.
+
     Raises:
-        ParameterError: for a column that is not there, and for what is no list of groups.
+        ParameterError: for columns that are not there, and for what is no groups or signs.
     """
-    groups = given.get(_GROUPS)
-    if groups is None or isinstance(groups, str):
-        return {}
-    if not hasattr(groups, "__iter__") or any(isinstance(it, str) or not hasattr(it, "__iter__") for it in groups):
-        raise ParameterError(f"{_GROUPS} must be a list of groups of columns, such as [[0, 1], [2]], got {groups!r}")
-    return {_GROUPS: [places(group, X, names, called=_GROUPS) for group in groups]}
+    groups, signs = given.get(_GROUPS), given.get(_SIGNS)
+    found: dict[str, Any] = {}
+    if groups is not None and not isinstance(groups, str):
+        if not hasattr(groups, "__iter__") or any(isinstance(it, str) or not hasattr(it, "__iter__") for it in groups):
+            raise ParameterError(
+                f"{_GROUPS} must be a list of groups of columns, such as [[0, 1], [2]], got {groups!r}"
+            )
+        found[_GROUPS] = [places(group, X, names, called=_GROUPS) for group in groups]
+    if signs is not None:
+        found[_SIGNS] = _signs(signs, X, names)
+    return found
+
+
+def _signs(signs: Any, X: Any, names: Sequence[str] | None) -> tuple[int, ...]:
+    width, each = int(X.shape[1]), signs
+    if isinstance(signs, Mapping):
+        by_place = dict(zip(places(signs, X, names, called=_SIGNS), signs.values(), strict=True))
+        each = [by_place.get(place, 0) for place in range(width)]
+    elif isinstance(signs, str):
+        each = signs.strip(" ()[]").split(",")
+    try:
+        known = tuple(float(sign) for sign in each)
+    except (TypeError, ValueError):
+        known = ()
+    if len(known) != width or any(sign not in (-1, 0, 1) for sign in known):
+        raise ParameterError(
+            f"{_SIGNS} must be -1, 0 or 1 for each of {plural(width, 'column')}, or a mapping of columns to these, got "
+            f"{signs!r}"
+        )
+    return tuple(map(int, known))
 
 
 def names_of(X: Any) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.boosting.columns import grouped, places
+from lossmith.frameworks.boosting.columns import constrained, places
 from lossmith.frameworks.boosting.folds import by_class, folds_of
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
@@ -182,15 +182,14 @@ def settings(
             "for one round"
         )
     warn_of_unknown(str(objective.loss), given)
-    constraints = given.get("monotone_constraints")
-    if constraints is None or not np.any(constraints):  # of nothing, LightGBM ends at a column of categories
+    given.update(constrained(given, X, names))
+    if not any(given.get("monotone_constraints") or ()):  # of nothing, LightGBM ends at a column of categories
         given.pop("monotone_constraints_method", None)
     several = {"num_class": objective.outputs} if objective.outputs > 1 else {}
     # Histograms are made by rows or by columns, and LightGBM refuses to be told both. Those of quantized gradients that
     # it makes by rows go wrong where trees see some columns alone.
     by_columns = given.get("force_col_wise") or (given.get("use_quantized_grad") and "force_row_wise" not in given)
     by = {"force_row_wise": False, "force_col_wise": True} if by_columns else {}
-    given.update(grouped(given, X, names))
     return {**DEFAULTS, **by, "seed": seed, "metric": "none", **several, **given, "objective": objective}
 
 

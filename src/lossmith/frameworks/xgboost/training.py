@@ -15,7 +15,7 @@ from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError, ShapeError, plural
 from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.boosting.columns import grouped, places
+from lossmith.frameworks.boosting.columns import constrained, places
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
@@ -242,7 +242,7 @@ def settings(
             f"{objective.loss}: booster='gblinear' has no trees, and takes no start score of a loss; take "
             "booster='gbtree' or 'dart', or lossmith.sklearn.LinearModel for a linear model of any loss"
         )
-    apart = {name: str(groups) for name, groups in grouped(given, X, names).items()}  # lists can hold no places
+    apart = {name: str(value) for name, value in constrained(given, X, names).items()}  # lists hold names alone
     return {**DEFAULTS, "seed": seed, **given, **apart, **objective.params}
 
 
