@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lossmith.errors import ProgramError
+from lossmith.program.fading import Fading
 from lossmith.program.ops import TABLE
 from lossmith.program.program import Program
 from lossmith.program.signs import Signs
@@ -60,15 +61,18 @@ def tangent(graph: Graph, signs: Signs, value: Symbol, wrt: str) -> Symbol:
     zero, seed = graph.constant(0.0), graph.symbols[wrt].number
     needed = _ancestors(graph, value.number)
     tangents: dict[int, Symbol] = {}
+    fading = Fading(graph)
     for number in sorted(needed):
         op, args = graph.node(number)
         if op not in TABLE:
             tangents[number] = graph.constant(1.0) if number == seed else zero
             continue
-        if all(tangents[arg].number == zero.number for arg in args):
+        moves = [tangents[arg].number != zero.number for arg in args]
+        ops = fading.ops(number, moves)
+        if not any(moves):
             tangents[number] = zero
             continue
-        varying = [place for place in TABLE[op].held if tangents[args[place]].number != zero.number]
+        varying = [place for place in TABLE[op].held if moves[place]]
         if varying:
             raise ProgramError(
                 f"argument {varying[0] + 1} of instruction {op!r} must not depend on {wrt!r}: it has no derivative rule"
@@ -78,7 +82,7 @@ def tangent(graph: Graph, signs: Signs, value: Symbol, wrt: str) -> Symbol:
             raise ProgramError(f"instruction {op!r} has no derivative rule, and {wrt!r} reaches it")
         here = Symbol(graph, number)
         result = graph.lift(
-            rule(graph.ops, tuple(Symbol(graph, arg) for arg in args), tuple(tangents[arg] for arg in args), here)
+            rule(ops, tuple(Symbol(graph, arg) for arg in args), tuple(tangents[arg] for arg in args), here)
         )
         tangents[number] = signs.settled(here, result) if op in ("mul", "mul0") else result
     return tangents[value.number]

@@ -15,6 +15,7 @@ from lossmith.program.ops import TABLE, Ops, Value
 from lossmith.program.program import Program, Step
 
 _COMMUTATIVE = frozenset({"add", "mul", "mul0", "hypot", "equal", "both", "either"})
+_EXPONENTIALS = frozenset({"exp", "expm1", "expm1_excess", "mul_exp"})
 _FOLD: dict[str, Callable[..., float]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -117,6 +118,7 @@ class Graph:
         self.parameters = tuple(parameters)
         self._nodes: list[tuple[str, tuple[int, ...]]] = []
         self._varies: list[bool] = []  # whether a value differs between examples
+        self._grows: list[bool] = []  # whether an exponential in it can be infinite for some of them
         self._below: list[frozenset[int]] = []
         self._merging = False
         self.differentiating = False  # what a formula divides stays divided as written; what rules divide may merge
@@ -134,6 +136,8 @@ class Graph:
             inner = op in TABLE
             varies = any(self._varies[arg] for arg in args) if inner else op == "input" and args[0] < len(self.inputs)
             self._varies.append(varies)
+            steep = varies and (op in _EXPONENTIALS or (op == "pow" and self._varies[args[1]]))
+            self._grows.append(steep or (inner and any(self._grows[arg] for arg in args)))
             self._below.append(self._denominators(op, args) if inner and self.differentiating else frozenset())
         return Symbol(self, self._index[key])
 
@@ -248,7 +252,10 @@ class Graph:
             return None
         if op == "mul" or quotient is None:
             return quotient
-        return self.apply("where", (self.apply("equal", (factor, 0.0)), 0.0, quotient))
+        zero = self.apply("equal", (factor, 0.0))
+        if self._grows[other.number]:
+            zero = self.apply("either", (zero, self.apply("equal", (other, 0.0))))
+        return self.apply("where", (zero, 0.0, quotient))
 
     def _quotient(self, symbol: Symbol) -> tuple[Symbol | None, int]:
         """Return numerator and denominator of a quotient, whose sign or power of two goes into the numerator."""
@@ -317,6 +324,10 @@ class Graph:
     def known(self, symbol: Symbol) -> float | None:
         """Return the number that a symbol stands for, if it is a constant."""
         return self._values.get(symbol.number)
+
+    def grows(self, number: int) -> bool:
+        """Return whether a value is made with an exponential that differs between examples."""
+        return self._grows[number]
 
     def node(self, number: int) -> tuple[str, tuple[int, ...]]:
         """Return instruction and argument numbers of a value."""
