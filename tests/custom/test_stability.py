@@ -250,6 +250,33 @@ def test_rewrites_are_listed_as_they_are_computed() -> None:
     assert lm.formula("log(1 + f + y) + log(exp(f) + 1)").rewrites == (("log(exp(f) + 1)", "softplus(f)"),)
 
 
+@pytest.mark.parametrize(
+    ("text", "before", "after"),
+    [
+        ("-log(sigmoid(f))", "log(sigmoid(f))", "-softplus(-f)"),
+        ("-log(1 - 1/(1 + exp(-f)))*2", "log(1 - 1/(1 + exp(-f)))", "-softplus(f)"),
+        ("y - 3*(1 - tanh(f))", "1 - tanh(f)", "2*sigmoid(-2*f)"),
+        ("-xlogy(y, sigmoid(f))", "xlogy(y, sigmoid(f))", "-mul0(y, softplus(-f))"),
+    ],
+)
+def test_rewrites_are_listed_where_signs_and_factors_around_them_fold(text: str, before: str, after: str) -> None:
+    assert lm.formula(text).rewrites == ((before, after),)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("-(xlogy(y, sigmoid(f)) + xlogy(1 - y, 1 - sigmoid(f)))", WRITTEN),
+        ("exp(f) - xlogy(y, exp(f))", "exp(f) - mul0(y, f)"),
+        ("xlogy(y, 1 + exp(f))", "y*log(1 + exp(f))"),
+        ("xlogy(2, 1 - exp(-f*f))", "mul0(2, log(1 - exp(-f*f)))"),
+    ],
+)
+def test_logarithms_in_xlogy_have_the_forms_of_others(text: str, other: str) -> None:
+    assert lm.formula(text).program(2) == lm.formula(other).program(2)
+    assert lm.formula("xlogy(y, f) + xlogy(f, y)").rewrites == ()
+
+
 def test_numbers_and_parameters_are_weights_and_no_zero_that_wins() -> None:
     text = "k*log(f) + 2*log(f) + log(2)*y + y*f"
     assert lm.formula(text, parameters={"k": 1.0}, prediction="(0, inf)").rewrites == ()

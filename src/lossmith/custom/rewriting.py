@@ -160,14 +160,21 @@ def stable(
     found = _rewritten(tree, done, _Names(inputs, positive))
     if not done:
         return found, ()
-    kept = set(_parts(found))  # what was rewritten again on the way out is not computed
-    pairs = ((text[slice(*before.span)], written(after)) for before, after in done if after in kept)
-    return found, tuple(dict.fromkeys(pairs))
+    whole = set(_parts(found))
+    parts, kept = set(map(_unsigned, whole)), list[tuple[Node, Node]]()
+    for before, after in reversed(done):  # what was rewritten again on the way out is not computed
+        if after in whole or (_unsigned(after) in parts and not any(_within(before, outer) for outer, _ in kept)):
+            kept.append((before, after))
+    return found, tuple(dict.fromkeys((text[slice(*before.span)], written(after)) for before, after in kept[::-1]))
 
 
 def _rewritten(node: Node, done: list[tuple[Node, Node]], names: _Names) -> Node:
     args = tuple(_rewritten(part, done, names) for part in node.args)
-    node = _folded(Node(node.op, args, node.value, node.name, node.span))
+    return _replaced_whole(_folded(Node(node.op, args, node.value, node.name, node.span)), done, names)
+
+
+def _replaced_whole(node: Node, done: list[tuple[Node, Node]], names: _Names) -> Node:
+    """Return a part, of which no smaller part has a row, by the rows that it has as a whole."""
     while True:
         for before, after in _patterns():
             letters = _matched(before, node, {}, names)
@@ -177,10 +184,21 @@ def _rewritten(node: Node, done: list[tuple[Node, Node]], names: _Names) -> Node
                 node = following
                 break
         else:
-            following = _gathered(node, names)
+            following = _apart(node, names) if node.op == "xlogy" else _gathered(node, names)
             if following is not node:
                 done.append((node, following))
             return following
+
+
+def _apart(node: Node, names: _Names) -> Node:
+    """Return a product with a logarithm that has a form of its own as one with that form; others as they are."""
+    factor, inner = node.args
+    plain = Node("log", (inner,), span=inner.span)
+    form = _replaced_whole(plain, [], names)
+    if form == plain:
+        return node
+    product = Node("mul0", (factor, form.args[0] if form.op == "neg" else form), span=node.span)
+    return Node("neg", (product,), span=node.span) if form.op == "neg" else product
 
 
 def _signed(node: Node, sign: int = 1) -> Iterator[tuple[int, Node]]:
@@ -211,6 +229,17 @@ def _folded(node: Node) -> Node:
     if rest.op == "mul" and inner[0].op == "number" and (_is_exact(first) or _is_exact(inner[0])):
         return _folded(Node("mul", (Node("number", value=first.value * inner[0].value), inner[1]), span=span))
     return rest if first.value == 1 else node
+
+
+def _unsigned(node: Node) -> Node:
+    """Return a part without the sign and the factor that what it stands in can have folded with its own."""
+    if node.op == "neg":
+        return _unsigned(node.args[0])
+    return _unsigned(node.args[1]) if node.op == "mul" and node.args[0].op == "number" else node
+
+
+def _within(node: Node, outer: Node) -> bool:
+    return outer.span[0] <= node.span[0] and node.span[1] <= outer.span[1]
 
 
 def _negative(inner: Node, node: Node) -> Node:
