@@ -60,6 +60,7 @@ OWN = [
         prediction="(0.1, 4)",
         name="numbers",
     ),
+    lm.formula("f", name="critic"),  # the input itself
     leaning(),
     odd_names(),
     0.5 * lm.Huber(delta=2) + lm.AbsoluteError() + 0.25 * lm.Huber(delta=0.5),

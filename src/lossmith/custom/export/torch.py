@@ -147,7 +147,7 @@ def _function(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> l
         "",
         "    @staticmethod",
         *listed("    def forward(", arguments, "):"),
-        *listed("        return losses(", arguments, ")"),
+        *listed("        return losses(", arguments, ").clone()" if _is_an_input(sheet) else ")"),
         "",
         "    @staticmethod",
         "    def setup_context(ctx, inputs, output):",
@@ -158,6 +158,14 @@ def _function(sheet: Sheet, names: Mapping[str, str], arguments: list[str]) -> l
         f"        {', '.join(each)} = gradient(*ctx.saved_tensors)",
         *_within(ended, 8),
     ]
+
+
+def _is_an_input(sheet: Sheet) -> bool:
+    """Return whether the loss is one of its inputs as it is, which PyTorch does not take as a result."""
+    if not isinstance(sheet, PointSheet):
+        return False
+    program = sheet.program("value")
+    return program.output("value") < len(program.inputs)
 
 
 def _module(sheet: Sheet, names: Mapping[str, str], inputs: Sequence[str], body: Sequence[str]) -> list[str]:
