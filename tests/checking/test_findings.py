@@ -276,6 +276,18 @@ def test_places_without_a_number_tell_nothing_of_the_gradient() -> None:
     assert next(single.robust(Ground(odd, None, exact=False))).title == "The gradient has no bound"
 
 
+def test_slopes_are_looked_at_closer_where_they_are_largest() -> None:
+    for text in ("0.5*sqrt(abs(f - y - 1))", "sqrt(abs(f - y - 1))/10 + abs(f - y)"):
+        corner = lm.check(text)["robust"]
+        assert (corner.title, corner.facts["grows"]) == ("The gradient has no bound", ["corner"])
+        assert "for y = -2.5 it is" in corner.evidence
+        assert "beside f = -1.5, and" in corner.evidence
+        assert corner.evidence.endswith("Rows beside that place pull without limit.")
+    peak = lm.check("tanh(f**3 - y)")["robust"]  # 3*f**2 at the root of 7, about
+    assert peak.facts["bound"] == pytest.approx(11.0, rel=1e-2)
+    assert lm.check("tanh(100*(f - y - 1.2345))")["robust"].facts["bound"] == pytest.approx(100, rel=1e-6)
+
+
 def test_nothing_is_said_of_what_a_flat_formula_has_not() -> None:
     topics = {finding.topic for finding in lm.check("(f - y)**2 - (f - y)**2 + 3").findings}
     assert "minimum" in topics

@@ -20,6 +20,8 @@ _FADES = 1e-3
 _BESIDE = np.array([1e-2, 1e-4, 1e-8, 1e-12])
 _CLOSE = np.array([1e-3, 1e-6, 1e-9])
 _STEEPER = 10.0
+_PEAKS, _ROUNDS, _ROUND = 4, 16, np.linspace(0.0, 1.0, 9)  # each round is four times as close
+_STEP = 5  # rounds from one distance of ``_CLOSE`` to the next
 _SHOWN = (1.0, 10.0, 1000.0)
 _NOTHING = 1e-12
 
@@ -27,7 +29,9 @@ _NOTHING = 1e-12
 def robust(ground: Ground) -> Iterator[Finding]:
     """Say whether the gradient is bounded, and what it does far out."""
     sides = {way: _slopes(ground, way) for way in (-1, 1)}
-    told, grows, fades, most = [], [], [], _near(ground)
+    told, grows, fades = [], [], []
+    places, closer = _closer(ground)
+    most = float(np.max(closer, initial=_near(ground)))
     for way, (away, slopes) in sides.items():
         if not away.size:
             continue
@@ -48,6 +52,15 @@ def robust(ground: Ground) -> Iterator[Finding]:
         grows.append("close")
         where = ", ".join(number(x * ground.unit) for x in _CLOSE)
         told.append(f"{where} beside the target its size is {', '.join(map(_told, steep.tolist()))}")
+    elif closer.size:
+        first, second, third = closer[-1 - 2 * _STEP], closer[-1 - _STEP], closer[-1]
+        corners = np.flatnonzero((first * _STEEPER**2 < second * _STEEPER) & (second * _STEEPER < third))
+        if corners.size:
+            y, f = (number(float(x)) for x in places[corners[0]])
+            grows.append("corner")
+            told.append(
+                f"for y = {y} it is {number(float(third[corners[0]]))} beside f = {f}, and more the closer it is"
+            )
     evidence = "; ".join(part for part in told if part)
     evidence = f"{evidence[0].upper()}{evidence[1:]}." if evidence else ""
     proved = math.isfinite(ground.steepest)
@@ -60,9 +73,7 @@ def robust(ground: Ground) -> Iterator[Finding]:
         evidence += " That was found by search, and is not proved."
     if grows:
         title = "The gradient has no bound"
-        outliers = "One outlier can outweigh all other rows."
-        text = f"{evidence} {'Rows that are nearly right pull without limit.' if grows == ['close'] else outliers}"
-        yield Finding("robust", "note", title, text, facts=facts)
+        yield Finding("robust", "note", title, f"{evidence} {_PULLS.get(grows[0], _OUTLIERS)}", facts=facts)
     elif not most:
         yield Finding("robust", "note", "The gradient is zero wherever it was looked at", evidence, facts=facts)
     elif len(fades) == sum(bool(away.size) for away, _ in sides.values()):
@@ -73,10 +84,44 @@ def robust(ground: Ground) -> Iterator[Finding]:
         yield Finding("robust", "ok", f"The gradient is bounded by {bounded}", evidence, facts=facts)
 
 
+_OUTLIERS = "One outlier can outweigh all other rows."
+_PULLS = {
+    "close": "Rows that are nearly right pull without limit.",
+    "corner": "Rows beside that place pull without limit.",
+}
+
+
 def _near(ground: Ground) -> float:
     """Return the largest gradient at ordinary predictions, where it is a number."""
     slopes = [np.abs(curve.parts[1][curve.near]) for curve in ground.curves]
     return float(max(np.max(part, where=np.isfinite(part), initial=0.0) for part in slopes))
+
+
+def _closer(ground: Ground) -> tuple[Array, Array]:
+    """Return targets and predictions where the gradient is largest among ordinary ones, and its size round by round.
+
+    Each round looks between the neighbours of the largest one before, so that peaks between places are found.
+    """
+    y, low, high = [], [], []
+    for curve in ground.curves:
+        f, slopes = curve.f[curve.near], np.abs(curve.parts[1][curve.near])
+        if f.size < 3 or not np.isfinite(slopes).all():
+            continue
+        peaks = 1 + np.flatnonzero((slopes[1:-1] >= slopes[:-2]) & (slopes[1:-1] >= slopes[2:]))
+        for peak in sorted(peaks, key=lambda place: -slopes[place])[:_PEAKS]:
+            y.append(curve.y)
+            low.append(f[peak - 1])
+            high.append(f[peak + 1])
+    below, above, rows = np.array(low), np.array(high), np.arange(len(y))
+    found = []
+    for _ in range(_ROUNDS if y else 0):
+        f = below[:, None] + (above - below)[:, None] * _ROUND
+        slopes = np.abs(ground.parts(np.repeat(y, _ROUND.size), f.ravel())[1]).reshape(f.shape)
+        slopes = np.where(np.isfinite(slopes), slopes, 0.0)
+        best = np.argmax(slopes, axis=1)
+        found.append(slopes[rows, best])
+        below, above = f[rows, np.maximum(best - 1, 0)], f[rows, np.minimum(best + 1, _ROUND.size - 1)]
+    return np.column_stack([y, below]), np.array(found)
 
 
 def _close(ground: Ground) -> Array:
