@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import math
 import pickle
+import subprocess
+import sys
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 
@@ -38,6 +41,19 @@ def test_a_function_is_the_class_of_a_loss() -> None:
     assert squares().losses([1.0], [3.0], price=[2.0]).tolist() == [8.0]
     with pytest.raises(lm.ParameterError, match="level must lie in"):
         pinball(level=2.0)
+
+
+def test_a_loss_of_a_notebook_goes_to_other_processes() -> None:
+    @lm.loss(parameters={"level": "(0, 1)"})  # which no module has, so that it travels with the loss
+    def local(ops: Ops, y: Value, f: Value, level: float = 0.9) -> Value:
+        return ops.max(level * (y - f), (1 - level) * (f - y))
+
+    own = local(level=0.7)
+    title = own.card.title  # cards that were made are no part of it
+    there = "import pickle, sys; own = pickle.load(sys.stdin.buffer); print(own, own.card.title, own.cost([3], [1]))"
+    done = subprocess.run([sys.executable, "-c", there], input=cloudpickle.dumps(own), capture_output=True, check=True)
+    assert done.stdout.decode().split() == ["local(level=0.7)", title, "1.4"]
+    assert cloudpickle.loads(cloudpickle.dumps(own)) == own
 
 
 def test_functions_of_another_form_are_refused() -> None:

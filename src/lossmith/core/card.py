@@ -255,3 +255,6 @@ class Blank:
             found = blank(title or owner.__name__, task, activation, *owner._proved())
             self._cards[owner] = found
         return found
+
+    def __reduce__(self) -> tuple[Any, ...]:  # for cloudpickle, which takes a class of a notebook apart
+        return Blank, self._said

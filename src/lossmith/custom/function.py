@@ -61,7 +61,8 @@ def loss(function: Function | None = None, **words: Any) -> Any:
 
     The function is traced once, so it computes with ``ops`` and arithmetic alone and branches by ``ops.where``.
     Arguments after ``f`` without a default are further inputs, those with one are parameters. Losses are pickled by
-    the name of the function, which must be where it was defined; ``lossmith.from_config`` cannot make them.
+    the name of the function, which must be where it was defined, or by cloudpickle, as joblib and Dask do, with the
+    function itself; ``lossmith.from_config`` cannot make them.
 
     Args:
         function: the formula.
