@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.errors import ParameterError, did_you_mean, plural
+from lossmith.errors import ParameterError, ShapeError, did_you_mean, plural
 
 
 def places(columns: Any, X: Any, names: Sequence[str] | None = None, *, called: str = "categorical") -> list[int]:
@@ -92,6 +92,48 @@ def names_of(X: Any) -> list[Any]:
     """Return the names that a table has for its columns; none of an array."""
     found = getattr(X, "column_names", None)
     return list(getattr(X, "columns", ()) if found is None else found)  # in Arrow's tables ``columns`` are the numbers
+
+
+def refuse_other_width(X: Any, width: int, *, what: str = "X") -> None:
+    """Refuse another number of columns than in training.
+
+    Args:
+        X: features of other rows, as the library takes them.
+        width: the number of columns in training.
+        what: the name of X in messages.
+
+    Raises:
+        ShapeError: for another number.
+    """
+    if X.shape[1] != width:
+        raise ShapeError(f"{what} has {plural(X.shape[1], 'column')}, and in training there were {width}")
+
+
+def refuse_others(X: Any, known: Sequence[str], library: str, *, what: str = "X") -> None:
+    """Refuse other columns than those of the training, for libraries that go by places and take what lies there.
+
+    Args:
+        X: features of other rows, as the library takes them.
+        known: what the library calls the columns of the training, in their order.
+        library: its name.
+        what: the name of X in messages.
+
+    Raises:
+        ShapeError: for another number of columns.
+        ParameterError: for a table that has some of these columns at other places.
+    """
+    refuse_other_width(X, len(known), what=what)
+    spelt = [_spelt(name) for name in known]
+    for place, name in enumerate(names_of(X)):
+        if spelt[place] != _spelt(name) in spelt:
+            raise ParameterError(
+                f"{what} has column {name!r} at place {place}, where it was at {spelt.index(_spelt(name))} in "
+                f"training, and {library} goes by places; pass the columns in the order of training"
+            )
+
+
+def _spelt(name: Any) -> str:
+    return str(name).replace(" ", "_")  # as LightGBM keeps it
 
 
 def _missing(column: Any, known: Sequence[Any], width: int) -> str:

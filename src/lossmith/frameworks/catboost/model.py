@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
-from lossmith.frameworks.boosting.columns import places
+from lossmith.frameworks.boosting.columns import names_of, places, refuse_other_width
 from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
 from lossmith.frameworks.boosting.trained import Trained
 
@@ -46,9 +46,16 @@ class Model(Trained):
         return 0 if self.booster is None else int(self.booster.tree_count_)
 
     def predict_raw(self, X: Any) -> Array:
-        """Return the raw prediction of each row; see ``Trained``."""
+        """Return the raw prediction of each row; see ``Trained``.
+
+        Raises:
+            ShapeError: for an array with another number of columns than in training. CatBoost goes by names of tables.
+        """
         if self.rounds == 0:
             return self.head.constant(getattr(X, "shape", np.shape(X))[0])
+        refuse_no_table(X)
+        if not names_of(X):
+            refuse_other_width(X if hasattr(X, "shape") else np.asarray(X), len(self.booster.feature_names_))
         rows = pool(X, cat_features=self.booster.get_cat_feature_indices())
         return np.asarray(self.booster.predict(rows, prediction_type="RawFormulaVal"), np.float64)
 

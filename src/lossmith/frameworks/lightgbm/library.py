@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from lossmith.core.mistakes import warn
-from lossmith.errors import KindError, MissingDependencyError, ParameterError, ShapeError, did_you_mean, plural
-from lossmith.frameworks.boosting.columns import names_of
+from lossmith.errors import KindError, MissingDependencyError, did_you_mean
 from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
 
 _NUMBERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
@@ -79,27 +78,4 @@ def _refuse_no_numbers(X: Any) -> None:
                 f"column {name!r} of X is of type {kind}, and LightGBM takes whole numbers, float32, float64 and "
                 "booleans of Arrow and polars; pass codes of categories and categorical=, or X.to_pandas(), whose "
                 "categories are found"
-            )
-
-
-def refuse_others(X: Any, known: Sequence[str], *, what: str = "X") -> None:
-    """Refuse other columns than those of the training: LightGBM goes by places, and takes what lies there.
-
-    Args:
-        X: features of other rows.
-        known: what LightGBM calls the columns of the training, in their order.
-        what: the name of X in messages.
-
-    Raises:
-        ShapeError: for another number of columns.
-        ParameterError: for a table that has some of these columns at other places.
-    """
-    if X.shape[1] != len(known):
-        raise ShapeError(f"{what} has {plural(X.shape[1], 'column')}, and in training there were {len(known)}")
-    for place, name in enumerate(names_of(X)):
-        spelt = str(name).replace(" ", "_")  # as LightGBM keeps it
-        if spelt in known and known.index(spelt) != place:
-            raise ParameterError(
-                f"{what} has column {name!r} at place {place}, where it was at {known.index(spelt)} in training, and "
-                "LightGBM goes by places; pass the columns in the order of training"
             )

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.columns import refuse_others
 from lossmith.frameworks.boosting.trained import Trained
-from lossmith.frameworks.lightgbm.library import library, refuse_others, table
+from lossmith.frameworks.lightgbm.library import library, table
 
 Array = npt.NDArray[Any]
 
@@ -47,7 +48,7 @@ class Model(Trained):
         """
         rows = table(X)
         if self.booster is not None:
-            refuse_others(rows, self.booster.feature_name())
+            refuse_others(rows, self.booster.feature_name(), "LightGBM")
         if not rows.shape[0]:  # which LightGBM refuses
             return self.head.constant(0)
         if self.rounds == 0 or self.booster is None:

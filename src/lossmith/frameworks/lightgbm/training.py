@@ -11,13 +11,13 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.boosting.columns import constrained, places
+from lossmith.frameworks.boosting.columns import constrained, places, refuse_others
 from lossmith.frameworks.boosting.folds import by_class, folds_of
 from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
-from lossmith.frameworks.lightgbm.library import library, refuse_others, table, warn_of_unknown
+from lossmith.frameworks.lightgbm.library import library, table, warn_of_unknown
 from lossmith.frameworks.lightgbm.model import Model
 from lossmith.frameworks.lightgbm.objective import Objective
 
@@ -139,7 +139,7 @@ def train(
         chosen = {**chosen, **told[0].settings, **told[1], "objective": told[0].name}
     data.construct()
     for name, rows in sets.items():
-        refuse_others(table(rows[0]), data.get_feature_name(), what=f"X of {name}")
+        refuse_others(table(rows[0]), data.get_feature_name(), "LightGBM", what=f"X of {name}")
     if not rounds or not any(data.feature_num_bin(column) for column in range(data.num_feature())):
         return Model(None, objective.head, 0)  # no feature can be split, or is to be: the constant is all there is
     watch = _Watch(objective, next(iter(sets.items()), None), patience, dart)

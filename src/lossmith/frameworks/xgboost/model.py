@@ -14,6 +14,7 @@ import xgboost
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
+from lossmith.frameworks.boosting.columns import refuse_other_width, refuse_others
 from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
 from lossmith.frameworks.boosting.trained import Trained
 
@@ -44,8 +45,17 @@ class Model(Trained):
         return int(self.booster.num_boosted_rounds())
 
     def predict_raw(self, X: Any) -> Array:
-        """Return the raw prediction of each row; see ``Trained``."""
-        found = self.booster.inplace_predict(as_features(X), predict_type="margin")
+        """Return the raw prediction of each row; see ``Trained``.
+
+        Raises:
+            ShapeError: for another number of columns than in training.
+            ParameterError: for a table whose columns lie in another order.
+        """
+        rows = as_features(X)
+        if self.booster.feature_names:  # XGBoost itself looks at those of pandas alone
+            refuse_others(rows, self.booster.feature_names, "XGBoost")
+        refuse_other_width(rows, self.booster.num_features())
+        found = self.booster.inplace_predict(rows, predict_type="margin")
         return np.asarray(found, np.float64)
 
     def importance(self) -> Array:

@@ -13,9 +13,9 @@ import xgboost
 from lossmith.core.domain import Domain
 from lossmith.core.link import LOG
 from lossmith.core.loss import Loss
-from lossmith.errors import ParameterError, ShapeError, plural
+from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
-from lossmith.frameworks.boosting.columns import constrained, places
+from lossmith.frameworks.boosting.columns import constrained, names_of, places, refuse_other_width
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
 from lossmith.frameworks.boosting.held import Validation, by_name, counted, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
@@ -277,15 +277,14 @@ class Matrices:
             ShapeError: for another number of rows than targets, or of columns than in the reference.
         """
         X = as_features(rows.fitting(X))
-        if reference is not None and X.shape[1] != reference.num_col():
-            raise ShapeError(
-                f"{rows.loss}: X of held-out rows has {plural(X.shape[1], 'column')}, and in training there were "
-                f"{reference.num_col()}"
-            )
+        names = self._names
+        if reference is not None:
+            refuse_other_width(X, reference.num_col(), what=f"{rows.loss}: X of held-out rows")
+            names = names if names_of(X) else reference.feature_names  # arrays go by places
         given: dict[str, Any] = {"weight": rows.weight, "enable_categorical": True}
-        if self._names is not None:
-            given["feature_names"] = list(self._names)
-        if chosen := places(self._categorical, X, self._names):
+        if names is not None:
+            given["feature_names"] = list(names)
+        if chosen := places(self._categorical, X, names):
             given["feature_types"] = ["c" if place in chosen else "q" for place in range(X.shape[1])]
         if self._histograms:
             return xgboost.QuantileDMatrix(X, rows.y, ref=reference, **self._bins, **given)
