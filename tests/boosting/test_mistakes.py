@@ -215,3 +215,47 @@ def test_lightgbm_takes_columns_of_classes_one_after_the_other() -> None:
     lightgbm.check(softmax, loss, SPECIES, classes=3)
     with pytest.raises(lm.ShapeError, match=r"raw predictions, \(64, 3\); got \(192,\) and \(192,\)"):
         xgboost.check(softmax, loss, SPECIES, classes=3)  # which takes rows of classes
+
+
+@EACH
+def test_keywords_of_fit_are_told(library: ModuleType) -> None:
+    regressor = library.Regressor("huber", n_estimators=2)
+    for name, mend in {
+        "weight": "it is called sample_weight here",
+        "validation": "it is called eval_set here",
+        "early_stopping_rounds": r"it belongs to Regressor\(early_stopping_rounds=...\)",
+        "cat_features": r"it belongs to Regressor\(categorical=...\)",
+        "init_model": "train does not continue models",
+        "delta": r"it belongs to the loss: huber\(delta=",
+    }.items():
+        with pytest.raises(lm.ParameterError, match=f"^Regressor.fit has no argument '{name}'; {mend}"):
+            regressor.fit(X, Y, **{name: [1]})
+    with pytest.raises(
+        lm.ParameterError, match=r"Regressor has no argument 'weight'.*belongs to fit\(X, y, sample_wei"
+    ):
+        library.Regressor(weight=Y)
+    with pytest.raises(lm.ParameterError, match=r"^early_stopping_rounds needs fit\(X, y, eval_set="):
+        library.Regressor(early_stopping_rounds=3).fit(X, Y)
+
+
+@EACH
+def test_arguments_that_another_function_has_are_no_settings(library: ModuleType) -> None:
+    with pytest.raises(lm.ParameterError, match=r"^cv has no argument 'built_in'; train has it"):
+        library.cv("huber", X, Y, built_in=False)
+    with pytest.raises(lm.ParameterError, match=r"^train has no argument 'folds'; cv has it"):
+        library.train("huber", X, Y, folds=5)
+    with pytest.raises(lm.ParameterError, match="callbacks must be a list of them"):
+        library.train("huber", X, Y, rounds=1, callbacks=print)
+    if library is not catboost:
+        with pytest.raises(lm.ParameterError, match=r"^train_dask has no argument 'categorical'; train has it"):
+            library.train_dask("huber", X, Y, categorical=[1])
+
+
+def test_rounds_in_the_settings_of_xgboost_are_refused() -> None:
+    for name, mend in {
+        "n_estimators": "rounds=",
+        "early_stopping_rounds": "patience=",
+        "process_type": "train does",
+    }.items():
+        with pytest.raises(lm.ParameterError, match=f"^params hold {name}, but {mend}"):
+            xgboost.train("huber", X, Y, params={name: 3})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from functools import wraps
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name, rows_of
-from lossmith.frameworks.boosting.keywords import instead
+from lossmith.frameworks.boosting.keywords import called, instead
 from lossmith.frameworks.boosting.named import Names
 from lossmith.frameworks.labels import changed, counted, refuse_no_labels, refuse_numbers, tells_probabilities
 from lossmith.frameworks.parameters import Nested
@@ -26,7 +27,28 @@ from lossmith.frameworks.sklearn.scoring import d2
 from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 _TWO = 2
+_OF_FIT = ("sample_weight", "eval_set", "callbacks")
+
+
+def _told(fit: Fit) -> Fit:
+    """Return ``fit`` that refuses keywords it does not have with what to write in their place."""
+
+    @wraps(fit)
+    def call(self: Boosted, *given: Any, **named: Any) -> Any:
+        for name in named:
+            if name not in ("X", "y", *_OF_FIT):
+                owner, settings = type(self).__name__, list(self.get_params(deep=False))
+                mend = instead(name, settings, self.loss)
+                if mine := called(name, settings):
+                    mend = f"it belongs to {owner}({mine}=...)"
+                if known := called(name, _OF_FIT):
+                    mend = f"it is called {known} here"
+                raise ParameterError(f"{owner}.fit has no argument {name!r}; {mend}")
+        return fit(self, *given, **named)
+
+    return cast(Fit, call)
 
 
 class Boosted(Nested):
@@ -47,6 +69,8 @@ class Boosted(Nested):
 
     @staticmethod
     def _instead(name: str, taken: Collection[str], loss: Any) -> str:
+        if known := called(name, _OF_FIT):
+            return f", and it belongs to fit(X, y, {known}=...)"
         return f", and {instead(name, taken, loss)}"
 
     def _fit(
@@ -59,6 +83,10 @@ class Boosted(Nested):
         callbacks: Sequence[Any],
         classes: int | None = None,
     ) -> Self:
+        if self.early_stopping_rounds is not None and eval_set is None:
+            raise ParameterError(
+                "early_stopping_rounds needs fit(X, y, eval_set=(X_held, y_held)): there is nothing to stop on without"
+            )
         given = {theirs: getattr(self, ours) for ours, theirs in self.names.items() if getattr(self, ours) is not None}
         state = self.random_state
         seed = state.randint(2**31 - 1) if isinstance(state, np.random.RandomState) else state or 0
@@ -109,6 +137,7 @@ class Boosted(Nested):
 class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
     """A regressor: ``predict`` returns values, rates or quantiles on the target's scale."""
 
+    @_told
     def fit(
         self,
         X: Any,
@@ -164,6 +193,7 @@ class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
 class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
     """A classifier of two classes, or of several by a loss over classes."""
 
+    @_told
     def fit(
         self,
         X: Any,

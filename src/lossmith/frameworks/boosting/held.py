@@ -32,6 +32,17 @@ def counted(name: str, value: Any, least: int) -> None:
         raise ParameterError(f"{name} must be a whole number, at least {least}, got {value!r}")
 
 
+def listed(callbacks: Any) -> list[Any]:
+    """Return callbacks of a library as a list.
+
+    Raises:
+        ParameterError: for one that stands alone, and for a text.
+    """
+    if isinstance(callbacks, str) or not hasattr(callbacks, "__iter__"):
+        raise ParameterError(f"callbacks must be a list of them, such as callbacks=[...], got {callbacks!r}")
+    return list(callbacks)
+
+
 def by_name(validation: Validation | None, patience: int | None = None) -> dict[str, Rows]:
     """Return sets of rows by name: ``validation``, or ``validation_0`` and so on of several without names.
 

@@ -27,9 +27,18 @@ _CALLED = {
     "n_estimators": ("rounds", "num_boost_round", "num_iterations", "iterations"),
     "early_stopping_rounds": ("patience", "early_stopping_round"),
     "random_state": ("seed", "random_seed"),
+    "sample_weight": ("weight",),
+    "eval_set": ("validation", "valid_sets", "evals"),
 }
 """What libraries call what we call otherwise."""
 
+
+_OWNERS = {
+    "train": ("validation", "patience", "categorical", "feature_names", "built_in", "callbacks"),
+    "cv": ("folds", "models"),
+    "train_dask": ("client",),
+}
+"""Which of our functions takes what the others do not."""
 
 _BEGUN = ("init_model", "xgb_model")
 _THEIRS = (
@@ -37,6 +46,11 @@ _THEIRS = (
     *("fpreproc", "return_cvbooster", "show_stdv", "as_pandas", "maximize", "stratified", "shuffle"),
 )
 """Arguments of the libraries' own functions, which are no settings."""
+
+
+def called(name: str, taken: Collection[str]) -> str:
+    """Return the name that a keyword has among those that there are; none where there is nothing like it."""
+    return name if name in taken else next((ours for ours in taken if name in _CALLED.get(ours, ())), "")
 
 
 def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
@@ -47,10 +61,12 @@ def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
         taken: those that there are.
         loss: what is trained with, if that was said.
     """
-    if ours := next((one for one, theirs in _CALLED.items() if name in theirs and one in taken), ""):
+    if ours := called(name, taken):
         return f"it is called {ours} here"
     if changed := with_parameter(loss, name):
         return f"it belongs to the loss: {changed}"
+    if owner := next((one for one, names in _OWNERS.items() if name in names), ""):
+        return f"{owner} has it"
     if name in _BEGUN:
         return f"{ANEW}; xgboost.train does, with a lossmith.xgboost.Objective as obj="
     if name in _THEIRS:

@@ -15,7 +15,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
-from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted
+from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted, listed
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
@@ -255,7 +255,7 @@ def _fitted(
         return None
     booster = catboost.CatBoost(dict(given))
     try:
-        booster.fit(rows, eval_set=pools or None, callbacks=list(callbacks) or None)
+        booster.fit(rows, eval_set=pools or None, callbacks=listed(callbacks) or None)
     except catboost.CatBoostError as error:
         if objective.error is not None:
             raise objective.error from None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lossmith.core.loss import Loss
 from lossmith.frameworks.boosting import Head, Kind
 from lossmith.frameworks.boosting.held import Rows, refuse_rescaled
+from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.staged import Staged, gathered, of_dask
 from lossmith.frameworks.lightgbm.library import library, table
 from lossmith.frameworks.lightgbm.model import Model
@@ -21,6 +22,7 @@ from lossmith.frameworks.lightgbm.training import NAMES, settings
 Array = npt.NDArray[Any]
 
 
+@told
 def train_dask(
     loss: Loss | str,
     X: Any,

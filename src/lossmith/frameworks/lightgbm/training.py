@@ -13,7 +13,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.columns import constrained, places, refuse_others
 from lossmith.frameworks.boosting.folds import by_class, folds_of
-from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted, refuse_rescaled
+from lossmith.frameworks.boosting.held import Rows, Validation, by_name, counted, listed, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import run_by_library, squared_errors
@@ -150,7 +150,7 @@ def train(
         valid_sets=[objective.validation(*rows) for rows in sets.values()],
         valid_names=list(sets),
         feval=objective.feval,
-        callbacks=[*callbacks, watch],
+        callbacks=[*listed(callbacks), watch],
     )
     return Model(booster, objective.head, watch.best(booster), tuple(watch.history))
 
@@ -295,7 +295,7 @@ def cv(
         stratified=by_class(whole),
         feval=parts.feval,
         fpreproc=parts.prepare,
-        callbacks=[*stops, *callbacks],
+        callbacks=[*stops, *listed(callbacks)],
         seed=seed,
         return_cvbooster=models,
     )

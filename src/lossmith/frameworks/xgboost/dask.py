@@ -12,6 +12,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import MissingDependencyError
 from lossmith.frameworks.boosting import Head, Kind
 from lossmith.frameworks.boosting.held import Rows, refuse_rescaled
+from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.staged import Staged, gathered, of_dask
 from lossmith.frameworks.xgboost.model import Model, as_features, first_rounds
 from lossmith.frameworks.xgboost.objective import Objective
@@ -26,6 +27,7 @@ except ImportError as error:
     ) from None
 
 
+@told
 def train_dask(
     loss: Loss | str,
     X: Any,

@@ -17,7 +17,7 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Kind
 from lossmith.frameworks.boosting.columns import constrained, names_of, places, refuse_other_width
 from lossmith.frameworks.boosting.folds import Pairs, best_round, classes_of, dealt, summed_up
-from lossmith.frameworks.boosting.held import Validation, by_name, counted, refuse_rescaled
+from lossmith.frameworks.boosting.held import Validation, by_name, counted, listed, refuse_rescaled
 from lossmith.frameworks.boosting.keywords import told
 from lossmith.frameworks.boosting.named import ANEW, WEIGHED, Names
 from lossmith.frameworks.boosting.own import Own, run_by_library, squared_errors
@@ -45,8 +45,13 @@ NAMES = Names(
         "nthread": ("n_jobs",),
         "seed": ("random_state",),
         "xgb_model": ("init_model",),
+        "num_boost_round": ("n_estimators", "num_round"),
+        "early_stopping_rounds": ("early_stopping_round",),
     },
     {
+        "num_boost_round": "rounds= decides that",
+        "early_stopping_rounds": "patience= decides that",
+        "process_type": ANEW,
         **dict.fromkeys(("objective", "base_score", "num_class", "num_target", "eval_metric"), _DECIDED),
         "scale_pos_weight": WEIGHED,
         "xgb_model": ANEW,
@@ -148,7 +153,7 @@ def train(
         obj=None if objective.head.own else objective.of_own_rows,
         evals=evals,
         custom_metric=watch.metric,
-        callbacks=[*callbacks, watch],
+        callbacks=[*listed(callbacks), watch],
         verbose_eval=False,
     )
     best = watch.best(booster.num_boosted_rounds())
