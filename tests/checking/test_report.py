@@ -37,5 +37,5 @@ def test_a_report_is_plain_data() -> None:
     assert plain["findings"][0]["facts"] == {"at": [1.0, None]}
     assert [finding["topic"] for finding in plain["findings"]] == ["one", "two", "three"]
     assert (REPORT.ok, REPORT.errors, REPORT["three"].title) == (False, REPORT.findings[1:2], "By the way")
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="was not looked at, but one, two, three"):
         REPORT["four"]

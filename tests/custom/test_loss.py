@@ -321,3 +321,11 @@ def test_classes_of_formulas_go_when_others_have_come() -> None:
         keeps(type(lm.formula(f"exp({number}*f) - y*f")), "_run_kernel", ("_stream", "row"))
     gc.collect()
     assert known() is None
+
+
+def test_a_keyword_that_there_is_not_is_told() -> None:
+    declared = r"has no argument 'k'; it has text, parameters, .*\. A parameter is declared by parameters={'k': 4}\.$"
+    with pytest.raises(lm.ParameterError, match=declared):
+        lm.formula("k*(y - f)**2", k=4)  # type: ignore[call-arg]  # as the loss shows itself
+    with pytest.raises(lm.ParameterError, match=r"'parameter'; .* Did you mean 'parameters'"):
+        lm.formula("k*(y - f)**2", parameter={"k": 4.0})  # type: ignore[call-arg]

@@ -297,3 +297,11 @@ def test_what_the_caller_gave_stays_as_it_was() -> None:
     learning = lm.learn("mse", X, y, steps=3)
     y[0] = X[0] = 100
     assert learning.y[0] == learning.X[0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"), [("lr", "called rate"), ("epochs", "called steps"), ("step", "mean 'steps'")]
+)
+def test_a_keyword_that_there_is_not_is_told(name: str, mend: str) -> None:
+    with pytest.raises(lm.ParameterError, match=f"^learn has no argument '{name}'; it has loss, X, y, .*{mend}"):
+        lm.learn("huber", [1.0, 2.0], [1.0, 3.0], **{name: 1})  # type: ignore[arg-type]

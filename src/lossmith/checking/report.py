@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from lossmith.errors import plural
+from lossmith.errors import did_you_mean, plural
 
 Severity = Literal["error", "warning", "note", "ok"]
 
@@ -87,12 +87,13 @@ class Report:
         """Return the first finding about a topic.
 
         Raises:
-            KeyError: when it was not looked at.
+            KeyError: when it was not looked at, with what was.
         """
         for finding in self.findings:
             if finding.topic == topic:
                 return finding
-        raise KeyError(topic)
+        looked_at = list(dict.fromkeys(finding.topic for finding in self.findings))
+        raise KeyError(f"{topic!r} was not looked at, but {', '.join(looked_at)}.{did_you_mean(str(topic), looked_at)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in JSON's own types; ``schema`` grows when the meaning of a field changes."""

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import plain
+from lossmith.core.taken import told
 from lossmith.custom.declared import (
     REAL_LINE,
     LinkName,
@@ -97,6 +98,14 @@ class Text(Pointwise):
         return f"formula({', '.join([repr(self.text), *values])})"
 
 
+def _declared_by(name: str, value: Any) -> str:
+    """Return how to declare what was passed as a keyword, as the formula shows its parameters."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return f"A parameter is declared by parameters={{{name!r}: {value!r}}}"
+
+
+@told(_declared_by)
 def formula(
     text: str,
     *,

@@ -14,6 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.parameter import rounded
 from lossmith.core.registry import parse
+from lossmith.core.taken import told
 from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, did_you_mean, plural
 from lossmith.learning.descent import State, Task, best, descend
 from lossmith.learning.record import Array, Learning, fixed
@@ -24,6 +25,16 @@ STARTS = ("zeros", "constant")
 _CLASSES = 1000  # each is predicted for every example at every step, and all of that is kept
 
 
+_CALLED = {
+    **dict.fromkeys(("lr", "learning_rate", "step_size", "eta"), "rate"),
+    **dict.fromkeys(("epochs", "iterations", "max_iter", "n_steps", "rounds"), "steps"),
+    **dict.fromkeys(("feature_names", "features"), "names"),
+    **dict.fromkeys(("init", "initial", "x0"), "start"),
+}
+"""What others call the arguments."""
+
+
+@told(lambda name, _: f"It is called {_CALLED[name]} here" if name in _CALLED else "")
 def learn(
     loss: Loss | str,
     X: npt.ArrayLike | None,
