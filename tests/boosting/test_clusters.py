@@ -84,6 +84,14 @@ def test_parts_of_arrays_have_rows_and_all_columns() -> None:
     assert [value.npartitions for value in two] == [1, 1]
     with pytest.raises(lm.ShapeError, match="part 1 of X has 0 rows and that of y 6; rechunk one of them"):
         of_dask(X=parted[0], y=array.from_array(y, chunks=((4, 6, 0),)))
+    ones = (1, 1, 4, 1, 3)
+    X, target, weight = of_dask(
+        X=array.from_array(rows, chunks=(ones, 4)), y=array.from_array(y, chunks=(ones,)), w=None
+    )
+    assert (X.chunks, target.chunks, weight) == (((2, 5, 3), (4,)), ((2, 5, 3),), None)
+    np.testing.assert_array_equal(X.compute(), rows)
+    (one,) = of_dask(y=array.from_array(y[:1]))
+    assert one.chunks == ((1,),)
     unknown = parted[1][parted[1] >= 0]  # of sizes that are found when it is computed
     assert len(of_dask(X=parted[0], y=unknown)[1].chunks[0]) == 2
     (none,) = of_dask(y=array.from_array(y[:0]))
@@ -103,4 +111,6 @@ def test_columns_in_parts_and_parts_without_rows_are_trained_with(library: Modul
     ):
         parts = array.from_array(rows, chunks=((300, 0, 300), (2, 1))), array.from_array(y, chunks=((300, 0, 300),))
         model = library.train_dask("bce", *parts, client=client, rounds=20)
+        ones = array.from_array(rows, chunks=((599, 1), 3)), array.from_array(y, chunks=((599, 1),))
+        assert library.train_dask("bce", *ones, client=client, rounds=2).rounds == 2
     assert np.mean((model.predict_raw(rows) > 0) == y) > 0.95

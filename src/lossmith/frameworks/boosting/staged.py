@@ -18,8 +18,9 @@ Array = npt.NDArray[Any]
 def of_dask(**given: Any) -> list[Any]:
     """Return arguments that have to be of Dask, or nothing, by their names.
 
-    Each part of an array has all columns then, and some rows: libraries refuse parts of columns, and XGBoost fails at
-    most parts without rows, as they come from another worker.
+    Each part of an array has all columns then, and two rows at least where arrays say how many they have: libraries
+    refuse parts of columns, XGBoost fails at most parts without rows, as they come from another worker, and LightGBM
+    refuses a worker that got one row.
 
     Raises:
         KindError: for what lies in memory.
@@ -41,7 +42,7 @@ def of_dask(**given: Any) -> list[Any]:
             )
     _refuse_other_sizes({name: value.chunks[0] for name, value in given.items() if hasattr(value, "chunks")})
     whole = [None if value is None else _with_all_columns(value) for value in given.values()]
-    return _with_rows(whole, parts[first])
+    return _with_two_rows(_with_rows(whole, parts[first]))
 
 
 def _refuse_other_sizes(sizes: Mapping[str, tuple[float, ...]]) -> None:
@@ -71,6 +72,22 @@ def _with_rows(values: list[Any], parts: int) -> list[Any]:
     if len(kept) in (0, parts):
         return values
     return [None if value is None else _chosen(value, kept) for value in values]
+
+
+def _with_two_rows(values: list[Any]) -> list[Any]:
+    """Return arrays in parts of two rows or more, by joining those of one to their neighbours."""
+    known = [value for value in values if value is not None]
+    if not all(hasattr(value, "chunks") for value in known) or 1 not in (sizes := known[0].chunks[0]):
+        return values
+    joined: list[float] = []
+    for rows in sizes:
+        if joined and 1 in (rows, joined[-1]):
+            joined[-1] += rows
+        else:
+            joined.append(rows)
+    if np.isnan(sum(joined)):
+        return values
+    return [None if value is None else value.rechunk({0: tuple(joined)}) for value in values]
 
 
 def _chosen(value: Any, kept: list[int]) -> Any:
