@@ -184,3 +184,30 @@ def test_held_out_rows_may_be_an_array_beside_a_table(library: ModuleType) -> No
         library.train("huber", FRAME, Y, rounds=3, validation=(rows, Y), categorical=[1]).history for rows in (X, FRAME)
     ]
     np.testing.assert_allclose(*histories)
+
+
+@EACH
+def test_what_is_masked_is_missing(library: ModuleType) -> None:
+    hidden = np.random.default_rng(1).random(X.shape) < 0.3
+    masked, missing = np.ma.masked_array(X, hidden), np.where(hidden, np.nan, X)
+    wanted = library.train("huber", missing, Y, rounds=5).predict(missing)
+    np.testing.assert_array_equal(library.train("huber", masked, Y, rounds=5).predict(masked), wanted)
+    first, second = (
+        library.Regressor("huber", n_estimators=5).fit(rows, Y).predict(rows) for rows in (masked, missing)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+@EACH
+def test_features_that_are_no_numbers_are_refused(library: ModuleType) -> None:
+    for rows in (X + 1j, X.astype(int).astype("datetime64[s]")):
+        with pytest.raises(lm.KindError, match=r"X must hold real numbers, got (complex128|datetime64\[s\])"):
+            library.train("huber", rows, Y, rounds=1)
+    np.testing.assert_array_equal(
+        *(library.train("huber", rows, Y, rounds=2).predict(X) for rows in (X, X.astype(object)))
+    )
+    if library is not catboost:  # to which texts are categories
+        with pytest.raises(
+            lm.KindError, match=r"X must hold numbers: could not convert string to float: .*'a'.*; pass codes"
+        ):
+            library.train("huber", np.full(X.shape, "a"), Y, rounds=1)

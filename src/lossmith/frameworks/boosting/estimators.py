@@ -18,7 +18,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
 from lossmith.errors import ParameterError
-from lossmith.frameworks.boosting.held import Validation, by_name, rows_of
+from lossmith.frameworks.boosting.held import Validation, by_name, rows_of, unmasked
 from lossmith.frameworks.boosting.keywords import called, instead
 from lossmith.frameworks.boosting.named import Names
 from lossmith.frameworks.labels import changed, counted, refuse_no_labels, refuse_numbers, tells_probabilities
@@ -111,7 +111,7 @@ class Boosted(Nested):
         """Return features, and targets when fitting; a data frame stays one."""
         framed = hasattr(X, "columns")
         if not framed:
-            return validate_data(self, X, accept_sparse="csr", ensure_all_finite=False, **more)
+            return validate_data(self, unmasked(X), accept_sparse="csr", ensure_all_finite=False, **more)
         validate_data(self, X, skip_check_array=True, reset=more.get("reset", True))
         return (X, column_or_1d(more["y"])) if "y" in more else X
 

@@ -124,6 +124,38 @@ def refuse_no_table(X: Any) -> None:
         raise ShapeError(f"X must be features, rows by columns, got shape {shape}; {mend}")
 
 
+def unmasked(X: Any) -> Any:
+    """Return a masked array as one in which NaN stands for what is masked, and all else as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    return np.ma.filled(X.astype(X.dtype if X.dtype.kind in "fcO" else np.float64), np.nan)
+
+
+def array_of(X: Any) -> Array:
+    """Return features that are no table as an array, in which what was masked is missing.
+
+    Raises:
+        KindError: for complex numbers and times, of which libraries drop a part or make numbers of their own.
+    """
+    found = np.asarray(unmasked(X))
+    if found.dtype.kind in "cmM":
+        raise KindError(f"X must hold real numbers, got {found.dtype}; make columns of numbers of it")
+    return found
+
+
+def numbers_of(X: Any) -> Array:
+    """Return features that are no table as an array of numbers; texts and objects are converted.
+
+    Raises:
+        KindError: for what is no number; see ``array_of`` too.
+    """
+    found = array_of(X)
+    try:
+        return found.astype(np.float64) if found.dtype.kind in "OUS" else found
+    except (TypeError, ValueError) as error:
+        raise KindError(f"X must hold numbers: {error}; pass codes of categories, and categorical=") from None
+
+
 def by_rows(X: Any) -> Any:
     """Return a sparse matrix or array as the kind that all libraries take, to train with and to predict for."""
     from scipy.sparse import csr_matrix

@@ -15,7 +15,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
 from lossmith.frameworks.boosting.columns import names_of, places, refuse_other_width
-from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
+from lossmith.frameworks.boosting.held import array_of, by_rows, refuse_no_table
 from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
@@ -109,7 +109,7 @@ def pool(X: Any, **settings: Any) -> catboost.Pool:
         settings: of ``catboost.Pool``.
     """
     refuse_no_table(X)
-    rows: Any = _sparse(X) if hasattr(X, "tocsr") else frame(X) if hasattr(X, "columns") else np.asarray(X)
+    rows: Any = _sparse(X) if hasattr(X, "tocsr") else frame(X) if hasattr(X, "columns") else array_of(X)
     chosen = settings.get("cat_features")
     if chosen is not None:
         settings["cat_features"] = chosen = places(chosen, rows, settings.get("feature_names"))

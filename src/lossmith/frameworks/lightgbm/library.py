@@ -11,7 +11,7 @@ import numpy as np
 
 from lossmith.core.mistakes import warn
 from lossmith.errors import KindError, MissingDependencyError, did_you_mean
-from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
+from lossmith.frameworks.boosting.held import by_rows, numbers_of, refuse_no_table
 
 _NUMBERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
     *("float", "double", "bool"),  # of Arrow
@@ -54,7 +54,7 @@ def table(X: Any) -> Any:
     """Return features as LightGBM takes them: data frames as they are, sparse matrices by rows, all else as numbers.
 
     Raises:
-        KindError: for a data set, and for columns of Arrow or polars that hold no numbers.
+        KindError: for a data set, and for what holds no numbers.
     """
     refuse_no_table(X)
     if hasattr(X, "tocsr"):
@@ -62,7 +62,7 @@ def table(X: Any) -> Any:
     if any(hasattr(X, name) for name in ("columns", "column_names")):
         _refuse_no_numbers(X)
         return X
-    array = np.asarray(X)
+    array = numbers_of(X)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 

@@ -15,7 +15,7 @@ from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
 from lossmith.frameworks.boosting.columns import refuse_other_width, refuse_others
-from lossmith.frameworks.boosting.held import by_rows, refuse_no_table
+from lossmith.frameworks.boosting.held import by_rows, numbers_of, refuse_no_table
 from lossmith.frameworks.boosting.trained import Trained
 
 Array = npt.NDArray[Any]
@@ -102,6 +102,9 @@ def as_features(X: Any) -> Any:
     """Return features as XGBoost takes them: tables as they are, sparse matrices by rows, all else as an array.
 
     XGBoost reads numbers of another byte order as if they were of this machine's, and says nothing.
+
+    Raises:
+        KindError: for a data set, and for what holds no numbers.
     """
     refuse_no_table(X)
     if hasattr(X, "tocsr"):
@@ -112,7 +115,7 @@ def as_features(X: Any) -> Any:
         return X.astype(kinds) if foreign else X
     if hasattr(X, "dtypes") or hasattr(X, "column_names"):
         return X
-    found = np.asarray(X)
+    found = numbers_of(X)
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
