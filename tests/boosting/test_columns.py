@@ -196,6 +196,9 @@ def test_what_is_masked_is_missing(library: ModuleType) -> None:
         library.Regressor("huber", n_estimators=5).fit(rows, Y).predict(rows) for rows in (masked, missing)
     )
     np.testing.assert_array_equal(first, second)
+    for estimator, y in ((library.Regressor(), Y), (library.Classifier(), CODES > 3)):
+        with pytest.raises(lm.KindError, match=r"^y is a masked array; leave out the rows"):
+            estimator.fit(X, np.ma.masked_array(y, hidden[:, 0]))
 
 
 @EACH

@@ -72,6 +72,20 @@ def refuse_no_labels(y: Any) -> None:
         ) from None
 
 
+def refuse_masked(**given: Any) -> None:
+    """Refuse arrays in which something is masked: scikit-learn takes what lies below the mask.
+
+    Args:
+        given: arrays, by the names that they have in messages.
+
+    Raises:
+        KindError: for the first such array.
+    """
+    for name, value in given.items():
+        if np.ma.is_masked(value):
+            raise KindError(f"{name} is a masked array; leave out the rows in which something is masked, or fill it in")
+
+
 def _is_missing(label: Any) -> bool:
     try:
         return label is None or bool(label != label)

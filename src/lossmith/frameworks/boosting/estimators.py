@@ -21,7 +21,14 @@ from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name, rows_of, unmasked
 from lossmith.frameworks.boosting.keywords import called, instead
 from lossmith.frameworks.boosting.named import Names
-from lossmith.frameworks.labels import changed, counted, refuse_no_labels, refuse_numbers, tells_probabilities
+from lossmith.frameworks.labels import (
+    changed,
+    counted,
+    refuse_masked,
+    refuse_no_labels,
+    refuse_numbers,
+    tells_probabilities,
+)
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.scoring import d2
 from lossmith.structures.levels import Levels
@@ -156,6 +163,7 @@ class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
             eval_set: features, targets and optionally weights that decide when to stop; or several, see ``train``.
             callbacks: those of the library.
         """
+        refuse_masked(y=y)
         X, y = self._checked(X, y=y, y_numeric=True)
         return self._fit(self.loss or "squared_error", X, y, sample_weight, eval_set, callbacks)
 
@@ -209,6 +217,7 @@ class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
             ParameterError: for several classes and a loss of two, and for losses of numbers.
             DomainError, KindError: for labels that are missing, or of several kinds.
         """
+        refuse_masked(y=y)
         refuse_no_labels(y)
         X, y = self._checked(X, y=y)
         check_classification_targets(y)

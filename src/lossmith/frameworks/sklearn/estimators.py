@@ -18,7 +18,14 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse, with_parameter
 from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
-from lossmith.frameworks.labels import CLASSES, counted, refuse_no_labels, refuse_numbers, tells_probabilities
+from lossmith.frameworks.labels import (
+    CLASSES,
+    counted,
+    refuse_masked,
+    refuse_no_labels,
+    refuse_numbers,
+    tells_probabilities,
+)
 from lossmith.frameworks.parameters import Nested
 from lossmith.frameworks.sklearn.fitting import Fit, Settings, fit
 from lossmith.frameworks.sklearn.scoring import d2
@@ -97,6 +104,7 @@ class _Linear(Nested):
         )
 
     def _read(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, Array]:
+        refuse_masked(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, **options)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.sum() > 0:
@@ -117,6 +125,7 @@ class _Linear(Nested):
 
     def _raw(self, X: Any) -> Array:
         check_is_fitted(self)
+        refuse_masked(X=X)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         return np.asarray(X @ self.coef_.T + self.intercept_)
 
