@@ -186,6 +186,16 @@ def test_held_out_rows_may_be_an_array_beside_a_table(library: ModuleType) -> No
     np.testing.assert_allclose(*histories)
 
 
+@pytest.mark.parametrize("kind", [pyarrow.string(), pyarrow.timestamp("s"), pyarrow.float16()])
+def test_xgboost_tells_of_columns_of_arrow_that_it_does_not_take(kind: pyarrow.DataType) -> None:
+    rows = pyarrow.table({"size": X[:, 0], "other": pyarrow.nulls(len(Y), kind)})
+    with pytest.raises(
+        lm.KindError,
+        match=r"column 'other' of X is of type (string|timestamp.*|halffloat), and XGBoost takes whole numbers",
+    ):
+        xgboost.train("huber", rows, Y, rounds=1)
+
+
 @EACH
 def test_what_is_masked_is_missing(library: ModuleType) -> None:
     hidden = np.random.default_rng(1).random(X.shape) < 0.3

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.errors import ParameterError, ShapeError, did_you_mean, plural
+from lossmith.errors import KindError, ParameterError, ShapeError, did_you_mean, plural
 
 
 def places(columns: Any, X: Any, names: Sequence[str] | None = None, *, called: str = "categorical") -> list[int]:
@@ -129,6 +129,36 @@ def refuse_others(X: Any, known: Sequence[str], library: str, *, what: str = "X"
             raise ParameterError(
                 f"{what} has column {name!r} at place {place}, where it was at {spelt.index(_spelt(name))} in "
                 f"training, and {library} goes by places; pass the columns in the order of training"
+            )
+
+
+_NUMBERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
+    *("float", "double", "bool"),  # of Arrow
+    *("float32", "float64", "boolean"),  # of polars
+}
+
+
+def refuse_no_numbers(X: Any, library: str, others: tuple[str, ...] = ()) -> None:
+    """Refuse columns of types of Arrow at which LightGBM ends the whole process, and XGBoost in a ``KeyError``.
+
+    Args:
+        X: a table; those of pandas are left to the libraries.
+        library: its name.
+        others: how types begin that the library takes beside numbers.
+
+    Raises:
+        KindError: for the first such column.
+    """
+    schema = getattr(X, "schema", None)
+    if schema is None or not hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc"):
+        return
+    kinds = schema.items() if hasattr(schema, "items") else zip(schema.names, schema.types, strict=True)
+    for name, kind in kinds:
+        if (text := str(kind).lower()) not in _NUMBERS and not text.startswith(others):
+            raise KindError(
+                f"column {name!r} of X is of type {kind}, and {library} takes whole numbers, float32, float64 and "
+                "booleans of Arrow and polars; pass codes of categories and categorical=, or X.to_pandas(), whose "
+                "categories are found"
             )
 
 

@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.mistakes import warn
-from lossmith.errors import KindError, MissingDependencyError, did_you_mean
+from lossmith.errors import MissingDependencyError, did_you_mean
+from lossmith.frameworks.boosting.columns import refuse_no_numbers
 from lossmith.frameworks.boosting.held import by_rows, numbers_of, refuse_no_table
-
-_NUMBERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
-    *("float", "double", "bool"),  # of Arrow
-    *("float32", "float64", "boolean"),  # of polars
-}
 
 
 def library(module: str = "lightgbm") -> Any:
@@ -60,22 +56,7 @@ def table(X: Any) -> Any:
     if hasattr(X, "tocsr"):
         return by_rows(X)
     if any(hasattr(X, name) for name in ("columns", "column_names")):
-        _refuse_no_numbers(X)
+        refuse_no_numbers(X, "LightGBM")
         return X
     array = numbers_of(X)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-
-
-def _refuse_no_numbers(X: Any) -> None:
-    """Refuse columns of other types of Arrow than numbers, at which LightGBM ends the whole process."""
-    schema = getattr(X, "schema", None)
-    if schema is None or not hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc"):
-        return
-    kinds = schema.items() if hasattr(schema, "items") else zip(schema.names, schema.types, strict=True)
-    for name, kind in kinds:
-        if str(kind).lower() not in _NUMBERS:
-            raise KindError(
-                f"column {name!r} of X is of type {kind}, and LightGBM takes whole numbers, float32, float64 and "
-                "booleans of Arrow and polars; pass codes of categories and categorical=, or X.to_pandas(), whose "
-                "categories are found"
-            )

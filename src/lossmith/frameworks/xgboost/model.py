@@ -14,7 +14,7 @@ import xgboost
 from lossmith.core.loss import Loss
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting import Head
-from lossmith.frameworks.boosting.columns import refuse_other_width, refuse_others
+from lossmith.frameworks.boosting.columns import refuse_no_numbers, refuse_other_width, refuse_others
 from lossmith.frameworks.boosting.held import by_rows, numbers_of, refuse_no_table
 from lossmith.frameworks.boosting.trained import Trained
 
@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 
 _ATTRIBUTE = "lossmith"
 _HISTORY = "lossmith_history"
+_ALSO = ("dictionary", "categorical", "enum")  # of Arrow, and of polars
 _SUFFIXES = (".ubj", ".json")
 
 
@@ -114,6 +115,7 @@ def as_features(X: Any) -> Any:
         kinds = {X.columns[place]: X.dtypes.iloc[place].newbyteorder("=") for place in foreign}
         return X.astype(kinds) if foreign else X
     if hasattr(X, "dtypes") or hasattr(X, "column_names"):
+        refuse_no_numbers(X, "XGBoost", _ALSO)
         return X
     found = numbers_of(X)
     return found.astype(found.dtype.newbyteorder("="), copy=False)
