@@ -100,3 +100,11 @@ def test_searches_try_parameters_of_losses() -> None:
     assert len(set(expected)) == len(deltas)
     boosted = GridSearchCV(lightgbm.Regressor("quantile", n_estimators=3), {"loss__level": [0.1, 0.9]}, cv=2).fit(X, Y)
     assert boosted.best_estimator_.loss == lm.Quantile(boosted.best_params_["loss__level"])
+
+
+def test_a_keyword_that_fit_has_not_is_told() -> None:
+    for loss, y in (("huber", Y), ("bce", Y > 0)):
+        with pytest.raises(
+            lm.ParameterError, match=r"^fit has no .*'weight'; it has X, y, sample_weight\. It is called sa"
+        ):
+            LinearModel(loss).fit(X, y, weight=np.ones(120))

@@ -21,7 +21,7 @@ def told(mend: Callable[[str, Any], str]) -> Callable[[Callable[P, R]], Callable
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        taken = list(inspect.signature(function).parameters)
+        taken = [name for name in inspect.signature(function).parameters if name != "self"]
 
         @wraps(function)
         def call(*given: P.args, **named: P.kwargs) -> R:
