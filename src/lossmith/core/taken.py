@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,13 +11,14 @@ from lossmith.errors import ParameterError, did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Answer = Callable[[str, Collection[str], tuple[Any, ...], Mapping[str, Any]], str]
 
 
-def told(mend: Callable[[str, Any], str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator for functions, which refuse keywords that they do not have.
+def told(answer: Answer) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator for functions, which refuse keywords that they do not have with a ``ParameterError``.
 
     Args:
-        mend: ``(keyword, value)`` to what to write in its place, or an empty text for the nearest name.
+        answer: ``(keyword, those that there are, arguments by place, arguments by name)`` to what is said of it.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -25,15 +26,26 @@ def told(mend: Callable[[str, Any], str]) -> Callable[[Callable[P, R]], Callable
 
         @wraps(function)
         def call(*given: P.args, **named: P.kwargs) -> R:
-            for name, value in named.items():
+            for name in named:
                 if name not in taken:
-                    meant = mend(name, value)
-                    raise ParameterError(
-                        f"{function.__name__} has no argument {name!r}; it has {', '.join(taken)}."
-                        f"{f' {meant}.' if meant else did_you_mean(name, taken)}"
-                    )
+                    said = answer(name, taken, given, named)
+                    raise ParameterError(f"{function.__name__} has no argument {name!r}; {said}")
             return function(*given, **named)
 
         return call
 
     return decorate
+
+
+def all_of(mend: Callable[[str, Any], str]) -> Answer:
+    """Return an answer that tells of all that there are, and what is meant.
+
+    Args:
+        mend: ``(keyword, value)`` to what to write in its place, or an empty text for the nearest name.
+    """
+
+    def answer(name: str, taken: Collection[str], _: tuple[Any, ...], named: Mapping[str, Any]) -> str:
+        meant = mend(name, named[name])
+        return f"it has {', '.join(taken)}.{f' {meant}.' if meant else did_you_mean(name, taken)}"
+
+    return answer

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from lossmith.core.card import Task
 from lossmith.core.loss import Loss
 from lossmith.core.parameter import plain
-from lossmith.core.taken import told
+from lossmith.core.taken import all_of, told
 from lossmith.custom.declared import (
     REAL_LINE,
     LinkName,
@@ -105,7 +105,7 @@ def _declared_by(name: str, value: Any) -> str:
     return f"A parameter is declared by parameters={{{name!r}: {value!r}}}"
 
 
-@told(_declared_by)
+@told(all_of(_declared_by))
 def formula(
     text: str,
     *,

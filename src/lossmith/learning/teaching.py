@@ -14,7 +14,7 @@ from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.parameter import rounded
 from lossmith.core.registry import parse
-from lossmith.core.taken import told
+from lossmith.core.taken import all_of, told
 from lossmith.errors import DomainError, EmptyError, ParameterError, ShapeError, did_you_mean, plural
 from lossmith.learning.descent import State, Task, best, descend
 from lossmith.learning.record import Array, Learning, fixed
@@ -34,7 +34,7 @@ _CALLED = {
 """What others call the arguments."""
 
 
-@told(lambda name, _: f"It is called {_CALLED[name]} here" if name in _CALLED else "")
+@told(all_of(lambda name, _: f"It is called {_CALLED[name]} here" if name in _CALLED else ""))
 def learn(
     loss: Loss | str,
     X: npt.ArrayLike | None,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from lossmith.core.registry import with_parameter
-from lossmith.errors import ParameterError, did_you_mean
+from lossmith.core.taken import told as telling
+from lossmith.errors import did_you_mean
 from lossmith.frameworks.boosting.named import ANEW
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _CALLED = {
     "loss": ("objective", "loss_function", "obj"),
@@ -75,20 +71,9 @@ def instead(name: str, taken: Collection[str], loss: Any = None) -> str:
     return f"a setting of the library goes into params={{{name!r}: ...}}{'.' * bool(near)}{near}"
 
 
-def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Return a function that refuses keywords it does not have with what to write in their place.
+def _answer(name: str, taken: Collection[str], given: tuple[Any, ...], named: Mapping[str, Any]) -> str:
+    return instead(name, taken, given[0] if given else named.get("loss"))
 
-    Raises:
-        ParameterError: for one of them.
-    """
-    taken = inspect.signature(function).parameters
 
-    @wraps(function)
-    def call(*given: P.args, **named: P.kwargs) -> R:
-        for name in named:
-            if name not in taken:
-                loss = given[0] if given else named.get("loss")
-                raise ParameterError(f"{function.__name__} has no argument {name!r}; {instead(name, taken, loss)}")
-        return function(*given, **named)
-
-    return call
+told = telling(_answer)
+"""Decorates functions that train: they refuse keywords they do not have with what to write in their place."""

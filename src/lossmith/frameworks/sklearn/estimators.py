@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from lossmith.core.loss import Loss
 from lossmith.core.registry import parse, with_parameter
-from lossmith.core.taken import told
+from lossmith.core.taken import all_of, told
 from lossmith.errors import DomainError, ParameterError, did_you_mean, plural
 from lossmith.frameworks.labels import (
     CLASSES,
@@ -173,7 +173,7 @@ class LinearRegressor(RegressorMixin, _Linear):  # type: ignore[misc]
     ) -> None:
         super().__init__(loss, penalty, strength=strength, fit_intercept=fit_intercept, tol=tol, max_iter=max_iter)
 
-    @told(lambda name, _: "It is called sample_weight here" if name in ("weight", "weights") else "")
+    @told(all_of(lambda name, _: "It is called sample_weight here" if name in ("weight", "weights") else ""))
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
@@ -264,7 +264,7 @@ class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]
     ) -> None:
         super().__init__(loss, penalty, strength=strength, fit_intercept=fit_intercept, tol=tol, max_iter=max_iter)
 
-    @told(lambda name, _: "It is called sample_weight here" if name in ("weight", "weights") else "")
+    @told(all_of(lambda name, _: "It is called sample_weight here" if name in ("weight", "weights") else ""))
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
