@@ -42,7 +42,13 @@ def targets(loss: lm.Loss) -> np.ndarray:
 
 def test_objectives_are_of_what_can_be_trained() -> None:
     without = {loss.name for loss in (*PLAIN, *OWN) if loss.paired} - {loss.name for loss in trainable()}
-    assert without == {"mean_error", "perceptron", "zero_one"}
+    assert without == {"mean_error", "perceptron", "zero_one", "critic"}
+
+
+@pytest.mark.parametrize("text", ["f", "y - f", "exp(f)"])
+def test_losses_that_fall_for_ever_are_no_objectives(text: str) -> None:
+    with pytest.raises(lm.ParameterError, match="the cost has no minimum"):
+        lm.export(text, "lightgbm")
 
 
 @pytest.mark.parametrize("to", ["lightgbm", "xgboost", "catboost"])

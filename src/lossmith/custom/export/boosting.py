@@ -18,7 +18,7 @@ from lossmith.custom.export.printer import definitions
 from lossmith.custom.export.sheet import PointSheet, Sheet, point_sheet_of
 from lossmith.custom.export.words import about, called
 from lossmith.engines import numpy as engine
-from lossmith.errors import ParameterError
+from lossmith.errors import NoConstantError, ParameterError
 
 _PLAIN = "np.maximum(hessian(y_true, raw), HESSIAN_FLOOR)"
 _FINITE = """hessian(y_true, raw)
@@ -60,7 +60,8 @@ def export(loss: Loss, to: str) -> str:
         booster = _Booster(booster.library, booster.imports, usage, code)
     else:
         points = sheet = point_sheet_of(loss.raw_form, to)
-        if loss.card.estimates in ("nothing", "zero") or _is_zero(points, points.gradients[0]):
+        endless = loss.card.estimates in ("nothing", "zero") or not _has_least(points)
+        if endless or _is_zero(points, points.gradients[0]):
             raise ParameterError(
                 f"{loss} cannot be an objective of boosting: the cost has no minimum that says anything of the "
                 "targets, or no slope that leads to it"
@@ -104,6 +105,17 @@ def _document(
         "",
         *usage,
     ])  # fmt: skip
+
+
+def _has_least(sheet: PointSheet) -> bool:
+    """Return whether some constant costs least, rather than one farther out each time."""
+    domain, line = sheet.loss.domains["y"], sheet.loss.section(points=2)
+    ends = [end for end in (domain.low, domain.high) if domain.includes(end)]
+    try:
+        best = sheet.loss.optimal_constant(domain.values or [*ends, domain.some if line.value is None else line.value])
+    except NoConstantError:
+        return False
+    return bool(np.isfinite(best))
 
 
 def _is_zero(sheet: PointSheet, output: str) -> bool:
