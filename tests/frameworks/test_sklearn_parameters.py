@@ -103,8 +103,7 @@ def test_searches_try_parameters_of_losses() -> None:
 
 
 def test_a_keyword_that_fit_has_not_is_told() -> None:
-    for loss, y in (("huber", Y), ("bce", Y > 0)):
-        with pytest.raises(
-            lm.ParameterError, match=r"^fit has no .*'weight'; it has X, y, sample_weight\. It is called sa"
-        ):
+    for loss, y, owner in (("huber", Y, "LinearRegressor"), ("bce", Y > 0, "LinearClassifier")):
+        said = rf"^{owner}\.fit has no .*'weight'; it has X, y, sample_weight\. It is called sa"
+        with pytest.raises(lm.ParameterError, match=said):
             LinearModel(loss).fit(X, y, weight=np.ones(120))

@@ -15,21 +15,25 @@ Answer = Callable[[str, Collection[str], tuple[Any, ...], Mapping[str, Any]], st
 
 
 def told(answer: Answer) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator for functions, which refuse keywords that they do not have with a ``ParameterError``.
+    """Return a decorator for functions and methods, which refuse keywords that they do not have.
+
+    What it decorates raises ``ParameterError`` for them.
 
     Args:
         answer: ``(keyword, those that there are, arguments by place, arguments by name)`` to what is said of it.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        taken = [name for name in inspect.signature(function).parameters if name != "self"]
+        parameters = inspect.signature(function).parameters
+        taken = [name for name in parameters if name != "self"]
 
         @wraps(function)
         def call(*given: P.args, **named: P.kwargs) -> R:
             for name in named:
                 if name not in taken:
                     said = answer(name, taken, given, named)
-                    raise ParameterError(f"{function.__name__} has no argument {name!r}; {said}")
+                    owner = f"{type(given[0]).__name__}." if "self" in parameters else ""
+                    raise ParameterError(f"{owner}{function.__name__} has no argument {name!r}; {said}")
             return function(*given, **named)
 
         return call

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import wraps
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.registry import parse
+from lossmith.core.taken import told
 from lossmith.errors import ParameterError
 from lossmith.frameworks.boosting.held import Validation, by_name, rows_of, unmasked
 from lossmith.frameworks.boosting.keywords import called, instead
@@ -34,28 +34,19 @@ from lossmith.frameworks.sklearn.scoring import d2
 from lossmith.structures.levels import Levels
 
 Array = npt.NDArray[Any]
-Fit = TypeVar("Fit", bound=Callable[..., Any])
 _TWO = 2
 _OF_FIT = ("sample_weight", "eval_set", "callbacks")
 
 
-def _told(fit: Fit) -> Fit:
-    """Return ``fit`` that refuses keywords it does not have with what to write in their place."""
-
-    @wraps(fit)
-    def call(self: Boosted, *given: Any, **named: Any) -> Any:
-        for name in named:
-            if name not in ("X", "y", *_OF_FIT):
-                owner, settings = type(self).__name__, list(self.get_params(deep=False))
-                mend = instead(name, settings, self.loss)
-                if mine := called(name, settings):
-                    mend = f"it belongs to {owner}({mine}=...)"
-                if known := called(name, _OF_FIT):
-                    mend = f"it is called {known} here"
-                raise ParameterError(f"{owner}.fit has no argument {name!r}; {mend}")
-        return fit(self, *given, **named)
-
-    return cast(Fit, call)
+def _answer(name: str, taken: Collection[str], given: tuple[Any, ...], _: Mapping[str, Any]) -> str:
+    """Return what to write in the place of a keyword that ``fit`` does not have."""
+    owner = given[0]
+    settings = list(owner.get_params(deep=False))
+    if known := called(name, taken):
+        return f"it is called {known} here"
+    if mine := called(name, settings):
+        return f"it belongs to {type(owner).__name__}({mine}=...)"
+    return instead(name, settings, owner.loss)
 
 
 class Boosted(Nested):
@@ -144,7 +135,7 @@ class Boosted(Nested):
 class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
     """A regressor: ``predict`` returns values, rates or quantiles on the target's scale."""
 
-    @_told
+    @told(_answer)
     def fit(
         self,
         X: Any,
@@ -201,7 +192,7 @@ class Numbers(RegressorMixin, Boosted):  # type: ignore[misc]
 class Labels(ClassifierMixin, Boosted):  # type: ignore[misc]
     """A classifier of two classes, or of several by a loss over classes."""
 
-    @_told
+    @told(_answer)
     def fit(
         self,
         X: Any,
