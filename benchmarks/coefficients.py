@@ -1,4 +1,4 @@
-"""Fits the polynomials of the compiled engine: ``python -m benchmarks.coefficients`` prints their table.
+"""Fits the polynomials of the engines: ``python -m benchmarks.coefficients`` prints their table.
 
 Each is the polynomial through the Chebyshev nodes of its interval, in 60 digits, which is within a
 few percent of the best one. Coefficients are rounded to the type that uses them.

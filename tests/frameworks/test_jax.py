@@ -326,6 +326,23 @@ def test_few_numbers_stay_in_the_thread_that_calls(name: str) -> None:
     assert both.lower(*given).compile().cost_analysis()["flops"] < 1000
 
 
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_products_sum_rows_on_cpus_alone(platform: str) -> None:
+    """Elsewhere XLA adds them on its way, and products may be of fewer digits."""
+    both = jax.jit(jax.value_and_grad(lambda z, y: lj.sparse_categorical_cross_entropy(z, y).mean()))
+    text = jax.export.export(both, platforms=[platform])(jnp.ones((200, 10)), jnp.ones(200, int)).mlir_module()
+    assert ("dot_general" in text) == (platform == "cpu")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_cosh_keeps_its_digits_everywhere(dtype: Any) -> None:
+    with jax.enable_x64(True):
+        x = np.concatenate([10 ** np.linspace(-12, 0, 100), np.linspace(0.4, 4, 500), [80.0, 1e30]]).astype(dtype)
+        right = lm.LogCosh().evaluate(0 * x.astype(float), x.astype(float))["losses"]
+        found = jax.jit(lj.log_cosh)(x, 0 * x)
+        np.testing.assert_allclose(found, right, rtol=3 * np.finfo(dtype).eps)
+
+
 def test_what_is_stopped_may_depend_on_parameters() -> None:
     def cost(x: jax.Array) -> jax.Array:
         return lj.cost("huber", x, jax.lax.stop_gradient(2 * x))

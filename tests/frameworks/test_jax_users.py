@@ -279,14 +279,17 @@ def test_classes_and_rows_are_left_out_as_by_optax(where: jax.Array) -> None:
         assert (slopes[~there] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["squared_error", "huber", "binary_cross_entropy", "multi_quantile"])
+@pytest.mark.parametrize(
+    "name", ["squared_error", "huber", "binary_cross_entropy", "multi_quantile", "sparse_categorical_cross_entropy"]
+)
 def test_a_length_may_be_known_later(name: str) -> None:
     (rows,) = jax.export.symbolic_shape("rows")
-    shape = jax.ShapeDtypeStruct((rows, 3) if name == "multi_quantile" else (rows,), jnp.float32)
-    targets = jax.ShapeDtypeStruct((rows,), jnp.float32)
+    wide, whole = name in ("multi_quantile", "sparse_categorical_cross_entropy"), name.startswith("sparse")
+    shape = jax.ShapeDtypeStruct((rows, 3) if wide else (rows,), jnp.float32)
+    targets = jax.ShapeDtypeStruct((rows,), jnp.int32 if whole else jnp.float32)
     exported = jax.export.export(jax.jit(jax.grad(partial(lj.cost, name))))(shape, targets)
-    x, y = jnp.linspace(-1, 1, 6).reshape(2, 3), jnp.array([0.0, 1.0])
-    given = (x if name == "multi_quantile" else x[0, :2], y)
+    x, y = jnp.linspace(-1, 1, 6).reshape(2, 3), jnp.array([0, 1], targets.dtype)
+    given = (x if wide else x[0, :2], y)
     np.testing.assert_allclose(exported.call(*given), jax.grad(partial(lj.cost, name))(*given), rtol=1e-6)
 
 

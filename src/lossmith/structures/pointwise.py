@@ -198,12 +198,12 @@ class Pointwise(Written):
         """Return outputs of each example; see ``Traceable.marked``.
 
         Where all outputs show that a prediction is no number, it is the mark: XLA makes one loop of a formula and the
-        sum of its values, but not of choices between them. Where they are not finite unless the residual is, 0 times
-        that marks the prediction as well, in a loop that waits for memory, and marks few losses in fewer operations,
-        since slopes need no mark then.
+        sum of its values, but not of choices between them. Where they are not finite unless the residual is, that less
+        itself marks it too, in a loop that waits for memory, and few losses in fewer operations: slopes need no mark.
         """
         if self._open.issuperset(outputs):
-            mark = 0.0 * (given["f"] - given["y"])
+            residual = given["f"] - given["y"]
+            mark = residual - residual  # in less time than 0 times that
             count = given["f"].size
             if not isinstance(count, int) or count > _FEW:  # a length that is not known yet may be any
                 return self.compute(host, {**given, "f": given["f"] + mark}, outputs)

@@ -89,10 +89,12 @@ class _OneClassRule:
         lead = xp.picked(z, y, known) - largest
         mine = xp.exp(lead)
         powers = xp.placed(xp.exp(z - largest[..., None]), y, xp.zeros_like(largest))
-        others = xp.sum(powers, axis=-1)
-        # Where the class is the largest, mine is 1, and the others keep all of their digits; else they are 1 or more.
-        rest = others + (mine - 1.0)
-        return xp.log1p(rest) - lead, xp.placed(powers, y, -others) / (1.0 + rest)[..., None]
+        others = xp.total(powers)
+        near = mine + others
+        share = 1.0 / near
+        # Where the class is the largest, this is all that near was rounded by (Dekker 1971); else the loss is large.
+        lost = others - (near - mine)
+        return (xp.log(near) + lost * share) - lead, xp.placed(powers, y, -others) * share[..., None]
 
     def push(self, xp: Any, arrays: Any, found: tuple[Array, ...], tangent: Array) -> tuple[Array, ...]:
         z = arrays[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from lossmith.engines.llvm.coefficients import COEFFICIENTS
+from lossmith.engines.coefficients import COEFFICIENTS
 from lossmith.engines.llvm.exponentials import exp, exp_of_size, scale_down
 from lossmith.engines.llvm.formats import LN2, format_of
 from lossmith.engines.llvm.lanes import Body, Lanes, once

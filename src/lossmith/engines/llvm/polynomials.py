@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lossmith.engines.llvm.coefficients import COEFFICIENTS
+from lossmith.engines.coefficients import COEFFICIENTS
 from lossmith.engines.llvm.lanes import Body, Lanes
 
 LONG = 5

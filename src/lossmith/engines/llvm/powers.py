@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from lossmith.engines.coefficients import COEFFICIENTS
 from lossmith.engines.llvm import exponentials
 from lossmith.engines.llvm import math as vector
-from lossmith.engines.llvm.coefficients import COEFFICIENTS
 from lossmith.engines.llvm.lanes import Body, Lanes
 from lossmith.engines.llvm.polynomials import polynomial
 

@@ -1,4 +1,4 @@
-"""Coefficients of the polynomials in ``math.py``, with their relative errors; see ``benchmarks/coefficients.py``."""
+"""Coefficients of the polynomials of engines, with their relative errors; see ``benchmarks/coefficients.py``."""
 
 COEFFICIENTS: dict[tuple[str, str], tuple[float, ...]] = {
     ("INVERSES", "float"): (  # at 16 places
