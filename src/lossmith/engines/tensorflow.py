@@ -284,7 +284,10 @@ def _tied(slope: Tensor, x: Tensor) -> Tensor:
 
 
 def along(g: Tensor, slope: Tensor) -> Tensor:
-    """Return a product in which a factor of zero wins, whatever the slope: what does not count has no derivative."""
+    """Return a product in which a factor of zero wins, whatever the slope: what does not count has no derivative.
+
+    XLA adds up products in all threads, as for the slope of a bias, and choices in one.
+    """
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def product(g: Tensor, slope: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
@@ -292,7 +295,7 @@ def along(g: Tensor, slope: Tensor) -> Tensor:
             factor, here = _here((g, slope))
             return along(change, here), change * factor
 
-        return _where(g == 0, 0.0, g * slope), slopes
+        return g * _where(g == 0, 0.0, slope), slopes
 
     found: Tensor = product(tf.broadcast_to(g, tf.shape(slope)), slope)
     return found
