@@ -51,7 +51,7 @@ class JaxArrays(Arrays):
         return _log1p(a)
 
     def logcosh(self, a: Array) -> Array:
-        """Return log(cosh(a)). The tangent, which its derivative is, XLA would keep in memory to compute this from."""
+        """Return log(cosh(a)), not from the hyperbolic tangent, its derivative: XLA would keep that in memory."""
         size, square, kind = self.abs(a), a * a, "double" if self.double else "float"
         near = square * self.polynomial(square, COEFFICIENTS["LOGCOSH", kind])
         e = self.xp.exp(-2.0 * size)
