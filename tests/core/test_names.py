@@ -113,6 +113,10 @@ KEYWORDS = [
     (lambda: lm.SquaredHinge(p=1), "is squared here; Hinge takes it as it is."),
     (lambda: lm.CrammerSinger(margin=2), "The margin is 1, the unit of scores; for one of m pass scores divided by"),
     (lambda: lm.WestonWatkins(p=2), "What a lead lacks to the margin is counted as it is, which is a p of 1."),
+    (
+        lambda: lm.DPO(loss_type="ipo"),
+        "Each type is a loss of its own: dpo ('sigmoid'), ipo, slic ('hinge') and simpo.",
+    ),
     (lambda: lm.Focal(apply_class_balancing=True), "Classes are balanced where alpha= is given, and nowhere else."),
     (lambda: lm.Focal(beta=0.9, tau=1), "it takes gamma, alpha, eps, prediction, labels."),
     (lambda: lm.Huber().cost([1.0], [1.0], delta=2), "It is said when the loss is made: Huber(delta=...)."),

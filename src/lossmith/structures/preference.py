@@ -31,6 +31,10 @@ class Preference(Pointwise):
     A subclass gives ``card`` and ``of_margin``, and ``inputs`` where it takes no reference.
     """
 
+    elsewhere = MappingProxyType(
+        {"loss_type": "Each type is a loss of its own: dpo ('sigmoid'), ipo, slic ('hinge') and simpo."}
+    )
+
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The log-probabilities of both answers, by the policy and by the reference model."""
