@@ -100,6 +100,15 @@ def test_what_is_written_into_a_module_of_inference_holds() -> None:
         assert says(module, torch.tensor([7, 2, 0.1], dtype=torch.float64))
 
 
+def test_a_module_of_inference_counts_outside_of_it() -> None:
+    with torch.inference_mode():
+        made, moved = weighted(), weighted().to("meta").to_empty(device="cpu")
+    for module in (made, moved):
+        torch.compile(module, fullgraph=True, backend="aot_eager")(Z, Y + 9)
+        with pytest.raises(lm.DomainError, match="6 examples"):
+            module.check()
+
+
 def test_class_weights_may_be_given_later_and_taken_away() -> None:
     torch.compiler.reset()
     module = lt.SparseCategoricalCrossEntropy()

@@ -79,7 +79,8 @@ class LossModule(Holder):
         self.empty = check_empty(empty)
         self._hold(parse(loss))
         self.reduction = reduction
-        self.register_buffer("invalid", torch.zeros((), dtype=torch.int64), persistent=False)
+        with torch.inference_mode(False):  # what is made within could not be written to outside of it
+            self.register_buffer("invalid", torch.zeros((), dtype=torch.int64), persistent=False)
 
     @property
     def reduction(self) -> str:
@@ -162,7 +163,8 @@ class LossModule(Holder):
         if not torch.compiler.is_compiling() and (type(invalid) not in costs.IN_MEMORY or _is_proxied()):
             return
         if self.invalid.device != invalid.device:  # a module without parameters is seldom moved itself
-            self.invalid = self.invalid.to(invalid.device)
+            with torch.inference_mode(False):
+                self.invalid = self.invalid.to(invalid.device)
         self.invalid.add_(invalid)
 
     def state(self, *given: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, **named: Tensor) -> State:

@@ -187,9 +187,10 @@ class Holder(torch.nn.Module):
             there = fn(x.float()).device
         if there == x.device:
             return x
-        if (numbers := self._numbers.get(name)) is not None:
-            return _tensor(numbers, there)
-        return torch.zeros_like(x, device=there) if x.is_meta else x.to(there)
+        with torch.inference_mode(False):  # what is made within could not be written to outside of it
+            if (numbers := self._numbers.get(name)) is not None:
+                return _tensor(numbers, there)
+            return torch.zeros_like(x, device=there) if x.is_meta else x.to(there)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
