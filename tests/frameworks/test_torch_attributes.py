@@ -51,6 +51,18 @@ def test_another_loss_may_be_assigned() -> None:
     assert divergence.reduction == "batchmean"
 
 
+def test_a_copy_of_a_compiled_module_is_a_module_of_its_own() -> None:
+    torch.compiler.reset()
+    module = lt.Huber(delta=2.0)
+    module.compile(fullgraph=True, backend="aot_eager")
+    right = module(X, Y)
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert other(X, Y) == right
+        other.delta = 0.5
+        torch.testing.assert_close(other(X, Y), torch.nn.HuberLoss(delta=0.5)(X, Y))
+    assert module(X, Y) == right
+
+
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_a_float64_among_the_inputs_makes_a_float64_cost(way: Callable[..., torch.Tensor]) -> None:
     wide = Y.double() / 3
