@@ -301,6 +301,8 @@ INVALID: list[tuple[Loss, dict[str, Any], int]] = [
     (lm.GeneralisedKL(), {"p": [[0.5, 0.5], [-1, 1]], "q": [[0.5, np.inf], [0.5, 0.5]]}, 2),
     (lm.MultiQuantile(), {"y_true": [np.inf, 0], "y_pred": [[0.0, 0, 0], [0, np.nan, 0]]}, 2),
     (lm.Triplet(), {"anchor": [[0.0, np.nan]], "positive": [[0.0, 1]], "negative": [[1.0, 0]]}, 1),
+    (Right(class_weight=(1, 2, 3)), {"y_true": [0, 3, -1, 2], "y_pred": [[0.0, 1, 2]] * 4}, 2),
+    (lm.CategoricalCrossEntropy(class_weight=(1, 2)), {"y_true": [[0.0, 0], [0, 1]], "y_pred": [[0.0, 1]] * 2}, 1),
     (Right() + lm.CrammerSinger(), {"y_true": [0, 3, -1, 2], "y_pred": [[0.0, 1, 2]] * 4}, 2),
 ]
 

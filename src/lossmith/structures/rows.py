@@ -190,7 +190,9 @@ class Rows(Loss):
             by_class = vectors["class_weight"] if vectors else host.xp.constant(numbers, given["f"])
             t = _hits(host, given["y"], given["f"]) if self.indices else given["y"] > 0
             share = 1.0 if self.indices else given["y"]
-            weight = host.xp.sum(host.xp.where(t, share * by_class, 0.0), axis=-1)
+            found = host.xp.sum(host.xp.where(t, share * by_class, 0.0), axis=-1)
+            # A row of no class is invalid: with a weight of 0 its loss, which is no number, would not show.
+            weight = host.xp.where(host.xp.any(t, axis=-1), found, 1.0)
         y = given["y"]
         if self.ignore_index is not None and not host.xp.holds(self.ignore_index, y):  # libraries wrap it, or fail
             return Counting(weight)
