@@ -200,6 +200,13 @@ SAID: list[Mistake] = [
     (lambda: lt.Distillation()(ONES, ONES), lm.ParameterError, "Say teacher=target, student=input: student is judged"),
     (lambda: lt.KLDivergence()(input=ONES, target=ONES), lm.ParameterError, "Say p=target, q=input: q is judged by"),
     (lambda: lt.GANDiscriminator()(input=X, target=Y), lm.ParameterError, "fake=; it has no input 'input'."),
+    (
+        lambda: lt.SquaredError(X.clone().requires_grad_(), Y),
+        lm.ParameterError,
+        "pass these to a call: SquaredError",
+    ),
+    (lambda: lt.Huber(X, Y), lm.ParameterError, "got 2 tensors; pass these to a call: Huber()(...)"),
+    (lambda: lt.Huber(input=X.clone().requires_grad_()), lm.ParameterError, "has no parameter 'input'"),
     (lambda: lt.MarginRankingLoss, AttributeError, "called SLiC() here. It takes chosen=, rejected=. With a target of"),
     (lambda: lt.KLDivLoss, AttributeError, "here. It takes p=, q=. The prediction is q, as log-probabilities, and com"),
     (lambda: lm.get("MarginRankingLoss"), lm.LossNotFoundError, "it is slic, of the scores that should be higher (ch"),

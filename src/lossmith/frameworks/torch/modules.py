@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from types import FunctionType
 from typing import Any, get_args
 
@@ -325,13 +326,13 @@ def module_class(name: str) -> type[LossModule]:
     def __init__(self: LossModule, *values: Any, reduction: str = "mean", empty: str = "zero", **named: Any) -> None:
         if torch.compiler.is_dynamo_compiling() and hasattr(self, "_loss"):
             return  # it is made already
-        keys = [*cls.declared(), *("a value too many" for _ in values)]
-        for key, x in zip(cls.declared(), values, strict=False):
-            _check_place(cls, key, x)
+        _check_places(cls, values)
+        keys = [*cls.declared()][: len(values)]
         places = [value_of(name, key, x) for key, x in zip(keys, values, strict=False)]
-        plain = {key: value_of(name, key, x) for key, x in named.items()}
+        plain = {key: value_of(name, key, x) if key in cls.declared() else x for key, x in named.items()}
         with speaking(_WORDS):
-            loss = cls(*places, **{key: x for key, x in changed.items() if key not in keys[: len(values)]} | plain)
+            made = {key: x for key, x in changed.items() if key not in keys} | plain
+            loss = cls(*places, *values[len(keys) :], **made)  # which says what is too much, or no parameter
         LossModule.__init__(self, loss, reduction=reduction, empty=empty)
 
     keywords = [
@@ -350,18 +351,22 @@ def module_class(name: str) -> type[LossModule]:
     return made
 
 
-def _check_place(cls: type[Loss], key: str, value: Any) -> None:
-    """Check a value by place, where modules of PyTorch have their weights or their reduction.
+def _check_places(cls: type[Loss], values: Sequence[Any]) -> None:
+    """Check values by place, where modules of PyTorch have weights or a reduction, and its functions their inputs.
 
     Raises:
-        ParameterError: for one of these, which is said by name.
+        ParameterError: for one of these; it is said where they belong.
     """
-    declared = cls.declared()
-    if isinstance(value, torch.Tensor) and value.ndim and not isinstance(declared[key], Vector):
-        shape = tuple(value.shape)
-        raise ParameterError(f"{cls.__name__} got a tensor of shape {shape} as {key}.{keyword('weight', declared)}")
-    if isinstance(value, str) and value in (*get_args(Reduction), BATCH_MEAN):
-        raise ParameterError(f"{cls.__name__} got {value!r} as {key}; say reduction={value!r}")
+    name, declared = cls.__name__, cls.declared()
+    plain = [x for key, x in zip_longest(declared, values) if not isinstance(declared.get(key), Vector)]
+    if (count := sum(isinstance(x, torch.Tensor) and x.ndim > 0 for x in plain)) > 1:
+        raise ParameterError(f"{name} is made of parameters, got {count} tensors; pass these to a call: {name}()(...)")
+    for key, value in zip(declared, values, strict=False):
+        if isinstance(value, torch.Tensor) and value.ndim and not isinstance(declared[key], Vector):
+            shape = tuple(value.shape)
+            raise ParameterError(f"{name} got a tensor of shape {shape} as {key}.{keyword('weight', declared)}")
+        if isinstance(value, str) and value in (*get_args(Reduction), BATCH_MEAN):
+            raise ParameterError(f"{name} got {value!r} as {key}; say reduction={value!r}")
 
 
 def _copied(function: Any) -> FunctionType:
