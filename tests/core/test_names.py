@@ -191,6 +191,18 @@ def test_keywords_are_answered_with_what_some_loss_has() -> None:
     assert {needed for texts in _SAID.values() for needed, _ in texts if needed} <= there
 
 
+@pytest.mark.parametrize("text", ["(y_pred - y_true)**2", "-abs(y_hat - target)", "2*(preds - label)**2 + huber"])
+def test_a_formula_in_the_words_of_others_is_answered_with_ours(text: str) -> None:
+    with pytest.raises(lm.FormulaError, match=r"The prediction is called f\."):
+        lm.parse(text)
+
+
+@pytest.mark.parametrize("text", ["hubr(prediction=logits)", "studnt-t", "score", "score(1)"])
+def test_a_name_is_no_formula_for_the_words_in_it(text: str) -> None:
+    with pytest.raises(lm.LossNotFoundError):
+        lm.parse(text)
+
+
 def test_a_misspelt_name_still_gets_a_suggestion() -> None:
     with pytest.raises(lm.LossNotFoundError, match=r"no loss is called 'hubr'\. Did you mean 'huber'"):
         lm.get("hubr")

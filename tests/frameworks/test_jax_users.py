@@ -191,6 +191,7 @@ BAD: list[Mistake] = [
         "takes predictions, targets, prediction, label_smoothing, class_weight, class_axis, ignore_index; it has no",
     ),
     (lambda: lj.cost("y_pred - y", ZEROS, ZEROS), lm.FormulaError, "y_pred"),
+    (lambda: lj.cost("(y_pred - y_true)**2", ZEROS, ZEROS), lm.FormulaError, "The prediction is called f."),
     (lambda: lj.rmse, AttributeError, "which no loss of one example can do; train with squared_error."),
     (lambda: lj.hubber, AttributeError, "Did you mean 'huber'?"),
     (lambda: lj.l2_loss, AttributeError, "That of optax is called half_squared_error() here."),

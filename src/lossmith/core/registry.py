@@ -13,7 +13,7 @@ import os
 import pkgutil
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -141,9 +141,15 @@ def parse(text: str | Loss) -> Loss:
     if combined is not None:
         return combined
     name, bracket, _ = text.strip().partition("(")
+    try:
+        found = loss_class(name.strip())
+    except LossNotFoundError:
+        if not _speaks_of_inputs(text):
+            raise
+        read: Loss = import_module("lossmith.custom.text").formula(text.strip())  # which says what they are called
+        return read
     if not bracket:
-        return loss_class(name.strip())()
-    found = loss_class(name.strip())
+        return found()
     try:
         call = ast.parse("_(" + text.strip()[len(name) + 1 :], mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
@@ -197,6 +203,24 @@ def is_formula(text: str) -> bool:
         return True
     bare = re.sub(r"(?<=[\d.])[eE](?=[-+\d])", "", text)  # 1e-3
     return re.search(r"\d", text) is not None and re.search(r"[^\W\d]", bare) is None
+
+
+def _speaks_of_inputs(text: str) -> bool:
+    """Return whether a text computes something of what others call the prediction or the target."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError):
+        return False
+    words = {part.id for part in _parts(node) if isinstance(part, ast.Name)}
+    is_word = re.fullmatch(r"[\w-]*", text.strip()) is not None  # such as student-t
+    return not is_word and not words.isdisjoint(import_module("lossmith.custom.grammar").CALLED)
+
+
+def _parts(node: ast.AST) -> Iterator[ast.AST]:
+    """Return an expression and what it is made of, but for names of functions and values of parameters."""
+    yield node
+    for part in node.args if isinstance(node, ast.Call) else ast.iter_child_nodes(node):
+        yield from _parts(part)
 
 
 def _parse_sum(text: str) -> Loss | None:

@@ -79,7 +79,7 @@ _NOWHERE = {
 """Functions for which no other stands, though some have a name that is near; with what to say."""
 _TARGET = "y_true ytrue y_actual actual target targets truth label labels t"
 _PREDICTION = "y_pred ypred y_hat yhat pred preds predicted prediction predictions output score logit logits x z"
-_CALLED = {
+CALLED = {
     **dict.fromkeys(_TARGET.split(), "The target is called y."),
     **dict.fromkeys(_PREDICTION.split(), "The prediction is called f."),
     **dict.fromkeys(("p", "prob", "proba", "probability"), "A probability is sigmoid(f), of the logit f."),
@@ -283,7 +283,7 @@ class _Reader:
             self.fail(f"{name} is a function; write {name}(...)", at)
         known = [*self.names, *CONSTANTS]
         near = did_you_mean(name, known, cutoff=0.6 if len(name) > 1 else 1.0)
-        guess = f" {_CALLED[name]}" if name in _CALLED else near
+        guess = f" {CALLED[name]}" if name in CALLED else near
         self.fail(
             f"there is no input or parameter {name!r}.{guess} There are {', '.join(self.names)}; "
             "declare others with parameters=, inputs= or predicted=",
