@@ -22,6 +22,7 @@ Each one is a ``LossmithError`` and also the built-in error that fits, so that b
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 
@@ -114,8 +115,9 @@ class TableError(LossmithError, ValueError):
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:
-    """Write a count with its noun: ``1 row``, ``5,000 rows``."""
-    return f"{count:,} {word if count == 1 else words or word + 's'}"
+    """Write a count with its noun: ``1 row``, ``5,000 rows``, or ``c rows`` of a length that is a symbol in tracing."""
+    number = f"{count:,}" if isinstance(count, Integral) else str(count)
+    return f"{number} {word if count == 1 else words or word + 's'}"
 
 
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

@@ -294,6 +294,17 @@ def test_a_length_may_be_known_later(name: str) -> None:
     np.testing.assert_allclose(exported.call(*given), jax.grad(partial(lj.cost, name))(*given), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "vector"),
+    [("sparse_categorical_cross_entropy", "class_weight"), ("logit_adjusted", "prior"), ("balanced_softmax", "counts")],
+)
+def test_numbers_of_classes_want_a_number_that_is_known(name: str, vector: str) -> None:
+    rows, classes = jax.export.symbolic_shape("rows, classes")
+    given = jax.ShapeDtypeStruct((rows, classes), jnp.float32), jax.ShapeDtypeStruct((rows,), jnp.int32)
+    with pytest.raises(lm.ShapeError, match="classes classes"):
+        jax.eval_shape(partial(lj.losses, lm.get(name, **{vector: (0.5, 0.5)})), *given)
+
+
 def test_the_step_in_the_readme_trains() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("## In JAX")[1]
     model = SimpleNamespace(apply=lambda params, x: x @ params)
