@@ -305,6 +305,16 @@ def test_numbers_of_classes_want_a_number_that_is_known(name: str, vector: str) 
         jax.eval_shape(partial(lj.losses, lm.get(name, **{vector: (0.5, 0.5)})), *given)
 
 
+@pytest.mark.parametrize("text", ["huber(delta=2.0)", "0.7*huber + 0.3*mae", "(f - y)**4", "quantile(level=0.9)"])
+def test_a_function_of_sums_can_be_written_to_a_file(text: str) -> None:
+    x, y = jnp.array([3.0, 0.5]), jnp.zeros(2)
+    step = jax.jit(lambda sums, x, y: sums + lj.state(text, x, y))
+    written = jax.export.export(step)(lj.State.empty(text), x, y).serialize()
+    read = jax.export.deserialize(written).call(lj.State.empty(text), x, y)
+    assert read.loss == lm.parse(text)
+    np.testing.assert_allclose(read.cost(), lj.cost(text, x, y), rtol=1e-6)
+
+
 def test_the_step_in_the_readme_trains() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("## In JAX")[1]
     model = SimpleNamespace(apply=lambda params, x: x @ params)

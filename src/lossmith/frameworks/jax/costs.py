@@ -6,6 +6,7 @@ loss that is no number, and is counted in a state. Where values are known, the e
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from functools import partial
 from typing import Any, Self
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 
 from lossmith.core.loss import Loss
 from lossmith.core.mistakes import LossmithWarning
 from lossmith.core.reduction import check_empty, check_reduction
-from lossmith.core.registry import parse
+from lossmith.core.registry import from_config, parse
 from lossmith.core.state import CostState, ExactSum
 from lossmith.engines.hosts import ANYWHERE, by_symbol
 from lossmith.engines.jax import FUNCTIONS, PLAIN, losses, product, times, total, varying
@@ -110,6 +112,12 @@ class State:
 
 
 jax.tree_util.register_dataclass(State, ["total", "weight", "count", "invalid"], ["loss"])
+jax.export.register_pytree_node_serialization(  # what takes or returns a state can be written to a file
+    State,
+    serialized_name="lossmith.jax.State",
+    serialize_auxdata=lambda kept: json.dumps(kept[0].to_config()).encode(),
+    deserialize_auxdata=lambda written: (from_config(json.loads(written)),),
+)
 
 
 def cost(loss: Loss, given: Mapping[str, Any], weight: Any, mask: Any, reduction: str, empty: str) -> Array:
