@@ -238,7 +238,7 @@ def differentiated(cost: Callable[[Any], Any], x: np.ndarray[Any, Any]) -> tuple
         leaf = torch.tensor(x, requires_grad=True)
         (first,) = torch.autograd.grad(cost(leaf), leaf, create_graph=True)
         return first.detach(), torch.autograd.grad(first.sum(), leaf)[0]
-    leaf = tf.constant(x)
+    leaf = tf.convert_to_tensor(x)
     with tf.GradientTape() as outer:
         outer.watch(leaf)
         with tf.GradientTape() as inner:
@@ -246,15 +246,6 @@ def differentiated(cost: Callable[[Any], Any], x: np.ndarray[Any, Any]) -> tuple
             found = cost(leaf)
         first = inner.gradient(found, leaf)
     return first, outer.gradient(first, leaf)
-
-
-def traced(cost: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function whose values nobody can look at while it runs."""
-    if BACKEND == "tensorflow":
-        return tf.function(cost, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
-    import jax
-
-    return jax.jit(cost)
 
 
 def test_derivatives_are_those_of_the_catalogue() -> None:
@@ -295,13 +286,6 @@ def test_a_text_is_a_loss() -> None:
     assert lk.loss("(y - f)**2").loss == lm.formula("(y - f)**2")
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras trains models of PyTorch without a graph")
-def test_what_a_graph_cannot_look_at_makes_the_cost_no_number() -> None:
-    cost = traced(lambda f: lk.Huber()(np.zeros(3, np.float32), f))
-    assert number(cost(np.float32([1, 1, 1]))) == 0.5
-    assert np.isnan(number(cost(np.float32([1, np.nan, 1]))))
-
-
 def test_training_meets_what_is_invalid_as_a_number_or_as_an_error_where_steps_are_run_one_by_one() -> None:
     y = np.where(np.arange(50) == 33, np.nan, Y)
     if BACKEND != "torch":
@@ -318,7 +302,9 @@ def test_what_a_graph_cannot_look_at_is_counted_and_raised_after_the_epoch(tmp_p
     counter = lk.Invalid(loss)
     keras.utils.set_random_seed(0)
     net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
-    net.compile(loss=loss, metrics=[counter], optimizer="sgd")
+    # It leaves out steps with gradients that are no numbers, after which all predictions would be invalid.
+    careful = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01))
+    net.compile(loss=loss, metrics=[counter], optimizer=careful)
     told = net.fit(X, y, validation_data=(X, y), callbacks=[lk.Check(counter)], verbose=0)
     assert told.history["invalid"] == told.history["val_invalid"] == [0]
     for found in (

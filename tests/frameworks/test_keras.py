@@ -11,9 +11,10 @@ import pytest
 
 from tests.frameworks.keras_cases import *  # noqa: F403  # on PyTorch, which Keras runs on where all tests run
 from tests.frameworks.keras_cases import BACKEND
+from tests.frameworks.keras_graphs import *  # noqa: F403
 from tests.frameworks.keras_mistakes import *  # noqa: F403
 
-CASES = [str(Path(__file__).with_name(name)) for name in ("keras_cases.py", "keras_mistakes.py")]
+CASES = [str(Path(__file__).with_name(name)) for name in ("keras_cases.py", "keras_graphs.py", "keras_mistakes.py")]
 ROOT = Path(__file__).parents[2]
 # JAX compiles hundreds of small functions here, which takes the time; what becomes of numbers has tests of its own.
 QUICK = {"jax": {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}}

@@ -1,7 +1,7 @@
 """Costs of tensors of any backend of Keras, reduced as Keras does.
 
-Shapes and types are checked while tracing. An example outside the domains has a cost that is no number; where values
-are known, the error of the catalogue is raised.
+Shapes and types are checked while tracing. An example outside the domains has a cost that is no number, and so has its
+gradient; where values are known, the error of the catalogue is raised.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def cost(
     losses = engine.losses(loss, *seen.columns)
     if seen.averaged:
         losses = ops.mean(losses, axis=-1)
-    weighted = engine.times(seen.share, ops.where(seen.invalid, math.nan, losses))
+    # Of the share, not of the loss: what is invalid has a gradient that is no number either, unless it weighs nothing.
+    share = ops.where(seen.invalid & (seen.share != 0), math.nan, seen.share)
+    weighted = engine.times(share, losses)
     return _reduced(weighted, seen.share, seen.counts, reduction)
 
 
