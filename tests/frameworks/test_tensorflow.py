@@ -120,6 +120,26 @@ def test_what_does_not_count_has_no_derivative_whatever_it_is() -> None:
     assert tape.gradient(cost, p).numpy().tolist() == [-np.inf, 0, -2]
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_share_of_zero_has_a_derivative(compiled: bool) -> None:
+    """Who learns the weights of examples starts from zeros: a cost and its gradient are linear in them."""
+    loss, y, x = settled(lm.SquaredError()), tf.zeros(3), tf.constant([1.0, -2.0, math.inf])
+
+    def derivatives(share: Any) -> Any:
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch(share)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                cost = tf.reduce_sum(engine.times(share, engine.losses(loss, y, x)))
+            slope = inner.gradient(cost, x)
+        return cost, slope, outer.gradient(cost, share), outer.gradient(slope, share)
+
+    run = tf.function(derivatives, jit_compile=True, autograph=False) if compiled else derivatives
+    cost, *found = run(tf.zeros(3))
+    assert float(cost) == 0
+    assert [x.numpy().tolist() for x in found] == [[0, 0, 0], [1, 4, math.inf], [2, -4, math.inf]]
+
+
 def test_targets_have_no_derivative_and_there_is_no_third_one() -> None:
     loss, x, y = settled(lm.LogCosh()), tf.constant([0.5]), tf.constant([0.0])
     with tf.GradientTape(persistent=True) as third:

@@ -293,7 +293,7 @@ def along(g: Tensor, slope: Tensor) -> Tensor:
     def product(g: Tensor, slope: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
         def slopes(change: Tensor) -> tuple[Tensor, Tensor]:
             factor, here = _here((g, slope))
-            return along(change, here), change * factor
+            return along(change, here), along(factor, change)
 
         return g * _where(g == 0, 0.0, slope), slopes
 
@@ -302,8 +302,8 @@ def along(g: Tensor, slope: Tensor) -> Tensor:
 
 
 def times(share: Tensor, losses: Tensor) -> Tensor:
-    """Return a product in which a share of zero wins, whatever the other is."""
-    return _where(share == 0, 0.0, share * losses)
+    """Return a product in which a share of zero wins, whatever the other is; its derivative by the share is a loss."""
+    return along(share, losses)
 
 
 def total(a: Tensor) -> Tensor:
