@@ -180,3 +180,18 @@ def test_arrays_of_fewer_axes_need_not_broadcast(loss: Loss) -> None:
     slopes = jax.grad(lambda x: lj.cost(loss, **{**given, name: x}))
     with jax.numpy_rank_promotion("raise"):
         jax.eval_shape(lambda x: jax.jvp(slopes, (x,), (x,)), given[name])
+
+
+def test_targets_have_no_share_of_classes_that_are_left_out() -> None:
+    z, there = jnp.ones((3, 4)), jnp.ones((3, 4), bool).at[1, 0].set(False)
+    shares = jax.nn.softmax(z)
+    with pytest.raises(lm.DomainError, match=r"row \[1\] of targets has a share of a class that where leaves out"):
+        lj.categorical_cross_entropy(z, shares, where=there)
+    with pytest.raises(lm.DomainError, match=r"row \[1\] of targets has a share"):
+        lj.categorical_cross_entropy(z.T, shares.T, where=there.T, class_axis=0)
+    traced = jax.jit(lambda y: lj.categorical_cross_entropy(z, y, where=there))(shares)
+    assert jnp.isnan(traced).tolist() == [False, True, False]
+    nobody = there.at[1].set(False)  # a row that does not count may hold anything
+    assert jnp.isfinite(lj.categorical_cross_entropy(z, shares, where=nobody)).all()
+    with pytest.raises(lm.ShapeError, match=r"targets have shape \(3, 5\), predictions \(3, 4\)"):
+        lj.categorical_cross_entropy(z, jnp.ones((3, 5)) / 5, where=there)

@@ -16,7 +16,7 @@ from lossmith.core.columns import check_spread
 from lossmith.core.contract import NO_NUMBERS, check_mask, no_numbers
 from lossmith.core.loss import Loss
 from lossmith.engines.jax import refuse_derivative
-from lossmith.errors import KindError, ParameterError, ShapeError
+from lossmith.errors import DomainError, KindError, ParameterError, ShapeError
 from lossmith.frameworks.calls import JAX, takes_where
 from lossmith.frameworks.labels import in_32_bits
 
@@ -108,6 +108,7 @@ def left_out(loss: Loss, arrays: Mapping[str, Array], where: Any) -> tuple[dict[
     Raises:
         ParameterError: for another loss, and for one that gives each class a share of every target.
         KindError, ShapeError
+        DomainError: where values are known, for a target with a share of a class that is not there.
     """
     owner = type(loss).__name__
     if not takes_where(loss):
@@ -134,8 +135,29 @@ def left_out(loss: Loss, arrays: Mapping[str, Array], where: Any) -> tuple[dict[
     # A row without any is left out, with numbers in it.
     found = {**arrays, "y_pred": jnp.where(there | ~jnp.expand_dims(rows, axis), logits, -jnp.inf)}
     if not loss.class_indices:
-        found["y_true"] = jnp.where(there, as_array(owner, "y_true", arrays["y_true"]), 0)
+        found["y_true"] = _of_those_there(owner, as_array(owner, "y_true", arrays["y_true"]), there, rows, axis)
     return found, rows
+
+
+def _of_those_there(owner: str, targets: Array, there: Array, rows: Array, axis: int) -> Array:
+    """Return targets with nothing for the classes that are not there.
+
+    Raises:
+        ShapeError: for targets of another shape.
+        DomainError: where values are known, for a row that counts and has a share of one of those.
+    """
+    if targets.shape != there.shape:
+        raise ShapeError(
+            f"{owner}: targets have shape {targets.shape}, predictions {there.shape}; with where both agree"
+        )
+    lost = jnp.any(~there & (targets != 0), axis) & rows
+    if not isinstance(lost, jax.core.Tracer) and lost.any():
+        row = np.argwhere(np.asarray(lost))[0].tolist()
+        raise DomainError(
+            f"{owner}: row {row} of targets has a share of a class that where leaves out; leave the class in, or give "
+            "its share to the others"
+        )
+    return jnp.where(there, targets, 0)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -114,7 +114,7 @@ class State:
 jax.tree_util.register_dataclass(State, ["total", "weight", "count", "invalid"], ["loss"])
 jax.export.register_pytree_node_serialization(  # what takes or returns a state can be written to a file
     State,
-    serialized_name="lossmith.jax.State",
+    serialized_name="lossmith/jax/State",
     serialize_auxdata=lambda kept: json.dumps(kept[0].to_config()).encode(),
     deserialize_auxdata=lambda written: (from_config(json.loads(written)),),
 )
