@@ -116,6 +116,25 @@ def test_what_such_modules_met_outside_the_domains_is_told_when_somebody_asks() 
     lt.check()
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("name", ["Huber", "SparseCategoricalCrossEntropy"])
+def test_what_is_invalid_has_a_gradient_that_is_no_number_unless_it_weighs_nothing(name: str, reduction: str) -> None:
+    """So that a ``GradScaler`` leaves the step out where predictions overflowed."""
+    torch.compiler.reset()
+    weight, labels = torch.tensor([1.0, 1.0, 1.0, 0.0]), torch.tensor([0, 1, 7, 2])
+    logits = torch.tensor([[1.0, 0, 0], [torch.inf, 0, 0], [0, 1, 0], [torch.nan, 0, 0]])
+    single = name == "Huber"
+    leaf = (logits[:, 0] if single else logits).clone().requires_grad_()
+    target = torch.where(labels == 7, torch.nan, labels) if single else labels
+    module = torch.compile(getattr(lt, name)(reduction=reduction), backend="aot_eager", fullgraph=True)
+    module(leaf, target, weight=weight).backward()
+    assert leaf.grad is not None
+    slopes = leaf.grad.reshape(4, -1)
+    assert slopes.isnan().all(1).tolist() == [False, True, True, False]
+    assert slopes[0].abs().sum() > 0
+    assert (slopes[3] == 0).all()
+
+
 def test_losses_of_many_classes_are_compiled_side_by_side() -> None:
     torch.compiler.reset()
     classes = [

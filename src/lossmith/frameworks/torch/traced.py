@@ -1,7 +1,7 @@
 """Costs of tensors in operations that are traced: for other devices, ``torch.compile`` and ``torch.func``.
 
 Shapes and types are checked while tracing. What values hold is not known then: an example outside the domains makes
-the cost NaN, and is counted.
+the cost and its own gradient NaN, and is counted.
 """
 
 from __future__ import annotations
@@ -105,8 +105,9 @@ def _each(
         share = torch.where(counts, weight.to(losses.dtype), 0.0)
     if own.weight is not None:
         share = torch.where(counts, share * own.weight.to(losses.dtype), 0.0)
-    losses = torch.where(wrong, math.nan, losses)
-    return times(share, losses), share, counts, wrong
+    # Of the share, not of the loss: what is invalid has a gradient that is no number either, unless it weighs nothing.
+    marked = torch.where(wrong & (share != 0), math.nan, share)
+    return times(marked, losses), share, counts, wrong
 
 
 def _tame(loss: Loss, item: Input, tensor: Tensor, counts: Tensor) -> Tensor:
