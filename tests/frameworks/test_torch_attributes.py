@@ -11,6 +11,7 @@ import torch
 
 import lossmith as lm
 import lossmith.torch as lt
+from lossmith.structures.composite import Sum
 from tests.mistakes import Mistake, is_named
 
 X, Y = torch.linspace(-3, 3, 6), torch.linspace(2, -1, 6)
@@ -49,6 +50,25 @@ def test_another_loss_may_be_assigned() -> None:
     assert divergence.loss == lm.KLDivergence(class_axis=1)
     divergence.loss = "jensen_shannon"
     assert divergence.reduction == "batchmean"
+
+
+@pytest.mark.parametrize("text", ["sparse_categorical_cross_entropy", "0.5*softmax_focal + 0.5*crammer_singer"])
+def test_class_weights_are_read_from_their_buffer_by_one_graph(text: str) -> None:
+    """Each fold of a table may have weights of its own, and PyTorch compiles a function eight times at most."""
+    torch.compiler.reset()
+    logits, labels = torch.linspace(-1, 1, 24, dtype=torch.float64).reshape(6, 4), torch.arange(6) % 4
+    loss = lm.parse(text)
+    for place in range(torch._dynamo.config.recompile_limit + 3):
+        weights = [1.0 + place, 1.0, 2.0, 0.5]
+        if isinstance(loss, Sum):
+            own = loss.replace(terms=[(share, term.replace(class_weight=weights)) for share, term in loss.parts])
+        else:
+            own = loss.replace(class_weight=weights)
+        module = lt.module(own)
+        with torch._dynamo.config.patch(error_on_recompile=place > 0):
+            found = torch.compile(module, fullgraph=True, backend="aot_eager")(logits, labels)
+        torch.testing.assert_close(found, module(logits, labels))
+        assert module.loss == own
 
 
 def test_a_copy_of_a_compiled_module_is_a_module_of_its_own() -> None:

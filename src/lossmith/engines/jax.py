@@ -137,7 +137,7 @@ def _placed(a: Array, index: Array, value: Array) -> Array:
 
 
 def _total(a: Array) -> Array:
-    """Return the sums of rows. XLA multiplies rows with ones on CPUs in half of the time in which it adds them."""
+    """Return the sums of rows. On CPUs XLA multiplies rows with ones in less time than it adds them."""
     if _lie_apart(a) or _are_few(a):
         return jnp.sum(a, axis=-1)
     ways, exact = (((a.ndim - 1,), (0,)), ((), ())), jax.lax.Precision.HIGHEST

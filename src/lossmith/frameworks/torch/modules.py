@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from types import FunctionType
 from typing import Any, get_args
 
@@ -28,7 +28,7 @@ from lossmith.frameworks.torch.quick import Quick
 from lossmith.frameworks.torch.refusals import check, spread
 from lossmith.frameworks.torch.states import MEND, State
 from lossmith.frameworks.torch.symbolic import is_writing, node
-from lossmith.frameworks.torch.vectors import Holder, value_of
+from lossmith.frameworks.torch.vectors import Holder, drawn, value_of
 
 Tensor = Any
 
@@ -208,14 +208,16 @@ class LossModule(Holder):
 
     def _prepare(self) -> None:
         """Settle what does not depend on tensors, before anything is traced."""
-        self.loss.ready()
         in_graphs(type(self.loss))
         self._order = order(self.loss)
         self._places = self._order or [item.name for item in self.loss.inputs]
         self._lead = self.loss.predicted[0].name
+        self._drawn = drawn(self.loss)
         # The class axis of a single example is its only one.
-        self._row = self.loss.replace(class_axis=0) if self.loss.values.get("class_axis") == 1 else self.loss
-        self._row.ready()
+        own = {"class_axis": 0} if self.loss.values.get("class_axis") == 1 else {}
+        self._forms = [(x, x.replace(**own)) for x in (self.loss, self._drawn)]
+        for loss in chain(*self._forms):
+            loss.ready()
         # Plain calls have their classes last, so that of a table ``batchmean`` is the mean.
         reduction = "mean" if self._reduction == BATCH_MEAN else self._reduction
         self._quick = Quick(self.loss, reduction, self.empty, self._places)
@@ -229,26 +231,25 @@ class LossModule(Holder):
         return ", ".join(part for part in (shown, f"reduction={self.reduction!r}", empty) if part)
 
     def _keep_up(self) -> None:
-        if self._marks and not (
-            torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or _modes()
-        ):
+        if not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or _modes()):
             self._follow()
 
     def _bind(
         self, given: tuple[Tensor, ...], named: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the inputs by name, and the vectors of the loss beside them."""
-        found = bound(self.loss, self._order, TORCH, given, named)
-        whole = [item for item in self.loss.inputs if not item.broadcast]
-        for item in (*whole, *(item for item in self.loss.inputs if item.broadcast)):
+        found, inputs = bound(self._drawn, self._order, TORCH, given, named), self._drawn.inputs
+        whole = [item for item in inputs if not item.broadcast]
+        for item in (*whole, *(item for item in inputs if item.broadcast)):
             if item.broadcast:
                 found[item.name] = spread(found[item.name], found[whole[0].name])
-            check(type(self.loss).__name__, item.name, found[item.name], predicted=item.predicted)
-        return found, self._vectors(next(iter(found.values())).device) if self._numbers else {}
+            check(type(self._drawn).__name__, item.name, found[item.name], predicted=item.predicted)
+        return found, self._vectors(next(iter(found.values())).device) if self._names else {}
 
     def _of(self, arguments: Mapping[str, Tensor]) -> Loss:
-        """Return the loss of what came: that of one row where there is no axis of examples."""
-        return self._row if arguments[self._lead].ndim == 1 else self.loss
+        """Return the loss of what came, in graphs as they hold it: of one row where there is no axis of examples."""
+        form: Loss = self._forms[torch.compiler.is_compiling()][arguments[self._lead].ndim == 1]
+        return form
 
     def _divided(self, loss: Loss, arguments: Mapping[str, Tensor]) -> tuple[str, int]:
         """Return the reduction of the catalogue for a call, and what its result is to be divided by.
@@ -303,7 +304,7 @@ def _is_proxied() -> bool:
     return bool(_modes()) and torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
 
 
-_SETTLED = ("_lead", "_order", "_places", "_quick", "_row")
+_SETTLED = ("_drawn", "_forms", "_lead", "_order", "_places", "_quick")
 
 
 @lru_cache

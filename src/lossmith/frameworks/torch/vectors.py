@@ -69,7 +69,7 @@ class Holder(torch.nn.Module):
         self._numbers: Numbers = {}
         for name, vector in made.items():
             self.register_buffer(name, vector)
-        self._numbers = vectors
+        self._numbers, self._names = vectors, tuple(vectors)
         self._marks = self._now()
 
     def _show(self, loss: Loss) -> None:
@@ -163,7 +163,8 @@ class Holder(torch.nn.Module):
         Raises:
             KindError: for one that somebody has brought to another device.
         """
-        found = {name: x for name in self._numbers if (x := self._buffers.get(name)) is not None}
+        # By names: graphs would hold the numbers.
+        found = {name: x for name in self._names if (x := self._buffers.get(name)) is not None}
         for name, vector in found.items():
             if vector.device != device and vector.device.type != "cpu":
                 raise KindError(
@@ -219,6 +220,12 @@ def _with(loss: Loss, vectors: Numbers) -> Loss:
         changed = {name: vectors[label] for name, label in labels.items() if label in vectors}
         terms.append((weight, term.replace(**changed)))
     return loss.replace(terms=terms)
+
+
+def drawn(loss: Loss) -> Loss:
+    """Return a loss as graphs hold it: they read class weights from a buffer, so that any numbers stand for these."""
+    numbers = _vectors_of(loss).get("class_weight")
+    return loss if numbers is None else _with(loss, {"class_weight": (1.0,) * len(numbers)})
 
 
 def _label(loss: Loss, place: int, name: str) -> str:
